@@ -1,0 +1,377 @@
+"""The records that a caller gets: a tariff list and its parts.
+
+Invariants: every record is frozen, slotted, hashable, and survives ``pickle`` and ``copy``; a price is a ``Decimal`` with
+the digits that the service sent, or ``None`` where the account has no price; what the service sends beyond the
+documented members is kept in ``extra``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from typing import Final, TypeAlias
+
+import attrs
+
+__all__ = [
+    "Extra",
+    "Format",
+    "OperatorTariff",
+    "Price",
+    "Service",
+    "Tariffs",
+    "Zone",
+]
+
+
+class Format(IntEnum):
+    """The shapes in which the service can answer; the value is the request's ``fmt``.
+
+    Ask for ``JSON`` or ``XML`` where you can: in the two text formats only the last line shows that the list is whole.
+
+    Example:
+        >>> from smsc_async import Format
+        >>> Format.JSON.value
+        3
+    """
+
+    PLAIN = 0
+    CSV = 1
+    XML = 2
+    JSON = 3
+
+
+class Service(StrEnum):
+    """What a zone's price is for; the value is the member of the answer.
+
+    Example:
+        >>> from smsc_async import Service
+        >>> Service("api") is Service.API
+        True
+    """
+
+    API = "api"
+    """An SMS sent through the API."""
+    MASS = "mass"
+    """An SMS sent from the personal account."""
+    MMS = "mms"
+    """An MMS message."""
+    HLR = "hlr"
+    """An HLR request."""
+    CALL = "call"
+    """A voice message."""
+
+
+class Extra(Mapping[str, str]):
+    """Members that the documentation does not name, as text, in the order in which they came; read-only.
+
+    What is not a string in a JSON answer is kept as its JSON text. Equal to any mapping with the same items.
+
+    Example:
+        >>> from smsc_async import decode
+        >>> reply = b'{"zones": [{"zone": "1", "api": "2", "vat": 20}], "mail": "0.1"}'
+        >>> decode(reply).zone("1").extra["vat"]
+        '20'
+    """
+
+    __slots__ = ("_items",)
+    _items: dict[str, str]
+
+    def __init__(self, items: Mapping[str, str] | None = None) -> None:
+        self._items = dict(items or {})
+
+    def __getitem__(self, key: str) -> str:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+    def __reduce__(self) -> tuple[type[Extra], tuple[dict[str, str]]]:
+        return Extra, (self._items,)
+
+
+NO_EXTRA: Final = Extra()
+
+Row: TypeAlias = dict[str, "str | Decimal | None"]
+
+
+@attrs.frozen
+class Zone:
+    """The prices of one tariff zone, per message or request, in the currency of the account.
+
+    Attributes:
+        zone: The zone's number, as text.
+        name: Its name: an operator, a country, a region.
+        api: An SMS sent through the API.
+        mass: An SMS sent from the personal account.
+        mms: An MMS message.
+        hlr: An HLR request.
+        call: A voice message.
+        extra: Members of the answer that the documentation does not name.
+
+    Example:
+        >>> from decimal import Decimal
+        >>> from smsc_async import Zone
+        >>> Zone("1", "Russia", api=Decimal("2.50")).mms is None
+        True
+    """
+
+    zone: str
+    name: str
+    api: Decimal | None = None
+    mass: Decimal | None = None
+    mms: Decimal | None = None
+    hlr: Decimal | None = None
+    call: Decimal | None = None
+    extra: Extra = NO_EXTRA
+
+
+@attrs.frozen
+class OperatorTariff:
+    """What a message to one operator costs, where the account has an individual tariff for it.
+
+    Attributes:
+        mccmnc: Country and network code of the operator, such as ``"25001"``.
+        cost: The price of a message, or ``None`` where none is set.
+        extra: Members of the answer that the documentation does not name.
+
+    Example:
+        >>> from decimal import Decimal
+        >>> from smsc_async import OperatorTariff
+        >>> OperatorTariff("25001", Decimal("1.85")).cost
+        Decimal('1.85')
+    """
+
+    mccmnc: str
+    cost: Decimal | None = None
+    extra: Extra = NO_EXTRA
+
+
+@attrs.frozen
+class Price:
+    """What one message costs, and which line of the list says so.
+
+    Attributes:
+        cost: The price of one message or request.
+        source: The line that it comes from: an operator's individual tariff or a zone.
+        service: What it is the price of.
+
+    Example:
+        >>> from smsc_async import decode
+        >>> price = decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.1"}').price("1")
+        >>> price.cost, price.is_individual
+        (Decimal('2.50'), False)
+    """
+
+    cost: Decimal
+    source: Zone | OperatorTariff
+    service: Service
+
+    @property
+    def is_individual(self) -> bool:
+        """Whether it is an operator's individual tariff rather than the zone's price."""
+        return isinstance(self.source, OperatorTariff)
+
+
+# An individual tariff is "the cost of the message" (spec/): the page names it for messages only, so it never answers
+# for MMS, HLR requests and calls, which are priced by zone.
+_MESSAGES: Final = frozenset({Service.API, Service.MASS})
+
+
+@attrs.frozen
+class Tariffs:
+    """A whole tariff list of one account.
+
+    Two lists are equal when their prices are: ``fetched_at``, ``stale`` and ``error`` don't count.
+
+    Attributes:
+        zones: The zones, in the order of the answer; at least one.
+        codes: The individual tariffs of operators, in the order of the answer; empty where the account has none.
+        mail: What an e-mail message costs, or ``None`` where the account has no price.
+        extra: Members of the answer that the documentation does not name.
+        fetched_at: When the answer came (UTC), or ``None`` for a list that was not fetched.
+        stale: Whether the list is older than the caller asked for, because a fresh one could not be had.
+        error: Why a fresh one could not be had, where ``stale``.
+
+    Example:
+        >>> from smsc_async import decode
+        >>> tariffs = decode(
+        ...     b'{"zones": [{"zone": "1", "name": "Russia", "api": "2.50"}],'
+        ...     b' "codes": [{"mccmnc": "25001", "cost": "1.85"}], "mail": "0.10"}'
+        ... )
+        >>> tariffs.zone("1").api, tariffs.operator("25001").cost, tariffs.mail
+        (Decimal('2.50'), Decimal('1.85'), Decimal('0.10'))
+    """
+
+    zones: tuple[Zone, ...]
+    codes: tuple[OperatorTariff, ...] = ()
+    mail: Decimal | None = None
+    extra: Extra = NO_EXTRA
+    fetched_at: datetime | None = attrs.field(default=None, eq=False, kw_only=True)
+    stale: bool = attrs.field(default=False, eq=False, kw_only=True)
+    error: Exception | None = attrs.field(default=None, eq=False, kw_only=True, repr=False)
+    # Made at the first lookup: most lists are written down whole and never asked for one zone.
+    _by_zone: dict[str, Zone] = attrs.field(factory=dict[str, Zone], init=False, eq=False, repr=False)
+    _by_code: dict[str, OperatorTariff] = attrs.field(
+        factory=dict[str, OperatorTariff], init=False, eq=False, repr=False
+    )
+
+    def zone(self, zone: str) -> Zone:
+        """Return the zone of that number.
+
+        Args:
+            zone: The number as text, such as ``"1"``.
+
+        Raises:
+            KeyError: The list has no such zone.
+
+        Example:
+            >>> from smsc_async import decode
+            >>> decode(b'{"zones": [{"zone": "1", "name": "Russia"}], "mail": "0.1"}').zone("1").name
+            'Russia'
+        """
+        if not self._by_zone:
+            self._by_zone.update((each.zone, each) for each in self.zones)
+        try:
+            return self._by_zone[zone]
+        except KeyError:
+            raise KeyError(f"no zone {zone!r} in this list of {len(self.zones)} zones; see .zones") from None
+
+    def operator(self, mccmnc: str) -> OperatorTariff:
+        """Return the individual tariff of an operator.
+
+        Args:
+            mccmnc: Country and network code, such as ``"25001"``.
+
+        Raises:
+            KeyError: The account has no individual tariff for it: the price is that of its zone.
+
+        Example:
+            >>> from smsc_async import decode
+            >>> reply = b'{"zones": [{"zone": "1"}], "codes": [{"mccmnc": "25001", "cost": "1.85"}], "mail": "0.1"}'
+            >>> decode(reply).operator("25001").cost
+            Decimal('1.85')
+        """
+        if not self._by_code:
+            self._by_code.update((each.mccmnc, each) for each in self.codes)
+        try:
+            return self._by_code[mccmnc]
+        except KeyError:
+            raise KeyError(
+                f"no individual tariff for operator {mccmnc!r} among {len(self.codes)}; its zone's price applies"
+            ) from None
+
+    def price(
+        self, zone: str | None = None, *, operator: str | None = None, service: Service | str = Service.API
+    ) -> Price | None:
+        """Return what one message costs: the operator's individual tariff where there is one, else the zone's price.
+
+        An individual tariff is the price of an SMS; for MMS, HLR requests and calls the zone's price applies always.
+        The service does not tell to which zone an operator belongs: name both where you know both.
+
+        Args:
+            zone: The zone's number, or ``None`` to look at the individual tariffs only.
+            operator: Country and network code, or ``None`` to look at the zone only. An operator without an
+                individual tariff is not an error.
+            service: What is sent, as ``Service`` or as its value, such as ``"hlr"``.
+
+        Returns:
+            The price and the line that it comes from, or ``None`` where the account has no price for it.
+
+        Raises:
+            KeyError: The list has no such zone.
+            TypeError: Neither a zone nor an operator is given.
+            ValueError: No such service.
+
+        Example:
+            >>> from smsc_async import decode
+            >>> tariffs = decode(
+            ...     b'{"zones": [{"zone": "1", "api": "2.50", "hlr": "0.30"}],'
+            ...     b' "codes": [{"mccmnc": "25001", "cost": "1.85"}], "mail": "0.10"}'
+            ... )
+            >>> tariffs.price("1", operator="25001").cost
+            Decimal('1.85')
+            >>> tariffs.price("1", operator="25001", service="hlr").cost
+            Decimal('0.30')
+        """
+        if zone is None and operator is None:
+            raise TypeError('price() needs a zone, an operator or both, such as price("1", operator="25001")')
+        service = Service(service)
+        # Before the operator: a zone that does not exist is a mistake even where the operator would have answered.
+        line = None if zone is None else self.zone(zone)
+        if operator is not None and service in _MESSAGES:
+            individual = self._individual(operator)
+            if individual is not None and individual.cost is not None:
+                return Price(individual.cost, individual, service)
+        cost: Decimal | None = None if line is None else getattr(line, service.value)
+        return None if line is None or cost is None else Price(cost, line, service)
+
+    def _individual(self, mccmnc: str) -> OperatorTariff | None:
+        try:
+            return self.operator(mccmnc)
+        except KeyError:
+            return None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the list as plain dicts and lists, in the shape of the service's JSON, prices as ``Decimal`` or ``None``.
+
+        Members of ``extra`` stand beside the others; a documented member keeps its place where the two collide.
+
+        Example:
+            >>> from smsc_async import decode
+            >>> decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.1"}').to_dict()["mail"]
+            Decimal('0.1')
+        """
+        return {
+            **self.extra,
+            "zones": [_flat(each) for each in self.zones],
+            "codes": [_flat(each) for each in self.codes],
+            "mail": self.mail,
+        }
+
+    def to_rows(self) -> list[Row]:
+        """Return the list as flat rows of one shape: zones first, then operators, then the e-mail price.
+
+        Every row has the same keys in the same order, so that the rows go into a ``csv.DictWriter`` or a DataFrame as
+        they are: ``kind`` (``"zone"``, ``"operator"``, ``"mail"``), ``zone``, ``name``, ``mccmnc``, ``api``, ``mass``,
+        ``mms``, ``hlr``, ``call``, ``cost``, then the members of ``extra`` of the zones and operators. What a row does
+        not have is ``None``.
+
+        Example:
+            >>> from smsc_async import decode
+            >>> rows = decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.1"}').to_rows()
+            >>> [(row["kind"], row["api"], row["cost"]) for row in rows]
+            [('zone', Decimal('2.50'), None), ('mail', None, Decimal('0.1'))]
+        """
+        blank: Row = dict.fromkeys(_COLUMNS)
+        records: list[Zone | OperatorTariff] = [*self.zones, *self.codes]
+        for record in records:
+            for name in record.extra:
+                blank.setdefault(name, None)
+        rows: list[Row] = [{**blank, **_flat(each), "kind": "zone"} for each in self.zones]
+        rows += [{**blank, **_flat(each), "kind": "operator"} for each in self.codes]
+        rows.append({**blank, "kind": "mail", "cost": self.mail})
+        return rows
+
+
+_COLUMNS: Final = ("kind", "zone", "name", "mccmnc", *(service.value for service in Service), "cost")
+
+
+def _flat(record: Zone | OperatorTariff) -> Row:
+    row: Row = {
+        field.name: getattr(record, field.name) for field in attrs.fields(type(record)) if field.name != "extra"
+    }
+    for name, value in record.extra.items():
+        row.setdefault(name, value)
+    return row
