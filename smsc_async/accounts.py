@@ -15,6 +15,8 @@ from typing import Final, NoReturn
 
 import attrs
 
+from smsc_async.protocol import key_label
+
 __all__ = ["Account", "Secret"]
 
 # One for the life of the process: a fingerprint that leaks tells nothing to whoever does not have this key as well.
@@ -140,7 +142,7 @@ class Account:
             Account('alex', api key)
         """
         secret = key if isinstance(key, Secret) else Secret(_checked(key, "API key"))
-        return cls(_key_label(secret) if name is None else name, secret, uses_api_key=True)
+        return cls(key_label(secret.reveal()) if name is None else name, secret, uses_api_key=True)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Account:
@@ -182,9 +184,3 @@ class Account:
 
     def __repr__(self) -> str:
         return f"Account({self.login!r}{', api key' if self.uses_api_key else ''})"
-
-
-def _key_label(key: Secret) -> str:
-    # The same in every process, since the quota of a shared store is filed under it. 64 bits of a digest of a random
-    # key give nothing of it away.
-    return "key-" + hashlib.blake2b(key.reveal().encode(), digest_size=8, person=b"smsc_async").hexdigest()

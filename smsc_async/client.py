@@ -1,0 +1,369 @@
+"""The way of a call: from memory, with somebody else who asks already, or over the wire, within one deadline.
+
+Invariants: no task group or cancel scope stays open between ``__aenter__`` and ``__aexit__``; an answer goes to nobody
+but the credentials that fetched it; what a caller sees of a shared error is a copy of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import math
+import os
+import sys
+import warnings
+from collections.abc import AsyncIterable, AsyncIterator, Hashable, Iterable, Mapping
+from functools import partial
+from types import MappingProxyType, TracebackType
+from typing import Final, Self
+
+import attrs
+
+from smsc_async.accounts import Account
+from smsc_async.detached import Detached
+from smsc_async.errors import ApiError, AuthenticationError, DeadlineExceeded, QuotaExhausted, SmscError, TransportError
+from smsc_async.exchange import Exchange, late
+from smsc_async.fleet import Fleet, Outcome
+from smsc_async.flights import Flight, Result
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.quota import Quota
+from smsc_async.protocol import endpoint
+from smsc_async.records import Format, Tariffs
+from smsc_async.stores import Store, default_store
+from smsc_async.transport import AsyncTransport, Connections, LimitedTransport, Passage
+
+__all__ = ["Client", "Statistics"]
+
+
+@attrs.frozen
+class Statistics:
+    """What a client has done since it was made.
+
+    Attributes:
+        calls: Lists asked for.
+        hits: Of them, answered from the store at once.
+        shared: Of them, answered by a request that was under way already.
+        requests: Requests let through to the service, retries among them.
+        waits: Of them, those that had to wait for a permit.
+        waited: Seconds that they waited, together.
+        retries: Requests that were a second or later try.
+        refusals: How often the service refused, by its error code.
+    """
+
+    calls: int = 0
+    hits: int = 0
+    shared: int = 0
+    requests: int = 0
+    waits: int = 0
+    waited: float = 0.0
+    retries: int = 0
+    refusals: Mapping[int, int] = MappingProxyType({})
+
+
+class _Session:
+    """What a client has in one event loop."""
+
+    def __init__(self, transport: LimitedTransport) -> None:
+        self.transport = transport
+        self.detached = Detached()
+
+
+class Client:
+    """Fetches tariff lists.
+
+    One for an application, whatever the number of accounts. It opens nothing before the first call, can be used in
+    several event loops in turn and after a fork, and is closed by ``async with`` or ``aclose()``.
+
+    Args:
+        account: Whose list ``tariffs()`` fetches where it is told nothing else, or ``None``.
+        base_url: Where the service is; HTTPS, but for loopback.
+        reply_format: The shape to ask for. In the two text formats only the last line shows that a list is whole.
+        quota: The rule, or ``None`` for the service's.
+        store: Where the quota and the last answers live, or ``None`` for the one ``MemoryStore`` of the process.
+        max_age: Seconds for which a list is fresh; 0 fetches each time.
+        deadline: Seconds that a call may take, all waits and retries within it.
+        retries: How many more attempts a failed request may have; each takes a permit of its own.
+        transport: What sends the requests, an ``httpx.AsyncBaseTransport``, or ``None`` for connections of its own.
+            The client limits and closes it.
+
+    Raises:
+        ValueError: An argument is out of its range, or ``base_url`` is not an HTTPS URL.
+        TypeError: ``transport`` is a ``LimitedTransport``.
+
+    Example:
+        >>> import asyncio
+        >>> from smsc_async import Account, Client
+        >>> async def main() -> None:
+        ...     async with Client(Account("alex", "123")) as client:
+        ...         print(client.statistics().calls)
+        >>> asyncio.run(main())
+        0
+    """
+
+    AT_ONCE: Final = Connections.AT_ONCE
+    """How many accounts ``tariffs_for()`` has under way."""
+
+    def __init__(
+        self,
+        account: Account | None = None,
+        *,
+        base_url: str = "https://smscentre.com/sys/",
+        reply_format: Format = Format.JSON,
+        quota: Quota | None = None,
+        store: Store | None = None,
+        max_age: float = 60.0,
+        deadline: float = 90.0,
+        retries: int = 2,
+        transport: AsyncTransport | None = None,
+    ) -> None:
+        self._account = account
+        self._endpoint = endpoint(base_url)
+        self._format = Format(reply_format)
+        self._quota = Quota() if quota is None else quota
+        self._store: Store = default_store() if store is None else store
+        self._max_age = _checked_age(max_age)
+        self._deadline = _checked_deadline(deadline)
+        if isinstance(transport, LimitedTransport):
+            raise TypeError("the client limits its transport by itself: pass the one inside the LimitedTransport")
+        if retries < 0:
+            raise ValueError(f"retries={retries}: must be 0 or more")
+        self._retries = retries
+        self._transport = transport
+        self._sessions: dict[Hashable, _Session] = {}
+        self._pid = os.getpid()
+        self._closed = False
+        self._counts = dict.fromkeys(("calls", "hits", "shared", "requests", "waits", "retries"), 0)
+        self._waited = 0.0
+        self._refusals: dict[int, int] = {}
+
+    async def tariffs(
+        self,
+        account: Account | None = None,
+        *,
+        max_age: float | None = None,
+        deadline: float | None = None,
+        stale_ok: bool = False,
+    ) -> Tariffs:
+        """Return the tariff list of an account.
+
+        A list that came at most ``max_age`` seconds ago is returned at once; a request for the same credentials that
+        is under way is waited for; else one is sent, as soon as the quota allows. It goes on to its end even if this
+        call is cancelled, since the service has counted it.
+
+        Args:
+            account: Whose list, or ``None`` for the client's own account.
+            max_age: Seconds for which a list is fresh, ``None`` for the client's, 0 for a list that comes after now.
+            deadline: Seconds that this call may take, or ``None`` for the client's.
+            stale_ok: Whether the last list will do, whatever its age and marked ``stale``, where a fresh one cannot be
+                had. Not where the service refuses the credentials.
+
+        Raises:
+            ApiError: The service refused; see its subclasses.
+            DecodeError: The answer is not a whole tariff list.
+            TransportError: There was no answer, or not by the deadline (``DeadlineExceeded``).
+            QuotaExhausted: The next permit comes after the deadline; raised at once.
+            BreakerOpen: The same request was refused a short while ago.
+            StoreError: The store does not answer.
+            ValueError: There is no account, or a number is out of its range.
+            RuntimeError: The client is closed.
+        """
+        who = account or self._account
+        if who is None:
+            raise ValueError("whose list? Pass an account to tariffs() or to Client()")
+        self._check_open()
+        age = self._max_age if max_age is None else _checked_age(max_age)
+        seconds = self._deadline if deadline is None else _checked_deadline(deadline)
+        result = self._kept(who, age) or await self._fetched(who, age, seconds)
+        if isinstance(result, Tariffs):
+            return result
+        if stale_ok and not isinstance(result, AuthenticationError):
+            last = self._store.recall_at_once(self._endpoint, who, math.inf)
+            if last is not None:
+                return attrs.evolve(last, stale=True, error=result)
+        raise result
+
+    def tariffs_for(
+        self,
+        accounts: Iterable[Account] | AsyncIterable[Account],
+        *,
+        max_age: float | None = None,
+        deadline: float | None = None,
+    ) -> AsyncIterator[Outcome]:
+        """Return the lists of many accounts, each as soon as it is there.
+
+        Accounts are drawn as there is room for them, 50 at a time; so ``accounts`` may be endless. What one account
+        runs into is its own: it comes as the ``error`` of its outcome. Leaving the loop early draws no more accounts;
+        requests that are under way go on to their end and fill the store.
+
+        Args:
+            accounts: Whose lists, as any iterable or async iterable.
+            max_age: As in ``tariffs()``.
+            deadline: Seconds for each account, counted from when it is drawn, or ``None`` for the client's.
+
+        Returns:
+            An async iterator of one ``Outcome`` for each account, in the order in which they are ready.
+
+        Raises:
+            ValueError: A number is out of its range.
+            RuntimeError: The client is closed.
+        """
+        self._check_open()
+        age = self._max_age if max_age is None else _checked_age(max_age)
+        seconds = self._deadline if deadline is None else _checked_deadline(deadline)
+        call = partial(self._outcome, age=age, seconds=seconds)
+        return Fleet(accounts, call, lambda work, ended: self._session().detached.start(work, ended), self.AT_ONCE)
+
+    def statistics(self) -> Statistics:
+        """Return what this client has done so far."""
+        return Statistics(**self._counts, waited=self._waited, refusals=MappingProxyType(dict(self._refusals)))
+
+    async def aclose(self) -> None:
+        """Stop what is under way in this event loop and close its connections; calls that wait get an error."""
+        self._closed = True
+        session = self._sessions.pop(_loop(), None)
+        self._sessions.clear()
+        if session is not None:
+            await session.detached.aclose()
+            await session.transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._closed = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        if getattr(self, "_sessions", None) and self._pid == os.getpid():
+            warnings.warn(
+                "a smsc_async.Client was dropped with open connections: use 'async with' or 'await client.aclose()'",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    async def _outcome(self, account: Account, *, age: float, seconds: float) -> Outcome:
+        result = self._kept(account, age) or await self._fetched(account, age, seconds)
+        return Outcome(account, result) if isinstance(result, Tariffs) else Outcome(account, None, result)
+
+    def _kept(self, account: Account, age: float) -> Tariffs | None:
+        self._counts["calls"] += 1
+        kept = self._store.recall_at_once(self._endpoint, account, age) if age > 0 else None
+        if kept is not None:
+            self._counts["hits"] += 1
+        return kept
+
+    async def _fetched(self, account: Account, age: float, seconds: float) -> Tariffs | Exception:
+        key = (self._endpoint, account.fingerprint)
+        until = now() + seconds
+        session = self._session()
+        while True:
+            flight, leads = self._store.flights.board(key, until)
+            if leads:
+                self._launch(session, account, key, flight, age)
+            await flight.wait(until)
+            result = flight.result
+            if not flight.landed:
+                return late(seconds, may_have_left=flight.may_have_left())
+            if leads:
+                return TransportError("the client was closed while the call was under way") if result is None else result
+            # The leader was lost, or had less time than there is here: then this call leads the next.
+            if result is None or (isinstance(result, DeadlineExceeded | QuotaExhausted) and flight.deadline < until):
+                continue
+            self._counts["shared"] += 1
+            return copy.copy(result) if isinstance(result, SmscError) else result
+
+    def _launch(self, session: _Session, account: Account, key: Hashable, flight: Flight, age: float) -> None:
+        """Begin the request that a flight is about; it lands however that goes."""
+        flights = self._store.flights
+        # Another thread's flight may have landed between the look at the store and the boarding.
+        kept = self._store.recall_at_once(self._endpoint, account, age) if age > 0 else None
+        if kept is not None:
+            flights.land(key, flight, kept)
+            return
+        exchange = Exchange(
+            account,
+            endpoint=self._endpoint,
+            reply_format=self._format,
+            transport=session.transport,
+            quota=self._quota,
+            store=self._store,
+            retries=self._retries,
+            on_attempt=self._count,
+        )
+        flight.may_have_left = exchange.may_have_left
+        outcome: Result = None
+
+        async def fly() -> None:
+            nonlocal outcome
+            try:
+                result = await exchange.run(flight.deadline - now())
+                if isinstance(result, Tariffs):
+                    await self._store.keep(self._endpoint, account, result)
+                outcome = result
+            except Exception as fault:  # noqa: BLE001  # a fault of ours: whoever waits has to see it
+                outcome = fault
+
+        session.detached.start(fly, lambda: flights.land(key, flight, outcome))
+
+    def _count(self, passage: Passage, outcome: Tariffs | SmscError, n: int) -> None:
+        if passage.permit is not None:
+            self._counts["requests"] += 1
+            self._counts["retries"] += n > 0
+            self._counts["waits"] += passage.permit.waited > 0
+            self._waited += passage.permit.waited
+        if isinstance(outcome, ApiError):
+            self._refusals[outcome.code] = self._refusals.get(outcome.code, 0) + 1
+
+    def _session(self) -> _Session:
+        if self._pid != os.getpid():
+            # The parent's sockets: closing them here would say goodbye in its name.
+            self._sessions, self._pid = {}, os.getpid()
+        loop = _loop()
+        session = self._sessions.get(loop)
+        if session is None:
+            for former in [each for each in self._sessions if _is_over(each)]:
+                del self._sessions[former]
+            limited = LimitedTransport(self._transport or Connections(), quota=self._quota, store=self._store)
+            session = self._sessions[loop] = _Session(limited)
+        return session
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("this client is closed: make one for the life of the application, or re-enter it")
+
+
+def _loop() -> Hashable:
+    if "trio" in sys.modules:
+        from trio import lowlevel  # noqa: PLC0415  # only for those who run it
+
+        if lowlevel.in_trio_task():
+            return lowlevel.current_trio_token()
+    return asyncio.get_running_loop()
+
+
+def _is_over(loop: Hashable) -> bool:
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return loop.is_closed()
+    from trio import RunFinishedError, lowlevel  # noqa: PLC0415  # it is loaded: the loop is its token
+
+    assert isinstance(loop, lowlevel.TrioToken)
+    try:
+        loop.run_sync_soon(bool)
+    except RunFinishedError:
+        return True
+    return False
+
+
+def _checked_age(seconds: float) -> float:
+    if not seconds >= 0:
+        raise ValueError(f"max_age={seconds}: must be 0 (always fresh) or more seconds")
+    return seconds
+
+
+def _checked_deadline(seconds: float) -> float:
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"deadline={seconds}: must be a finite number of seconds, more than 0")
+    return seconds

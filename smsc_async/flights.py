@@ -1,0 +1,117 @@
+"""Requests under way, and everybody who waits for one: one flight for an account, however many ask.
+
+A flight is shared by all threads and loops of a process. Whoever asks first leads it; the others wait. It lands with a
+list or an error for everybody, or with nothing where its leader was lost (its loop ended): then one who waits leads
+the next.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import TypeAlias
+
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.parking import new_waiter
+from smsc_async.records import Tariffs
+
+__all__ = ["Flight", "Flights", "Result"]
+
+
+# An exception that is not an SmscError is a fault of the library itself, passed on as it is.
+Result: TypeAlias = Tariffs | Exception | None
+
+
+class Flight:
+    """One request under way.
+
+    Attributes:
+        deadline: The instant, on the limiter's clock, by which it lands in any case.
+        may_have_left: Tells whether a byte of it can have left; set by whoever leads it.
+        landed: Whether it has.
+        result: What it landed with: a list, an error, or ``None`` where it was lost.
+    """
+
+    __slots__ = ("_lock", "_on_landing", "deadline", "landed", "may_have_left", "result")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.may_have_left: Callable[[], bool] = bool
+        self.landed = False
+        self.result: Result = None
+        self._lock = threading.Lock()
+        self._on_landing: dict[Callable[[], object], None] = {}
+
+    def land(self, result: Result) -> None:
+        """End it, for everybody who waits; what comes after the first time is ignored."""
+        with self._lock:
+            if self.landed:
+                return
+            self.result = result
+            self.landed = True
+        # Nobody is added once it has landed, so nothing but this thread looks at them now.
+        for call in self._on_landing:
+            call()
+        self._on_landing.clear()
+
+    def on_landing(self, call: Callable[[], object]) -> bool:
+        """Have ``call`` called when it lands, in whatever thread that is; ``False`` where it has landed."""
+        with self._lock:
+            if not self.landed:
+                self._on_landing[call] = None
+            return not self.landed
+
+    def forget(self, call: Callable[[], object]) -> None:
+        """Call ``call`` no more."""
+        with self._lock:
+            if not self.landed:
+                self._on_landing.pop(call, None)
+
+    async def wait(self, until: float) -> None:
+        """Return when it has landed, or at that instant."""
+        waiter = new_waiter()
+        wake = waiter.wake
+        if not self.on_landing(wake):
+            return
+        try:
+            while not self.landed and (left := until - now()) > 0:
+                await waiter.sleep(left)
+        finally:
+            self.forget(wake)
+
+
+class Flights:
+    """The requests of a process that are under way, by whose they are."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._flights: dict[Hashable, Flight] = {}
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def board(self, key: Hashable, deadline: float) -> tuple[Flight, bool]:
+        """Return the flight for that key, and whether the caller is to lead it.
+
+        Args:
+            key: Whose list it fetches.
+            deadline: The instant by which it would land, were it the caller's.
+        """
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is not None:
+                return flight, False
+            flight = self._flights[key] = Flight(deadline)
+            return flight, True
+
+    def land(self, key: Hashable, flight: Flight, result: Result) -> None:
+        """End a flight: whoever asks from now on begins another."""
+        with self._lock:
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+        flight.land(result)
+
+    def abandon(self) -> None:
+        """Forget all flights: for a process that was forked, where nobody leads them."""
+        self._lock = threading.Lock()
+        self._flights = {}

@@ -1,0 +1,191 @@
+"""The arithmetic of tokens and slots, for any number of logins: no clock, no lock, no loop.
+
+A login has a bucket of ``quota.requests`` tokens for tariff requests (all of them are identical to the service) and
+``quota.concurrent`` slots for all its requests.
+
+Invariants:
+
+- A token that is out comes free at ``seen + window``, where ``seen`` is when the head of the answer was seen; never
+  counted from the sending. That is the whole proof: a request had arrived before its answer was seen.
+- An exchange without an answer may still be on its way: its token comes free at ``ended + linger + window``, its slot
+  at ``ended + linger``. Only where nothing can have left do both come back at once.
+- A bucket is never forgotten before all its tokens are free, and holds nothing once they are.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+
+import attrs
+
+from smsc_async.limiter.quota import Quota
+
+__all__ = ["Buckets", "Ending", "Refusal"]
+
+
+class Ending(enum.Enum):
+    """How an exchange ended."""
+
+    WHOLE = enum.auto()
+    """The last byte of the answer was read."""
+    CUT = enum.auto()
+    """Without an answer, or within it: the server may still be at it."""
+    UNSENT = enum.auto()
+    """Before a byte of the request can have left."""
+
+
+@attrs.frozen
+class Refusal:
+    """Why there is no permit now, and when to ask again.
+
+    Attributes:
+        retry_in: Seconds until another try can succeed; ``inf`` where only a permit given back can tell.
+        tokens_in: Seconds until each token of the bucket can be free at the earliest, soonest first; empty where it is
+            not tokens that are missing. What a queue is told by: whoever is n-th gets the n-th.
+    """
+
+    retry_in: float
+    tokens_in: tuple[float, ...] = ()
+
+
+class Buckets:
+    """Every login's tokens and slots.
+
+    Tokens that are coming free are kept in two generations: an entry is written into the younger one, and whole
+    generations are dropped. An entry of the older one was written before the last turn, so at the next turn, a longest
+    absence later, all its tokens are free. So nothing is ever swept, and nothing stays.
+    """
+
+    __slots__ = ("_lingering", "_older", "_out", "_slots", "_span", "_turn_at", "_younger")
+
+    def __init__(self) -> None:
+        self._younger: dict[str, tuple[float, ...]] = {}
+        self._older: dict[str, tuple[float, ...]] = {}
+        self._turn_at = -math.inf
+        self._span = 0.0  # the longest that a token can be away after its exchange ended
+        self._out: dict[str, int] = {}  # tokens whose exchange is under way
+        self._slots: dict[str, int] = {}  # slots whose exchange is under way
+        self._lingering: dict[str, tuple[float, ...]] = {}  # slots that come free by themselves, at these instants
+
+    def take(self, login: str, now: float, quota: Quota, *, token: bool) -> Refusal | None:
+        """Take a slot, and a token with it where asked: both or neither.
+
+        Returns:
+            ``None`` where they are taken, else when to ask again.
+        """
+        if token and (refusal := self._no_token(login, now, quota)) is not None:
+            return refusal
+        held = self._slots.get(login, 0)
+        if self._lingering and (stamps := self._lingering.get(login)) is not None:
+            stamps = self._keep_slots(login, stamps, now)
+            if stamps and held + len(stamps) >= quota.concurrent:
+                return Refusal(stamps[0] - now)
+        elif held >= quota.concurrent:
+            return Refusal(math.inf)
+        if quota.absence > self._span:
+            self._span = quota.absence
+        self._slots[login] = held + 1
+        if token:
+            self._out[login] = self._out.get(login, 0) + 1
+        return None
+
+    def give_back(
+        self, login: str, now: float, quota: Quota, ending: Ending, *, token: bool, seen: float | None
+    ) -> None:
+        """Take back what ``take`` gave.
+
+        Args:
+            login: Whose.
+            now: When the exchange ended.
+            quota: As it was taken under.
+            ending: How the exchange ended.
+            token: Whether a token was taken.
+            seen: When the head of the answer was seen, or ``None`` where it was not.
+        """
+        _less(self._slots, login)
+        if ending is Ending.CUT:
+            self._lingering[login] = tuple(sorted((*self._lingering.get(login, ()), now + quota.linger)))
+        if token:
+            _less(self._out, login)
+            if ending is not Ending.UNSENT:
+                since = now + quota.linger if seen is None else seen
+                self._stamp(login, now, quota.requests, since + quota.window)
+
+    def shut(self, login: str, now: float, quota: Quota) -> None:
+        """Let no tariff request of the login through for a window: the service says that it has had enough."""
+        self._span = max(self._span, quota.absence)
+        for _ in range(quota.requests):
+            self._stamp(login, now, quota.requests, now + quota.window)
+
+    def forget_holders(self, now: float) -> None:
+        """End every exchange that is under way as one without an answer: nobody is left to give it back."""
+        free_at = now + self._span
+        for login, count in self._slots.items():
+            self._lingering[login] = (*self._lingering.get(login, ()), *[free_at] * count)
+        for login, count in self._out.items():
+            for _ in range(count):
+                self._stamp(login, now, count, free_at)
+        self._slots.clear()
+        self._out.clear()
+
+    def count(self) -> Mapping[str, int]:
+        """How many entries of each kind are held: all 0 when nothing is in use."""
+        return {
+            "buckets": len(self._younger.keys() | self._older.keys()),
+            "tokens_out": sum(self._out.values()),
+            "slots": sum(self._slots.values()),
+            "lingering": sum(map(len, self._lingering.values())),
+        }
+
+    def turn(self, now: float) -> None:
+        """Drop the generation whose tokens are all free, if it is time."""
+        if now < self._turn_at:
+            return
+        # After a pause longer than a whole generation the younger one is just as free.
+        self._older = self._younger if now < self._turn_at + self._span else {}
+        self._younger = {}
+        self._lingering = {login: left for login, at in self._lingering.items() if (left := _after(now, at))}
+        self._turn_at = now + self._span
+
+    def _no_token(self, login: str, now: float, quota: Quota) -> Refusal | None:
+        stamps = self._younger.get(login) or self._older.get(login)
+        out = self._out.get(login, 0)
+        if stamps is not None:
+            stamps = _after(now, stamps)
+        taken = out + len(stamps or ())
+        if taken < quota.requests:
+            return None
+        # A token that is out can be free a window from now at the earliest, if its answer is seen this instant.
+        away = sorted([*(at - now for at in stamps or ()), *[quota.window] * out])
+        # Where more are away than there are (the bucket was shut), the first to come free are spent already.
+        tokens_in = tuple(away[taken - quota.requests :])
+        known = len(stamps or ()) > taken - quota.requests
+        return Refusal((stamps or ())[taken - quota.requests] - now if known else math.inf, tokens_in)
+
+    def _stamp(self, login: str, now: float, tokens: int, free_at: float) -> None:
+        self.turn(now)
+        stamps = self._younger.get(login) or self._older.get(login) or ()
+        # Of more than there are tokens (the bucket was shut) only the last to come free decide.
+        self._younger[login] = tuple(sorted((*_after(now, stamps), free_at)))[-tokens:]
+
+    def _keep_slots(self, login: str, stamps: tuple[float, ...], now: float) -> tuple[float, ...]:
+        stamps = _after(now, stamps)
+        if stamps:
+            self._lingering[login] = stamps
+        else:
+            del self._lingering[login]
+        return stamps
+
+
+def _after(now: float, stamps: tuple[float, ...]) -> tuple[float, ...]:
+    return stamps if stamps and stamps[0] > now else tuple(at for at in stamps if at > now)
+
+
+def _less(counts: dict[str, int], login: str) -> None:
+    left = counts[login] - 1
+    if left:
+        counts[login] = left
+    else:
+        del counts[login]

@@ -1,0 +1,200 @@
+"""The line of those who wait for a permit, first come first served.
+
+A line belongs to one bucket: tariff requests of a login wait in one, its other requests in another, and nobody else's
+are ever in the way. Only the head of a line asks and sleeps by the clock; the others sleep until they are the head.
+
+Invariants:
+
+- A permit is taken as the last step before it is handed over, with nothing awaited between: no cancellation can lose
+  one (a store that has to wait for its own answer gives the permit back itself when it is cancelled).
+- A wake that comes between an unsuccessful try and the sleep is kept by the waiter, so none is missed.
+- Nothing runs in the background, and nothing is kept for a bucket that nobody waits for.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from typing import Protocol, TypeAlias
+
+import anyio
+
+from smsc_async.errors import QuotaExhausted
+from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.parking import Waiter, new_waiter
+from smsc_async.limiter.quota import Quota
+
+__all__ = ["Gate", "Ledger", "Permit"]
+
+
+class Permit:
+    """What allows one request to be sent: a slot, and a token where it is a tariff request.
+
+    Attributes:
+        login: Whose.
+        token: Whether it has a token.
+        quota: What it was taken under.
+        seen: When the head of the answer was seen; whoever holds the permit sets it.
+        waited: Seconds that it took to get.
+        lease: What the store knows it by.
+    """
+
+    __slots__ = ("lease", "login", "quota", "seen", "token", "waited")
+
+    def __init__(self, login: str, quota: Quota, token: bool, lease: object = None) -> None:  # noqa: FBT001  # hot
+        self.login = login
+        self.quota = quota
+        self.token = token
+        self.lease = lease
+        self.seen: float | None = None
+        self.waited = 0.0
+
+
+class Ledger(Protocol):
+    """Where permits are kept: what a gate needs of a store."""
+
+    def take_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+        """Return a permit if it can be had without awaiting anything, else ``None``."""
+        ...
+
+    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+        """Return a permit, or when to ask again.
+
+        Args:
+            login: Whose.
+            quota: The rule.
+            token: Whether it is a tariff request.
+            lease: Seconds after which the request has ended in any case, should its holder die; ``inf`` if unknown.
+        """
+        ...
+
+    async def give_back(self, permit: Permit, ending: Ending) -> None:
+        """Take a permit back. Comes to its end even where the caller is being cancelled."""
+        ...
+
+
+class _Line:
+    """Those who wait for permits of one bucket, and what its head was told last."""
+
+    __slots__ = ("tokens_at", "waiters")
+
+    def __init__(self) -> None:
+        self.waiters: OrderedDict[Waiter, None] = OrderedDict()
+        self.tokens_at: tuple[float, ...] = ()
+
+    def heard(self, refusal: Refusal, instant: float) -> None:
+        self.tokens_at = tuple(instant + seconds for seconds in refusal.tokens_in)
+
+    def due(self, position: int, instant: float, quota: Quota) -> float:
+        """Seconds until whoever has that many before them can have a token at the earliest."""
+        if not self.tokens_at:
+            return 0.0
+        rounds, nth = divmod(position, len(self.tokens_at))
+        return max(self.tokens_at[nth] - instant, 0.0) + rounds * quota.window
+
+
+_Key: TypeAlias = tuple[str, bool]
+
+
+class Gate:
+    """Admits the requests of a process, in order, as fast as a ledger has permits for them."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._lines: dict[_Key, _Line] = {}
+
+    async def acquire(self, login: str, quota: Quota, *, token: bool) -> Permit:
+        """Return a permit, as soon as one is free and everybody who came before has one.
+
+        Where the caller is in a cancel scope with a deadline (``anyio.fail_after`` and the like), the wait ends there.
+
+        Raises:
+            QuotaExhausted: The permit is known to come after the caller's deadline.
+            StoreError: The store does not answer.
+        """
+        if (login, token) not in self._lines:
+            permit = self._ledger.take_at_once(login, quota, token=token)
+            if permit is not None:
+                return permit
+        return await self._acquire_in_line(login, quota, token=token)
+
+    async def release(self, permit: Permit, ending: Ending) -> None:
+        """Give a permit back, and wake those who can go now."""
+        try:
+            await self._ledger.give_back(permit, ending)
+        finally:
+            self.wake(permit.login)
+
+    def wake(self, login: str) -> None:
+        """Have the heads of the lines of a login try again."""
+        if self._lines:
+            with self._lock:
+                for token in (True, False):
+                    self._wake_head((login, token))
+
+    def waiting(self) -> int:
+        """How many wait in all lines."""
+        with self._lock:
+            return sum(len(line.waiters) for line in self._lines.values())
+
+    def abandon(self) -> None:
+        """Forget all lines: for a process that was forked, where nobody of them is left."""
+        self._lock = threading.Lock()
+        self._lines = {}
+
+    async def _acquire_in_line(self, login: str, quota: Quota, *, token: bool) -> Permit:
+        key = (login, token)
+        started = now()
+        # anyio counts deadlines by the loop's clock; only what is left of it can be compared.
+        ends_in = anyio.current_effective_deadline() - anyio.current_time()
+        waiter = new_waiter()
+        with self._lock:
+            line = self._lines.setdefault(key, _Line())
+            due = line.due(len(line.waiters), started, quota)
+            line.waiters[waiter] = None
+        try:
+            if due > ends_in:
+                raise QuotaExhausted(due)
+            while True:
+                seconds = math.inf
+                if self._leads(line, waiter):
+                    answer = await self._ledger.take(
+                        login, quota, token=token, lease=ends_in - (now() - started)
+                    )
+                    if isinstance(answer, Permit):
+                        answer.waited = now() - started
+                        return answer
+                    line.heard(answer, now())
+                    left = ends_in - (now() - started)
+                    if (due := line.due(0, now(), quota)) > left:
+                        raise QuotaExhausted(due)
+                    seconds = answer.retry_in
+                await waiter.sleep(max(seconds, 0.0))
+        finally:
+            self._leave(key, line, waiter)
+
+    def _leads(self, line: _Line, waiter: Waiter) -> bool:
+        with self._lock:
+            return next(iter(line.waiters), None) is waiter
+
+    def _leave(self, key: _Key, line: _Line, waiter: Waiter) -> None:
+        with self._lock:
+            led = next(iter(line.waiters), None) is waiter
+            line.waiters.pop(waiter, None)
+            if led:
+                self._wake_head(key)
+
+    def _wake_head(self, key: _Key) -> None:
+        line = self._lines.get(key)
+        if line is None:
+            return
+        while line.waiters:
+            head = next(iter(line.waiters))
+            if head.wake():
+                return
+            # Its loop was closed under it: nobody would ever wake the next.
+            del line.waiters[head]
+        del self._lines[key]

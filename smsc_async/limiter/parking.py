@@ -1,0 +1,112 @@
+"""A place where one task sleeps until any thread wakes it.
+
+anyio's events belong to one loop, and a store is shared by all loops of a process: hence the two small native sleeps
+here. Asyncio's is a bare future with a timer, which also costs a third of a cancel scope around an event.
+
+Invariants: a wake that comes before the sleep is kept; everything but ``wake`` runs in the loop of the sleeper.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import trio
+
+__all__ = ["Waiter", "new_waiter"]
+
+
+class Waiter(Protocol):
+    """One task's place."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after ``seconds`` (``inf``: never by itself), or as soon as woken; at once if woken before."""
+        ...
+
+    def wake(self) -> bool:
+        """End the sleep, from any thread; ``False`` where nobody can be woken any more, since the loop is closed."""
+        ...
+
+
+class _AsyncioWaiter:
+    __slots__ = ("_future", "_loop", "_woken")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] | None = None
+        self._woken = False
+
+    async def sleep(self, seconds: float) -> None:
+        if not self._woken:
+            self._future = self._loop.create_future()
+            timer = None if seconds == math.inf else self._loop.call_later(seconds, self._rouse)
+            try:
+                await self._future
+            finally:
+                self._future = None
+                if timer is not None:
+                    timer.cancel()
+        self._woken = False
+
+    def wake(self) -> bool:
+        try:
+            if asyncio.get_running_loop() is self._loop:
+                self._rouse()
+                return True
+        except RuntimeError:  # no loop in this thread
+            pass
+        try:
+            self._loop.call_soon_threadsafe(self._rouse)
+        except RuntimeError:  # the loop is closed
+            return False
+        return True
+
+    def _rouse(self) -> None:
+        self._woken = True
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+
+class _TrioWaiter:
+    __slots__ = ("_event", "_thread", "_token", "_trio")
+
+    def __init__(self) -> None:
+        import trio  # noqa: PLC0415  # only for those who run it
+
+        self._trio = trio
+        self._token: trio.lowlevel.TrioToken = trio.lowlevel.current_trio_token()
+        self._thread = threading.get_ident()
+        self._event = trio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        with self._trio.move_on_after(seconds):
+            await self._event.wait()
+        self._event = self._trio.Event()
+
+    def wake(self) -> bool:
+        try:
+            if threading.get_ident() == self._thread:
+                self._event.set()
+            else:
+                self._token.run_sync_soon(lambda: self._event.set())
+        except RuntimeError:  # the run is over
+            return False
+        return True
+
+
+def new_waiter() -> Waiter:
+    """Return a place for the running task.
+
+    Raises:
+        RuntimeError: No event loop of asyncio or trio is running in this thread.
+    """
+    if "trio" in sys.modules:
+        from trio.lowlevel import in_trio_task  # noqa: PLC0415  # only for those who run it
+
+        if in_trio_task():
+            return _TrioWaiter()
+    return _AsyncioWaiter()

@@ -1,0 +1,174 @@
+"""What a request looks like on the wire, and whose it is.
+
+Everything here is arithmetic over bytes and texts: nothing is sent, and no module above is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import math
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import attrs
+
+from smsc_async.records import Format
+
+__all__ = [
+    "FORM",
+    "Claim",
+    "claim_of",
+    "declared_charset",
+    "endpoint",
+    "form",
+    "key_label",
+    "quota_key",
+    "retry_after",
+]
+
+FORM: Final = "application/x-www-form-urlencoded"
+
+
+@attrs.frozen
+class Claim:
+    """What a request needs of the quota.
+
+    Attributes:
+        login: Under which the quota is filed.
+        token: Whether it is a tariff request, which needs a token beside its slot.
+    """
+
+    login: str
+    token: bool
+
+
+def quota_key(login: str) -> str:
+    """Return what the quota of a login is filed under.
+
+    Nobody has told whether the service minds case and spaces around a login: two spellings that share a quota cost a
+    little time, two quotas for one login cost an error 9.
+    """
+    return login.strip().casefold()
+
+
+def key_label(api_key: str) -> str:
+    """Return the login under which an API key of an unknown login is filed; the same in every process.
+
+    64 bits of a digest of a random key: enough to tell two keys apart, nothing that gives one away.
+    """
+    return "key-" + hashlib.blake2b(api_key.encode(), digest_size=8, person=b"smsc_async").hexdigest()
+
+
+def endpoint(base_url: str) -> str:
+    """Return the URL of the tariff request for a base URL, such as ``https://smscentre.com/sys/``.
+
+    Raises:
+        ValueError: Not an HTTPS URL (plain HTTP is for loopback alone), or one with a user, a query or a fragment.
+    """
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError(f"base_url must be an https:// URL such as https://smscentre.com/sys/, not {parts.scheme}:…")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("base_url must have no user, query or fragment: credentials go into Account")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError(f"base_url must be https: the password would cross the network to {parts.hostname} in clear")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}/get.php"
+
+
+def form(credentials: Mapping[str, str], reply_format: Format) -> bytes:
+    """Return the body of a tariff request.
+
+    Args:
+        credentials: ``login`` and ``psw``, or ``apikey``.
+        reply_format: The shape to answer in.
+    """
+    return urlencode({"get_price": "1", **credentials, "fmt": str(reply_format.value), "charset": "utf-8"}).encode()
+
+
+def claim_of(path: str, query: str, content_type: str, body: bytes) -> Claim | None:
+    """Return what a request to the service needs of the quota, or ``None`` where it names no login.
+
+    The identity of a request is its login and what it asks for: not its format, charset, host or method.
+
+    Args:
+        path: Of the URL.
+        query: Of the URL, undecoded.
+        content_type: The header, empty where there is none.
+        body: The whole body: a form, multipart or JSON.
+    """
+    told = {**_body_fields(content_type, body), **dict(parse_qsl(query, keep_blank_values=True))}
+    login, api_key = told.get("login", ""), told.get("apikey", "")
+    if not login and not api_key:
+        return None
+    tariffs = path.rsplit("/", 1)[-1] == "get.php" and "get_price" in told
+    return Claim(quota_key(login or key_label(api_key)), tariffs)
+
+
+def declared_charset(content_type: str) -> str | None:
+    """Return the charset that a Content-Type names, or ``None``."""
+    found = re.search(r"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", content_type, re.IGNORECASE)
+    return found[1] if found else None
+
+
+def retry_after(value: str, now: float) -> float | None:
+    """Return the seconds that a Retry-After header asks for: 0 or more, or ``None`` where it says nothing usable.
+
+    Args:
+        value: The header: a number of seconds, or a date.
+        now: The wall clock, in seconds since the epoch.
+    """
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    if math.isnan(seconds) or seconds == math.inf:
+        return None
+    return max(seconds, 0.0)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _body_fields(content_type: str, body: bytes) -> dict[str, str]:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return _json_fields(body)
+    if kind == "multipart/form-data":
+        return _multipart_fields(body)
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)) if kind == FORM else {}
+
+
+def _json_fields(body: bytes) -> dict[str, str]:
+    try:
+        document: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(document, dict):
+        return {}
+    members: dict[object, object] = document  # pyright: ignore[reportUnknownVariableType]  # whatever JSON holds
+    return {str(name): str(value) for name, value in members.items()}
+
+
+# Only the names and short values of plain fields are wanted; a file in the same body is skipped, not read.
+_PART: Final = re.compile(
+    rb'content-disposition:\s*form-data;\s*name="(login|apikey|get_price)"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{0,300})\r\n',
+    re.IGNORECASE,
+)
+
+
+def _multipart_fields(body: bytes) -> dict[str, str]:
+    return {name.decode().lower(): value.decode("utf-8", "replace") for name, value in _PART.findall(body)}

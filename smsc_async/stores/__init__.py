@@ -1,0 +1,16 @@
+"""Where the quota and the last answers live.
+
+``protocol`` says what a store is; ``memory`` is the one for a single process.
+"""
+
+from smsc_async.stores.memory import MemoryStore
+from smsc_async.stores.protocol import Store
+
+__all__ = ["MemoryStore", "Store", "default_store"]
+
+_DEFAULT = MemoryStore()
+
+
+def default_store() -> MemoryStore:
+    """Return the one store of the process that every client without a store of its own uses."""
+    return _DEFAULT

@@ -1,0 +1,165 @@
+"""The store of one process: any number of clients, threads and event loops."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from typing import Final, Literal
+
+from smsc_async.accounts import Account
+from smsc_async.flights import Flights
+from smsc_async.limiter.bucket import Buckets, Ending, Refusal
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.gate import Gate, Permit
+from smsc_async.limiter.quota import Quota
+from smsc_async.records import Tariffs
+
+__all__ = ["MemoryStore"]
+
+KEEP_BYTES: Final = 64 * 2**20
+
+# What a list takes in memory, at most: measured with tracemalloc on CPython 3.11 where no two prices are equal (a
+# Decimal is 104 bytes, and a list has few distinct ones). tests/stores/test_memory.py holds it to the truth.
+_LIST_BYTES: Final = 1_500
+_ZONE_BYTES: Final = 900
+_CODE_BYTES: Final = 300
+
+
+class _Kept:
+    """A list, and when it came by both clocks: the monotonic one stands still while a machine sleeps."""
+
+    __slots__ = ("at", "size", "tariffs", "wall")
+
+    def __init__(self, tariffs: Tariffs) -> None:
+        self.tariffs = tariffs
+        self.at = now()
+        self.wall = time.time()
+        self.size = _LIST_BYTES + len(tariffs.zones) * _ZONE_BYTES + len(tariffs.codes) * _CODE_BYTES
+
+    def age(self) -> float:
+        return max(now() - self.at, time.time() - self.wall)
+
+
+class MemoryStore:
+    """Keeps the quota and the last answers in this process.
+
+    Thread-safe, and good for any number of event loops. It knows nothing of other processes, nor of its predecessor:
+    where several processes use one login, or one is restarted often, they need a store that they share.
+
+    Args:
+        keep_bytes: How many bytes of answers are kept, the least recently used going first. What is kept of the quota
+            is never dropped.
+        cold_start: ``"grant"`` sends the first requests at once. ``"wait"`` sends none for the first window after the
+            first call, in case a predecessor has just used the quota.
+
+    Raises:
+        ValueError: ``keep_bytes`` is negative, or ``cold_start`` is neither of the two.
+
+    Example:
+        >>> from smsc_async import MemoryStore
+        >>> store = MemoryStore(keep_bytes=8 * 2**20)
+    """
+
+    def __init__(self, *, keep_bytes: int = KEEP_BYTES, cold_start: Literal["grant", "wait"] = "grant") -> None:
+        if keep_bytes < 0:
+            raise ValueError(f"keep_bytes={keep_bytes}: must be 0 (keep nothing) or more")
+        if cold_start not in {"grant", "wait"}:
+            raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
+        self.gate = Gate(self)
+        self.flights = Flights()
+        self._lock = threading.Lock()
+        self._buckets = Buckets()
+        self._cold = cold_start == "wait"
+        self._first_at: float | None = None
+        self._kept: OrderedDict[tuple[str, bytes], _Kept] = OrderedDict()
+        self._kept_bytes = 0
+        self._keep_bytes = keep_bytes
+        self._forks = 0
+        _ALL.add(self)
+
+    def take_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+        """Return a permit, or ``None`` where there is none now."""
+        if self._cold:
+            return None
+        with self._lock:
+            if self._buckets.take(login, now(), quota, token=token) is None:
+                return Permit(login, quota, token, self._forks)
+        return None
+
+    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:  # noqa: ARG002  # a process that dies takes its memory along
+        """Return a permit, or when to ask again."""
+        instant = now()
+        with self._lock:
+            refusal = (self._cold and self._too_early(instant, quota)) or self._buckets.take(
+                login, instant, quota, token=token
+            )
+            return refusal or Permit(login, quota, token, self._forks)
+
+    async def give_back(self, permit: Permit, ending: Ending) -> None:
+        """Take a permit back."""
+        with self._lock:
+            if permit.lease == self._forks:
+                self._buckets.give_back(
+                    permit.login, now(), permit.quota, ending, token=permit.token, seen=permit.seen
+                )
+
+    async def shut(self, login: str, quota: Quota) -> None:
+        """Give no token of the login for a window."""
+        with self._lock:
+            self._buckets.shut(login, now(), quota)
+
+    def recall_at_once(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
+        """Return the last list if it is at most that many seconds old."""
+        key = (endpoint, account.fingerprint)
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or kept.age() > max_age:
+                return None
+            self._kept.move_to_end(key)
+            return kept.tariffs
+
+    async def keep(self, endpoint: str, account: Account, tariffs: Tariffs) -> None:
+        """Remember a list, and forget those used least recently where they are too much together."""
+        kept = _Kept(tariffs)
+        key = (endpoint, account.fingerprint)
+        with self._lock:
+            if (former := self._kept.pop(key, None)) is not None:
+                self._kept_bytes -= former.size
+            self._kept[key] = kept
+            self._kept_bytes += kept.size
+            while self._kept_bytes > self._keep_bytes:
+                _, oldest = self._kept.popitem(last=False)
+                self._kept_bytes -= oldest.size
+
+    def _too_early(self, instant: float, quota: Quota) -> Refusal | None:
+        if self._first_at is None:
+            self._first_at = instant
+        wait = self._first_at + quota.window - instant
+        if wait > 0:
+            return Refusal(wait, (wait,) * quota.requests)
+        self._cold = False
+        return None
+
+    def _after_fork(self) -> None:
+        # In the child no thread holds the lock any more, and nobody is left who would give a permit back. The parent's
+        # requests are still under way: they count as ended without an answer.
+        self._lock = threading.Lock()
+        self._forks += 1
+        self._buckets.forget_holders(now())
+        self.gate.abandon()
+        self.flights.abandon()
+
+
+_ALL: Final[weakref.WeakSet[MemoryStore]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for store in list(_ALL):
+        store._after_fork()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the same module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,374 @@
+"""The only place that knows the HTTP library: the limiter as a transport, the connections, and one bounded exchange.
+
+Invariants: no public error or record exposes a type of the HTTP library; an exchange ends in a ``Reply`` or in an
+error of ours that holds nothing of the request; a body is never read past its bound.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+import zlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, Final, TypeAlias
+
+import anyio
+import attrs
+import httpx
+
+from smsc_async.errors import DecodeError, IncompleteReply, SmscError, TlsError, TransportError
+from smsc_async.limiter.bucket import Ending
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.gate import Gate, Permit
+from smsc_async.limiter.quota import Quota
+from smsc_async.protocol import FORM, Claim, claim_of, retry_after
+from smsc_async.stores import Store, default_store
+
+__all__ = ["AsyncTransport", "Connections", "LimitedTransport", "Passage", "Reply", "post"]
+
+AsyncTransport: TypeAlias = httpx.AsyncBaseTransport
+
+REPLY_BYTES: Final = 8 * 2**20
+_PASSAGE: Final = "smsc_async.passage"
+_Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Coroutine[Any, Any, None]]
+# Before these nothing of a request can have left: no connection was made.
+_UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class Passage:
+    """How far a request has come; filled in while it is on its way.
+
+    Attributes:
+        claim: What it needs of the quota.
+        permit: What it was let through with, or ``None`` while it waits.
+        heard: Whether the transport below tells what it does (httpx's own does).
+        sent: Whether its first byte may have left, as far as ``heard`` goes.
+    """
+
+    __slots__ = ("claim", "heard", "permit", "sent")
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.permit: Permit | None = None
+        self.heard = False
+        self.sent = False
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether a byte of the request can have left."""
+        return self.permit is not None and (self.sent or not self.heard)
+
+    def tracing(self, also: _Trace | None) -> _Trace:
+        """Return a callback for the ``trace`` extension of httpx, which notes the sending and then calls ``also``."""
+
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            self.heard = True
+            if event.endswith("send_request_headers.started"):
+                self.sent = True
+            if also is not None:
+                await also(event, info)
+
+        return trace
+
+
+class LimitedTransport(httpx.AsyncBaseTransport):
+    """The limiter as a transport, for an ``httpx.AsyncClient`` of your own.
+
+    Every request of a login to the service holds one of the login's slots until its answer is read or closed; a tariff
+    request takes a token as well. A request waits for its turn, without bound unless the caller is in a cancel scope
+    with a deadline (``anyio.fail_after`` and the like; ``asyncio.timeout`` ends the wait too, but only when it is
+    over). The login is read from the query or the body (form, multipart or JSON); a request that names none passes
+    unlimited. httpx's own timeouts run from the moment a request is sent.
+
+    Not limited by itself: what your client does with redirects and retries goes through it again, each a request.
+
+    Args:
+        transport: What sends the requests, such as ``httpx.AsyncHTTPTransport()``.
+        quota: The rule.
+        store: Where the quota lives, or ``None`` for the store of the process.
+
+    Raises:
+        QuotaExhausted: From a request: its turn is known to come after the caller's deadline.
+        StoreError: From a request: the store does not answer.
+        TypeError: ``transport`` is limited already, and would take two permits for each request.
+
+    Example:
+        >>> import httpx
+        >>> from smsc_async import LimitedTransport
+        >>> client = httpx.AsyncClient(transport=LimitedTransport(httpx.AsyncHTTPTransport()))
+    """
+
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, *, quota: Quota | None = None, store: Store | None = None
+    ) -> None:
+        if isinstance(transport, LimitedTransport):
+            raise TypeError("this transport is limited already: pass the one inside it")
+        self._transport = transport
+        self._quota = Quota() if quota is None else quota
+        self._gate: Gate = (default_store() if store is None else store).gate
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request when its turn has come."""
+        passage: Passage | None = request.extensions.get(_PASSAGE)
+        if passage is None:
+            claim = await _claim(request)
+            if claim is None:
+                return await self._transport.handle_async_request(request)
+            passage = Passage(claim)
+        request.extensions["trace"] = passage.tracing(request.extensions.get("trace"))
+        permit = await self._gate.acquire(passage.claim.login, self._quota, token=passage.claim.token)
+        passage.permit = permit
+        ending = Ending.CUT
+        response: httpx.Response | None = None
+        try:
+            response = await self._transport.handle_async_request(request)
+            permit.seen = now()
+        except _UNSENT:
+            ending = Ending.UNSENT
+            raise
+        finally:
+            if response is None:
+                await self._gate.release(permit, ending if passage.may_have_left else Ending.UNSENT)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Held(response.stream, self._gate, permit)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the transport inside."""
+        await self._transport.aclose()
+
+
+class _Held(httpx.AsyncByteStream):
+    """The body of an answer, holding its slot until it is read to the end or closed."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, gate: Gate, permit: Permit) -> None:
+        self._stream = stream
+        self._gate = gate
+        self._permit: Permit | None = permit
+        # A body that was read before it came here (by a test's transport, say) is whole already.
+        self._whole = isinstance(stream, httpx.ByteStream)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            yield chunk
+        self._whole = True
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            permit, self._permit = self._permit, None
+            if permit is not None:
+                await self._gate.release(permit, Ending.WHOLE if self._whole else Ending.CUT)
+
+
+async def _claim(request: httpx.Request) -> Claim | None:
+    query = request.url.query.decode("ascii", "replace")
+    claim = claim_of(request.url.path, query, "", b"")
+    if claim is None or not claim.token:
+        # The rest may be in the body, which httpx keeps for the sending once it is read.
+        body = await request.aread()
+        claim = claim_of(request.url.path, query, request.headers.get("content-type", ""), body)
+    return claim
+
+
+class Connections(httpx.AsyncBaseTransport):
+    """The connections of one client in one event loop.
+
+    A pool of httpx looks at each of its connections for each request; so each connection is a pool of its own here,
+    and a stack of idle ones stands before them. A connection whose exchange did not end well is closed, never reused.
+    """
+
+    # As many as a fleet has in flight: more gain nothing on one core, and the service counts connections too.
+    AT_ONCE: Final = 50
+    # Servers close an idle connection sooner or later: those at the bottom of the stack are closed before.
+    IDLE_SECONDS: Final = 30.0
+
+    def __init__(self) -> None:
+        self._room = anyio.Semaphore(self.AT_ONCE, fast_acquire=True)
+        self._idle: deque[tuple[float, httpx.AsyncHTTPTransport]] = deque()
+        self._busy: set[httpx.AsyncHTTPTransport] = set()
+        self._ssl: ssl.SSLContext | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request over an idle connection, or a new one."""
+        trace: _Trace | None = request.extensions.get("trace")
+        if trace is not None:
+            await trace("smsc_async.connections.started", {})  # so that a wait for room counts as not sent
+        await self._room.acquire()
+        line = self._idle.pop()[1] if self._idle else self._new()
+        self._busy.add(line)
+        response: httpx.Response | None = None
+        try:
+            response = await line.handle_async_request(request)
+        finally:
+            if response is None:
+                await self._finish(line, reusable=False)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Lent(response.stream, self, line)
+        return response
+
+    async def aclose(self) -> None:
+        """Close all connections, those that are busy too."""
+        lines = [*self._busy, *(line for _, line in self._idle)]
+        self._idle.clear()
+        for line in lines:
+            await line.aclose()
+
+    def _new(self) -> httpx.AsyncHTTPTransport:
+        if self._ssl is None:
+            self._ssl = httpx.create_ssl_context()
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=self.IDLE_SECONDS)
+        return httpx.AsyncHTTPTransport(verify=self._ssl, limits=limits)
+
+    async def _finish(self, line: httpx.AsyncHTTPTransport, *, reusable: bool) -> None:
+        self._busy.discard(line)
+        self._room.release()
+        instant = now()
+        stale = [] if reusable else [line]
+        if reusable:
+            self._idle.append((instant, line))
+        while self._idle and self._idle[0][0] < instant - self.IDLE_SECONDS:
+            stale.append(self._idle.popleft()[1])
+        for each in stale:
+            with anyio.CancelScope(shield=True):
+                await each.aclose()
+
+
+class _Lent(httpx.AsyncByteStream):
+    """The body of an answer, holding its connection until it is closed."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, connections: Connections, line: httpx.AsyncHTTPTransport) -> None:
+        self._stream = stream
+        self._connections = connections
+        self._line: httpx.AsyncHTTPTransport | None = line
+        self._whole = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            yield chunk
+        self._whole = True
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            line, self._line = self._line, None
+            if line is not None:
+                await self._connections._finish(line, reusable=self._whole)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # two halves of one thing
+
+
+@attrs.frozen
+class Reply:
+    """An answer, whole.
+
+    Attributes:
+        status: The HTTP status.
+        content_type: The header, empty where there is none.
+        retry_after: Seconds that the server asks to wait, or ``None``.
+        body: At most ``REPLY_BYTES``, unpacked.
+    """
+
+    status: int
+    content_type: str
+    retry_after: float | None
+    body: bytes
+
+
+async def post(transport: LimitedTransport, endpoint: str, body: bytes, passage: Passage) -> Reply | SmscError:
+    """Make one exchange: a form, and its whole answer.
+
+    Errors of the exchange are returned, not raised: a traceback through here would show the form. Those of the limiter
+    are raised; whoever catches them has to drop their traceback.
+
+    Args:
+        transport: What sends it.
+        endpoint: The URL.
+        body: The form.
+        passage: Told how far it came.
+    """
+    request = httpx.Request(
+        "POST",
+        endpoint,
+        # Packed answers are not asked for: httpx's unpacking has no bound.
+        headers={"accept": "*/*", "accept-encoding": "identity", "content-type": FORM, "user-agent": "smsc-async"},
+        content=body,
+        extensions={_PASSAGE: passage, "timeout": {}},
+    )
+    try:
+        response = await transport.handle_async_request(request)
+        try:
+            packed = await _read(response)
+        finally:
+            await response.stream.aclose()  # type: ignore[union-attr]  # LimitedTransport has seen to it
+    except SmscError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a user's transport may raise anything, with the form in its frames
+        return _failure(error, request.url, passage)
+    if isinstance(packed, SmscError):
+        return packed
+    text = _unpacked(packed, response.headers.get("content-encoding", ""))
+    if isinstance(text, SmscError):
+        return text
+    asked = response.headers.get("retry-after")
+    return Reply(
+        response.status_code,
+        response.headers.get("content-type", ""),
+        None if asked is None else retry_after(asked, time.time()),
+        text,
+    )
+
+
+async def _read(response: httpx.Response) -> bytes | DecodeError:
+    chunks: list[bytes] = []
+    size = 0
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    async for chunk in response.stream:
+        size += len(chunk)
+        if size > REPLY_BYTES:
+            return DecodeError(f"longer than {REPLY_BYTES} bytes: no tariff list is")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes | DecodeError:
+    encoding = encoding.strip().lower()
+    if encoding in {"", "identity"}:
+        return body
+    if encoding not in {"gzip", "x-gzip"}:
+        return DecodeError(f"packed as {encoding[:40]!r}, which was not asked for: only gzip is understood")
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        text = unpacker.decompress(body, REPLY_BYTES + 1)
+    except zlib.error as error:
+        fault = str(error)
+    else:
+        if len(text) > REPLY_BYTES:
+            return DecodeError(f"longer than {REPLY_BYTES} bytes once unpacked: no tariff list is")
+        return text if unpacker.eof else IncompleteReply("packed with gzip, and cut before its end")
+    return DecodeError(f"declared as gzip, and cannot be unpacked ({fault})")
+
+
+def _failure(error: Exception, url: httpx.URL, passage: Passage) -> TransportError:
+    server = url.netloc.decode("ascii")
+    cause = _ssl_cause(error)
+    if cause is not None:
+        return TlsError(f"{server} could not prove who it is ({cause}): nothing was sent")
+    sent = passage.may_have_left and not isinstance(error, _UNSENT)
+    said = str(error)[:200]
+    kind = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    if not sent:
+        return TransportError(f"no connection to {server} ({kind}): nothing was sent", may_have_counted=False)
+    if passage.permit is not None and passage.permit.seen is not None:
+        return TransportError(f"{server} cut its answer short ({kind})")
+    return TransportError(f"{server} closed the connection without an answer ({kind})")
+
+
+def _ssl_cause(error: BaseException | None) -> str | None:
+    while error is not None:
+        # A handshake that just ends is a broken connection, not a wrong certificate.
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return getattr(error, "verify_message", "") or error.reason or "TLS error"
+        error = error.__cause__ or error.__context__
+    return None
