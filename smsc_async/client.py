@@ -12,7 +12,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -211,7 +211,12 @@ class Client:
         age = self._max_age if max_age is None else _checked_age(max_age)
         seconds = self._deadline if deadline is None else _checked_deadline(deadline)
         call = partial(self._outcome, age=age, seconds=seconds)
-        return Fleet(accounts, call, lambda work, ended: self._session().detached.start(work, ended), self.AT_ONCE)
+
+        def start(work: Callable[[], Awaitable[None]], ended: Callable[[], None]) -> None:
+            # In the loop that iterates, which need not run yet.
+            self._session().detached.start(work, ended)
+
+        return Fleet(accounts, call, start, self.AT_ONCE)
 
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""
@@ -268,7 +273,9 @@ class Client:
             if not flight.landed:
                 return late(seconds, may_have_left=flight.may_have_left())
             if leads:
-                return TransportError("the client was closed while the call was under way") if result is None else result
+                return (
+                    TransportError("the client was closed while the call was under way") if result is None else result
+                )
             # The leader was lost, or had less time than there is here: then this call leads the next.
             if result is None or (isinstance(result, DeadlineExceeded | QuotaExhausted) and flight.deadline < until):
                 continue

@@ -122,22 +122,24 @@ def judge(reply: Reply) -> Tariffs | SmscError:
             retryable=False,
             status=reply.status,
         )
-    try:
-        tariffs = decode(reply.body, charset=declared_charset(reply.content_type))
-    except SmscError as error:
-        fault = error
-    else:
-        if 200 <= reply.status < 300:
-            return attrs.evolve(tariffs, fetched_at=datetime.now(UTC))
-        fault = None
-    if isinstance(fault, ApiError) or (fault is not None and 200 <= reply.status < 300):
-        return fault
+    read = _decoded(reply)
+    if isinstance(read, ApiError):
+        return read
+    if 200 <= reply.status < 300:
+        return attrs.evolve(read, fetched_at=datetime.now(UTC)) if isinstance(read, Tariffs) else read
     return TransportError(
         f"answered with HTTP status {reply.status} and no tariff list",
         retryable=reply.status == 429 or reply.status >= 500,
         retry_after=reply.retry_after,
         status=reply.status,
     )
+
+
+def _decoded(reply: Reply) -> Tariffs | SmscError:
+    try:
+        return decode(reply.body, charset=declared_charset(reply.content_type))
+    except SmscError as error:
+        return error
 
 
 def late(seconds: float, *, may_have_left: bool) -> DeadlineExceeded:
@@ -148,14 +150,13 @@ def late(seconds: float, *, may_have_left: bool) -> DeadlineExceeded:
 
 def scrubbed(error: SmscError, secret: str) -> SmscError:
     """Return the error with the secret struck out, should the server or its software have quoted it."""
-    changes: dict[str, str] = {}
-    for field in attrs.fields(type(error)):
-        value = getattr(error, field.name)
-        if isinstance(value, str):
-            for form_of_it in (secret, quote_plus(secret)):
-                value = value.replace(form_of_it, "…")
-            changes[field.name] = value
-    return attrs.evolve(error, **changes)
+    for name in ("message", "description", "excerpt"):
+        said = getattr(error, name, "")
+        for spelling in (secret, quote_plus(secret)):
+            said = said.replace(spelling, "…")
+        if hasattr(error, name):
+            setattr(error, name, said)
+    return error
 
 
 def bare(error: SmscError) -> SmscError:

@@ -119,19 +119,19 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         request.extensions["trace"] = passage.tracing(request.extensions.get("trace"))
         permit = await self._gate.acquire(passage.claim.login, self._quota, token=passage.claim.token)
         passage.permit = permit
-        ending = Ending.CUT
-        response: httpx.Response | None = None
         try:
             response = await self._transport.handle_async_request(request)
-            permit.seen = now()
-        except _UNSENT:
-            ending = Ending.UNSENT
+        except BaseException as error:
+            unsent = isinstance(error, _UNSENT) or not passage.may_have_left
+            await self._gate.release(permit, Ending.UNSENT if unsent else Ending.CUT)
             raise
-        finally:
-            if response is None:
-                await self._gate.release(permit, ending if passage.may_have_left else Ending.UNSENT)
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Held(response.stream, self._gate, permit)
+        permit.seen = now()
+        if response.is_closed:
+            # Read before it came here, as a test's transport does: httpx will not close it again.
+            await self._gate.release(permit, Ending.WHOLE)
+        else:
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            response.stream = _Held(response.stream, self._gate, permit)
         return response
 
     async def aclose(self) -> None:
@@ -146,8 +146,7 @@ class _Held(httpx.AsyncByteStream):
         self._stream = stream
         self._gate = gate
         self._permit: Permit | None = permit
-        # A body that was read before it came here (by a test's transport, say) is whole already.
-        self._whole = isinstance(stream, httpx.ByteStream)
+        self._whole = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._stream:
@@ -199,12 +198,11 @@ class Connections(httpx.AsyncBaseTransport):
         await self._room.acquire()
         line = self._idle.pop()[1] if self._idle else self._new()
         self._busy.add(line)
-        response: httpx.Response | None = None
         try:
             response = await line.handle_async_request(request)
-        finally:
-            if response is None:
-                await self._finish(line, reusable=False)
+        except BaseException:
+            await self._finish(line, reusable=False)
+            raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _Lent(response.stream, self, line)
         return response

@@ -78,12 +78,9 @@ class Buckets:
         if token and (refusal := self._no_token(login, now, quota)) is not None:
             return refusal
         held = self._slots.get(login, 0)
-        if self._lingering and (stamps := self._lingering.get(login)) is not None:
-            stamps = self._keep_slots(login, stamps, now)
-            if stamps and held + len(stamps) >= quota.concurrent:
-                return Refusal(stamps[0] - now)
-        elif held >= quota.concurrent:
-            return Refusal(math.inf)
+        lingering = self._lingering_slots(login, now) if self._lingering else ()
+        if held + len(lingering) >= quota.concurrent:
+            return Refusal(lingering[0] - now if lingering else math.inf)
         if quota.absence > self._span:
             self._span = quota.absence
         self._slots[login] = held + 1
@@ -170,12 +167,10 @@ class Buckets:
         # Of more than there are tokens (the bucket was shut) only the last to come free decide.
         self._younger[login] = tuple(sorted((*_after(now, stamps), free_at)))[-tokens:]
 
-    def _keep_slots(self, login: str, stamps: tuple[float, ...], now: float) -> tuple[float, ...]:
-        stamps = _after(now, stamps)
+    def _lingering_slots(self, login: str, now: float) -> tuple[float, ...]:
+        stamps = _after(now, self._lingering.pop(login, ()))
         if stamps:
             self._lingering[login] = stamps
-        else:
-            del self._lingering[login]
         return stamps
 
 

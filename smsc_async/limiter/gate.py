@@ -161,9 +161,7 @@ class Gate:
             while True:
                 seconds = math.inf
                 if self._leads(line, waiter):
-                    answer = await self._ledger.take(
-                        login, quota, token=token, lease=ends_in - (now() - started)
-                    )
+                    answer = await self._ledger.take(login, quota, token=token, lease=ends_in - (now() - started))
                     if isinstance(answer, Permit):
                         answer.waited = now() - started
                         return answer

@@ -90,12 +90,15 @@ class _TrioWaiter:
     def wake(self) -> bool:
         try:
             if threading.get_ident() == self._thread:
-                self._event.set()
+                self._rouse()
             else:
-                self._token.run_sync_soon(lambda: self._event.set())
+                self._token.run_sync_soon(self._rouse)
         except RuntimeError:  # the run is over
             return False
         return True
+
+    def _rouse(self) -> None:
+        self._event.set()  # whichever it is by then
 
 
 def new_waiter() -> Waiter:

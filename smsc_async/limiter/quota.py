@@ -9,16 +9,23 @@ import attrs
 __all__ = ["Quota"]
 
 
-def _positive_int(_: Quota, field: attrs.Attribute[int], value: int) -> None:
+def _count(value: int, field: attrs.Attribute[int]) -> int:
     if type(value) is not int or value < 1:
         raise ValueError(f"Quota({field.name}={value!r}): must be a whole number, 1 or more")
+    return value
 
 
-def _seconds(quota: Quota, field: attrs.Attribute[float], value: float) -> None:
-    least = 0.0 if field.name in {"guard", "linger"} else math.ulp(0.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
-        bound = "0 or more" if least == 0.0 else "more than 0"
+def _seconds(value: float, field: attrs.Attribute[float]) -> float:
+    may_be_zero = field.name in {"guard", "linger"}
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+    if not is_number or not 0 <= value < math.inf or (value == 0 and not may_be_zero):
+        bound = "0 or more" if may_be_zero else "more than 0"
         raise ValueError(f"Quota({field.name}={value!r}): must be a finite number of seconds, {bound}")
+    return float(value)
+
+
+_COUNT = attrs.Converter(_count, takes_field=True)
+_SECONDS = attrs.Converter(_seconds, takes_field=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +40,8 @@ class Quota:
         guard: Seconds added to the window, for a server that counts in whole seconds.
         linger: Seconds during which a request that ended without an answer may still arrive at the server.
         concurrent: Requests of a login under way at once.
+        window: ``per + guard``: seconds from the sight of an answer until its token is free again.
+        absence: ``linger + window``: seconds that a token is away at the most once its exchange has ended.
 
     Raises:
         ValueError: A count below 1, or a time that is negative, infinite or not a number.
@@ -47,21 +56,15 @@ class Quota:
         ValueError: Quota(requests=0): must be a whole number, 1 or more
     """
 
-    requests: int = attrs.field(default=3, validator=_positive_int)
-    per: float = attrs.field(default=60.0, validator=_seconds)
-    guard: float = attrs.field(default=1.0, validator=_seconds)
-    linger: float = attrs.field(default=5.0, validator=_seconds)
-    concurrent: int = attrs.field(default=14, validator=_positive_int)
-    window: float = attrs.field(init=False, eq=False, repr=False)
-    """Seconds from the sight of an answer until its token is free again: ``per + guard``."""
-
-    absence: float = attrs.field(init=False, eq=False, repr=False)
-    """Seconds that a token is away at the most once its exchange has ended: ``linger + window``."""
-
-    @window.default  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUntypedFunctionDecorator]  # an attrs idiom
-    def _window(self) -> float:
-        return self.per + self.guard
-
-    @absence.default  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUntypedFunctionDecorator]  # likewise
-    def _absence(self) -> float:
-        return self.linger + self.window
+    requests: int = attrs.field(default=3, converter=_COUNT)
+    per: float = attrs.field(default=60.0, converter=_SECONDS)
+    guard: float = attrs.field(default=1.0, converter=_SECONDS)
+    linger: float = attrs.field(default=5.0, converter=_SECONDS)
+    concurrent: int = attrs.field(default=14, converter=_COUNT)
+    # Sums, kept because they are read for every request.
+    window: float = attrs.field(
+        init=False, eq=False, repr=False, default=attrs.Factory(lambda self: self.per + self.guard, takes_self=True)
+    )
+    absence: float = attrs.field(
+        init=False, eq=False, repr=False, default=attrs.Factory(lambda self: self.linger + self.window, takes_self=True)
+    )

@@ -102,9 +102,7 @@ class MemoryStore:
         """Take a permit back."""
         with self._lock:
             if permit.lease == self._forks:
-                self._buckets.give_back(
-                    permit.login, now(), permit.quota, ending, token=permit.token, seen=permit.seen
-                )
+                self._buckets.give_back(permit.login, now(), permit.quota, ending, token=permit.token, seen=permit.seen)
 
     async def shut(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window."""
