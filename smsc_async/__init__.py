@@ -1,6 +1,7 @@
 """Tariff lists from the SMSC HTTP API, fetched within the provider's limits and decoded to the last digit."""
 
 from smsc_async.accounts import Account, Secret
+from smsc_async.decoder import decode
 from smsc_async.errors import (
     AddressBlocked,
     ApiError,
@@ -43,4 +44,5 @@ __all__ = [
     "TooManyRequests",
     "TransportError",
     "Zone",
+    "decode",
 ]
