@@ -1,0 +1,40 @@
+"""What every test gets: both event loops, no way to the network, and hypothesis settings that don't depend on luck."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.loopback_only import Forbidden, loopback_only
+
+settings.register_profile("ci", derandomize=True, max_examples=200, deadline=None)
+settings.register_profile("thorough", max_examples=10_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    """Run every test marked ``anyio`` on both loops in real time; for virtual time see ``tests/virtual_time.py``."""
+    return request.param
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[list[Forbidden]]:
+    with loopback_only() as attempts:
+        yield attempts
+
+
+@pytest.fixture(autouse=True)
+def forbidden_connections(_loopback_only: list[Forbidden]) -> Iterator[list[Forbidden]]:
+    """Fail a test that tried to leave the machine, even where the code under test swallowed the error.
+
+    A test that fakes names patches ``socket.getaddrinfo`` with ``monkeypatch``: its fake replaces the guard of names for
+    the length of the test, while the guard of connections stays.
+    """
+    _loopback_only.clear()
+    yield _loopback_only
+    attempts, _loopback_only[:] = list(_loopback_only), []
+    assert not attempts, f"tried to leave the machine: {attempts}"

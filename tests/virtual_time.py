@@ -1,0 +1,141 @@
+"""Event loops that don't sleep: when every task waits for the clock, the clock jumps to the next timer.
+
+In a module that wants virtual time on asyncio and trio (the clock is made anew for every test):
+
+    @pytest.fixture(params=VIRTUAL, ids=VIRTUAL_IDS)
+    def anyio_backend(request: pytest.FixtureRequest) -> Backend:
+        make: Callable[[], Backend] = request.param
+        return make()
+
+In a hypothesis test, which needs a loop for every example: ``run_virtual("trio", async_function, *arguments)``.
+
+Invariants: time never goes back, and it stands still while a task waits for a worker thread
+(``anyio.to_thread.run_sync`` called by that name, ``asyncio.to_thread``, ``loop.run_in_executor``), so that a slow
+thread never looks like a missed deadline. Other threads and other processes are not seen: what talks to them belongs
+into real time, and so does a worker thread that calls back into the loop and sleeps there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from typing import Final, Literal, TypeAlias, TypeVar, TypeVarTuple
+
+import anyio
+import anyio.to_thread
+from trio.testing import MockClock
+
+Backend: TypeAlias = tuple[str, dict[str, object]]
+BackendName: TypeAlias = Literal["asyncio", "trio"]
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+BACKEND_NAMES: Final[tuple[BackendName, ...]] = ("asyncio", "trio")
+
+# Not zero, and not what any real clock says: whoever mixes two clocks, or takes 0.0 for "never", is found out.
+START_SECONDS: Final = 1_000.0
+# How long to wait for a worker thread's answer before looking again.
+_POLL_SECONDS: Final = 0.0005
+
+
+class _Awaited(threading.local):
+    """How many worker threads the loop of this thread waits for."""
+
+    threads = 0
+
+
+_awaited = _Awaited()
+_real_run_sync = anyio.to_thread.run_sync
+
+
+async def _counted_run_sync(
+    func: Callable[[*Ts], T],
+    *args: *Ts,
+    abandon_on_cancel: bool = False,
+    limiter: anyio.CapacityLimiter | None = None,
+) -> T:
+    # Counted here and not in the thread: between its end and the loop's hearing of it the clock must not jump either.
+    _awaited.threads += 1
+    try:
+        return await _real_run_sync(func, *args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
+    finally:
+        _awaited.threads -= 1
+
+
+anyio.to_thread.run_sync = _counted_run_sync  # type: ignore[assignment]  # less `cancellable`, which is deprecated
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Looks at the sockets, and in place of waiting for a timer moves its clock on by as much."""
+
+    now = START_SECONDS
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        ready = super().select(_POLL_SECONDS if _awaited.threads else 0)
+        if not ready and not _awaited.threads:
+            self.now += timeout
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An asyncio event loop whose ``time()`` starts at ``START_SECONDS`` and jumps from timer to timer."""
+
+    def __init__(self) -> None:
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        future = super().run_in_executor(executor, func, *args)
+        _awaited.threads += 1
+        future.add_done_callback(_one_thread_less)
+        return future
+
+
+def _one_thread_less(_future: asyncio.Future[T]) -> None:
+    _awaited.threads -= 1
+
+
+def virtual_clock() -> MockClock:
+    """Return a trio clock that starts at ``START_SECONDS`` and jumps; good for one run."""
+    clock = MockClock(autojump_threshold=0)
+    clock.jump(START_SECONDS)
+    jump = clock._autojump  # pyright: ignore[reportPrivateUsage]  # there is no other place to hold a jump back
+
+    def jump_unless_a_thread_works() -> None:
+        if _awaited.threads:
+            time.sleep(_POLL_SECONDS)
+        else:
+            jump()
+
+    # On the instance, since MockClock is final.
+    clock._autojump = jump_unless_a_thread_works  # type: ignore[method-assign] # pyright: ignore[reportPrivateUsage]
+    return clock
+
+
+def virtual_asyncio() -> Backend:
+    """Return what anyio needs to run something on asyncio in virtual time."""
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+def virtual_trio() -> Backend:
+    """Return what anyio needs to run one thing on trio in virtual time: the clock is not to be used again."""
+    return "trio", {"clock": virtual_clock()}
+
+
+VIRTUAL: Final[tuple[Callable[[], Backend], ...]] = (virtual_asyncio, virtual_trio)
+VIRTUAL_IDS: Final = ("virtual-asyncio", "virtual-trio")
+
+
+def run_virtual(backend: BackendName, func: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
+    """Return what ``func(*args)`` returns, run in a loop of its own whose time is virtual."""
+    name, options = virtual_asyncio() if backend == "asyncio" else virtual_trio()
+    return anyio.run(func, *args, backend=name, backend_options=options)
