@@ -85,7 +85,7 @@ def by_member(rows: Sequence[Mapping[str, ValueT]], *members: str) -> list[list[
 def kept(rows: Sequence[Mapping[str, ValueT]], *documented: str) -> dict[int, dict[str, ValueT]]:
     """Return, by row, the members beyond the documented ones; rows without any are left out."""
     known = frozenset(documented)
-    if known.issuperset(*rows):
+    if known.issuperset(set[str]().union(*rows)):
         return {}
     return {
         number: {member: row[member] for member in row if member not in known}

@@ -100,7 +100,7 @@ def _zone(lines: Lines, index: int) -> dict[str, str]:
     if named:
         row["name"] = line[marks[0].end() : ends[low]]
     for mark, end in zip(marks[high:], ends[high + 1 :], strict=True):
-        _put(row, mark[1], line[mark.end() : end].strip(), lines.place(index))
+        _put(row, mark[1], line[mark.end() : end].strip(), lines, index)
     return row
 
 
@@ -145,10 +145,10 @@ def _rest(lines: Lines, zones_at: list[int]) -> _Rest:
         elif first == "mail":
             mail_at = index
             for member, value in _fields(lines, index).items():
-                _put(rest.extra, member, value, lines.place(index))
+                _put(rest.extra, member, value, lines, index)
             rest.mail = rest.extra.pop("mail")
         elif first != "zone":
-            _put(rest.extra, first, line.partition("=")[2].strip(), lines.place(index))
+            _put(rest.extra, first, line.partition("=")[2].strip(), lines, index)
     if mail_at is None or _is_cut(lines):
         raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
     return rest
@@ -169,14 +169,14 @@ def _fields(lines: Lines, index: int) -> dict[str, str]:
     parts = _NEXT.split(rest)
     fields = {member.strip(): parts[0].strip()}
     for further, value in zip(parts[1::2], parts[2::2], strict=True):
-        _put(fields, further, value.strip(), lines.place(index))
+        _put(fields, further, value.strip(), lines, index)
     return fields
 
 
-def _put(fields: dict[str, str], member: str, value: str, place: str) -> None:
+def _put(fields: dict[str, str], member: str, value: str, lines: Lines, index: int) -> None:
     if member in fields or member in {"zone", "name", "mccmnc"}:
         raise DecodeError(
-            "comes twice, and nobody can tell which is right", _READ_AS, f"{place}, {member}", excerpt(value)
+            "comes twice, and nobody can tell which is right", _READ_AS, lines.place(index, member), excerpt(value)
         )
     fields[member] = value
 

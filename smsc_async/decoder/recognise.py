@@ -21,6 +21,8 @@ _MEMBER: Final = re.compile(r"[^\W\d]\w*\s*=")
 # A zone's number and a comma, or, in an answer that is cut short, a number alone.
 _NUMBERED: Final = re.compile(r"\w{1,20}\s*,|[0-9.]{1,20}$")
 _COMMAS_OF_A_ZONE: Final = 6
+# With what plain text begins, for an answer that is cut short within it.
+_FIRST_WORDS: Final = ("zone", "ERROR")
 
 
 def recognise(text: str) -> Format | None:
@@ -31,7 +33,7 @@ def recognise(text: str) -> Format | None:
         return Format.JSON
     if head.startswith("<"):
         return None if _HTML.match(head) else Format.XML
-    if _MEMBER.match(first) or (first and "zone".startswith(first)):
+    if _MEMBER.match(first) or (first and any(word.startswith(first) for word in _FIRST_WORDS)):
         return Format.PLAIN
     if _NUMBERED.match(first) or first.count(",") >= _COMMAS_OF_A_ZONE:
         return Format.CSV
