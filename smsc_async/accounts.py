@@ -62,10 +62,11 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
+        mine, theirs = (each.reveal().encode(errors="surrogatepass") for each in (self, other))
+        return hmac.compare_digest(mine, theirs)
 
     def __hash__(self) -> int:
-        return hash(("Secret", self.reveal()))
+        return hash((_PROCESS_KEY, self.reveal()))
 
     def __copy__(self) -> Secret:
         return self
@@ -80,23 +81,28 @@ class Secret:
         )
 
 
-def _checked(value: str, what: str) -> str:
-    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
-        raise TypeError(f"the {what} must be a str, not {type(value).__name__}")
+def _wrapped(value: str | Secret) -> Secret:
+    return value if isinstance(value, Secret) else Secret(value)
+
+
+def _problem(value: object, what: str) -> Exception | None:
+    if not isinstance(value, str):
+        return TypeError(f"the {what} must be a str, not {type(value).__name__}")
     if not value.strip():
-        raise ValueError(f"the {what} is empty: pass the one of your SMSC account")
-    return value
+        return ValueError(f"the {what} is empty: pass the one of your SMSC account")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        return ValueError(f"the {what} is not text that can be sent: read it as UTF-8 and pass it again")
+    return None
 
 
-def _as_login(value: str) -> str:
-    return _checked(value, "login")
+def _check(value: str | Secret, what: str) -> None:
+    # Raised here and found there, so that no frame of the traceback has a local that shows the value.
+    problem = _problem(value.reveal() if isinstance(value, Secret) else value, what)
+    if problem is not None:
+        raise problem
 
 
-def _as_secret(value: str | Secret) -> Secret:
-    return value if isinstance(value, Secret) else Secret(_checked(value, "password"))
-
-
-@attrs.frozen(repr=False, cache_hash=True)
+@attrs.frozen(repr=False, init=False)
 class Account:
     """Whose list to fetch: a login with its password, or an API key.
 
@@ -109,7 +115,7 @@ class Account:
         uses_api_key: Whether ``secret`` is an API key.
 
     Raises:
-        ValueError: The login or the password is empty.
+        ValueError: The login or the password is empty, or not text that can be sent.
         TypeError: One of them is not a ``str``.
 
     Example:
@@ -118,10 +124,18 @@ class Account:
         Account('alex')
     """
 
-    login: str = attrs.field(converter=_as_login)
-    secret: Secret = attrs.field(converter=_as_secret, alias="password")
+    login: str
+    secret: Secret = attrs.field(alias="password")
     uses_api_key: bool = attrs.field(default=False, kw_only=True)
     _fingerprint: bytes | None = attrs.field(default=None, init=False, eq=False)
+
+    def __init__(self, login: str, password: str | Secret, *, uses_api_key: bool = False) -> None:
+        # Wrapped before anything can be raised: error reporters show the locals of every frame.
+        secret = _wrapped(password)
+        del password
+        _check(login, "login")
+        _check(secret, "API key" if uses_api_key else "password")
+        self.__attrs_init__(login, secret, uses_api_key=uses_api_key)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
     @classmethod
     def with_api_key(cls, key: str | Secret, *, name: str | None = None) -> Account:
@@ -134,14 +148,17 @@ class Account:
                 label made from a one-way digest of it.
 
         Raises:
-            ValueError: The key or the name is empty.
+            ValueError: The key or the name is empty, or not text that can be sent.
+            TypeError: One of them is not a ``str``.
 
         Example:
             >>> from smsc_async import Account
             >>> Account.with_api_key("k-4711", name="alex")
             Account('alex', api key)
         """
-        secret = key if isinstance(key, Secret) else Secret(_checked(key, "API key"))
+        secret = _wrapped(key)
+        del key
+        _check(secret, "API key")
         return cls(key_label(secret.reveal()) if name is None else name, secret, uses_api_key=True)
 
     @classmethod
@@ -154,7 +171,7 @@ class Account:
             environ: The variables, or ``None`` for those of the process.
 
         Raises:
-            ValueError: A variable is missing or empty.
+            ValueError: A variable is missing or empty, or not text that can be sent.
 
         Example:
             >>> from smsc_async import Account
@@ -162,14 +179,17 @@ class Account:
             Account('alex')
         """
         env = os.environ if environ is None else environ
-        if env.get("SMSC_API_KEY"):
-            return cls.with_api_key(env["SMSC_API_KEY"], name=env.get("SMSC_LOGIN") or None)
-        missing = [name for name in ("SMSC_LOGIN", "SMSC_PASSWORD") if not env.get(name)]
+        login = env.get("SMSC_LOGIN", "")
+        password, key = (Secret(env.get(name, "")) for name in ("SMSC_PASSWORD", "SMSC_API_KEY"))
+        del env, environ  # before anything can be raised
+        if key:
+            return cls.with_api_key(key, name=login or None)
+        missing = [name for name, value in (("SMSC_LOGIN", login), ("SMSC_PASSWORD", password)) if not value]
         if missing:
             raise ValueError(
                 f"{' and '.join(missing)} not set: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY, in the environment"
             )
-        return cls(env["SMSC_LOGIN"], env["SMSC_PASSWORD"])
+        return cls(login, password)
 
     @property
     def fingerprint(self) -> bytes:
@@ -183,4 +203,5 @@ class Account:
         return self._fingerprint
 
     def __repr__(self) -> str:
-        return f"Account({self.login!r}{', api key' if self.uses_api_key else ''})"
+        # Error reporters also show an account whose making has failed.
+        return f"Account({getattr(self, 'login', '')!r}{', api key' if getattr(self, 'uses_api_key', False) else ''})"

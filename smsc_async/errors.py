@@ -17,8 +17,8 @@
 
 Misuse is a ``ValueError`` or a ``TypeError``.
 
-Invariants: fields are positional, so that every error survives ``pickle`` and ``copy``; no field holds a credential, an
-URL with one, or an object of the HTTP library.
+Invariants: fields are positional and live in the instance's dict, so that every error survives ``pickle`` and ``copy``
+with its notes and with what was set later; no field holds a credential, an URL with one, or an object of the HTTP library.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class SmscError(Exception):
     may_have_counted: bool = False
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class ApiError(SmscError):
     """The service answered with a refusal.
 
@@ -98,14 +98,14 @@ class ApiError(SmscError):
         return f"the service refused with error {self.code}{said}: {self.advice}"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class ParameterError(ApiError):
     """Error 1: the service did not understand the parameters of the request."""
 
     advice: ClassVar[str] = "check the login for stray characters and base_url for the right service"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class AuthenticationError(ApiError):
     """Error 2: wrong login or password, or this address is not on the account's list of allowed addresses.
 
@@ -117,7 +117,7 @@ class AuthenticationError(ApiError):
     )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class AddressBlocked(ApiError):
     """Error 4: the service has blocked the address that the request came from for a while.
 
@@ -127,7 +127,7 @@ class AddressBlocked(ApiError):
     advice: ClassVar[str] = "send nothing from this address until the block ends (the provider says 30 minutes)"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class TooManyRequests(ApiError):
     """Error 9: more than three identical requests in a minute, or fifteen at once, of one login.
 
@@ -156,7 +156,7 @@ def api_error(code: int, description: str = "") -> ApiError:
     return _BY_CODE.get(code, ApiError)(code, description)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class DecodeError(SmscError):
     """The answer is not a tariff list: nothing of it is handed out.
 
@@ -189,12 +189,12 @@ class DecodeError(SmscError):
         return f"{read_as}{at}: {self.message}{near}"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class IncompleteReply(DecodeError):
     """The answer stops before its end: a connection was cut, or the service sent less than a whole list."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class TransportError(SmscError):
     """No answer came: the connection failed, was cut, or carried something that is not an answer.
 
@@ -216,12 +216,12 @@ class TransportError(SmscError):
         return self.message
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class DeadlineExceeded(TransportError):
     """The call did not end within the time that it was given."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class TlsError(TransportError):
     """The server could not prove who it is: untrusted, expired or foreign certificate, or no TLS at all.
 
@@ -235,7 +235,7 @@ class TlsError(TransportError):
     status: int | None = None
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class QuotaExhausted(SmscError):
     """Nothing was sent: the next permit of this login comes later than the call may take.
 
@@ -259,7 +259,7 @@ class QuotaExhausted(SmscError):
         )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class BreakerOpen(SmscError):
     """Nothing was sent: this request was refused a short while ago and would be again.
 
@@ -277,7 +277,7 @@ class BreakerOpen(SmscError):
         return f"not sent: {self.reason}; closed for another {self.retry_after:.0f} s"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, slots=False)
 class StoreError(SmscError):
     """Nothing was sent: the store that keeps the quota does not answer, and without it no permit is given.
 

@@ -7,7 +7,7 @@ documented members is kept in ``extra``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -221,7 +221,8 @@ class Tariffs:
     fetched_at: datetime | None = attrs.field(default=None, eq=False, kw_only=True)
     stale: bool = attrs.field(default=False, eq=False, kw_only=True)
     error: Exception | None = attrs.field(default=None, eq=False, kw_only=True, repr=False)
-    # Made at the first lookup: most lists are written down whole and never asked for one zone.
+    # Made at the first lookup: most lists are written down whole and never asked for one zone. Filled in one step, since
+    # other threads may look at the same time: a dict that is half full would deny zones that are there.
     _by_zone: dict[str, Zone] = attrs.field(factory=dict[str, Zone], init=False, eq=False, repr=False)
     _by_code: dict[str, OperatorTariff] = attrs.field(
         factory=dict[str, OperatorTariff], init=False, eq=False, repr=False
@@ -242,7 +243,7 @@ class Tariffs:
             'Russia'
         """
         if not self._by_zone:
-            self._by_zone.update((each.zone, each) for each in self.zones)
+            self._by_zone.update({each.zone: each for each in self.zones})
         try:
             return self._by_zone[zone]
         except KeyError:
@@ -264,7 +265,7 @@ class Tariffs:
             Decimal('1.85')
         """
         if not self._by_code:
-            self._by_code.update((each.mccmnc, each) for each in self.codes)
+            self._by_code.update({each.mccmnc: each for each in self.codes})
         try:
             return self._by_code[mccmnc]
         except KeyError:
@@ -346,7 +347,8 @@ class Tariffs:
         Every row has the same keys in the same order, so that the rows go into a ``csv.DictWriter`` or a DataFrame as
         they are: ``kind`` (``"zone"``, ``"operator"``, ``"mail"``), ``zone``, ``name``, ``mccmnc``, ``api``, ``mass``,
         ``mms``, ``hlr``, ``call``, ``cost``, then the members of ``extra`` of the zones and operators. What a row does
-        not have is ``None``.
+        not have is ``None``. A member of ``extra`` named like one of these columns goes into ``extra_<name>``, so that a
+        column of prices holds nothing but ``Decimal`` and ``None``.
 
         Example:
             >>> from smsc_async import decode
@@ -354,13 +356,13 @@ class Tariffs:
             >>> [(row["kind"], row["api"], row["cost"]) for row in rows]
             [('zone', Decimal('2.50'), None), ('mail', None, Decimal('0.1'))]
         """
+        flat = [("zone", _flat(each, _COLUMNS)) for each in self.zones]
+        flat += [("operator", _flat(each, _COLUMNS)) for each in self.codes]
         blank: Row = dict.fromkeys(_COLUMNS)
-        records: list[Zone | OperatorTariff] = [*self.zones, *self.codes]
-        for record in records:
-            for name in record.extra:
+        for _, row in flat:
+            for name in row:
                 blank.setdefault(name, None)
-        rows: list[Row] = [{**blank, **_flat(each), "kind": "zone"} for each in self.zones]
-        rows += [{**blank, **_flat(each), "kind": "operator"} for each in self.codes]
+        rows: list[Row] = [{**blank, **row, "kind": kind} for kind, row in flat]
         rows.append({**blank, "kind": "mail", "cost": self.mail})
         return rows
 
@@ -368,10 +370,10 @@ class Tariffs:
 _COLUMNS: Final = ("kind", "zone", "name", "mccmnc", *(service.value for service in Service), "cost")
 
 
-def _flat(record: Zone | OperatorTariff) -> Row:
+def _flat(record: Zone | OperatorTariff, taken: Collection[str] = ()) -> Row:
     row: Row = {
         field.name: getattr(record, field.name) for field in attrs.fields(type(record)) if field.name != "extra"
     }
     for name, value in record.extra.items():
-        row.setdefault(name, value)
+        row.setdefault(f"extra_{name}" if name in taken else name, value)
     return row

@@ -9,23 +9,17 @@ import attrs
 __all__ = ["Quota"]
 
 
-def _count(value: int, field: attrs.Attribute[int]) -> int:
+def _count(_: Quota, field: attrs.Attribute[int], value: int) -> None:
     if type(value) is not int or value < 1:
         raise ValueError(f"Quota({field.name}={value!r}): must be a whole number, 1 or more")
-    return value
 
 
-def _seconds(value: float, field: attrs.Attribute[float]) -> float:
+def _seconds(_: Quota, field: attrs.Attribute[float], value: float) -> None:
     may_be_zero = field.name in {"guard", "linger"}
     is_number = isinstance(value, int | float) and not isinstance(value, bool)  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
     if not is_number or not 0 <= value < math.inf or (value == 0 and not may_be_zero):
         bound = "0 or more" if may_be_zero else "more than 0"
         raise ValueError(f"Quota({field.name}={value!r}): must be a finite number of seconds, {bound}")
-    return float(value)
-
-
-_COUNT = attrs.Converter(_count, takes_field=True)
-_SECONDS = attrs.Converter(_seconds, takes_field=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -56,15 +50,15 @@ class Quota:
         ValueError: Quota(requests=0): must be a whole number, 1 or more
     """
 
-    requests: int = attrs.field(default=3, converter=_COUNT)
-    per: float = attrs.field(default=60.0, converter=_SECONDS)
-    guard: float = attrs.field(default=1.0, converter=_SECONDS)
-    linger: float = attrs.field(default=5.0, converter=_SECONDS)
-    concurrent: int = attrs.field(default=14, converter=_COUNT)
-    # Sums, kept because they are read for every request.
-    window: float = attrs.field(
-        init=False, eq=False, repr=False, default=attrs.Factory(lambda self: self.per + self.guard, takes_self=True)
-    )
-    absence: float = attrs.field(
-        init=False, eq=False, repr=False, default=attrs.Factory(lambda self: self.linger + self.window, takes_self=True)
-    )
+    requests: int = attrs.field(default=3, validator=_count)
+    per: float = attrs.field(default=60.0, validator=_seconds)
+    guard: float = attrs.field(default=1.0, validator=_seconds)
+    linger: float = attrs.field(default=5.0, validator=_seconds)
+    concurrent: int = attrs.field(default=14, validator=_count)
+    window: float = attrs.field(init=False, eq=False, repr=False)
+    absence: float = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        # Sums, kept because they are read for every request.
+        object.__setattr__(self, "window", self.per + self.guard)
+        object.__setattr__(self, "absence", self.linger + self.window)

@@ -1,0 +1,91 @@
+"""From the bytes of an answer to a tariff list, whole and checked, or to an exception.
+
+    bytes → charset → recognise → from_json, from_xml, from_plain, from_comma → assembling → Tariffs
+
+Each ``from_…`` module knows one format and hands columns of text to ``assembling``, which knows what a list must be,
+``prices`` what a price may look like, and ``building`` how to make two thousand records quickly. ``refusals`` knows the refusals.
+
+Invariants: pure; nothing but ``SmscError`` comes out, whatever the bytes are; every error stands outside the exception that led to
+it, and shows at most 60 characters of the answer, escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from smsc_async.decoder import from_comma, from_json, from_plain, from_xml
+from smsc_async.decoder.charset import to_text
+from smsc_async.decoder.excerpts import excerpt
+from smsc_async.decoder.recognise import NAMES, recognise
+from smsc_async.errors import ApiError, DecodeError, IncompleteReply
+from smsc_async.records import Format, Tariffs
+
+__all__ = ["decode"]
+
+_READERS: Final[dict[Format, Callable[[str], Tariffs]]] = {
+    Format.PLAIN: from_plain.read,
+    Format.CSV: from_comma.read,
+    Format.XML: from_xml.read,
+    Format.JSON: from_json.read,
+}
+
+
+def decode(body: bytes, *, format: Format | None = None, charset: str | None = None) -> Tariffs:  # noqa: A002  # the wire's word
+    r"""Return the tariff list in the body of an answer.
+
+    A refusal of the service raises its ``ApiError`` in whatever shape it comes. The list is whole and checked, or there is
+    none: prices are ``Decimal`` with the digits that were sent, in the currency of the account, ``None`` where absent, empty or
+    ``-``. Names and numbers lose the spaces around them. What is UTF-8 is read as such, whatever ``charset`` says.
+
+    In the two text formats the last line alone shows that the list is whole, and a cut within its digits cannot be seen.
+    Nothing here bounds the size of ``body``; 2,000 zones take some 10 ms.
+
+    Args:
+        body: The bytes as they came, without transfer or content encoding.
+        format: What was asked for, or ``None`` to go by the first line. A list in another format is an error then.
+        charset: What the answer declares for itself, or ``None``; unknown names are ignored. What is neither UTF-8 nor in
+            that charset is read as windows-1251.
+
+    Returns:
+        The list, with at least one zone; ``codes`` is empty where the account has no individual tariffs.
+
+    Raises:
+        ApiError: The service refused: ``ParameterError``, ``AuthenticationError``, ``AddressBlocked``,
+            ``TooManyRequests``, or ``ApiError`` itself for another code.
+        IncompleteReply: The answer is empty, has no zone or no e-mail price, or stops before its end.
+        DecodeError: It is not a tariff list, or something in it is not what it should be; ``position`` tells where.
+
+    Example:
+        >>> from smsc_async import decode
+        >>> tariffs = decode(b"zone = 1, name = Russia, api = 2.50, mms = -, hlr = 0.30\nmail = 0.10\n")
+        >>> tariffs.zone("1").api, tariffs.zone("1").mms, tariffs.mail
+        (Decimal('2.50'), None, Decimal('0.10'))
+    """
+    text = to_text(body, charset)
+    if not text or text.isspace():
+        raise IncompleteReply("an empty answer", None if format is None else NAMES[format])
+    found = recognise(text)
+    if found is None:
+        raise DecodeError(
+            "not an answer of this service; check base_url",
+            None if format is None else NAMES[format],
+            "",
+            excerpt(text),
+        )
+    if format is None or found is format:
+        return _READERS[found](text)
+    refusal = _refusal(text, found)
+    if refusal is not None:
+        raise refusal
+    raise DecodeError(f"looks like {NAMES[found]}, which is not what was asked for", NAMES[format], "", excerpt(text))
+
+
+def _refusal(text: str, found: Format) -> ApiError | None:
+    try:
+        _READERS[found](text)
+    except ApiError as error:
+        return error.with_traceback(None)
+    except DecodeError:
+        return None
+    return None

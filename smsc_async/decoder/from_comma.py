@@ -1,0 +1,125 @@
+"""Comma-separated text: ``zone,name,api,mass,mms,hlr,call``, then ``mccmnc,cost``, then ``mail``.
+
+Nothing is quoted, so a row is told by its number of fields and a zone is read from its right end: what stands between its
+number and its five prices is the name, commas included. Three things follow.
+
+A decimal comma is refused, and so is a column beyond the documented ones: either would pass for a part of the name and
+shift the prices. Both are recognised by a name that ends in a comma and something like a price; see ``_refuse_shifted``.
+
+The last line is the e-mail price, and a row that was cut off within its first field looks like one. So a last line of
+bare digits counts only where a line feed follows it; ``0.10`` counts without.
+
+An e-mail price cannot be empty, for an empty line is nothing: an account without one needs ``-`` here.
+
+What cannot be told: a cut within the decimals of the last line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from smsc_async.decoder.assembling import PRICES, Section, Sheet, assemble
+from smsc_async.decoder.excerpts import excerpt
+from smsc_async.decoder.lines import Lines
+from smsc_async.decoder.prices import Notation
+from smsc_async.decoder.recognise import NAMES
+from smsc_async.decoder.refusals import comma_refusal
+from smsc_async.errors import DecodeError, IncompleteReply
+from smsc_async.records import Format, Tariffs
+
+__all__ = ["read"]
+
+_READ_AS: Final = NAMES[Format.CSV]
+_NOTATION: Final = Notation(comma=False, spaces=True)
+_ZONE_FIELDS: Final = 2 + len(PRICES)
+_CODE_FIELDS: Final = 2
+_LIKE_A_PRICE: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?|-)?")
+_DECIMAL_COMMA: Final = re.compile(r"(?:^|,)\s*[0-9]+,[0-9]+\s*(?:,|$)")
+_ADVICE: Final = "ask for JSON or XML"
+
+
+def read(text: str) -> Tariffs:
+    """Return the list in a comma-separated answer that is not blank."""
+    lines = Lines(text)
+    refusal = comma_refusal(lines.kept[0])
+    if refusal is not None:
+        raise refusal
+    rows = [line.split(",") for line in lines.kept]
+    widths = list(map(len, rows))
+    zones = next((row for row, width in enumerate(widths) if width < _ZONE_FIELDS), len(rows))
+    codes = next((row for row, width in enumerate(widths[zones:], zones) if width != _CODE_FIELDS), len(rows)) - zones
+    mail = _mail(lines, rows[zones + codes :], zones + codes)
+    if max(widths) > _ZONE_FIELDS:
+        _refuse_shifted(lines, rows[:zones])
+        rows[:zones] = [[row[0], ",".join(row[1:-5]), *row[-5:]] for row in rows[:zones]]
+    numbers, names, *prices = _columns(rows[:zones], _ZONE_FIELDS)
+    operators, costs = _columns(rows[zones : zones + codes], _CODE_FIELDS)
+    sheet = Sheet(
+        read_as=_READ_AS,
+        notation=_NOTATION,
+        zones=Section(ids=numbers, prices=prices, extras={}, place=lines.place),
+        names=names,
+        codes=Section(
+            ids=operators, prices=[costs], extras={}, place=lambda row, member: lines.place(zones + row, member)
+        ),
+        mail=mail,
+        extra={},
+    )
+    return assemble(sheet)
+
+
+def _columns(rows: list[list[str]], width: int) -> list[list[str]]:
+    return [[row[field] for row in rows] for field in range(width)]
+
+
+def _mail(lines: Lines, rest: list[list[str]], start: int) -> str:
+    """Return the e-mail price, which is all that may be left after the zones and the operators."""
+    ended = lines.is_last_ended
+    if not rest or (len(rest) == 1 and not ended and len(rest[0]) > 1):
+        raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
+    if len(rest[0]) > 1:
+        raise DecodeError(
+            f"a row of {len(rest[0])} fields, where zones have 7 and come first, operators 2, and the e-mail price 1; "
+            f"where it is a decimal comma, {_ADVICE}",
+            _READ_AS,
+            lines.place(start),
+            excerpt(lines.kept[start]),
+        )
+    if len(rest) > 1:
+        raise DecodeError(
+            "stands after the e-mail price, which ends a list",
+            _READ_AS,
+            lines.place(start + 1),
+            excerpt(lines.kept[start + 1]),
+        )
+    mail = rest[0][0].strip()
+    if not ended and (mail.isdigit() or mail.endswith(".")):
+        raise IncompleteReply(
+            "the last line may be an e-mail price or the beginning of a row that was cut off, "
+            f"for no line feed follows it; {_ADVICE}",
+            _READ_AS,
+            lines.place(start),
+            excerpt(mail),
+        )
+    return mail
+
+
+def _refuse_shifted(lines: Lines, zones: list[list[str]]) -> None:
+    """Refuse prices that may be shifted by a decimal comma or by a further column.
+
+    Where every zone has something like a price before its prices, it may be a column of its own. Where one has, and two
+    fields from there on make a number when a comma is put between them, that comma may be a decimal one.
+    """
+    suspects = [
+        row for row, fields in enumerate(zones) if len(fields) > _ZONE_FIELDS and _LIKE_A_PRICE.fullmatch(fields[-6])
+    ]
+    for row in suspects:
+        if len(suspects) == len(zones) or _DECIMAL_COMMA.search(",".join(zones[row][-6:])):
+            raise DecodeError(
+                f"nobody can tell whether {zones[row][-6]!a} belongs to the name, to a decimal comma or to a column "
+                f"beyond the documented ones; {_ADVICE}",
+                _READ_AS,
+                lines.place(row, "name"),
+                excerpt(lines.kept[row]),
+            )

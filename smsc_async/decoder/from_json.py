@@ -1,0 +1,162 @@
+"""JSON: ``{"zones": […], "codes": […], "mail": …}``, or a refusal with ``error_code``.
+
+Numbers are taken as they are written, so that no digit is lost on a float; a price may be a number or a text. A member
+that comes twice in an object is refused, documented or not. What is not documented is kept in ``extra``: texts as they
+are, everything else as its JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final, TypeGuard
+
+from smsc_async.decoder.assembling import COST, PRICES, Section, Sheet, assemble, by_member, kept
+from smsc_async.decoder.excerpts import excerpt
+from smsc_async.decoder.prices import Notation
+from smsc_async.decoder.recognise import NAMES
+from smsc_async.decoder.refusals import structured_refusal
+from smsc_async.errors import DecodeError, IncompleteReply
+from smsc_async.records import Format, Tariffs
+
+__all__ = ["read"]
+
+Json = str | bool | list["Json"] | dict[str, "Json"] | None
+Object = dict[str, Json]
+
+_READ_AS: Final = NAMES[Format.JSON]
+_NOTATION: Final = Notation(comma=True, spaces=False)
+_DOCUMENTED: Final = ("zones", "codes", "mail")
+# An unfinished token with nothing after it: a text, a number, a literal, or nothing at all.
+_UNFINISHED: Final = re.compile(r'"?[\w.+\\-]*\s*')
+# An empty array of PHP is ``[]`` where a list was expected, and may be ``{}`` or nothing.
+_NOTHING: Final[tuple[Json, ...]] = (None, "", [], {})
+
+
+class _Number(str):
+    """A number as it is written."""
+
+    __slots__ = ()
+
+
+def read(text: str) -> Tariffs:
+    """Return the list in a JSON answer that is not blank."""
+    document = _parse(text)
+    if not isinstance(document, dict):
+        raise DecodeError("an array or a value where an object is expected", _READ_AS, "", excerpt(text))
+    if "error_code" in document:
+        raise structured_refusal(document["error_code"], document.get("error"), _READ_AS)
+    if document.keys().isdisjoint(_DOCUMENTED):
+        raise DecodeError("neither a tariff list nor a refusal", _READ_AS, "", excerpt(text))
+    if "mail" not in document:
+        raise IncompleteReply("the e-mail price, which every whole list has, is missing", _READ_AS)
+    zones, codes = _objects(document, "zones"), _objects(document, "codes")
+    names = by_member(zones, "name")[0]
+    sheet = Sheet(
+        read_as=_READ_AS,
+        notation=_NOTATION,
+        zones=_section("zones", zones, "zone", PRICES, "name"),
+        names=_texts(names, "zones", "name"),
+        codes=_section("codes", codes, "mccmnc", COST),
+        mail=_texts([document["mail"]], "mail", "")[0],
+        extra=_as_texts({member: value for member, value in document.items() if member not in _DOCUMENTED}),
+    )
+    return assemble(sheet)
+
+
+def _section(section: str, rows: list[Object], member: str, prices: tuple[str, ...], *others: str) -> Section:
+    ids, *columns = by_member(rows, member, *prices)
+    return Section(
+        ids=_texts(ids, section, member),
+        prices=[_texts(column, section, price) for price, column in zip(prices, columns, strict=True)],
+        extras={row: _as_texts(extra) for row, extra in kept(rows, member, *others, *prices).items()},
+        place=lambda row, name: _place(section, row, name),
+    )
+
+
+def _place(section: str, row: int, member: str) -> str:
+    return f"{section}[{row}].{member}" if member else f"{section}[{row}]"
+
+
+def _objects(document: Object, section: str) -> list[Object]:
+    """Return the rows of a section, none where it is absent or empty."""
+    rows = document.get(section)
+    if rows in _NOTHING:
+        return []
+    if not isinstance(rows, list):
+        raise DecodeError("not an array", _READ_AS, section, excerpt(_as_text(rows)))
+    if not _are_objects(rows):
+        row, odd = next((row, each) for row, each in enumerate(rows) if not isinstance(each, dict))
+        raise DecodeError("not an object", _READ_AS, f"{section}[{row}]", excerpt(_as_text(odd)))
+    return rows
+
+
+def _are_objects(rows: list[Json]) -> TypeGuard[list[Object]]:
+    return set(map(type, rows)) == {dict}
+
+
+def _texts(column: list[Json], section: str, member: str) -> list[str | None]:
+    """Return a column that has only texts, numbers and null."""
+    if _are_texts(column):
+        return column
+    row, odd = next((row, each) for row, each in enumerate(column) if not (each is None or isinstance(each, str)))
+    position = _place(section, row, member) if member else section
+    raise DecodeError("neither a text nor a number", _READ_AS, position, excerpt(_as_text(odd)))
+
+
+def _are_texts(column: list[Json]) -> TypeGuard[list[str | None]]:
+    return set(map(type, column)) <= {str, _Number, type(None)}
+
+
+def _as_texts(members: Object) -> dict[str, str]:
+    return {member: value if isinstance(value, str) else _as_text(value) for member, value in members.items()}
+
+
+def _as_text(value: Json) -> str:
+    """Return the JSON text of a value, its numbers as they came."""
+    match value:
+        case _Number():
+            return value
+        case list():
+            return f"[{', '.join(map(_as_text, value))}]"
+        case dict():
+            return "{" + ", ".join(f"{json.dumps(name)}: {_as_text(each)}" for name, each in value.items()) + "}"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def _parse(text: str) -> Json:
+    try:
+        document: Json = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        fault = error
+    except RecursionError:
+        fault = None
+    else:
+        return document
+    if fault is None:
+        raise DecodeError("nested deeper than any tariff list", _READ_AS, "", excerpt(text))
+    rest = text[fault.pos :]
+    if fault.msg.startswith("Unterminated string") or _UNFINISHED.fullmatch(rest):
+        raise IncompleteReply("stops before its last bracket", _READ_AS)
+    raise DecodeError(fault.msg, _READ_AS, f"line {fault.lineno}, column {fault.colno}", excerpt(rest))
+
+
+def _object(members: list[tuple[str, Json]]) -> Object:
+    made = dict(members)
+    if len(made) != len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DecodeError(
+            "comes twice in one object, and nobody can tell which is right",
+            _READ_AS,
+            excerpt(twice)[1:-1],
+            excerpt(_as_text(made)),
+        )
+    return made
+
+
+# Lenient towards control characters in texts: what they may be is the same in every format, and judged there.
+_DECODER: Final = json.JSONDecoder(
+    parse_float=_Number, parse_int=_Number, parse_constant=_Number, strict=False, object_pairs_hook=_object
+)

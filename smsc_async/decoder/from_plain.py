@@ -1,0 +1,186 @@
+"""Plain text: rows of ``member = value``, the e-mail price after the zones and the operators.
+
+Nothing is quoted, so a zone is read from its right end: first the members that are not documented, then the prices in
+their documented order; all that is left between its number and them is the name, whatever it looks like. Where such a name
+has a field of the same name as a price that was not found, the row is refused: it may be that price.
+
+A member beyond the documented ones counts where it follows a price, or an operator's number; it goes into ``extra`` of
+the row. A line whose first member is not documented, such as ``currency = RUB``, goes into ``Tariffs.extra`` as it is, wherever it
+stands, and so does what follows the e-mail price on its line. Zones and operators after the e-mail price are refused.
+
+What cannot be told: a cut within the digits of the last line, or within the value of a last line that is not documented.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from smsc_async.decoder.assembling import COST, PRICES, Section, Sheet, assemble, by_member, kept
+from smsc_async.decoder.excerpts import excerpt
+from smsc_async.decoder.lines import Lines
+from smsc_async.decoder.prices import Notation
+from smsc_async.decoder.recognise import NAMES
+from smsc_async.decoder.refusals import plain_refusal
+from smsc_async.errors import DecodeError, IncompleteReply
+from smsc_async.records import Format, Tariffs
+
+__all__ = ["read"]
+
+_READ_AS: Final = NAMES[Format.PLAIN]
+_NOTATION: Final = Notation(comma=True, spaces=True)
+_DOCUMENTED: Final = ("zone", "name", *PRICES)
+
+_ZONE: Final = re.compile(r"\s*zone\s*=")
+_FIRST: Final = re.compile(r"\s*([^\W\d]\w*)\s*=")
+_NEXT: Final = re.compile(r",\s*([^\W\d]\w*)\s*=")
+# A zone as the page has it. The name takes as much as it can, so that the prices are those at the right end.
+_USUAL: Final = re.compile(
+    r"^zone = ([^,=\n]*), name = (.*)" + "".join(rf", {price} = ([^,=\n]*)" for price in PRICES) + "$", re.MULTILINE
+)
+
+
+def read(text: str) -> Tariffs:
+    """Return the list in a plain text answer that is not blank."""
+    lines = Lines(text)
+    refusal = plain_refusal(lines.kept[0])
+    if refusal is not None:
+        raise refusal
+    at = [index for index, line in enumerate(lines.kept) if _ZONE.match(line)]
+    rest = _rest(lines, at)
+    (numbers, names, *prices), extras = _zones(lines, at)
+    sheet = Sheet(
+        read_as=_READ_AS,
+        notation=_NOTATION,
+        zones=Section(
+            ids=numbers, prices=prices, extras=extras, place=lambda row, member: lines.place(at[row], member)
+        ),
+        names=names,
+        codes=Section(
+            ids=[fields["mccmnc"] for fields in rest.codes],
+            prices=by_member(rest.codes, *COST),
+            extras=kept(rest.codes, "mccmnc", *COST),
+            place=lambda row, member: lines.place(rest.codes_at[row], member),
+        ),
+        mail=rest.mail,
+        extra=rest.extra,
+    )
+    return assemble(sheet)
+
+
+def _zones(lines: Lines, at: list[int]) -> tuple[Sequence[Sequence[str | None]], dict[int, dict[str, str]]]:
+    """Return the zones' columns, and by row what they have beyond them."""
+    usual: list[tuple[str, ...]] = _USUAL.findall("\n".join([lines.kept[index] for index in at]))
+    if len(usual) == len(at):
+        return [[row[column] for row in usual] for column in range(len(_DOCUMENTED))], {}
+    rows = [_zone(lines, index) for index in at]
+    return by_member(rows, *_DOCUMENTED), kept(rows, *_DOCUMENTED)
+
+
+def _zone(lines: Lines, index: int) -> dict[str, str]:
+    """Return the members of one zone, read from the right end of its line."""
+    line = lines.kept[index]
+    start = line.index("=") + 1
+    marks = list(_NEXT.finditer(line, start))
+    ends = [mark.start() for mark in marks] + [len(line)]
+    named = bool(marks) and marks[0][1] == "name"
+    low, high = _price_block(marks, int(named))
+    block = {
+        mark[1]: line[mark.end() : end].strip() for mark, end in zip(marks[low:high], ends[low + 1 :], strict=False)
+    }
+    passed = [mark[1] for mark in marks[named:low]]
+    if (passed and not named) or any(price in passed and price not in block for price in PRICES):
+        raise DecodeError(
+            "the prices are not told from the name; ask for JSON or XML", _READ_AS, lines.place(index), excerpt(line)
+        )
+    row = {"zone": line[start : ends[0]], **block}
+    if named:
+        row["name"] = line[marks[0].end() : ends[low]]
+    for mark, end in zip(marks[high:], ends[high + 1 :], strict=True):
+        _put(row, mark[1], line[mark.end() : end].strip(), lines, index)
+    return row
+
+
+def _price_block(marks: list[re.Match[str]], stop: int) -> tuple[int, int]:
+    """Return where the prices begin and end: the rightmost fields, in the documented order, that are prices.
+
+    Without any, all the fields belong to the name.
+    """
+    high = len(marks)
+    while high > stop and marks[high - 1][1] not in PRICES:
+        high -= 1
+    low, rank = high, len(PRICES)
+    while low > stop and marks[low - 1][1] in PRICES[:rank]:
+        low -= 1
+        rank = PRICES.index(marks[low][1])
+    return (low, high) if low < high else (len(marks), len(marks))
+
+
+@attrs.define
+class _Rest:
+    """What stands beside the zones."""
+
+    codes: list[dict[str, str]] = attrs.field(factory=list[dict[str, str]])
+    codes_at: list[int] = attrs.field(factory=list[int])
+    mail: str | None = None
+    extra: dict[str, str] = attrs.field(factory=dict[str, str])
+
+
+def _rest(lines: Lines, zones_at: list[int]) -> _Rest:
+    rest = _Rest()
+    mail_at = None
+    skipped = frozenset(zones_at)
+    for index, line in enumerate(lines.kept):
+        first = "zone" if index in skipped else _first_member(lines, index)
+        if mail_at is not None and first in {"zone", "mccmnc", "mail"}:
+            raise DecodeError(
+                "stands after the e-mail price, which ends a list", _READ_AS, lines.place(index), excerpt(line)
+            )
+        if first == "mccmnc":
+            rest.codes.append(_fields(lines, index))
+            rest.codes_at.append(index)
+        elif first == "mail":
+            mail_at = index
+            for member, value in _fields(lines, index).items():
+                _put(rest.extra, member, value, lines, index)
+            rest.mail = rest.extra.pop("mail")
+        elif first != "zone":
+            _put(rest.extra, first, line.partition("=")[2].strip(), lines, index)
+    if mail_at is None or _is_cut(lines):
+        raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
+    return rest
+
+
+def _first_member(lines: Lines, index: int) -> str:
+    first = _FIRST.match(lines.kept[index])
+    if first is not None:
+        return first[1]
+    if index == len(lines.kept) - 1 and not lines.is_last_ended:
+        raise IncompleteReply("stops within a line", _READ_AS, lines.place(index), excerpt(lines.kept[index]))
+    raise DecodeError("not a line of members", _READ_AS, lines.place(index), excerpt(lines.kept[index]))
+
+
+def _fields(lines: Lines, index: int) -> dict[str, str]:
+    """Return the members of a line in which no value has a text of its own choosing."""
+    member, _, rest = lines.kept[index].partition("=")
+    parts = _NEXT.split(rest)
+    fields = {member.strip(): parts[0].strip()}
+    for further, value in zip(parts[1::2], parts[2::2], strict=True):
+        _put(fields, further, value.strip(), lines, index)
+    return fields
+
+
+def _put(fields: dict[str, str], member: str, value: str, lines: Lines, index: int) -> None:
+    if member in fields or member in {"zone", "name", "mccmnc"}:
+        raise DecodeError(
+            "comes twice, and nobody can tell which is right", _READ_AS, lines.place(index, member), excerpt(value)
+        )
+    fields[member] = value
+
+
+def _is_cut(lines: Lines) -> bool:
+    """Whether the last line shows that more of it has to follow."""
+    return not lines.is_last_ended and lines.kept[-1].rstrip().endswith(("=", ".", ","))

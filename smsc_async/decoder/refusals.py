@@ -1,0 +1,56 @@
+"""The refusals of the service, which come in the shape of any format, whatever was asked for.
+
+The codes are the provider's and may grow: every whole number makes an ``ApiError``. Siblings of the request append to
+the shapes of the page, as in ``ERROR = 8 (text), ID - 275`` and ``0,-8,275`` (spec/README.md, row 5).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from smsc_async.decoder.excerpts import excerpt
+from smsc_async.errors import ApiError, DecodeError, api_error
+
+__all__ = ["comma_refusal", "plain_refusal", "structured_refusal"]
+
+_PLAIN: Final = re.compile(r"\s*ERROR\s*=\s*(-?[0-9]{1,9})(?!\w)(.*)", re.IGNORECASE)
+# The appendix has no parentheses, so that the description may.
+_DESCRIPTION: Final = re.compile(r"\s*\((.*)\)\s*(?:,[^()]*)?")
+_COMMA: Final = re.compile(r"\s*0\s*,\s*-([0-9]{1,9})\s*(?:,.*)?")
+_CODE: Final = re.compile(r"-?[0-9]{1,9}")
+_LONGEST: Final = 200
+_COMMAS_OF_A_ZONE: Final = 6
+
+
+def plain_refusal(first_line: str) -> ApiError | None:
+    """Return the error that a line ``ERROR = N (description)`` stands for, or ``None`` for any other line."""
+    refused = _PLAIN.fullmatch(first_line)
+    if refused is None:
+        return None
+    described = _DESCRIPTION.fullmatch(refused[2])
+    return api_error(int(refused[1]), _tidy(described[1] if described else refused[2].strip(" ()")))
+
+
+def comma_refusal(first_line: str) -> ApiError | None:
+    """Return the error that a line ``0,-N`` stands for, or ``None`` for any other line, a row of zone 0 included."""
+    refused = _COMMA.fullmatch(first_line)
+    if refused is None or first_line.count(",") >= _COMMAS_OF_A_ZONE:
+        return None
+    return api_error(int(refused[1]))
+
+
+def structured_refusal(code: object, description: object, read_as: str) -> ApiError:
+    """Return the error of an XML or JSON refusal.
+
+    Raises:
+        DecodeError: The code is not a whole number.
+    """
+    text = code.strip() if isinstance(code, str) else ""
+    if not _CODE.fullmatch(text):
+        raise DecodeError("a refusal without a whole number as its code", read_as, "error_code", excerpt(str(code)))
+    return api_error(int(text), _tidy(description if isinstance(description, str) else ""))
+
+
+def _tidy(description: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in description[:_LONGEST]).strip()

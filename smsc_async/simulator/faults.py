@@ -1,0 +1,170 @@
+"""What can go wrong with an answer, and the queue of what is to go wrong next."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Final, Self
+
+import attrs
+
+__all__ = ["Fault", "FaultQueue"]
+
+_PAGE: Final = "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
+
+
+def _share(_: object, field: attrs.Attribute[float], value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{field.name} must be a share between 0 and 1, not {value!r}")
+
+
+def _pause(_: object, field: attrs.Attribute[float], value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{field.name} must be a number of seconds, not {value!r}")
+
+
+def _http_status(_: object, field: attrs.Attribute[int], value: int) -> None:
+    if not 200 <= value <= 599:
+        raise ValueError(f"{field.name} must be an HTTP status between 200 and 599, not {value!r}")
+
+
+@attrs.frozen
+class Fault:
+    """Something that goes wrong with an answer: what about it differs from the right one.
+
+    The request counts as arrived and in progress like any other; only its answer is another. Made by the methods below
+    and handed to ``Simulator.fail``.
+
+    Attributes:
+        name: What the log calls it.
+        code: The error that the request is refused with, or ``None``.
+        status: The HTTP status.
+        headers: Header fields, names in lower case, that replace or join the right ones.
+        body: The body, or ``None`` for the right one.
+        keep: The share of the body that is sent, with the Content-Length of what is sent.
+        pause: Seconds between all of the body and its last byte.
+        silent: Whether nothing is answered at all, until the caller hangs up.
+
+    Raises:
+        ValueError: A number is out of its range.
+
+    Example:
+        >>> from smsc_async.simulator import Fault, Simulator
+        >>> simulator = Simulator()
+        >>> simulator.fail(Fault.http_status(503, retry_after=2), times=1)
+        >>> simulator.fail(Fault.hang(), login="alex")
+    """
+
+    name: str
+    code: int | None = attrs.field(default=None, kw_only=True)
+    status: int = attrs.field(default=200, kw_only=True, validator=_http_status)
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), kw_only=True)
+    body: bytes | None = attrs.field(default=None, kw_only=True)
+    keep: float = attrs.field(default=1.0, kw_only=True, validator=_share)
+    pause: float = attrs.field(default=0.0, kw_only=True, validator=_pause)
+    silent: bool = attrs.field(default=False, kw_only=True)
+
+    @classmethod
+    def http_status(cls, status: int, *, retry_after: float | str | None = None) -> Self:
+        """A page of a proxy with that status, such as 429, 502 or 503.
+
+        Args:
+            status: The HTTP status.
+            retry_after: The ``Retry-After`` field as it is to be sent: seconds, a date, or nonsense; ``None`` for none.
+        """
+        return cls._page(f"HTTP {status}", status, () if retry_after is None else (("retry-after", str(retry_after)),))
+
+    @classmethod
+    def refusal(cls, code: int) -> Self:
+        """A refusal with that error code, in the format asked for, whether or not a rule was broken."""
+        return cls(f"refusal {code}", code=code)
+
+    @classmethod
+    def html_page(cls) -> Self:
+        """A web page with status 200, as from a captive portal or a maintenance notice."""
+        return cls._page("HTML page", 200, ())
+
+    @classmethod
+    def truncated(cls, keep: float = 0.5) -> Self:
+        """The first part of the right answer; the Content-Length matches, so that only its text shows the loss.
+
+        Args:
+            keep: The share of its bytes that is sent.
+        """
+        return cls("truncated", keep=keep)
+
+    @classmethod
+    def hang(cls) -> Self:
+        """No answer, ever: the request stays in progress until the caller hangs up."""
+        return cls("hang", silent=True)
+
+    @classmethod
+    def stalled(cls, pause: float) -> Self:
+        """The right answer, its last byte late.
+
+        Args:
+            pause: By how many seconds; so long it stays in progress.
+        """
+        return cls("stalled", pause=pause)
+
+    @classmethod
+    def redirect(cls, location: str, *, status: int = 302) -> Self:
+        """A redirect to that address."""
+        return cls(f"redirect {status}", status=status, headers=(("location", location),), body=b"")
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Status 200 and no body."""
+        return cls("empty", body=b"")
+
+    @classmethod
+    def mislabelled(cls, content_type: str = "text/html; charset=windows-1251") -> Self:
+        """The right answer under a ``Content-Type`` that is not its own."""
+        return cls("mislabelled", headers=(("content-type", content_type),))
+
+    @classmethod
+    def _page(cls, title: str, status: int, headers: tuple[tuple[str, str], ...]) -> Self:
+        html = ("content-type", "text/html; charset=utf-8")
+        return cls(title, status=status, headers=(html, *headers), body=_PAGE.format(title=title).encode())
+
+
+@attrs.define
+class _Pending:
+    fault: Fault
+    left: int | None
+    login: str | None
+
+
+class FaultQueue:
+    """What is to go wrong next, first come first served; may be used from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pending: list[_Pending] = []
+
+    def add(self, fault: Fault, *, times: int | None, login: str | None) -> None:
+        """Put a fault at the end: for so many requests, or until cleared; of one login, or of all."""
+        if times is not None and times < 1:
+            raise ValueError(f"times must be at least 1, or None for until heal() is called, not {times!r}")
+        with self._lock:
+            self._pending.append(_Pending(fault, times, login))
+
+    def take(self, login: str | None) -> Fault | None:
+        """Return what goes wrong with a request of that login, and count it."""
+        with self._lock:
+            for pending in self._pending:
+                if pending.login in (None, login):
+                    self._count(pending)
+                    return pending.fault
+        return None
+
+    def clear(self) -> None:
+        """Let nothing go wrong any more."""
+        with self._lock:
+            self._pending.clear()
+
+    def _count(self, pending: _Pending) -> None:
+        if pending.left is not None:
+            pending.left -= 1
+            if pending.left == 0:
+                self._pending.remove(pending)

@@ -1,0 +1,53 @@
+"""The limits that the simulated service holds its callers to, with the provider's numbers as defaults."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import attrs
+
+__all__ = ["Rules"]
+
+
+def _count(_: object, field: attrs.Attribute[int], value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{field.name} must be at least 1, not {value!r}")
+
+
+def _seconds(_: object, field: attrs.Attribute[Any], value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{field.name} must be a number of seconds above 0, not {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """How much the service lets through; the sources are in ``spec/``.
+
+    Attributes:
+        requests: Identical requests of a login that are answered within ``per``; the next one is refused with error 9.
+        per: Seconds of the window, which slides and is counted on arrival.
+        concurrent: Requests of a login that may be in progress at once, whatever they ask for; one more is refused
+            with error 9.
+        counts_refused: Whether a request that is refused counts towards ``requests``.
+        wrong_passwords: Authorization errors of one address that block it; the last of them is still error 2, what
+            follows is error 4.
+        wrong_password_window: Seconds within which they block.
+        block: Seconds that a block lasts, counted from the error that brought it; asking meanwhile doesn't prolong it.
+
+    Raises:
+        ValueError: A count is below 1, or a time is not above 0.
+
+    Example:
+        >>> from smsc_async.simulator import Rules
+        >>> Rules(per=2.0).requests
+        3
+    """
+
+    requests: int = attrs.field(default=3, validator=_count)
+    per: float = attrs.field(default=60.0, validator=_seconds)
+    concurrent: int = attrs.field(default=14, validator=_count)
+    counts_refused: bool = True
+    wrong_passwords: int = attrs.field(default=5, validator=_count)
+    wrong_password_window: float = attrs.field(default=1800.0, validator=_seconds)
+    block: float = attrs.field(default=1800.0, validator=_seconds)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from collections.abc import Callable, Iterator
+
+import attrs
+import pytest
+
+from smsc_async import errors
+from smsc_async.errors import (
+    AddressBlocked,
+    ApiError,
+    AuthenticationError,
+    BreakerOpen,
+    DeadlineExceeded,
+    DecodeError,
+    IncompleteReply,
+    ParameterError,
+    QuotaExhausted,
+    SmscError,
+    StoreError,
+    TlsError,
+    TooManyRequests,
+    TransportError,
+    api_error,
+)
+
+# Every error, the text that a user reads, and whether it is retryable, when, and may have counted.
+ERRORS: list[tuple[SmscError, str, tuple[bool, float | None, bool]]] = [
+    (SmscError("something"), "something", (False, None, False)),
+    (
+        ApiError(3, "no data"),
+        "the service refused with error 3 (no data): look the code up in the provider's documentation",
+        (False, None, True),
+    ),
+    (
+        ApiError(7),
+        "the service refused with error 7: look the code up in the provider's documentation",
+        (False, None, True),
+    ),
+    (
+        ParameterError(1, "wrong parameters"),
+        (
+            "the service refused with error 1 (wrong parameters): "
+            "check the login for stray characters and base_url for the right service"
+        ),
+        (False, None, True),
+    ),
+    (
+        AuthenticationError(2, "authorise error"),
+        (
+            "the service refused with error 2 (authorise error): "
+            "check login and password, and the account's list of allowed addresses; it is not tried again by itself"
+        ),
+        (False, None, True),
+    ),
+    (
+        AddressBlocked(4, "ip is blocked", 1800.0),
+        (
+            "the service refused with error 4 (ip is blocked): "
+            "send nothing from this address until the block ends (the provider says 30 minutes)"
+        ),
+        (False, 1800.0, True),
+    ),
+    (
+        TooManyRequests(9, "duplicate request, wait a minute"),
+        (
+            "the service refused with error 9 (duplicate request, wait a minute): "
+            "something else uses this login; let all its workers share one store, and wait a minute before the next try"
+        ),
+        (True, 60.0, True),
+    ),
+    (
+        DecodeError("not a number", "JSON", "zones[2].api", "'NaN'"),
+        "JSON answer at zones[2].api: not a number, near 'NaN'",
+        (False, None, True),
+    ),
+    (DecodeError("no format recognised"), "answer: no format recognised", (False, None, True)),
+    (IncompleteReply("no mail", "plain text", "line 4"), "plain text answer at line 4: no mail", (False, None, True)),
+    (TransportError("connection reset", True, False, 5.0, 502), "connection reset", (False, 5.0, True)),
+    (TransportError("no such host", False), "no such host", (True, None, False)),
+    (DeadlineExceeded("no answer within 90 s"), "no answer within 90 s", (True, None, True)),
+    (TlsError("the certificate has expired"), "the certificate has expired", (False, None, False)),
+    (
+        QuotaExhausted(42.0),
+        "no permit within the deadline: the login has used its requests; the next is free in 42.0 s",
+        (True, 42.0, False),
+    ),
+    (
+        BreakerOpen("wrong password a while ago", 299.6),
+        "not sent: wrong password a while ago; closed for another 300 s",
+        (True, 299.6, False),
+    ),
+    (StoreError("the disk is full", "quota.db"), "quota.db: the disk is full", (True, None, False)),
+    (StoreError("the disk is full"), "the disk is full", (True, None, False)),
+]
+ids = [f"{type(error).__name__}-{position}" for position, (error, _, _) in enumerate(ERRORS)]
+
+COPIES: list[Callable[[SmscError], SmscError]] = [
+    copy.copy,
+    copy.deepcopy,
+    *(lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol)) for protocol in range(6)),
+]
+
+
+def every_class(top: type[SmscError] = SmscError) -> Iterator[type[SmscError]]:
+    yield top
+    for each in top.__subclasses__():
+        yield from every_class(each)
+
+
+def fields(error: SmscError) -> dict[str, object]:
+    kind = type(error)
+    names = [each.name for each in attrs.fields(kind)] if attrs.has(kind) else []
+    return {name: getattr(error, name) for name in (*names, "retryable", "retry_after", "may_have_counted")}
+
+
+def test_no_error_is_forgotten_here() -> None:
+    assert {type(error) for error, _, _ in ERRORS} == set(every_class())
+
+
+def test_every_error_is_public_and_in_the_tree_at_the_top_of_the_file() -> None:
+    for each in every_class():
+        assert each.__name__ in errors.__all__
+        assert f" {each.__name__}" in inspect.getdoc(errors)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("error", "text", "_traits"), ERRORS, ids=ids)
+def test_the_text_says_what_happened_and_what_to_do(error: SmscError, text: str, _traits: object) -> None:
+    assert str(error) == text
+
+
+@pytest.mark.parametrize(("error", "_text", "traits"), ERRORS, ids=ids)
+def test_every_error_tells_whether_and_when_to_try_again(error: SmscError, _text: str, traits: object) -> None:
+    assert (error.retryable, error.retry_after, error.may_have_counted) == traits
+
+
+@pytest.mark.parametrize("make_copy", COPIES)
+@pytest.mark.parametrize(("error", "text", "_traits"), ERRORS, ids=ids)
+def test_a_copy_has_the_same_data_and_text(
+    error: SmscError, text: str, _traits: object, make_copy: Callable[[SmscError], SmscError]
+) -> None:
+    twin = make_copy(error)
+    assert type(twin) is type(error)
+    assert fields(twin) == fields(error)
+    assert (str(twin), repr(twin), twin.args) == (text, repr(error), error.args)
+
+
+@pytest.mark.parametrize("make_copy", COPIES)
+@pytest.mark.parametrize("kind", [type(error) for error, _, _ in ERRORS])
+def test_a_copy_keeps_notes_and_what_was_set_later(
+    kind: type[SmscError], make_copy: Callable[[SmscError], SmscError]
+) -> None:
+    error = copy.copy(next(each for each, _, _ in ERRORS if type(each) is kind))
+    error.add_note("asked by the nightly job")
+    error.retry_after = 7.0
+    error.may_have_counted = not error.may_have_counted
+    twin = make_copy(error)
+    assert twin.__notes__ == ["asked by the nightly job"]
+    assert fields(twin) == fields(error)
+
+
+@pytest.mark.parametrize(("error", "_text", "_traits"), ERRORS, ids=ids)
+def test_an_error_can_be_raised_noted_and_caught_as_what_it_is(error: SmscError, _text: str, _traits: object) -> None:
+    twin = copy.copy(error)
+    with pytest.raises(SmscError) as caught:
+        raise twin from LookupError("below")
+    assert caught.value is twin
+    assert isinstance(twin.__cause__, LookupError)
+    assert len({twin, error}) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (1, ParameterError),
+        (2, AuthenticationError),
+        (4, AddressBlocked),
+        (9, TooManyRequests),
+        (3, ApiError),
+        (99, ApiError),
+    ],
+)
+def test_a_code_has_its_class_and_an_unknown_one_is_a_plain_refusal(code: int, kind: type[ApiError]) -> None:
+    error = api_error(code, "text")
+    assert type(error) is kind
+    assert (error.code, error.description) == (code, "text")
+    assert api_error(code).description == ""
+
+
+def test_a_tls_error_has_its_parents_fields_in_its_parents_order() -> None:
+    assert [each.name for each in attrs.fields(TlsError)] == [each.name for each in attrs.fields(TransportError)]

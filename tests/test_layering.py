@@ -1,0 +1,161 @@
+"""The shape of the package, read from its source: what may import what, and that nothing else does."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import smsc_async
+
+PACKAGE = Path(smsc_async.__file__).parent
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+# From the top down: a module imports from its own row and the rows under it. The longest name that fits counts; what
+# stands in no row fails. A row may name what is not written yet.
+LAYERS = [
+    ["cli"],
+    ["simulator"],
+    ["client"],
+    ["breaker"],
+    ["stores"],
+    ["transport"],
+    ["limiter", "decoder", "protocol"],
+    ["diff"],
+    ["records"],
+    ["errors", "accounts"],
+]
+PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "diff"]
+IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
+ONLY_IMPORTER_OF_HTTPX = "transport"
+EXTRAS = {"cli": {"rich", "typer"}, "simulator": {"starlette", "uvicorn"}}
+
+
+def imports(module: str, source: str, *, is_package: bool) -> Iterator[str]:
+    """Every name that the source imports anywhere, functions and TYPE_CHECKING included, as an absolute one."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom():
+                parts = module.split(".")
+                above = parts[: len(parts) - node.level + is_package] if node.level else []
+                origin = ".".join([*above, *([node.module] if node.module else [])])
+                yield from (f"{origin}.{alias.name}" for alias in node.names)
+            case _:
+                pass
+
+
+def imports_of(module: str) -> set[str]:
+    path = MODULES[module]
+    return set(imports(module, path.read_text("utf-8"), is_package=path.name == "__init__.py"))
+
+
+def is_in(name: str, part: str) -> bool:
+    return f"{name}.".startswith(f"smsc_async.{part}.")
+
+
+def layer_of(name: str) -> int | None:
+    fits = [(len(part), row) for row, parts in enumerate(LAYERS) for part in parts if is_in(name, part)]
+    return max(fits)[1] if fits else None
+
+
+def is_pure(module: str) -> bool:
+    return any(is_in(module, part) for part in PURE)
+
+
+def breaches(module: str, imported: set[str]) -> list[str]:
+    """What of a module's imports breaks a rule of this page."""
+    found: list[str] = []
+    own = layer_of(module)
+    for name in sorted(imported):
+        top = name.partition(".")[0]
+        if top == "httpx" and not is_in(module, ONLY_IMPORTER_OF_HTTPX):
+            found.append(f"{module} imports {name}: only {ONLY_IMPORTER_OF_HTTPX} may")
+        elif top in IMPURE_IMPORTS and is_pure(module):
+            found.append(f"{module} imports {name}, and is pure")
+        for part, packages in EXTRAS.items():
+            if top in packages and not (is_in(module, part) or is_in(module, "cli")):
+                found.append(f"{module} imports {name} of the extra {part}")
+        if top == "smsc_async" and own is not None:
+            other = layer_of(name)
+            if other is None:
+                found.append(
+                    f"{module} imports {name} by way of the package, which imports everything: name the module"
+                )
+            elif other < own:
+                found.append(f"{module} imports {name}, which stands above it")
+    return found
+
+
+# The package itself re-exports from every row but these.
+NOT_RE_EXPORTED = ["cli", "simulator"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_place_allows(module: str) -> None:
+    assert breaches(module, imports_of(module)) == []
+
+
+def test_every_module_has_a_place() -> None:
+    assert [module for module in MODULES if module != "smsc_async" and layer_of(module) is None] == []
+
+
+def test_the_package_does_not_import_what_needs_an_extra() -> None:
+    assert [name for name in imports_of("smsc_async") if any(is_in(name, part) for part in NOT_RE_EXPORTED)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "breach"),
+    [
+        ("smsc_async.client", "import httpx", "only transport may"),
+        ("smsc_async.stores.redis", "def f():\n    from httpx import URL", "only transport may"),
+        (
+            "smsc_async.client",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import httpx._urls",
+            "only transport",
+        ),
+        ("smsc_async.decoder.json", "import time", "is pure"),
+        ("smsc_async.decoder", "from os.path import join", "is pure"),
+        ("smsc_async.limiter.bucket", "import anyio.lowlevel", "is pure"),
+        ("smsc_async.records", "from smsc_async.decoder import decode", "stands above it"),
+        ("smsc_async.records", "from .decoder import decode", "stands above it"),
+        ("smsc_async.decoder", "from .json import read\nfrom ..records import Zone", None),
+        ("smsc_async.limiter.gate", "from ..stores import memory", "stands above it"),
+        ("smsc_async.limiter", "from .. import client", "stands above it"),
+        ("smsc_async.client", "from smsc_async import records", None),
+        ("smsc_async.client", "from smsc_async import Tariffs", "name the module"),
+        ("smsc_async.client", "import smsc_async", "name the module"),
+        ("smsc_async.client", "import starlette.routing", "extra simulator"),
+        ("smsc_async.simulator.app", "import rich", "extra cli"),
+        ("smsc_async.cli.demo", "import uvicorn, typer\nfrom smsc_async.simulator import serve", None),
+        ("smsc_async.transport", "import httpx\nfrom .limiter.gate import Gate\nfrom . import errors", None),
+        ("smsc_async.limiter.gate", "import anyio\nfrom .bucket import Bucket", None),
+    ],
+)
+def test_these_rules_bite(module: str, source: str, breach: str | None) -> None:
+    is_package = module in {"smsc_async.decoder", "smsc_async.limiter"}
+    found = breaches(module, set(imports(module, source, is_package=is_package)))
+    assert (breach is None) == (found == [])
+    assert breach is None or breach in found[0]
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    assert smsc_async.__all__ == sorted(smsc_async.__all__)
+    assert len(set(smsc_async.__all__)) == len(smsc_async.__all__)
+    for name in smsc_async.__all__:
+        assert hasattr(smsc_async, name)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not module.endswith("__main__")])
+def test_every_module_says_what_it_gives_and_has_it(module: str) -> None:
+    loaded = importlib.import_module(module)
+    assert loaded.__doc__
+    for name in getattr(loaded, "__all__", ()):
+        assert hasattr(loaded, name), name
