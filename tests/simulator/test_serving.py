@@ -1,0 +1,172 @@
+"""The simulator on a real socket of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import anyio
+import httpx
+import pytest
+
+from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, serve
+
+FORM = {"get_price": "1", "login": "alex", "psw": "123", "fmt": "3", "charset": "utf-8"}
+GENEROUS = Rules(requests=100_000, concurrent=1000)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    assert "smsc_async simulator" not in [thread.name for thread in threading.enumerate()]
+
+
+def eventually(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 5.0
+    while not holds():
+        assert time.monotonic() < end, "it never came to hold"
+        time.sleep(0.002)
+
+
+def test_a_server_listens_at_a_free_port_of_loopback_while_the_block_runs() -> None:
+    with serve(Simulator()) as server:
+        assert server.base_url == f"http://127.0.0.1:{server.port}/sys/"
+        assert httpx.post(server.base_url + "get.php", data=FORM).json()["mail"] == "0.10"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((server.host, server.port))
+
+
+def test_two_servers_run_beside_each_other() -> None:
+    with serve(Simulator()) as one, serve(Simulator()) as other:
+        assert one.port != other.port
+        for server in (one, other):
+            assert httpx.post(server.base_url + "get.php", data=FORM).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_a_server_runs_beside_asyncio_and_trio() -> None:
+    simulator = Simulator()
+    async with serve(simulator) as server, httpx.AsyncClient(base_url=server.base_url) as client:
+        replies: list[int] = []
+
+        async def ask() -> None:
+            replies.append((await client.post("get.php", data=FORM)).status_code)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(ask)
+    assert replies == [200, 200, 200]
+    assert [arrival.address for arrival in simulator.log] == ["127.0.0.1"] * 3
+
+
+@pytest.mark.anyio
+async def test_a_server_stops_when_the_block_is_cancelled() -> None:
+    with anyio.move_on_after(0.05) as scope:
+        async with serve(Simulator()):
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+
+
+def test_a_server_can_listen_on_ipv6() -> None:
+    with serve(Simulator(), host="::1") as server:
+        assert server.base_url == f"http://[::1]:{server.port}/sys/"
+        assert httpx.post(server.base_url + "get.php", data=FORM).status_code == 200
+
+
+def test_a_port_that_is_taken_is_an_os_error_and_leaves_nothing_behind() -> None:
+    with serve(Simulator()) as server, pytest.raises(OSError, match="in use"), serve(Simulator(), port=server.port):
+        pass
+
+
+def test_a_server_that_runs_is_not_started_twice_and_one_that_ended_starts_at_its_port_again() -> None:
+    server = serve(Simulator())
+    with server:
+        port = server.port
+        with pytest.raises(RuntimeError, match="already"):
+            server.__enter__()
+    server.__exit__(None, None, None)
+    with server:
+        assert server.port == port
+        assert httpx.post(server.base_url + "get.php", data=FORM).status_code == 200
+
+
+def test_a_server_with_hanging_idle_and_working_connections_stops_at_once_and_quietly(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    simulator = Simulator(rules=GENEROUS, latency=0.0)
+    with serve(simulator) as server, httpx.Client(base_url=server.base_url) as idle:
+        idle.post("get.php", data=FORM)
+        simulator.fail(Fault.hang(), times=1)
+        simulator.fail(Fault.stalled(60.0), times=1)
+        open_ones = [send_request(server.port) for _ in range(2)]
+        half = socket.create_connection(("127.0.0.1", server.port))
+        half.sendall(b"POST /sys/get.php HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+        gone = send_request(server.port, path="/sys/send.php")
+        simulator.fail(Fault.stalled(60.0))
+        gone.close()
+        eventually(lambda: simulator.in_progress("alex") == 2)
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 1.0
+    for connection in (*open_ones, half):
+        connection.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def send_request(port: int, *, path: str = "/sys/get.php") -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(f"GET {path}?get_price=1&login=alex&psw=123 HTTP/1.1\r\nHost: simulator\r\n\r\n".encode())
+    return connection
+
+
+def test_a_server_goes_on_working_for_a_caller_who_hung_up() -> None:
+    simulator = Simulator(latency=0.3)
+    with serve(simulator) as server:
+        send_request(server.port).close()
+        eventually(lambda: simulator.log)
+        time.sleep(0.1)
+        assert simulator.in_progress("alex") == 1
+        eventually(lambda: simulator.in_progress("alex") == 0)
+    arrival = simulator.log[0]
+    assert arrival.finished_at is not None
+    assert arrival.finished_at - arrival.at >= 0.3
+
+
+def test_a_server_that_minds_hang_ups_lets_go_of_the_request_at_once() -> None:
+    simulator = Simulator(latency=60.0, ignores_hang_ups=False)
+    with serve(simulator) as server:
+        connection = send_request(server.port)
+        eventually(lambda: simulator.in_progress("alex") == 1)
+        connection.close()
+        eventually(lambda: simulator.in_progress("alex") == 0)
+
+
+def test_a_caller_who_has_read_an_answer_to_its_end_is_not_counted_any_more() -> None:
+    simulator = Simulator(rules=GENEROUS)
+    with serve(simulator) as server, httpx.Client(base_url=server.base_url) as client:
+        for _ in range(200):
+            client.post("get.php", data=FORM)
+            assert simulator.in_progress("alex") == 0
+    assert simulator.peak("alex") == 1
+
+
+def test_five_hundred_connections_are_held_at_once() -> None:
+    simulator = Simulator([SimulatedAccount("alex", "123")], rules=GENEROUS, latency=0.5)
+
+    async def one(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /sys/send.php?login=alex&psw=123 HTTP/1.1\r\nHost: simulator\r\nConnection: close\r\n\r\n")
+        reply = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return reply
+
+    async def all_at_once(port: int) -> list[bytes]:
+        return await asyncio.gather(*(one(port) for _ in range(500)))
+
+    with serve(simulator) as server:
+        replies = asyncio.run(all_at_once(server.port))
+    assert all(reply.endswith(b"OK") for reply in replies)
+    assert simulator.peak("alex") > 400
