@@ -23,13 +23,17 @@ LAYERS = [
     ["cli"],
     ["simulator"],
     ["client"],
+    ["exchange", "fleet", "detached"],
     ["breaker"],
-    ["stores"],
     ["transport"],
-    ["limiter", "decoder", "protocol"],
+    ["stores"],
+    ["flights"],
+    ["limiter", "decoder"],
+    ["accounts"],
+    ["protocol"],
     ["diff"],
     ["records"],
-    ["errors", "accounts"],
+    ["errors"],
 ]
 PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "diff"]
 IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
