@@ -23,13 +23,16 @@ LAYERS = [
     ["cli"],
     ["simulator"],
     ["client"],
+    ["fleet", "exchange", "detached"],
+    ["transport"],
     ["breaker"],
     ["stores"],
-    ["transport"],
-    ["limiter", "decoder", "protocol"],
-    ["diff"],
+    ["flights"],
+    ["limiter", "decoder"],
+    ["accounts"],
+    ["protocol", "diff"],
     ["records"],
-    ["errors", "accounts"],
+    ["errors"],
 ]
 PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "diff"]
 IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}

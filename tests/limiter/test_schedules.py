@@ -41,7 +41,7 @@ def test_the_same_judge_catches_the_limiters_of_the_books(limit: Limit) -> None:
 
 
 def test_the_same_judge_catches_too_many_at_once() -> None:
-    _, peak = _broken("asyncio", lambda inner: inner, range(60))
+    _, peak = _broken("asyncio", lambda inner: inner, range(200))
     assert peak > 14
 
 
