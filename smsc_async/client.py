@@ -17,19 +17,20 @@ from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
+import anyio
 import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.detached import Detached
 from smsc_async.errors import ApiError, AuthenticationError, DeadlineExceeded, QuotaExhausted, SmscError, TransportError
-from smsc_async.exchange import Exchange, late
+from smsc_async.exchange import Exchange, bare, late
 from smsc_async.fleet import Fleet, Outcome
 from smsc_async.flights import Flight, Result
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import endpoint
 from smsc_async.records import Format, Tariffs
-from smsc_async.stores import Store, default_store
+from smsc_async.stores import Lead, Store, default_store
 from smsc_async.transport import AsyncTransport, Connections, LimitedTransport, Passage
 
 __all__ = ["Client", "Statistics"]
@@ -306,14 +307,28 @@ class Client:
         async def fly() -> None:
             nonlocal outcome
             try:
-                result = await exchange.run(flight.deadline - now())
-                if isinstance(result, Tariffs):
-                    await self._store.keep(self._endpoint, account, result)
-                outcome = result
-            except Exception as fault:  # noqa: BLE001  # a fault of ours: whoever waits has to see it
-                outcome = fault
+                outcome = await self._fly(exchange, account, age, flight.deadline)
+            except Exception as fault:  # noqa: BLE001  # an error of the store, or a fault of ours: whoever waits has to see it
+                outcome = bare(fault) if isinstance(fault, SmscError) else fault
 
         session.detached.start(fly, lambda: flights.land(key, flight, outcome))
+
+    async def _fly(self, exchange: Exchange, account: Account, age: float, until: float) -> Tariffs | SmscError:
+        seconds = until - now()
+        turn: Tariffs | Lead | None = None
+        with anyio.move_on_after(seconds):
+            turn = await self._store.board(self._endpoint, account, age, seconds)
+        if turn is None:
+            return late(seconds, may_have_left=False)
+        if isinstance(turn, Tariffs):
+            return turn
+        tariffs: Tariffs | None = None
+        try:
+            result = await exchange.run(until - now())
+            tariffs = result if isinstance(result, Tariffs) else None
+        finally:
+            await self._store.land(self._endpoint, account, turn, exchange.reply, tariffs)
+        return result
 
     def _count(self, passage: Passage, outcome: Tariffs | SmscError, n: int) -> None:
         if passage.permit is not None:

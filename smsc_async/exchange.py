@@ -24,10 +24,10 @@ from smsc_async.errors import (
     TransportError,
 )
 from smsc_async.limiter.quota import Quota
-from smsc_async.protocol import Claim, declared_charset, form, quota_key
+from smsc_async.protocol import Claim, Reply, declared_charset, form, quota_key
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store
-from smsc_async.transport import LimitedTransport, Passage, Reply, post
+from smsc_async.transport import LimitedTransport, Passage, post
 
 __all__ = ["Exchange", "bare"]
 
@@ -37,7 +37,11 @@ _LONGEST_STEP = 20.0
 
 
 class Exchange:
-    """The fetching of one account's list."""
+    """The fetching of one account's list.
+
+    Attributes:
+        reply: The last answer that came, or ``None``.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class Exchange:
         self._claim = Claim(quota_key(account.login), token=True)
         self._passage = Passage(self._claim)
         self._left_before = False
+        self.reply: Reply | None = None
 
     def may_have_left(self) -> bool:
         """Whether a byte of any attempt can have left."""
@@ -96,7 +101,11 @@ class Exchange:
         try:
             sent = post(self._transport, self._endpoint, form(credentials(self._account), self._format), passage)
             reply = await sent
-            outcome = reply if isinstance(reply, SmscError) else judge(reply)
+            if isinstance(reply, SmscError):
+                outcome = reply
+            else:
+                self.reply = reply
+                outcome = judge(reply)
         except SmscError as error:
             outcome = error
         if isinstance(outcome, TooManyRequests):

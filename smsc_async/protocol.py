@@ -21,7 +21,9 @@ from smsc_async.records import Format
 
 __all__ = [
     "FORM",
+    "REPLY_BYTES",
     "Claim",
+    "Reply",
     "claim_of",
     "declared_charset",
     "endpoint",
@@ -32,6 +34,8 @@ __all__ = [
 ]
 
 FORM: Final = "application/x-www-form-urlencoded"
+# A list of 2,000 zones takes a quarter of a megabyte in the longest of the formats.
+REPLY_BYTES: Final = 8 * 2**20
 
 
 @attrs.frozen
@@ -45,6 +49,23 @@ class Claim:
 
     login: str
     token: bool
+
+
+@attrs.frozen
+class Reply:
+    """An answer, whole.
+
+    Attributes:
+        status: The HTTP status.
+        content_type: The header, empty where there is none.
+        retry_after: Seconds that the server asks to wait, or ``None``.
+        body: At most ``REPLY_BYTES``, unpacked.
+    """
+
+    status: int
+    content_type: str
+    retry_after: float | None
+    body: bytes
 
 
 def quota_key(login: str) -> str:

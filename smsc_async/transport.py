@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, Final, TypeAlias
 
 import anyio
-import attrs
+import anyio.to_thread
 import httpx
 
 from smsc_async.errors import DecodeError, IncompleteReply, SmscError, TlsError, TransportError
@@ -22,14 +22,13 @@ from smsc_async.limiter.bucket import Ending
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Gate, Permit
 from smsc_async.limiter.quota import Quota
-from smsc_async.protocol import FORM, Claim, claim_of, retry_after
+from smsc_async.protocol import FORM, REPLY_BYTES, Claim, Reply, claim_of, retry_after
 from smsc_async.stores import Store, default_store
 
-__all__ = ["AsyncTransport", "Connections", "LimitedTransport", "Passage", "Reply", "post"]
+__all__ = ["AsyncTransport", "Connections", "LimitedTransport", "Passage", "post"]
 
 AsyncTransport: TypeAlias = httpx.AsyncBaseTransport
 
-REPLY_BYTES: Final = 8 * 2**20
 _PASSAGE: Final = "smsc_async.passage"
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Coroutine[Any, Any, None]]
 # Before these nothing of a request can have left: no connection was made.
@@ -172,6 +171,10 @@ async def _claim(request: httpx.Request) -> Claim | None:
     return claim
 
 
+# For plain HTTP, where httpx wants a context all the same: what it would verify, it refuses.
+_TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 class Connections(httpx.AsyncBaseTransport):
     """The connections of one client in one event loop.
 
@@ -196,9 +199,10 @@ class Connections(httpx.AsyncBaseTransport):
         if trace is not None:
             await trace("smsc_async.connections.started", {})  # so that a wait for room counts as not sent
         await self._room.acquire()
-        line = self._idle.pop()[1] if self._idle else self._new()
-        self._busy.add(line)
+        line: httpx.AsyncHTTPTransport | None = None
         try:
+            line = self._idle.pop()[1] if self._idle else await self._new(request.url.scheme)
+            self._busy.add(line)
             response = await line.handle_async_request(request)
         except BaseException:
             await self._finish(line, reusable=False)
@@ -214,19 +218,23 @@ class Connections(httpx.AsyncBaseTransport):
         for line in lines:
             await line.aclose()
 
-    def _new(self) -> httpx.AsyncHTTPTransport:
-        if self._ssl is None:
-            self._ssl = httpx.create_ssl_context()
+    async def _new(self, scheme: str) -> httpx.AsyncHTTPTransport:
+        if self._ssl is None and scheme == "https":
+            # A tenth of a second of reading certificates, which the loop is spared.
+            self._ssl = await anyio.to_thread.run_sync(httpx.create_ssl_context)
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=self.IDLE_SECONDS)
-        return httpx.AsyncHTTPTransport(verify=self._ssl, limits=limits)
+        return httpx.AsyncHTTPTransport(verify=self._ssl or _TRUSTS_NOBODY, limits=limits)
 
-    async def _finish(self, line: httpx.AsyncHTTPTransport, *, reusable: bool) -> None:
-        self._busy.discard(line)
+    async def _finish(self, line: httpx.AsyncHTTPTransport | None, *, reusable: bool) -> None:
         self._room.release()
         instant = now()
-        stale = [] if reusable else [line]
-        if reusable:
-            self._idle.append((instant, line))
+        stale: list[httpx.AsyncHTTPTransport] = []
+        if line is not None:
+            self._busy.discard(line)
+            if reusable:
+                self._idle.append((instant, line))
+            else:
+                stale.append(line)
         while self._idle and self._idle[0][0] < instant - self.IDLE_SECONDS:
             stale.append(self._idle.popleft()[1])
         for each in stale:
@@ -255,23 +263,6 @@ class _Lent(httpx.AsyncByteStream):
             line, self._line = self._line, None
             if line is not None:
                 await self._connections._finish(line, reusable=self._whole)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # two halves of one thing
-
-
-@attrs.frozen
-class Reply:
-    """An answer, whole.
-
-    Attributes:
-        status: The HTTP status.
-        content_type: The header, empty where there is none.
-        retry_after: Seconds that the server asks to wait, or ``None``.
-        body: At most ``REPLY_BYTES``, unpacked.
-    """
-
-    status: int
-    content_type: str
-    retry_after: float | None
-    body: bytes
 
 
 async def post(transport: LimitedTransport, endpoint: str, body: bytes, passage: Passage) -> Reply | SmscError:

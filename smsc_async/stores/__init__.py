@@ -4,9 +4,9 @@
 """
 
 from smsc_async.stores.memory import MemoryStore
-from smsc_async.stores.protocol import Store
+from smsc_async.stores.protocol import Lead, Store
 
-__all__ = ["MemoryStore", "Store", "default_store"]
+__all__ = ["Lead", "MemoryStore", "Store", "default_store"]
 
 _DEFAULT = MemoryStore()
 

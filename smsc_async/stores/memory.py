@@ -15,7 +15,9 @@ from smsc_async.limiter.bucket import Buckets, Ending, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Gate, Permit
 from smsc_async.limiter.quota import Quota
+from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
+from smsc_async.stores.protocol import Lead
 
 __all__ = ["MemoryStore"]
 
@@ -119,10 +121,24 @@ class MemoryStore:
             self._kept.move_to_end(key)
             return kept.tariffs
 
-    async def keep(self, endpoint: str, account: Account, tariffs: Tariffs) -> None:
-        """Remember a list, and forget those used least recently where they are too much together."""
+    async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:  # noqa: ARG002  # the protocol's
+        """Return the lead: within a process, the flights have seen to it that nobody else fetches the same."""
+        return Lead()
+
+    async def land(
+        self,
+        endpoint: str,
+        account: Account,
+        lead: Lead,  # noqa: ARG002  # nobody else is to be told
+        reply: Reply | None,  # noqa: ARG002  # the list itself is kept
+        tariffs: Tariffs | None,
+    ) -> None:
+        """Remember the list that has come, if any."""
+        if tariffs is not None:
+            self._keep((endpoint, account.fingerprint), tariffs)
+
+    def _keep(self, key: tuple[str, bytes], tariffs: Tariffs) -> None:
         kept = _Kept(tariffs)
-        key = (endpoint, account.fingerprint)
         with self._lock:
             if (former := self._kept.pop(key, None)) is not None:
                 self._kept_bytes -= former.size

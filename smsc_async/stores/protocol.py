@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import attrs
+
 from smsc_async.accounts import Account
 from smsc_async.flights import Flights
 from smsc_async.limiter.gate import Gate, Ledger
 from smsc_async.limiter.quota import Quota
+from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
 
-__all__ = ["Store"]
+__all__ = ["Lead", "Store"]
+
+
+@attrs.frozen
+class Lead:
+    """The right to fetch a list for everybody who shares a store, until it is given back or its time is up.
+
+    Attributes:
+        lease: What the store knows it by; ``None`` where nobody else is to be told.
+    """
+
+    lease: object = None
 
 
 class Store(Ledger, Protocol):
@@ -34,8 +48,24 @@ class Store(Ledger, Protocol):
         """Return the last list if it is at most that many seconds old and can be had without awaiting anything."""
         ...
 
-    async def keep(self, endpoint: str, account: Account, tariffs: Tariffs) -> None:
-        """Remember the list that has just come."""
+    async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:
+        """Return a list that somebody else who shares the store has, or the right to fetch one.
+
+        Called by the leader of a flight, once for all of this process. A list is one that is at most ``max_age``
+        seconds old, or one that came while this waited for another process that was fetching it.
+
+        Args:
+            endpoint: Where it is fetched.
+            account: Whose.
+            max_age: Seconds; 0 for a list that comes after now.
+            seconds: What is left of the call's time: a lead is given for as long.
+        """
+        ...
+
+    async def land(
+        self, endpoint: str, account: Account, lead: Lead, reply: Reply | None, tariffs: Tariffs | None
+    ) -> None:
+        """Give a lead back, with what came of it: the answer and the list in it, or ``None`` where there is no list."""
         ...
 
     async def shut(self, login: str, quota: Quota) -> None:
