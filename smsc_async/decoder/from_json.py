@@ -126,8 +126,24 @@ def _as_text(value: Json) -> str:
 
 
 def _parse(text: str) -> Json:
+    """Return the document, without a member that comes twice.
+
+    Looking at each object costs as much as half of the parsing. Where there are no more colons than members, none is lost.
+    """
+    document = _decode(text, _QUICK)
+    return document if text.count(":") == _members(document) else _decode(text, _THOROUGH)
+
+
+def _members(document: Json) -> int:
+    if not isinstance(document, dict):
+        return 0
+    sections = [rows for rows in (document.get("zones"), document.get("codes")) if isinstance(rows, list)]
+    return len(document) + sum([len(row) for rows in sections for row in rows if isinstance(row, dict)])
+
+
+def _decode(text: str, decoder: json.JSONDecoder) -> Json:
     try:
-        document: Json = _DECODER.decode(text)
+        document: Json = decoder.decode(text)
     except json.JSONDecodeError as error:
         fault = error
     except RecursionError:
@@ -157,6 +173,7 @@ def _object(members: list[tuple[str, Json]]) -> Object:
 
 
 # Lenient towards control characters in texts: what they may be is the same in every format, and judged there.
-_DECODER: Final = json.JSONDecoder(
+_QUICK: Final = json.JSONDecoder(parse_float=_Number, parse_int=_Number, parse_constant=_Number, strict=False)
+_THOROUGH: Final = json.JSONDecoder(
     parse_float=_Number, parse_int=_Number, parse_constant=_Number, strict=False, object_pairs_hook=_object
 )

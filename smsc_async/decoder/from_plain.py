@@ -37,9 +37,9 @@ _DOCUMENTED: Final = ("zone", "name", *PRICES)
 _ZONE: Final = re.compile(r"\s*zone\s*=")
 _FIRST: Final = re.compile(r"\s*([^\W\d]\w*)\s*=")
 _NEXT: Final = re.compile(r",\s*([^\W\d]\w*)\s*=")
-# A zone as the page has it. The name takes as much as it can, so that the prices are those at the right end.
+# A zone as the page has it; the prices have neither comma nor equals sign, so they are those at the right end.
 _USUAL: Final = re.compile(
-    r"^zone = ([^,=\n]*), name = (.*)" + "".join(rf", {price} = ([^,=\n]*)" for price in PRICES) + "$", re.MULTILINE
+    r"^zone = ([^,=\n]*), name = (.*?)" + "".join(rf", {price} = ([^,=\n]*)" for price in PRICES) + "$", re.MULTILINE
 )
 
 
@@ -132,13 +132,10 @@ class _Rest:
 def _rest(lines: Lines, zones_at: list[int]) -> _Rest:
     rest = _Rest()
     mail_at = None
-    skipped = frozenset(zones_at)
-    for index, line in enumerate(lines.kept):
-        first = "zone" if index in skipped else _first_member(lines, index)
-        if mail_at is not None and first in {"zone", "mccmnc", "mail"}:
-            raise DecodeError(
-                "stands after the e-mail price, which ends a list", _READ_AS, lines.place(index), excerpt(line)
-            )
+    for index in sorted(set(range(len(lines.kept))).difference(zones_at)):
+        first = _first_member(lines, index)
+        if mail_at is not None and first in {"mccmnc", "mail"}:
+            raise _after_mail(lines, index)
         if first == "mccmnc":
             rest.codes.append(_fields(lines, index))
             rest.codes_at.append(index)
@@ -147,11 +144,19 @@ def _rest(lines: Lines, zones_at: list[int]) -> _Rest:
             for member, value in _fields(lines, index).items():
                 _put(rest.extra, member, value, lines, index)
             rest.mail = rest.extra.pop("mail")
-        elif first != "zone":
-            _put(rest.extra, first, line.partition("=")[2].strip(), lines, index)
+        else:
+            _put(rest.extra, first, lines.kept[index].partition("=")[2].strip(), lines, index)
     if mail_at is None or _is_cut(lines):
         raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
+    if zones_at and zones_at[-1] > mail_at:
+        raise _after_mail(lines, zones_at[-1])
     return rest
+
+
+def _after_mail(lines: Lines, index: int) -> DecodeError:
+    return DecodeError(
+        "stands after the e-mail price, which ends a list", _READ_AS, lines.place(index), excerpt(lines.kept[index])
+    )
 
 
 def _first_member(lines: Lines, index: int) -> str:
