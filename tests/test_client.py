@@ -257,7 +257,12 @@ async def test_a_caller_with_more_time_than_the_leader_leads_the_next_try() -> N
     simulator = service()
     simulator.fail(Fault.hang(), times=1)
     async with client_of(simulator) as client:
-        hurried, patient = await gather(lambda: client.tariffs(deadline=5.0), lambda: client.tariffs(deadline=50.0))
+
+        async def follow() -> Tariffs:
+            await anyio.sleep(1.0)
+            return await client.tariffs(deadline=50.0)
+
+        hurried, patient = await gather(lambda: client.tariffs(deadline=5.0), follow)
     assert isinstance(hurried, DeadlineExceeded)
     assert patient == sample_tariffs()
     assert len(simulator.log) == 2

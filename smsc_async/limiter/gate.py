@@ -150,6 +150,8 @@ class Gate:
         started = now()
         # anyio counts deadlines by the loop's clock; only what is left of it can be compared.
         ends_in = anyio.current_effective_deadline() - anyio.current_time()
+        if ends_in == -math.inf:
+            ends_in = math.inf  # cancelled already: that is what the first sleep will say, and not that it is late
         waiter = new_waiter()
         with self._lock:
             line = self._lines.setdefault(key, _Line())
