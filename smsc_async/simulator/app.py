@@ -124,7 +124,7 @@ class Simulator:
     def violations(self, login: str | None = None) -> list[Violation]:
         """Return the requests in the log that a careful caller would not have sent.
 
-        Told from the arrivals alone, and not from how they were answered.
+        Told from when they arrived, not from how they were answered; wrong passwords are those refused with error 2.
 
         Args:
             login: Whose, or ``None`` for everybody's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import socket
 import threading
@@ -118,6 +119,14 @@ def send_request(port: int, *, path: str = "/sys/get.php") -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port))
     connection.sendall(f"GET {path}?get_price=1&login=alex&psw=123 HTTP/1.1\r\nHost: simulator\r\n\r\n".encode())
     return connection
+
+
+def test_a_server_that_stops_while_callers_come_and_go_leaves_no_socket_open() -> None:
+    for _ in range(5):
+        with serve(Simulator(latency=0.01)) as server:
+            for _ in range(100):
+                send_request(server.port).close()
+    gc.collect()  # a socket left open is a ResourceWarning, which is an error here
 
 
 def test_a_server_goes_on_working_for_a_caller_who_hung_up() -> None:
