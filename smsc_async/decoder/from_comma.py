@@ -93,7 +93,7 @@ def _mail(lines: Lines, rest: list[list[str]], start: int) -> str:
             lines.place(start + 1),
             excerpt(lines.kept[start + 1]),
         )
-    mail = rest[0][0].strip()
+    mail = rest[0][0].strip(" \t")
     if not ended and (mail.isdigit() or mail.endswith(".")):
         raise IncompleteReply(
             "the last line may be an e-mail price or the beginning of a row that was cut off, "
