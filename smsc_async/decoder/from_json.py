@@ -155,7 +155,7 @@ def _members(document: Json) -> int:
     if not isinstance(document, dict):
         return 0
     sections = [rows for rows in (document.get("zones"), document.get("codes")) if isinstance(rows, list)]
-    return len(document) + sum([len(row) for rows in sections for row in rows if isinstance(row, dict)])
+    return len(document) + sum(sum(map(len, rows)) for rows in sections if _are_objects(rows))
 
 
 def _decode(text: str, decoder: json.JSONDecoder) -> Json:
