@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from itertools import repeat
 from operator import itemgetter
 from typing import Final, TypeVar, cast
@@ -114,7 +115,7 @@ def assemble(sheet: Sheet) -> Tariffs:
         build(Zone, numbers, names, *_prices(sheet, zones, PRICES), _extras(sheet, zones)),
         build(OperatorTariff, operators, *_prices(sheet, codes, COST), _extras(sheet, codes)),
         _price_column(sheet, [sheet.mail], "mail", lambda _, member: member)[0],
-        _extra(sheet.extra, "", sheet.read_as),
+        _extra(sheet.extra, str, sheet.read_as),
     )
 
 
@@ -199,18 +200,20 @@ def _extras(sheet: Sheet, section: Section) -> Sequence[Extra] | repeat[Extra]:
     if not section.extras:
         return repeat(NO_EXTRA)
     return [
-        _extra(section.extras[row], section.place(row, ""), sheet.read_as) if row in section.extras else NO_EXTRA
+        _extra(section.extras[row], partial(section.place, row, ""), sheet.read_as)
+        if row in section.extras
+        else NO_EXTRA
         for row in range(len(section.ids))
     ]
 
 
-def _extra(items: Mapping[str, str], place: str, read_as: str) -> Extra:
+def _extra(items: Mapping[str, str], place: Callable[[], str], read_as: str) -> Extra:
     if not items:
         return NO_EXTRA
     members, values = list(items), [text.strip() for text in items.values()]
 
     def named(row: int) -> str:
-        return f"{place} {members[row][:20]!a}".strip()
+        return f"{place()} {members[row][:20]!a}".strip()
 
     _texts(members, named, read_as)
     return Extra(dict(zip(members, _texts(values, named, read_as), strict=True)))

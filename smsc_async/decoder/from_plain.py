@@ -32,6 +32,7 @@ __all__ = ["read"]
 
 _READ_AS: Final = NAMES[Format.PLAIN]
 _NOTATION: Final = Notation(comma=True, spaces=True)
+_SPACES: Final = " \t"
 _DOCUMENTED: Final = ("zone", "name", *PRICES)
 
 _ZONE: Final = re.compile(r"\s*zone\s*=")
@@ -89,7 +90,8 @@ def _zone(lines: Lines, index: int) -> dict[str, str]:
     named = bool(marks) and marks[0][1] == "name"
     low, high = _price_block(marks, int(named))
     block = {
-        mark[1]: line[mark.end() : end].strip() for mark, end in zip(marks[low:high], ends[low + 1 :], strict=False)
+        mark[1]: line[mark.end() : end].strip(_SPACES)
+        for mark, end in zip(marks[low:high], ends[low + 1 :], strict=False)
     }
     passed = [mark[1] for mark in marks[named:low]]
     if (passed and not named) or any(price in passed and price not in block for price in PRICES):
@@ -100,7 +102,7 @@ def _zone(lines: Lines, index: int) -> dict[str, str]:
     if named:
         row["name"] = line[marks[0].end() : ends[low]]
     for mark, end in zip(marks[high:], ends[high + 1 :], strict=True):
-        _put(row, mark[1], line[mark.end() : end].strip(), lines, index)
+        _put(row, mark[1], line[mark.end() : end].strip(_SPACES), lines, index)
     return row
 
 
@@ -145,7 +147,7 @@ def _rest(lines: Lines, zones_at: list[int]) -> _Rest:
                 _put(rest.extra, member, value, lines, index)
             rest.mail = rest.extra.pop("mail")
         else:
-            _put(rest.extra, first, lines.kept[index].partition("=")[2].strip(), lines, index)
+            _put(rest.extra, first, lines.kept[index].partition("=")[2].strip(_SPACES), lines, index)
     if mail_at is None or _is_cut(lines):
         raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
     if zones_at and zones_at[-1] > mail_at:
@@ -172,9 +174,9 @@ def _fields(lines: Lines, index: int) -> dict[str, str]:
     """Return the members of a line in which no value has a text of its own choosing."""
     member, _, rest = lines.kept[index].partition("=")
     parts = _NEXT.split(rest)
-    fields = {member.strip(): parts[0].strip()}
+    fields = {member.strip(): parts[0].strip(_SPACES)}
     for further, value in zip(parts[1::2], parts[2::2], strict=True):
-        _put(fields, further, value.strip(), lines, index)
+        _put(fields, further, value.strip(_SPACES), lines, index)
     return fields
 
 

@@ -56,7 +56,7 @@ def read(text: str) -> Tariffs:
     _refuse_odd_shapes(root)
     members = _once(_flat(root), "")
     if "error_code" in members:
-        raise structured_refusal(members["error_code"], members.get("error"), _READ_AS)
+        raise structured_refusal(members["error_code"], members.get("error", ""), _READ_AS)
     if "mail" not in members:
         raise IncompleteReply("the e-mail price, which every whole list has, is missing", _READ_AS)
     zones, names = _usual_zones(usual) if usual else _section(root, "zones", PRICES, "name")
@@ -105,7 +105,7 @@ def _flat(element: Element, path: str = "") -> Iterator[tuple[str, str]]:
     for child in element:
         if child.tag == _ROWS.get(element.tag):
             continue
-        text = (child.text or "").strip()
+        text = (child.text or "").strip(" \t\n")
         if text or (not len(child) and child.tag not in _ROWS):
             yield path + child.tag, text
         yield from _flat(child, f"{path}{child.tag}.")
