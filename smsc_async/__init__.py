@@ -1,29 +1,79 @@
 """Tariff lists from the SMSC HTTP API, fetched within the provider's limits and decoded to the last digit."""
 
-from smsc_async.accounts import Account, Secret
-from smsc_async.client import Client, Statistics
-from smsc_async.decoder import decode
-from smsc_async.errors import (
-    AddressBlocked,
-    ApiError,
-    AuthenticationError,
-    BreakerOpen,
-    DeadlineExceeded,
-    DecodeError,
-    IncompleteReply,
-    ParameterError,
-    QuotaExhausted,
-    SmscError,
-    StoreError,
-    TlsError,
-    TooManyRequests,
-    TransportError,
-)
-from smsc_async.fleet import Outcome
-from smsc_async.limiter.quota import Quota
-from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
-from smsc_async.stores import MemoryStore
-from smsc_async.transport import LimitedTransport
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from smsc_async.accounts import Account, Secret
+    from smsc_async.client import Client, Statistics
+    from smsc_async.decoder import decode
+    from smsc_async.errors import (
+        AddressBlocked,
+        ApiError,
+        AuthenticationError,
+        BreakerOpen,
+        DeadlineExceeded,
+        DecodeError,
+        IncompleteReply,
+        ParameterError,
+        QuotaExhausted,
+        SmscError,
+        StoreError,
+        TlsError,
+        TooManyRequests,
+        TransportError,
+    )
+    from smsc_async.fleet import Outcome
+    from smsc_async.limiter.quota import Quota
+    from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
+    from smsc_async.stores import MemoryStore
+    from smsc_async.transport import LimitedTransport
+else:
+    # Imported when asked for: a worker that only decodes, or only names an error, does not pay for the HTTP library.
+    _HOMES: Final = {
+        "Account": "accounts",
+        "AddressBlocked": "errors",
+        "ApiError": "errors",
+        "AuthenticationError": "errors",
+        "BreakerOpen": "errors",
+        "Client": "client",
+        "DeadlineExceeded": "errors",
+        "DecodeError": "errors",
+        "Extra": "records",
+        "Format": "records",
+        "IncompleteReply": "errors",
+        "LimitedTransport": "transport",
+        "MemoryStore": "stores",
+        "OperatorTariff": "records",
+        "Outcome": "fleet",
+        "ParameterError": "errors",
+        "Price": "records",
+        "Quota": "limiter.quota",
+        "QuotaExhausted": "errors",
+        "Secret": "accounts",
+        "Service": "records",
+        "SmscError": "errors",
+        "Statistics": "client",
+        "StoreError": "errors",
+        "Tariffs": "records",
+        "TlsError": "errors",
+        "TooManyRequests": "errors",
+        "TransportError": "errors",
+        "Zone": "records",
+        "decode": "decoder",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOMES})
+
 
 __all__ = [
     "Account",

@@ -10,7 +10,6 @@ import asyncio
 import copy
 import math
 import os
-import sys
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from functools import partial
@@ -27,6 +26,7 @@ from smsc_async.exchange import Exchange, bare, late
 from smsc_async.fleet import Fleet, Outcome
 from smsc_async.flights import Flight, Result
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.parking import in_trio
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import endpoint
 from smsc_async.records import Format, Tariffs
@@ -358,11 +358,10 @@ class Client:
 
 
 def _loop() -> Hashable:
-    if "trio" in sys.modules:
-        from trio import lowlevel  # noqa: PLC0415  # only for those who run it
+    if in_trio():
+        from trio.lowlevel import current_trio_token  # noqa: PLC0415  # only for those who run it
 
-        if lowlevel.in_trio_task():
-            return lowlevel.current_trio_token()
+        return current_trio_token()
     return asyncio.get_running_loop()
 
 

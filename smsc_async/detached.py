@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import sys
 from collections.abc import Awaitable, Callable
 
 import anyio
 
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.parking import Waiter, new_waiter
+from smsc_async.limiter.parking import Waiter, in_trio, new_waiter
 
 __all__ = ["Detached"]
 
@@ -29,9 +28,6 @@ class Detached:
     def __init__(self) -> None:
         self._scopes: dict[anyio.CancelScope, asyncio.Task[None] | None] = {}
         self._closing: Waiter | None = None
-
-    def __len__(self) -> int:
-        return len(self._scopes)
 
     def start(self, work: Callable[[], Awaitable[None]], ended: Callable[[], None]) -> None:
         """Begin ``work``, and call ``ended`` when it has ended, however that was; ``work`` raises nothing.
@@ -50,7 +46,7 @@ class Detached:
             if self._closing is not None:
                 self._closing.wake()
 
-        if _in_trio():
+        if in_trio():
             from trio.lowlevel import spawn_system_task  # noqa: PLC0415  # only for those who run it
 
             async def run_system() -> None:
@@ -76,11 +72,3 @@ class Detached:
         with anyio.CancelScope(shield=True):
             while self._scopes and (left := until - now()) > 0:
                 await self._closing.sleep(left)
-
-
-def _in_trio() -> bool:
-    if "trio" not in sys.modules:
-        return False
-    from trio.lowlevel import in_trio_task  # noqa: PLC0415  # only for those who run it
-
-    return in_trio_task()

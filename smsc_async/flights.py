@@ -35,9 +35,9 @@ class Flight:
     __slots__ = ("_lock", "_on_landing", "deadline", "landed", "may_have_left", "result")
 
     def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
+        self.deadline: float = deadline
         self.may_have_left: Callable[[], bool] = bool
-        self.landed = False
+        self.landed: bool = False
         self.result: Result = None
         self._lock = threading.Lock()
         self._on_landing: dict[Callable[[], object], None] = {}

@@ -48,10 +48,10 @@ class Passage:
     __slots__ = ("claim", "heard", "permit", "sent")
 
     def __init__(self, claim: Claim) -> None:
-        self.claim = claim
+        self.claim: Claim = claim
         self.permit: Permit | None = None
-        self.heard = False
-        self.sent = False
+        self.heard: bool = False
+        self.sent: bool = False
 
     @property
     def may_have_left(self) -> bool:

@@ -46,7 +46,7 @@ def _report(error: BaseException, *, debug: bool) -> ExitCode:
     return code
 
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="smsc-async",
     cls=_Commands,
     no_args_is_help=True,

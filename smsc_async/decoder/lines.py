@@ -14,7 +14,7 @@ class Lines:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self.kept = list(filter(str.strip, text.split("\n")))
+        self.kept: list[str] = list(filter(str.strip, text.split("\n")))
 
     @property
     def is_last_ended(self) -> bool:

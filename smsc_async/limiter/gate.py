@@ -43,7 +43,7 @@ class Permit:
 
     # Without slots, since class attributes as defaults make it half as dear to make: one is made for every request.
     seen: float | None = None
-    waited = 0.0
+    waited: float = 0.0
     lease: object = None
 
     def __init__(self, login: str, quota: Quota, token: bool) -> None:  # noqa: FBT001  # hot

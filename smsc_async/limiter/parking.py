@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["Waiter", "new_waiter"]
+__all__ = ["Waiter", "in_trio", "new_waiter"]
 
 
 class Waiter(Protocol):
@@ -107,9 +107,13 @@ def new_waiter() -> Waiter:
     Raises:
         RuntimeError: No event loop of asyncio or trio is running in this thread.
     """
-    if "trio" in sys.modules:
-        from trio.lowlevel import in_trio_task  # noqa: PLC0415  # only for those who run it
+    return _TrioWaiter() if in_trio() else _AsyncioWaiter()
 
-        if in_trio_task():
-            return _TrioWaiter()
-    return _AsyncioWaiter()
+
+def in_trio() -> bool:
+    """Whether the caller is a task of trio's; where not, the loop is asyncio's."""
+    if "trio" not in sys.modules:
+        return False
+    from trio.lowlevel import in_trio_task  # noqa: PLC0415  # only for those who run it
+
+    return in_trio_task()

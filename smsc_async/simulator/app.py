@@ -90,7 +90,7 @@ class Simulator:
     ) -> None:
         if keep < 1:
             raise ValueError(f"keep must be at least 1, not {keep!r}")
-        self.rules = Rules() if rules is None else rules
+        self.rules: Rules = Rules() if rules is None else rules
         self.ignores_hang_ups = ignores_hang_ups
         self._clock = clock
         self._latency = _drawing(latency, random.Random(seed))  # noqa: S311  # delays, not secrets

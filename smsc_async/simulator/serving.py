@@ -48,7 +48,7 @@ class serve:  # noqa: N801  # called like a function
 
     def __init__(self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host = host
-        self.port = port
+        self.port: int = port
         self._app = app
         self._running: _Server | None = None
 
@@ -63,7 +63,7 @@ class serve:  # noqa: N801  # called like a function
             raise RuntimeError("it is serving already; make another one with serve()")
         server = _Server(self._app)
         listening = _listen(self.host, self.port)
-        self.port = listening.getsockname()[1]
+        self.port = int(listening.getsockname()[1])
         server.start(listening)
         self._running = server
         return self

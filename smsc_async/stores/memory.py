@@ -70,8 +70,8 @@ class MemoryStore:
             raise ValueError(f"keep_bytes={keep_bytes}: must be 0 (keep nothing) or more")
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
-        self.gate = Gate(self)
-        self.flights = Flights()
+        self.gate: Gate = Gate(self)
+        self.flights: Flights = Flights()
         self._lock = threading.Lock()
         self._buckets = Buckets()
         self._cold = cold_start == "wait"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tracemalloc
 
+import anyio
 import pytest
 
-from smsc_async import Account, Client, MemoryStore, Quota, Tariffs, decode
+from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, Tariffs, decode
+from smsc_async.limiter.bucket import Ending
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render, sample_tariffs
 from smsc_async.stores import Lead
@@ -95,3 +97,30 @@ async def test_quotas_of_different_width_share_a_store_and_each_keeps_its_own() 
         permit = await store.gate.acquire("alex", quota, token=True)
         permit.seen = 0.0
     assert Client(store=store).statistics().calls == 0
+
+
+async def test_the_child_of_a_fork_counts_what_the_parent_has_under_way_and_takes_nothing_of_it_back() -> None:
+    store = MemoryStore()
+    held = [await store.gate.acquire("alex", Quota(), token=True) for _ in range(2)]
+    store._after_fork()  # pyright: ignore[reportPrivateUsage]  # what the system calls in the child
+    mine = await store.gate.acquire("alex", Quota(), token=True)
+    await store.gate.release(held[0], Ending.UNSENT)
+    with anyio.fail_after(30.0), pytest.raises(QuotaExhausted):
+        await store.gate.acquire("alex", Quota(), token=True)
+    await store.gate.release(mine, Ending.UNSENT)
+    await store.gate.acquire("alex", Quota(), token=True)
+
+
+async def test_a_list_that_landed_in_another_thread_in_the_meantime_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    recall = store.recall_at_once
+    answers = iter([None])
+    await keep(store, Account("alex", "123"))
+
+    def late(endpoint: str, account: Account, max_age: float) -> Tariffs | None:
+        return next(answers, recall(endpoint, account, max_age))
+
+    monkeypatch.setattr(store, "recall_at_once", late)
+    async with Client(Account("alex", "123"), base_url="https://smsc.example/sys/", store=store) as client:
+        assert await client.tariffs() == sample_tariffs()
+        assert client.statistics().requests == 0
