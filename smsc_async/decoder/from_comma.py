@@ -1,10 +1,10 @@
 """Comma-separated text: ``zone,name,api,mass,mms,hlr,call``, then ``mccmnc,cost``, then ``mail``.
 
-Nothing is quoted, so a row is told by its number of fields and a zone is read from its right end: what stands between its
-number and its five prices is the name, commas included. Three things follow.
+Nothing is quoted, so a row is told by its number of fields and a zone is read from its right end: what stands between
+its number and its five prices is the name, commas included. Three things follow.
 
 A decimal comma is refused, and so is a column beyond the documented ones: either would pass for a part of the name and
-shift the prices. Both are recognised by a name that ends in a comma and something like a price; see ``_refuse_shifted``.
+shift the prices. Both show as a name that ends in a comma and something like a price; see ``_refuse_shifted``.
 
 The last line is the e-mail price, and a row that was cut off within its first field looks like one. So a last line of
 bare digits counts only where a line feed follows it; ``0.10`` counts without.
@@ -125,7 +125,7 @@ def _refuse_shifted(lines: Lines, zones: list[list[str]]) -> None:
     for row in suspects:
         if len(suspects) == len(zones) or _DECIMAL_COMMA.search(",".join(zones[row][-6:])):
             raise DecodeError(
-                f"nobody can tell whether {zones[row][-6]!a} belongs to the name, to a decimal comma or to a column "
+                f"nobody can tell whether {excerpt(zones[row][-6])} belongs to the name, to a decimal comma or to a column "
                 f"beyond the documented ones; {_ADVICE}",
                 _READ_AS,
                 lines.place(row, "name"),
