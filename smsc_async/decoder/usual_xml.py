@@ -36,7 +36,8 @@ def take_zones(text: str) -> tuple[list[tuple[str, ...]], str]:
     if end < start or frame.count("<zones") != 1 or "<!" in frame or "<?" in frame[1:]:
         return [], text
     rows: list[tuple[str, ...]] = _ROW.findall(text, start - len(_OPEN), end)
-    # No row holds a "<" of its own, so nothing else stands among them or after them but, at the end, text.
-    if text.count("<", start, end) != 2 * len(rows) or not text[start:end].rstrip().endswith(_ROW_END):
+    # No row holds a "<" of its own, so nothing else stands among them; after the last one there may be text.
+    after = text[text.rfind(_ROW_END, start, end) + len(_ROW_END) : end]
+    if not rows or text.count("<", start, end) != 2 * len(rows) or after.strip():
         return [], text
     return rows, frame
