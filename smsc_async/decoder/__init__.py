@@ -2,11 +2,12 @@
 
     bytes → charset → recognise → from_json, from_xml, from_plain, from_comma → assembling → Tariffs
 
-Each ``from_…`` module knows one format and hands columns of text to ``assembling``, which knows what a list must be,
-``prices`` what a price may look like, and ``building`` how to make two thousand records quickly. ``refusals`` knows the refusals.
+Each ``from_…`` module knows one format and hands columns of text to ``assembling``, which knows what a list must be;
+``prices`` knows what a price may look like, ``building`` how to make two thousand records quickly, ``refusals`` the
+refusals. The way to read it: ``decode`` below, one ``from_…`` module, ``assembling``.
 
-Invariants: pure; nothing but ``SmscError`` comes out, whatever the bytes are; every error stands outside the exception that led to
-it, and shows at most 60 characters of the answer, escaped.
+Invariants: pure; nothing but ``SmscError`` comes out, whatever the bytes are; every error stands outside the exception
+that led to it, and its excerpt shows at most 60 characters of the answer, escaped.
 """
 
 from __future__ import annotations
@@ -34,18 +35,19 @@ _READERS: Final[dict[Format, Callable[[str], Tariffs]]] = {
 def decode(body: bytes, *, format: Format | None = None, charset: str | None = None) -> Tariffs:  # noqa: A002  # the wire's word
     r"""Return the tariff list in the body of an answer.
 
-    A refusal of the service raises its ``ApiError`` in whatever shape it comes. The list is whole and checked, or there is
-    none: prices are ``Decimal`` with the digits that were sent, in the currency of the account, ``None`` where absent, empty or
-    ``-``. Names and numbers lose the spaces around them. What is UTF-8 is read as such, whatever ``charset`` says.
+    A refusal of the service raises its ``ApiError`` in whatever shape it comes. The list is whole and checked, or there
+    is none: prices are ``Decimal`` with the digits that were sent, in the currency of the account, and ``None`` where
+    they are absent, empty or ``-``. Names and numbers lose the spaces around them. What is UTF-8 is read as such,
+    whatever ``charset`` says.
 
-    In the two text formats the last line alone shows that the list is whole, and a cut within its digits cannot be seen.
-    Nothing here bounds the size of ``body``; 2,000 zones take some 10 ms.
+    In the two text formats the last line alone shows that the list is whole, and a cut within its digits cannot be
+    seen. Nothing here bounds the size of ``body``; 2,000 zones take some 6 ms, so a web app need not leave its loop.
 
     Args:
         body: The bytes as they came, without transfer or content encoding.
         format: What was asked for, or ``None`` to go by the first line. A list in another format is an error then.
-        charset: What the answer declares for itself, or ``None``; unknown names are ignored. What is neither UTF-8 nor in
-            that charset is read as windows-1251.
+        charset: What the answer declares for itself, or ``None``; unknown names are ignored. What is not UTF-8 is read
+            in that charset, else in windows-1251.
 
     Returns:
         The list, with at least one zone; ``codes`` is empty where the account has no individual tariffs.
@@ -55,6 +57,7 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
             ``TooManyRequests``, or ``ApiError`` itself for another code.
         IncompleteReply: The answer is empty, has no zone or no e-mail price, or stops before its end.
         DecodeError: It is not a tariff list, or something in it is not what it should be; ``position`` tells where.
+        ValueError: There is no such format.
 
     Example:
         >>> from smsc_async import decode
@@ -62,23 +65,24 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
         >>> tariffs.zone("1").api, tariffs.zone("1").mms, tariffs.mail
         (Decimal('2.50'), None, Decimal('0.10'))
     """
+    asked = None if format is None else Format(format)
     text = to_text(body, charset)
     if not text or text.isspace():
-        raise IncompleteReply("an empty answer", None if format is None else NAMES[format])
+        raise IncompleteReply("an empty answer", None if asked is None else NAMES[asked])
     found = recognise(text)
     if found is None:
         raise DecodeError(
             "not an answer of this service; check base_url",
-            None if format is None else NAMES[format],
+            None if asked is None else NAMES[asked],
             "",
             excerpt(text),
         )
-    if format is None or found is format:
+    if asked is None or found is asked:
         return _READERS[found](text)
     refusal = _refusal(text, found)
     if refusal is not None:
         raise refusal
-    raise DecodeError(f"looks like {NAMES[found]}, which is not what was asked for", NAMES[format], "", excerpt(text))
+    raise DecodeError(f"looks like {NAMES[found]}, which is not what was asked for", NAMES[asked], "", excerpt(text))
 
 
 def _refusal(text: str, found: Format) -> ApiError | None:

@@ -1,7 +1,7 @@
 """From the columns that a format module has read to a checked ``Tariffs``.
 
-Here stands every rule that does not depend on the format: which numbers may not come twice, what a name may hold, that a
-list has a zone and an e-mail price. Columns are checked whole; a row is looked at by itself only to name the place of a fault.
+Here stands every rule that does not depend on the format: which numbers may not come twice, what a name may hold, that
+a list has a zone. Columns are checked whole; a row is looked at by itself only to name the place of a fault.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def _column(rows: Sequence[Mapping[str, ValueT]], member: str) -> list[ValueT | 
 def kept(rows: Sequence[Mapping[str, ValueT]], *documented: str) -> dict[int, dict[str, ValueT]]:
     """Return, by row, the members beyond the documented ones; rows without any are left out."""
     known = frozenset(documented)
+    # The keys of all rows at once: few lists have any others.
     if known.issuperset(set[str]().union(*rows)):
         return {}
     return {
@@ -114,7 +115,9 @@ def assemble(sheet: Sheet) -> Tariffs:
     return Tariffs(
         build(Zone, numbers, names, *_prices(sheet, zones, PRICES), _extras(sheet, zones)),
         build(OperatorTariff, operators, *_prices(sheet, codes, COST), _extras(sheet, codes)),
-        _price_column(sheet, [sheet.mail], "mail", lambda _, member: member)[0],
+        _prices(sheet, Section(ids=[], prices=[[sheet.mail]], extras={}, place=lambda _, member: member), ["mail"])[0][
+            0
+        ],
         _extra(sheet.extra, str, sheet.read_as),
     )
 
@@ -122,9 +125,10 @@ def assemble(sheet: Sheet) -> Tariffs:
 def _zone_ids(sheet: Sheet) -> list[str]:
     section = sheet.zones
     ids = _stripped(section.ids)
-    if "" in ids:
+    lengths = set(map(len, ids))
+    if 0 in lengths:
         raise DecodeError("a zone without its number", sheet.read_as, section.place(ids.index(""), "zone"))
-    if max(map(len, ids)) > _LONGEST_ID:
+    if max(lengths) > _LONGEST_ID:
         row, long = next((row, text) for row, text in enumerate(ids) if len(text) > _LONGEST_ID)
         raise DecodeError("not a zone's number: too long", sheet.read_as, section.place(row, "zone"), excerpt(long))
     ids = _texts(ids, lambda row: section.place(row, "zone"), sheet.read_as)
@@ -157,9 +161,10 @@ def _refuse_twice(ids: list[str], section: Section, member: str, read_as: str) -
 
 def _stripped(column: Column) -> list[str]:
     """Return the texts without the spaces around them, empty where there is none."""
-    if None in column:
-        column = ["" if text is None else text for text in column]
-    return list(map(str.strip, cast("Sequence[str]", column)))
+    try:
+        return list(map(str.strip, cast("Sequence[str]", column)))
+    except TypeError:
+        return [text.strip() if text else "" for text in column]
 
 
 def _texts(texts: list[str], place: Callable[[int], str], read_as: str) -> list[str]:
@@ -177,21 +182,15 @@ def _text(text: str, place: Callable[[int], str], row: int, read_as: str) -> str
 
 
 def _prices(sheet: Sheet, section: Section, members: Sequence[str]) -> list[list[Decimal | None]]:
-    return [
-        _price_column(sheet, column, member, section.place)
-        for member, column in zip(members, section.prices, strict=True)
-    ]
-
-
-def _price_column(sheet: Sheet, column: Column, member: str, place: Callable[[int, str], str]) -> list[Decimal | None]:
     try:
-        return decimals(column, sheet.notation)
+        return decimals(section.prices, sheet.notation)
     except KeyError as error:
         text: str = error.args[0]
+    member, column = next(each for each in zip(members, section.prices, strict=True) if text in each[1])
     raise DecodeError(
         "not a price, which is digits with at most one decimal mark between them",
         sheet.read_as,
-        place(column.index(text), member),
+        section.place(column.index(text), member),
         excerpt(text),
     )
 

@@ -1,9 +1,9 @@
 """Records from columns, without their constructor.
 
-A frozen attrs class sets each field through ``object.__setattr__``: 0.8 µs for a ``Zone``, as much as everything else that
-is done for one. The slots' own descriptors, applied to a column at a time, do it in half of that. This leaves
-out what a constructor can do beyond setting fields (defaults, converters, validators), so it is for classes that have none of those
-but defaults, and it wants a column for every field.
+A frozen attrs class sets each field through ``object.__setattr__``: 0.8 µs for a ``Zone``, as much as everything else
+that is done for one (CPython 3.11). The slots' own descriptors, applied to a column at a time, do it in 0.45 µs. This
+leaves out what a constructor can do beyond setting fields, so it is for classes without converters and validators,
+which a test holds, and it wants a column for every field.
 """
 
 from __future__ import annotations

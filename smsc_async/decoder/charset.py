@@ -1,9 +1,9 @@
 """From the bytes of an answer to its text.
 
-The service answers in windows-1251 unless it is asked for UTF-8, and its Content-Type has been seen to say windows-1251
-over UTF-8 (spec/README.md, row 6). So the bytes are believed before the declaration: what is UTF-8 is read as UTF-8, for
-Cyrillic text of an 8-bit charset is practically never valid UTF-8; the rest is read in the charset that was declared,
-where it is one of those below, else in windows-1251.
+The service answers in windows-1251 unless it is asked for UTF-8, and its Content-Type has been seen to say
+windows-1251 over UTF-8 (spec/README.md, row 6). So the bytes are believed before the declaration: what is UTF-8 is read
+as UTF-8, for Cyrillic text of an 8-bit charset is practically never valid UTF-8; the rest is read in the charset that
+was declared, where it is one of those below, else in windows-1251.
 """
 
 from __future__ import annotations

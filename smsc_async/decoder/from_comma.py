@@ -1,10 +1,10 @@
 """Comma-separated text: ``zone,name,api,mass,mms,hlr,call``, then ``mccmnc,cost``, then ``mail``.
 
-Nothing is quoted, so a row is told by its number of fields and a zone is read from its right end: what stands between its
-number and its five prices is the name, commas included. Three things follow.
+Nothing is quoted, so a row is told by its number of fields and a zone is read from its right end: what stands between
+its number and its five prices is the name, commas included. Three things follow.
 
 A decimal comma is refused, and so is a column beyond the documented ones: either would pass for a part of the name and
-shift the prices. Both are recognised by a name that ends in a comma and something like a price; see ``_refuse_shifted``.
+shift the prices. Both show as a name that ends in a comma and something like a price; see ``_refuse_shifted``.
 
 The last line is the e-mail price, and a row that was cut off within its first field looks like one. So a last line of
 bare digits counts only where a line feed follows it; ``0.10`` counts without.
@@ -75,10 +75,12 @@ def _columns(rows: list[str], width: int) -> list[list[str]]:
 
 
 def _columns_of_wide_rows(lines: Lines, zones: int) -> list[list[str]]:
-    rows = [line.split(",") for line in lines.kept[:zones]]
-    _refuse_shifted(lines, rows)
-    names = [",".join(row[1:-5]) for row in rows]
-    return [[row[0] for row in rows], names, *([row[column] for row in rows] for column in range(-5, 0))]
+    """Return the columns of zones of which some have a comma, or a fault, in their name."""
+    rows = [line.rsplit(",", len(PRICES)) for line in lines.kept[:zones]]
+    heads = [row[0].partition(",") for row in rows]
+    names = [name for _, _, name in heads]
+    _refuse_shifted(lines, names, rows)
+    return [[number for number, _, _ in heads], names, *([row[column] for row in rows] for column in range(1, 6))]
 
 
 def _mail(lines: Lines, widths: list[int], start: int) -> str:
@@ -88,8 +90,8 @@ def _mail(lines: Lines, widths: list[int], start: int) -> str:
         raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
     if left[0] > 1:
         raise DecodeError(
-            f"a row of {left[0]} fields, where zones have 7 and come first, operators 2, and the e-mail price 1; "
-            f"where it is a decimal comma, {_ADVICE}",
+            f"a row of {left[0]} fields, where zones have 7 and come first, operators 2, and the e-mail "
+            f"price 1; where it is a decimal comma, {_ADVICE}",
             _READ_AS,
             lines.place(start),
             excerpt(lines.kept[start]),
@@ -113,19 +115,18 @@ def _mail(lines: Lines, widths: list[int], start: int) -> str:
     return mail
 
 
-def _refuse_shifted(lines: Lines, zones: list[list[str]]) -> None:
+def _refuse_shifted(lines: Lines, names: list[str], rows: list[list[str]]) -> None:
     """Refuse prices that may be shifted by a decimal comma or by a further column.
 
     Where every zone has something like a price before its prices, it may be a column of its own. Where one has, and two
     fields from there on make a number when a comma is put between them, that comma may be a decimal one.
     """
-    suspects = [
-        row for row, fields in enumerate(zones) if len(fields) > _ZONE_FIELDS and _LIKE_A_PRICE.fullmatch(fields[-6])
-    ]
-    for row in suspects:
-        if len(suspects) == len(zones) or _DECIMAL_COMMA.search(",".join(zones[row][-6:])):
+    last = [name.rpartition(",") for name in names]
+    suspects = {row: piece for row, (_, comma, piece) in enumerate(last) if comma and _LIKE_A_PRICE.fullmatch(piece)}
+    for row, shifted in suspects.items():
+        if len(suspects) == len(names) or _DECIMAL_COMMA.search(",".join([shifted, *rows[row][1:]])):
             raise DecodeError(
-                f"nobody can tell whether {zones[row][-6]!a} belongs to the name, to a decimal comma or to a column "
+                f"nobody can tell whether {excerpt(shifted)} belongs to the name, to a decimal comma or to a column "
                 f"beyond the documented ones; {_ADVICE}",
                 _READ_AS,
                 lines.place(row, "name"),

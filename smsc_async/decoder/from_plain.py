@@ -1,14 +1,16 @@
 """Plain text: rows of ``member = value``, the e-mail price after the zones and the operators.
 
 Nothing is quoted, so a zone is read from its right end: first the members that are not documented, then the prices in
-their documented order; all that is left between its number and them is the name, whatever it looks like. Where such a name
-has a field of the same name as a price that was not found, the row is refused: it may be that price.
+their documented order; all that is left between its number and them is the name, whatever it looks like. Where such a
+name has a field of the same name as a price that was not found, the row is refused: it may be that price.
 
 A member beyond the documented ones counts where it follows a price, or an operator's number; it goes into ``extra`` of
-the row. A line whose first member is not documented, such as ``currency = RUB``, goes into ``Tariffs.extra`` as it is, wherever it
-stands, and so does what follows the e-mail price on its line. Zones and operators after the e-mail price are refused.
+the row. A line whose first member is not documented, such as ``currency = RUB``, goes into ``Tariffs.extra`` as it is,
+wherever it stands, and so does what follows the e-mail price on its line. Zones and operators after the e-mail price
+are refused.
 
-What cannot be told: a cut within the digits of the last line, or within the value of a last line that is not documented.
+What cannot be told: a cut within the digits of the last line, or within the value of a last line that is not
+documented; and a name that ends like a field, such as ``x, api = 5``, where that very price is left out of the row.
 """
 
 from __future__ import annotations
@@ -50,9 +52,12 @@ def read(text: str) -> Tariffs:
     refusal = plain_refusal(lines.kept[0])
     if refusal is not None:
         raise refusal
-    at = [index for index, line in enumerate(lines.kept) if _ZONE.match(line)]
-    rest = _rest(lines, at)
-    (numbers, names, *prices), extras = _zones(lines, at)
+    are_zones = [line.startswith("zone = ") or _ZONE.match(line) is not None for line in lines.kept]
+    at = [index for index, is_zone in enumerate(are_zones) if is_zone]
+    rest = _rest(lines, [index for index, is_zone in enumerate(are_zones) if not is_zone])
+    if at and at[-1] > rest.mail_at:
+        raise _after_mail(lines, at[-1])
+    (numbers, names, *prices), extras = _zones(text, lines, at)
     sheet = Sheet(
         read_as=_READ_AS,
         notation=_NOTATION,
@@ -72,9 +77,9 @@ def read(text: str) -> Tariffs:
     return assemble(sheet)
 
 
-def _zones(lines: Lines, at: list[int]) -> tuple[Sequence[Sequence[str | None]], dict[int, dict[str, str]]]:
+def _zones(text: str, lines: Lines, at: list[int]) -> tuple[Sequence[Sequence[str | None]], dict[int, dict[str, str]]]:
     """Return the zones' columns, and by row what they have beyond them."""
-    usual: list[tuple[str, ...]] = _USUAL.findall("\n".join([lines.kept[index] for index in at]))
+    usual: list[tuple[str, ...]] = _USUAL.findall(text)
     if len(usual) == len(at):
         return [[row[column] for row in usual] for column in range(len(_DOCUMENTED))], {}
     rows = [_zone(lines, index) for index in at]
@@ -127,31 +132,29 @@ class _Rest:
 
     codes: list[dict[str, str]] = attrs.field(factory=list[dict[str, str]])
     codes_at: list[int] = attrs.field(factory=list[int])
-    mail: str | None = None
+    mail: str = ""
+    mail_at: int = -1
     extra: dict[str, str] = attrs.field(factory=dict[str, str])
 
 
-def _rest(lines: Lines, zones_at: list[int]) -> _Rest:
+def _rest(lines: Lines, at: list[int]) -> _Rest:
     rest = _Rest()
-    mail_at = None
-    for index in sorted(set(range(len(lines.kept))).difference(zones_at)):
+    for index in at:
         first = _first_member(lines, index)
-        if mail_at is not None and first in {"mccmnc", "mail"}:
+        if rest.mail_at >= 0 and first in {"mccmnc", "mail"}:
             raise _after_mail(lines, index)
         if first == "mccmnc":
             rest.codes.append(_fields(lines, index))
             rest.codes_at.append(index)
         elif first == "mail":
-            mail_at = index
+            rest.mail_at = index
             for member, value in _fields(lines, index).items():
                 _put(rest.extra, member, value, lines, index)
             rest.mail = rest.extra.pop("mail")
         else:
             _put(rest.extra, first, lines.kept[index].partition("=")[2].strip(_SPACES), lines, index)
-    if mail_at is None or _is_cut(lines):
+    if rest.mail_at < 0 or _is_cut(lines):
         raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
-    if zones_at and zones_at[-1] > mail_at:
-        raise _after_mail(lines, zones_at[-1])
     return rest
 
 
@@ -183,7 +186,10 @@ def _fields(lines: Lines, index: int) -> dict[str, str]:
 def _put(fields: dict[str, str], member: str, value: str, lines: Lines, index: int) -> None:
     if member in fields or member in {"zone", "name", "mccmnc"}:
         raise DecodeError(
-            "comes twice, and nobody can tell which is right", _READ_AS, lines.place(index, member), excerpt(value)
+            "comes twice, and nobody can tell which is right",
+            _READ_AS,
+            lines.place(index, excerpt(member)[1:-1]),
+            excerpt(value),
         )
     fields[member] = value
 

@@ -1,8 +1,8 @@
 """XML: ``<price>`` with ``<zones>``, ``<codes>`` and ``<mail>``, or a refusal in ``<result>``.
 
-A document type declaration is refused before the parser sees any of it, so there is nothing to expand; elements may be
-nested four deep, which is looked at while the tree grows. The parser gets text, so the encoding that a document declares for
-itself means nothing.
+A document type declaration is refused before the parser sees any of it, so nothing is expanded; elements may be nested
+four deep, which is looked at while the tree grows. The parser gets text, so the encoding that a document declares
+for itself means nothing.
 
 What is not documented is kept: attributes and elements under their names, in ``extra`` of the zone, the operator or the
 list that they stand in; what is nested deeper under the path of names, as in ``taxes.vat``.
@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, cast
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
+from xml.parsers.expat import ErrorString
 from xml.parsers.expat import errors as expat
 
 from smsc_async.decoder.assembling import COST, PRICES, Section, Sheet, assemble, by_member, kept
@@ -59,36 +60,50 @@ def read(text: str) -> Tariffs:
         raise structured_refusal(members["error_code"], members.get("error", ""), _READ_AS)
     if "mail" not in members:
         raise IncompleteReply("the e-mail price, which every whole list has, is missing", _READ_AS)
-    zones, names = _usual_zones(usual) if usual else _section(root, "zones", PRICES, "name")
-    codes, _ = _section(root, "codes", COST)
+    zones, names = _usual_zones(usual) if usual else _zones(root)
     sheet = Sheet(
         read_as=_READ_AS,
         notation=_NOTATION,
         zones=zones,
         names=names,
-        codes=codes,
+        codes=_section("codes", _rows(root, "codes"), COST),
         mail=members.pop("mail"),
         extra=members,
     )
     return assemble(sheet)
 
 
-def _section(root: Element, section: str, prices: tuple[str, ...], name: str = "") -> tuple[Section, list[str | None]]:
-    """Return a section and the column of its names."""
+def _rows(root: Element, section: str) -> list[tuple[str | None, dict[str, str]]]:
+    """Return the text of each row of a section, and what else is in it."""
     found = root.findall(section)
     if len(found) > 1:
         raise DecodeError("comes twice, and nobody can tell which is right", _READ_AS, section)
     elements = found[0].findall(_ROWS[section]) if found else []
-    place = partial(_place, section)
-    rows: list[dict[str, str]] = [element.attrib for element in elements]
-    if any(map(len, elements)):
-        rows = [_once(_flat(element), place(row, "")) for row, element in enumerate(elements)]
-    ids = [element.text for element in elements]
-    extras = kept(rows, name, *prices)
-    return Section(ids=ids, prices=by_member(rows, *prices), extras=extras, place=place), by_member(rows, name)[0]
+    if not any(map(len, elements)):
+        return [(element.text, element.attrib) for element in elements]
+    return [(element.text, _once(_flat(element), _place(section, row, ""))) for row, element in enumerate(elements)]
+
+
+def _section(
+    section: str, rows: list[tuple[str | None, dict[str, str]]], prices: tuple[str, ...], *others: str
+) -> Section:
+    members = [row for _, row in rows]
+    return Section(
+        ids=[text for text, _ in rows],
+        prices=by_member(members, *prices),
+        extras=kept(members, *others, *prices),
+        place=partial(_place, section),
+    )
+
+
+def _zones(root: Element) -> tuple[Section, list[str | None]]:
+    """Return the zones, and the column of their names."""
+    rows = _rows(root, "zones")
+    return _section("zones", rows, PRICES, "name"), [row.get("name") for _, row in rows]
 
 
 def _usual_zones(rows: list[tuple[str, ...]]) -> tuple[Section, list[str]]:
+    """Return the same from zones that never were in the tree."""
     names, *prices, ids = ([row[column] for row in rows] for column in range(len(MEMBERS)))
     return Section(ids=ids, prices=prices, extras={}, place=partial(_place, "zones")), names
 
@@ -115,7 +130,7 @@ def _once(members: Iterable[tuple[str, str]], place: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for member, text in members:
         if member in found:
-            position = f"{place} {ascii(member)[1:-1]}".strip()
+            position = f"{place} {excerpt(member)}".strip()
             raise DecodeError("comes twice, and nobody can tell which is right", _READ_AS, position, excerpt(text))
         found[member] = text
     return found
@@ -150,7 +165,7 @@ def _tree(text: str) -> Element:
     if fault.code in _CUT:
         raise IncompleteReply("stops before its last element ends", _READ_AS)
     shown = "".join(text.split("\n")[line - 1 : line])[column:]
-    raise DecodeError(str(fault).partition(":")[0], _READ_AS, f"line {line}, column {column + 1}", excerpt(shown))
+    raise DecodeError(ErrorString(fault.code), _READ_AS, f"line {line}, column {column + 1}", excerpt(shown))
 
 
 def _refuse_depth(builder: TreeBuilder) -> None:

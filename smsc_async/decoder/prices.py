@@ -1,9 +1,9 @@
 """The grammar of a price.
 
 A price is ASCII digits, and optionally one decimal mark with digits on both sides. ``Decimal`` itself is far more
-lenient: it takes ``NaN``, ``1e999999``, ``1_0`` and Arabic digits. The mark is a point; a comma is taken too where it cannot be mistaken
-for a separator. At most twelve digits stand before the mark and twelve after it: no tariff needs more, and sums of such numbers stay
-exact within the 28 digits of Python's default decimal context.
+lenient: it takes ``NaN``, ``1e999999``, ``1_0`` and Arabic digits. The mark is a point; a comma is taken too where it
+cannot be mistaken for a separator. At most twelve digits stand before the mark and twelve after it: no tariff needs
+more, and sums of such numbers stay exact within the 28 digits of Python's default decimal context.
 
 An absent price, an empty one and ``-`` are all "no price": nobody outside knows how the service writes it.
 """
@@ -53,34 +53,38 @@ class Notation:
         return Decimal(text)
 
 
-def decimals(column: Sequence[str | None], notation: Notation) -> list[Decimal | None]:
-    """Return what each text of a column stands for.
+def decimals(columns: Sequence[Sequence[str | None]], notation: Notation) -> list[list[Decimal | None]]:
+    """Return what each text of each column stands for.
 
-    Prices repeat from zone to zone, so each distinct text is read once; and all of them are checked in one go, one by one only
-    where that fails.
+    Prices repeat, so each text is read once, and all new ones of a column are checked in one go; one by one only where
+    that fails. A column in which nothing repeats is read straight on.
 
     Raises:
         KeyError: A text is not a price; it is the key.
     """
-    distinct = set(column)
-    written = [text for text in distinct if text is not None and text not in _NO_PRICES]
-    if not _are_prices(written):
-        return list(map(_one_by_one(written, notation).__getitem__, column))
-    if len(written) == len(column):
-        return list(map(Decimal, cast("Sequence[str]", column)))
-    known: dict[str | None, Decimal | None] = dict(zip(written, map(Decimal, written), strict=True))
-    known.update(_NO_PRICES)
-    return list(map(known.__getitem__, column))
+    known = dict(_NO_PRICES)
+    read: list[list[Decimal | None]] = []
+    for column in columns:
+        new = cast("set[str]", set(column).difference(known))
+        if not _are_prices(new):
+            known.update(_one_by_one(new, notation))
+        elif len(new) == len(column):
+            read.append(list(map(Decimal, cast("Sequence[str]", column))))
+            continue
+        else:
+            known.update(zip(new, map(Decimal, new), strict=True))
+        read.append(list(map(known.__getitem__, column)))
+    return read
 
 
-def _are_prices(texts: list[str]) -> bool:
+def _are_prices(texts: set[str]) -> bool:
     run = "\n".join(texts) + "\n"
     # The count, because a text with a line feed of its own would pass for two prices.
     return _PRICES.fullmatch(run) is not None and run.count("\n") == len(texts)
 
 
 def _one_by_one(texts: Iterable[str], notation: Notation) -> dict[str | None, Decimal | None]:
-    known = dict(_NO_PRICES)
+    known: dict[str | None, Decimal | None] = {}
     for text in texts:
         try:
             known[text] = notation.price(text)

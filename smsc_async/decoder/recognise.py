@@ -28,11 +28,11 @@ _FIRST_WORDS: Final = ("zone", "ERROR")
 def recognise(text: str) -> Format | None:
     """Return the format that the text begins like, or ``None`` for an HTML page, a banner, a sentence or nothing."""
     head = text.lstrip()
-    first = head.partition("\n")[0].rstrip()
     if head.startswith(("{", "[")):
         return Format.JSON
     if head.startswith("<"):
         return None if _HTML.match(head) else Format.XML
+    first = head.partition("\n")[0].rstrip()
     if _MEMBER.match(first) or (first and any(word.startswith(first) for word in _FIRST_WORDS)):
         return Format.PLAIN
     if _NUMBERED.match(first) or first.count(",") >= _COMMAS_OF_A_ZONE:

@@ -203,7 +203,7 @@ def test_another_root_is_refused() -> None:
 
 def test_a_name_of_an_element_may_be_in_any_alphabet() -> None:
     error = fault(USUAL.replace("</zone>", "<ж/><ж/></zone>").encode())
-    assert error.position == "zones/zone[1] \\u0436"
+    assert error.position == "zones/zone[1] '\\u0436'"
 
 
 def test_the_usual_and_the_parsed_zones_are_the_same_zones() -> None:

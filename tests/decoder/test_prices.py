@@ -140,45 +140,48 @@ def test_spaces_around_a_price_are_layout_in_the_text_formats_alone(form: Format
 def test_a_text_with_a_line_feed_is_not_two_prices(text: str) -> None:
     assert fault(reply(Format.JSON, [zone(api=text)])).position == "zones[0].api"
     with pytest.raises(KeyError):
-        decimals([text, "3"], STRICT)
+        decimals([[text, "3"]], STRICT)
 
 
 def test_no_prices_are_no_numbers() -> None:
-    assert decimals([], STRICT) == []
-    assert decimals([None, "", "-", None], STRICT) == [None] * 4
+    assert decimals([[]], STRICT) == [[]]
+    assert decimals([[None, "", "-", None]], STRICT) == [[None] * 4]
 
 
 def test_a_column_without_repetition_keeps_its_order() -> None:
     texts = [f"{number}.{number}" for number in range(500)]
-    assert decimals(texts, STRICT) == [Decimal(text) for text in texts]
+    assert decimals([texts], STRICT) == [[Decimal(text) for text in texts]]
 
 
 def test_a_column_with_a_decimal_comma_keeps_its_order_and_its_gaps() -> None:
     notation = Notation(comma=True, spaces=True)
-    assert decimals(["1,5", None, " 2 ", "1,5", " - "], notation) == [Decimal("1.5"), None, 2, Decimal("1.5"), None]
+    assert decimals([["1,5", None, " 2 ", "1,5", " - "]], notation) == [[Decimal("1.5"), None, 2, Decimal("1.5"), None]]
 
 
 def test_the_first_text_that_is_no_price_is_named_by_the_error() -> None:
     with pytest.raises(KeyError) as caught:
-        decimals(["1", "x", "2", "y"], STRICT)
+        decimals([["1", "2"], ["1", "x", "2", "y"]], STRICT)
     assert caught.value.args == ("x",)
 
 
 def test_the_callers_decimal_context_changes_nothing() -> None:
     with localcontext(prec=2) as context:
         context.traps[Inexact] = True
-        assert str(decimals(["123.456"], STRICT)[0]) == "123.456"
+        assert str(decimals([["123.456"]], STRICT)[0][0]) == "123.456"
 
 
-@given(st.lists(st.one_of(st.none(), st.sampled_from([*GOOD, *BAD, "", "-"]), st.text(max_size=6))))
-def test_a_column_is_read_as_its_texts_one_by_one_would_be(column: list[str | None]) -> None:
+texts = st.lists(st.one_of(st.none(), st.sampled_from([*GOOD, *BAD, "", "-"]), st.text(max_size=6)), max_size=6)
+
+
+@given(st.lists(texts | st.lists(st.sampled_from([*GOOD, None]), unique=True), max_size=3))
+def test_columns_are_read_as_their_texts_one_by_one_would_be(columns: list[list[str | None]]) -> None:
     def alone(text: str | None) -> Decimal | None:
         return None if text is None else STRICT.price(text)
 
     try:
-        expected = [alone(text) for text in column]
+        expected = [[alone(text) for text in column] for column in columns]
     except ValueError:
         with pytest.raises(KeyError):
-            decimals(column, STRICT)
+            decimals(columns, STRICT)
     else:
-        assert decimals(column, STRICT) == expected
+        assert repr(decimals(columns, STRICT)) == repr(expected)
