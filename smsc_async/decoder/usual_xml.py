@@ -3,7 +3,7 @@
 What is taken is a subset of XML that means the same to any parser: rows with the documented attributes in the
 documented order, without references, one after another and nothing else between ``<zones>`` and ``</zones>``. The rest
 of the answer goes to the parser as it is, with the section empty, so it is still the parser that says whether that
-section is where it belongs. Any other answer goes to the parser whole: without this module the lists stay the same.
+section is an element, and no comment, and where it belongs. Any other answer goes to the parser whole: without this module the lists stay the same.
 """
 
 from __future__ import annotations
@@ -32,12 +32,9 @@ def take_zones(text: str) -> tuple[list[tuple[str, ...]], str]:
     """Return the zones, in the order of ``MEMBERS``, and the text without them; none and all of it if unusual."""
     start, end = text.find(_OPEN) + len(_OPEN), text.find(_CLOSE)
     frame = text[:start] + text[end:]
-    # In a comment, a CDATA section or a processing instruction, what looks like the section is none.
-    if end < start or frame.count("<zones") != 1 or "<!" in frame or "<?" in frame[1:]:
-        return [], text
     rows: list[tuple[str, ...]] = _ROW.findall(text, start - len(_OPEN), end)
     # No row holds a "<" of its own, so nothing else stands among them; after the last one there may be text.
     after = text[text.rfind(_ROW_END, start, end) + len(_ROW_END) : end]
-    if not rows or text.count("<", start, end) != 2 * len(rows) or after.strip():
+    if frame.count("<zones") != 1 or text.count("<", start, end) != 2 * len(rows) or after.strip():
         return [], text
     return rows, frame

@@ -78,6 +78,17 @@ def test_a_row_of_another_width_is_refused(row: str, message: str) -> None:
     assert error.position == ("line 3" if "after" in message else "line 2")
 
 
+def test_a_cut_row_is_told_from_a_short_one_by_its_line_feed() -> None:
+    assert "a row of 3 fields" in fault(f"{FIRST}\n25001,1,85\n".encode()).message
+    with pytest.raises(IncompleteReply):
+        decode(f"{FIRST}\n25001,1,85".encode())
+
+
+def test_a_name_that_is_a_number_is_no_reason_to_refuse() -> None:
+    names = [zone.name for zone in decode(b"1,900,5,5,5,5,5\n2,,5,5,5,5,5\n3,a, b,5,5,5,5,5\n0.10\n").zones]
+    assert names == ["900", "", "a, b"]
+
+
 def test_a_zone_after_the_operators_is_refused() -> None:
     error = fault(f"{FIRST}\n25001,1.85\n{FIRST}\n0.10\n".encode())
     assert "come first" in error.message
@@ -104,7 +115,7 @@ def test_spaces_are_layout() -> None:
     )
 
 
-@pytest.mark.parametrize("end", ["0.1", "-", "0.10 ", "7\n", "0\r\n", "12\r"])
+@pytest.mark.parametrize("end", ["0.1", "-", "0.10 ", "7\n", "7\n \t", "0\r\n", "12\r"])
 def test_an_email_price_that_cannot_be_the_beginning_of_a_row_is_taken(end: str) -> None:
     assert len(decode(f"{FIRST}\n{end}".encode()).zones) == 1
 

@@ -25,6 +25,16 @@ def test_numbers_keep_their_digits() -> None:
     assert (tariffs.codes[0].mccmnc, str(tariffs.codes[0].cost), str(tariffs.mail)) == ("25001", "1.850", "0.10")
 
 
+def test_texts_may_hold_tabs_and_line_feeds_as_they_are() -> None:
+    assert decode(listing('[{"zone": "1", "name": "a\tb\nc"}]')).zones[0].name == "a b c"
+    assert decode(listing('[{"zone": "1", "name": "a:\tb"}]')).zones[0].name == "a: b"
+
+
+def test_numbers_that_are_none_are_judged_like_texts() -> None:
+    for value in ("NaN", "Infinity", "-Infinity"):
+        assert "not a price" in fault(listing(mail=value)).message
+
+
 def test_texts_of_numbers_are_plain_texts() -> None:
     tariffs = decode(listing('[{"zone": 7, "name": 5, "n": 5.0}]'))
     assert {type(text) for text in (tariffs.zones[0].zone, tariffs.zones[0].name, tariffs.zones[0].extra["n"])} == {str}
@@ -180,12 +190,12 @@ def test_deep_nesting_is_refused(text: str) -> None:
 
 
 def test_nesting_is_kept_up_to_32_levels() -> None:
-    for depth in (1, 31, 32, *range(100, 1200, 50)):
+    for depth in (1, 31, 32, 33, *range(100, 1200, 50)):
         value = "[" * depth + "]" * depth
-        if depth < 33:
+        if depth <= 32:
             assert decode(listing(more=f', "x": {value}')).extra["x"] == value
         else:
-            for body in (listing(more=f', "x": {value}'), f'{{"error_code": {value}}}'.encode(), listing(value)):
+            for body in (listing(more=f', "x": {value}'), f'{{"error_code": {value}}}'.encode(), listing(f"[{value}]")):
                 assert "deeper" in fault(body).message
 
 

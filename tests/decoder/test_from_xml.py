@@ -40,6 +40,7 @@ def test_the_usual_zones_are_taken_out_before_parsing() -> None:
         ('"Russia"', '"R&#117;ssia"'),
         ('"Russia"', '"R&#x75;ssia"'),
         (">1</zone>", "><![CDATA[1]]></zone>"),
+        (">1</zone>", ">&#49;</zone>"),
         (">1</zone>", "> 1\n</zone >"),
         ("<zones>", ['<?xml version="1.0" ?>', "<zones>"][1]),
     ],
@@ -52,6 +53,7 @@ def test_the_same_list_written_otherwise_is_the_same_list(old: str, new: str) ->
     ("old", "new"),
     [
         ("</zone>", "</zone>junk"),
+        ("</zone>", f"</zone>junk{ROW.replace('>1<', '>2<')}"),
         ("</zones>", "junk</zones>"),
         ("</zones>", "</zones><zones/>"),
         ("<mail>", "<mail>0<x/>"),
@@ -83,7 +85,15 @@ def test_a_section_within_a_section_is_no_section() -> None:
     assert decode(USUAL.replace("</zones>", "<zones></zones></zones>").encode()) == decode(USUAL.encode())
 
 
-def test_text_in_an_empty_section_is_kept_like_any_other() -> None:
+def test_a_section_in_a_comment_is_no_section() -> None:
+    for old, new in (("<zones>", "<!-- <zones>"), ("<zones>", "<?x <zones>"), ("<zones>", "<![CDATA[<zones>")):
+        end = {"<!": "-->", "<?": "?>", "<![": "]]>"}[new[: 3 if "CDATA" in new else 2]]
+        with pytest.raises(IncompleteReply, match="without a single zone"):
+            decode(USUAL.replace(old, new).replace("</zones>", f"</zones>{end}").encode())
+
+
+def test_text_in_a_section_is_kept_like_any_other() -> None:
+    assert decode(USUAL.replace("<zones>", "<zones>junk").encode()).extra == {"zones": "junk"}
     assert decode(USUAL.replace("<zones>\n", "<zones>junk", 1).replace("<zone ", "<zone  ").encode()).extra == {
         "zones": "junk"
     }
