@@ -3,6 +3,7 @@
 from smsc_async.accounts import Account, Secret
 from smsc_async.client import Client, Statistics
 from smsc_async.decoder import decode
+from smsc_async.diff import Change, ChangeKind, Compared, Comparison, compare, diff
 from smsc_async.errors import (
     AddressBlocked,
     ApiError,
@@ -31,7 +32,11 @@ __all__ = [
     "ApiError",
     "AuthenticationError",
     "BreakerOpen",
+    "Change",
+    "ChangeKind",
     "Client",
+    "Compared",
+    "Comparison",
     "DeadlineExceeded",
     "DecodeError",
     "Extra",
@@ -55,5 +60,7 @@ __all__ = [
     "TooManyRequests",
     "TransportError",
     "Zone",
+    "compare",
     "decode",
+    "diff",
 ]
