@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from smsc_async.accounts import Account, Secret
     from smsc_async.client import Client, Statistics
     from smsc_async.decoder import decode
+    from smsc_async.diff import Change, ChangeKind, Compared, Comparison, compare, diff
     from smsc_async.errors import (
         AddressBlocked,
         ApiError,
@@ -38,7 +39,11 @@ else:
         "ApiError": "errors",
         "AuthenticationError": "errors",
         "BreakerOpen": "errors",
+        "Change": "diff",
+        "ChangeKind": "diff",
         "Client": "client",
+        "Compared": "diff",
+        "Comparison": "diff",
         "DeadlineExceeded": "errors",
         "DecodeError": "errors",
         "Extra": "records",
@@ -62,7 +67,9 @@ else:
         "TooManyRequests": "errors",
         "TransportError": "errors",
         "Zone": "records",
+        "compare": "diff",
         "decode": "decoder",
+        "diff": "diff",
     }
 
     def __getattr__(name: str) -> object:
@@ -81,7 +88,11 @@ __all__ = [
     "ApiError",
     "AuthenticationError",
     "BreakerOpen",
+    "Change",
+    "ChangeKind",
     "Client",
+    "Compared",
+    "Comparison",
     "DeadlineExceeded",
     "DecodeError",
     "Extra",
@@ -105,5 +116,7 @@ __all__ = [
     "TooManyRequests",
     "TransportError",
     "Zone",
+    "compare",
     "decode",
+    "diff",
 ]

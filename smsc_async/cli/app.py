@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
-from smsc_async.cli.trouble import ExitCode, Trouble, exit_code
-from smsc_async.errors import SmscError
+from smsc_async.cli import options as o
+from smsc_async.cli.ending import Commands, report
+from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.cli.writing import Output
+from smsc_async.records import Service
 
 __all__ = ["app", "run"]
 
-
-class _Commands(TyperGroup):
-    """Turns trouble into a sentence and an exit code; misuse and ``typer.Exit`` are typer's own."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (SmscError, Trouble, OSError, KeyboardInterrupt) as error:
-            code = _report(error, debug=bool(ctx.params.get("debug")))
-        raise typer.Exit(code)
-
-
-def _report(error: BaseException, *, debug: bool) -> ExitCode:
-    code = exit_code(error)
-    if code is ExitCode.BROKEN_PIPE:
-        # Whoever read has seen enough, as with `| head`. What is left in the buffer has nowhere to go at the end either.
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a descriptor is needed, not a path
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    elif debug:
-        traceback.print_exception(error)
-    elif code is ExitCode.INTERRUPTED:
-        typer.echo("interrupted", err=True)
-    elif code is ExitCode.FAULT:
-        typer.echo(f"smsc-async: this should not have happened: {type(error).__name__}: {error}", err=True)
-        typer.echo("run smsc-async --debug … for where it did", err=True)
-    else:
-        typer.echo(f"smsc-async: {error}", err=True)
-    return code
-
-
 app: typer.Typer = typer.Typer(
     name="smsc-async",
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they show locals, credentials among them
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -63,6 +33,7 @@ def _tell_version(asked: bool) -> None:
 
 @app.callback()
 def _everywhere(
+    *,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version.")
@@ -82,6 +53,163 @@ def demo() -> None:
     run_demo()
 
 
+@app.command()
+def tariffs(
+    account: o.AccountName = None,
+    *,
+    zone: Annotated[
+        list[str] | None, typer.Option(help="A zone's number or part of its name; repeat for more.")
+    ] = None,
+    operator: Annotated[
+        list[str] | None, typer.Option(help="An operator's code (MCC and MNC) or its beginning; repeat for more.")
+    ] = None,
+    service: Annotated[list[Service] | None, typer.Option(help="Prices to show; repeat for more.")] = None,
+    fresh: o.Fresh = False,
+    output: o.OutputOption = Output.TABLE,
+    columns: o.Columns = None,
+    bom: o.Bom = False,
+    decimal_comma: o.DecimalComma = False,
+    password_from: o.PasswordFrom = None,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Show the tariff list of an account, whole or in part."""
+    from smsc_async.cli.listing import tell_age, write_selection
+    from smsc_async.cli.profiles import find_profile
+    from smsc_async.cli.selection import select
+    from smsc_async.cli.session import fetch
+
+    shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
+    profile = find_profile(account, source=password_from)
+    whole = fetch(profile, fresh=fresh, deadline=deadline)
+    tell_age(profile.name, whole)
+    write_selection(select(whole, zones=zone or (), operators=operator or (), services=service or ()), shape)
+
+
+@app.command()
+def price(
+    account: o.AccountName = None,
+    *,
+    zone: Annotated[
+        str | None, typer.Option(help="The zone's number, or a part of its name that no other has.")
+    ] = None,
+    operator: Annotated[
+        str | None, typer.Option(help="The operator's code; its individual tariff comes before the zone's price.")
+    ] = None,
+    service: Annotated[Service, typer.Option(help="What is sent.")] = Service.API,
+    text: Annotated[str | None, typer.Option(help="A text, to count its parts.")] = None,
+    parts: Annotated[int, typer.Option(min=1, help="Parts of one message; each is charged.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="How many messages.")] = 1,
+    fresh: o.Fresh = False,
+    output: o.OutputOption = Output.TABLE,
+    columns: o.Columns = None,
+    bom: o.Bom = False,
+    decimal_comma: o.DecimalComma = False,
+    password_from: o.PasswordFrom = None,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Show what messages to one destination cost, times parts and count."""
+    from smsc_async.cli.listing import tell_age
+    from smsc_async.cli.parts import parts_of
+    from smsc_async.cli.pricing import price_row, write_row
+    from smsc_async.cli.profiles import find_profile
+    from smsc_async.cli.session import fetch
+
+    if zone is None and operator is None:
+        raise Trouble("price of what? Name a --zone, an --operator or both", ExitCode.USAGE)
+    each = parts if text is None else parts_of(text).parts
+    shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
+    profile = find_profile(account, source=password_from)
+    whole = fetch(profile, fresh=fresh, deadline=deadline)
+    tell_age(profile.name, whole)
+    write_row(price_row(whole, zone=zone, operator=operator, service=service, parts=each, count=count), shape)
+
+
+@app.command()
+def parts(
+    text: Annotated[str, typer.Argument(help="The text, or - for standard input.")],
+    *,
+    output: o.OutputOption = Output.TABLE,
+    columns: o.Columns = None,
+) -> None:
+    """Tell how many SMS parts a text takes, and in which alphabet."""
+    from smsc_async.cli.pricing import write_parts
+
+    write_parts(sys.stdin.read() if text == "-" else text, o.shape(output, columns))
+
+
+@app.command()
+def compare(
+    accounts: Annotated[list[str], typer.Argument(help="Accounts of the configuration file, or env.")],
+    *,
+    service: Annotated[Service, typer.Option(help="Which price.")] = Service.API,
+    mix: Annotated[
+        list[str] | None, typer.Option(metavar="ZONE=COUNT", help="Traffic to sum up; repeat for more zones.")
+    ] = None,
+    fresh: o.Fresh = False,
+    output: o.OutputOption = Output.TABLE,
+    columns: o.Columns = None,
+    bom: o.Bom = False,
+    decimal_comma: o.DecimalComma = False,
+    password_from: o.PasswordFrom = None,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Show accounts side by side, with the cheapest of each row marked."""
+    from smsc_async.cli.comparing import fetch_for_comparison, read_mix, write_comparison
+    from smsc_async.diff import compare as compared
+
+    shape, traffic = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma), read_mix(mix or ())
+    lists, code = fetch_for_comparison(accounts, source=password_from, fresh=fresh, deadline=deadline)
+    if lists:
+        write_comparison(compared(lists, service=service), traffic, shape)
+    raise typer.Exit(code)
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="A saved list, an account, now, or - for standard input.")],
+    new: Annotated[str, typer.Argument(help="Likewise.")],
+    *,
+    output: o.OutputOption = Output.TABLE,
+    columns: o.Columns = None,
+    bom: o.Bom = False,
+    decimal_comma: o.DecimalComma = False,
+    password_from: o.PasswordFrom = None,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Show what changed between two lists; ends with 1 where anything did.
+
+    A saved list is what `tariffs -o json` wrote, or an answer of the service in any of its formats.
+    """
+    from smsc_async.cli.comparing import read_list, write_changes
+    from smsc_async.diff import diff as changed
+
+    shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
+    before, after = (read_list(told, source=password_from, deadline=deadline) for told in (old, new))
+    changes = changed(before, after)
+    write_changes(changes, shape)
+    raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.FINE)
+
+
+@app.command()
+def simulator(
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen at; passwords come over plain HTTP.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for one that is free.")] = 8025,
+    login: Annotated[
+        list[str] | None, typer.Option(help="A login, its password 123; repeat for more. [default: alex]")
+    ] = None,
+    window: Annotated[
+        float, typer.Option(help="Seconds in which three identical requests of a login are answered.")
+    ] = 60.0,
+    latency: Annotated[float, typer.Option(help="Seconds that it works on an answer.")] = 0.0,
+) -> None:
+    """Run a simulated service to point clients at, until Ctrl-C."""
+    from smsc_async.cli.simulating import new_simulator, run_simulator
+
+    logins = login or ["alex"]
+    run_simulator(new_simulator(logins, per=window, latency=latency), logins, host=host, port=port)
+
+
 def run() -> NoReturn:
     """Run the command that the arguments of the process name, and end the process with its exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -90,4 +218,4 @@ def run() -> NoReturn:
     try:
         sys.exit(app())
     except Exception as error:  # noqa: BLE001  # a fault of ours; whoever runs a command is not to read a traceback unasked
-        sys.exit(_report(error, debug="--debug" in sys.argv))
+        sys.exit(report(error, debug="--debug" in sys.argv))

@@ -11,11 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from smsc_async.cli.screen import dash
-from smsc_async.records import OperatorTariff, Service, Tariffs, Zone
+from smsc_async.records import OperatorTariff, Row, Service, Tariffs, Zone
 
-__all__ = ["new_table", "operator_table", "totals", "zone_table"]
+__all__ = ["money", "new_table", "operator_table", "pair_table", "row_table", "totals", "zone_table"]
 
-_PRICES = tuple(service.value for service in Service)
 _OPERATORS_A_LINE = 5
 
 
@@ -32,17 +31,19 @@ def new_table(console: Console, *, title: str | None = None) -> Table:
     )
 
 
-def zone_table(zones: Iterable[Zone], console: Console, *, title: str | None = None) -> Table:
-    """Return the zones with their prices."""
+def zone_table(
+    zones: Iterable[Zone], console: Console, *, services: Sequence[Service] = tuple(Service), title: str | None = None
+) -> Table:
+    """Return the zones with their prices for these services."""
     table = new_table(console, title=title)
     table.add_column("zone", justify="right", no_wrap=True)
     # Twenty letters tell most names apart; a narrow terminal folds them rather than the prices.
     table.add_column("name", overflow="fold", min_width=20)
-    for name in _PRICES:
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in services:
+        table.add_column(name.value, justify="right", no_wrap=True)
     missing = dash(console)
     for zone in zones:
-        prices = (_price(getattr(zone, name), missing) for name in _PRICES)
+        prices = (money(getattr(zone, name.value), missing) for name in services)
         table.add_row(zone.zone, zone.name, *prices)
     return table
 
@@ -53,7 +54,7 @@ def operator_table(codes: Sequence[OperatorTariff], console: Console) -> Table:
     table = Table.grid(padding=(0, 3), pad_edge=False)
     for _ in range(_OPERATORS_A_LINE):
         table.add_column(justify="right", no_wrap=True)
-    cells = [Text.assemble((code.mccmnc, "dim"), " ", _price(code.cost, missing).rjust(5)) for code in codes]
+    cells = [Text.assemble((code.mccmnc, "dim"), " ", money(code.cost, missing).rjust(5)) for code in codes]
     for start in range(0, len(cells), _OPERATORS_A_LINE):
         table.add_row(*cells[start : start + _OPERATORS_A_LINE])
     return table
@@ -61,9 +62,35 @@ def operator_table(codes: Sequence[OperatorTariff], console: Console) -> Table:
 
 def totals(tariffs: Tariffs, console: Console) -> str:
     """Return the list in one line."""
-    mail = _price(tariffs.mail, dash(console))
+    mail = money(tariffs.mail, dash(console))
     return f"{len(tariffs.zones)} zones, {len(tariffs.codes)} individual tariffs of operators, e-mail {mail}"
 
 
-def _price(price: Decimal | None, missing: str) -> str:
+def row_table(rows: Sequence[Row], console: Console) -> Table:
+    """Return rows that have the same columns as a table: texts to the left, prices to the right."""
+    table = new_table(console)
+    for name in rows[0] if rows else ():
+        is_price = any(isinstance(row[name], Decimal) for row in rows)
+        table.add_column(name, justify="right" if is_price else "left", no_wrap=is_price, overflow="fold")
+    missing = dash(console)
+    for row in rows:
+        table.add_row(*(_cell(value, missing) for value in row.values()))
+    return table
+
+
+def pair_table(row: Row, console: Console) -> Table:
+    """Return one row as a table with a line for each member that it has."""
+    table = Table.grid(padding=(0, 2), pad_edge=False)
+    for name, value in row.items():
+        if value is not None:
+            table.add_row(Text(name, "dim"), _cell(value, dash(console)))
+    return table
+
+
+def money(price: Decimal | None, missing: str) -> str:
+    """Return a price with the digits it has, or what stands for a price that is missing."""
     return missing if price is None else f"{price:f}"
+
+
+def _cell(value: str | Decimal | None, missing: str) -> str:
+    return value if isinstance(value, str) else money(value, missing)

@@ -123,10 +123,11 @@ def test_a_reader_who_has_seen_enough_is_not_told_anything(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_reader_who_has_seen_enough_ends_the_process_quietly() -> None:
+@pytest.mark.parametrize("shape", [["-o", "json"], ["-o", "table"]])
+def test_a_reader_who_has_seen_enough_ends_the_process_quietly(shape: list[str]) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "smsc_async", "demo"],
-        env=environment(PYTHONUNBUFFERED="1"),
+        [sys.executable, "-m", "smsc_async", "parts", "a text", *shape],
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",

@@ -1,0 +1,60 @@
+"""The options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.cli.writing import Output, Shape
+
+__all__ = [
+    "DEADLINE",
+    "AccountName",
+    "Bom",
+    "Columns",
+    "Deadline",
+    "DecimalComma",
+    "Fresh",
+    "OutputOption",
+    "PasswordFrom",
+    "shape",
+]
+
+DEADLINE: Final = 90.0
+
+AccountName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="ACCOUNT",
+        help="An account of the configuration file; without it the one of the environment, or the file's default.",
+        show_default=False,
+    ),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Ask the service even where a list is less than a minute old.")]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="The shape of the data.")]
+Columns = Annotated[str | None, typer.Option(help="Columns to write, with commas between them.", metavar="NAME,…")]
+Bom = Annotated[bool, typer.Option("--bom", help="Begin CSV and TSV with the mark by which Excel knows UTF-8.")]
+DecimalComma = Annotated[
+    bool, typer.Option("--decimal-comma", help="Write prices in CSV and TSV with a comma, CSV with semicolons.")
+]
+PasswordFrom = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SOURCE", help="Where the password is: prompt, stdin, keyring or env:NAME.", show_default=False
+    ),
+]
+Deadline = Annotated[float, typer.Option(help="Seconds that it may take, waiting for the quota included.")]
+
+
+def shape(output: Output, columns: str | None, *, bom: bool = False, decimal_comma: bool = False) -> Shape:
+    """Return how data is to be written.
+
+    Raises:
+        Trouble: The options do not go together.
+    """
+    if (bom or decimal_comma) and output not in {Output.CSV, Output.TSV}:
+        raise Trouble("--bom and --decimal-comma are for -o csv and -o tsv", ExitCode.USAGE)
+    names = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
+    return Shape(output=output, columns=names, bom=bom, decimal_comma=decimal_comma)

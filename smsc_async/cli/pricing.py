@@ -1,0 +1,102 @@
+"""``price`` and ``parts``: what messages to one destination cost, and how many parts a text takes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from smsc_async.cli.parts import Parts, parts_of
+from smsc_async.cli.screen import output, show
+from smsc_async.cli.selection import chosen, plain, zones_like
+from smsc_async.cli.tables import pair_table, row_table
+from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.cli.writing import Output, Shape, write_json, write_rows
+from smsc_async.records import Price, Row, Service, Tariffs, Zone
+
+__all__ = ["price_row", "write_parts", "write_row"]
+
+
+def price_row(
+    tariffs: Tariffs, *, zone: str | None, operator: str | None, service: Service, parts: int, count: int
+) -> Row:
+    """Return what messages cost, and which line of the list says so.
+
+    Args:
+        tariffs: The list.
+        zone: The number of a zone, or a part of its name that no other has.
+        operator: The code of an operator; its individual tariff comes first.
+        service: What is sent.
+        parts: The parts of one message, each of which is charged.
+        count: How many messages.
+
+    Raises:
+        Trouble: No such zone, several of them, or no price.
+        TypeError: Neither a zone nor an operator is given.
+    """
+    key = None if zone is None else _one_zone(tariffs, zone)
+    price = tariffs.price(key, operator=operator, service=service)
+    if price is None:
+        names = [*([] if key is None else [f"zone {key}"]), *([] if operator is None else [f"operator {operator}"])]
+        raise Trouble(f"the account has no {service.value} price for {' or '.join(names)}", ExitCode.NO_PRICE)
+    return {
+        "price": price.cost,
+        **_source(price),
+        "service": service.value,
+        "parts": Decimal(parts),
+        "count": Decimal(count),
+        "total": price.cost * parts * count,
+    }
+
+
+def write_parts(text: str, shape: Shape) -> None:
+    """Write how many parts a text takes."""
+    parts = parts_of(text)
+    write_row(_parts_row(text, parts), shape)
+
+
+def write_row(row: Row, shape: Shape) -> None:
+    """Write one row: as a table with a line for each of its members.
+
+    Raises:
+        Trouble: There is no such column.
+    """
+    kept = chosen([row], shape.columns)
+    if shape.output is Output.JSON:
+        write_json(plain({name: _counted(name, value) for name, value in kept[0].items()}))
+    elif shape.output is Output.TABLE:
+        out = output()
+        show(out, row_table(kept, out) if shape.columns else pair_table(kept[0], out))
+    else:
+        write_rows(kept, shape)
+
+
+_COUNTS = frozenset({"parts", "count", "units", "letters", "left"})
+
+
+def _counted(name: str, value: str | Decimal | None) -> object:
+    # A count is a number in JSON; only money is text.
+    return int(value) if name in _COUNTS and isinstance(value, Decimal) else value
+
+
+def _one_zone(tariffs: Tariffs, wanted: str) -> str:
+    zones = zones_like(tariffs, wanted).zones
+    if len(zones) == 1:
+        return zones[0].zone
+    some = ", ".join(f"{zone.zone} ({zone.name})" for zone in zones[:3])
+    raise Trouble(f"{len(zones)} zones have {wanted!r} in their name, such as {some}: give the number", ExitCode.USAGE)
+
+
+def _source(price: Price) -> Row:
+    if isinstance(price.source, Zone):
+        return {"source": "zone", "id": price.source.zone, "name": price.source.name}
+    return {"source": "individual tariff of operator", "id": price.source.mccmnc, "name": None}
+
+
+def _parts_row(text: str, parts: Parts) -> Row:
+    return {
+        "parts": Decimal(parts.parts),
+        "encoding": parts.encoding,
+        "letters": Decimal(len(text)),
+        "units": Decimal(parts.units),
+        "left": Decimal(parts.left),
+        "outside": parts.outside or None,
+    }

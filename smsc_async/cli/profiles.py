@@ -1,0 +1,188 @@
+"""Whose list: accounts from the environment, or by name from the user's configuration file.
+
+A password is never an argument, which other users of the machine could read, and never in the file: the file says where
+it comes from.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Final, cast
+
+import attrs
+
+from smsc_async.accounts import Account, Secret
+from smsc_async.cli.trouble import ExitCode, Trouble
+
+__all__ = ["ENVIRONMENT", "Profile", "account_of", "config_file", "find_profile"]
+
+ENVIRONMENT: Final = "env"
+"""What the account of the environment is called, where a command names several."""
+
+_KEYRING_SERVICE: Final = "smsc-async"
+_MEMBERS: Final = frozenset({"login", "base_url", "password_from", "api_key_from"})
+_SOURCES: Final = "one of prompt, stdin, keyring, env:NAME"
+_BASE_URL: Final = "https://smscentre.com/sys/"
+
+
+@attrs.frozen
+class Profile:
+    """An account before its password is known.
+
+    Attributes:
+        name: What the commands call it.
+        login: The login; empty for an API key whose login is not told.
+        base_url: Where the service is.
+        source: Where the password or key comes from: ``prompt``, ``stdin``, ``keyring`` or ``env:NAME``.
+        uses_api_key: Whether it is an API key.
+    """
+
+    name: str
+    login: str
+    base_url: str
+    source: str
+    uses_api_key: bool = False
+
+
+def config_file() -> Path:
+    """Return where the profiles are: what ``SMSC_CONFIG`` says, else a file in the user's folder for configuration."""
+    told = os.environ.get("SMSC_CONFIG")
+    if told:
+        return Path(told)
+    from platformdirs import user_config_path  # noqa: PLC0415  # not needed by whoever has the environment set
+
+    return user_config_path("smsc-async") / "config.toml"
+
+
+def find_profile(name: str | None, *, source: str | None = None) -> Profile:
+    """Return the account of that name.
+
+    Args:
+        name: As in the file; ``None`` for the account of the environment, or where there is none the file's default.
+        source: Where the password comes from, or ``None`` for what the environment or the file says.
+
+    Raises:
+        Trouble: There is no such account, or the file is not understood.
+    """
+    in_environment = bool(os.environ.get("SMSC_LOGIN") or os.environ.get("SMSC_API_KEY"))
+    if name == ENVIRONMENT or (name is None and in_environment):
+        profile = _from_environment()
+    else:
+        profile = _from_file(name, config_file())
+    return profile if source is None else attrs.evolve(profile, source=source)
+
+
+def account_of(profile: Profile) -> Account:
+    """Return the account, its password fetched from where it is.
+
+    Raises:
+        Trouble: The password is not there.
+    """
+    secret = _secret(profile)
+    if not secret:
+        raise _misuse(f"the password of {profile.name!r} is empty (taken from {profile.source})")
+    try:
+        if profile.uses_api_key:
+            return Account.with_api_key(secret, name=profile.login or None)
+        return Account(profile.login, secret)
+    except ValueError as error:
+        refused = str(error)
+    raise _misuse(f"account {profile.name!r}: {refused}")
+
+
+def _from_environment() -> Profile:
+    login, base_url = os.environ.get("SMSC_LOGIN", ""), os.environ.get("SMSC_BASE_URL", _BASE_URL)
+    if os.environ.get("SMSC_API_KEY"):
+        return Profile(ENVIRONMENT, login, base_url, "env:SMSC_API_KEY", uses_api_key=True)
+    if not login:
+        raise _misuse("there is no account in the environment: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY")
+    asks = not os.environ.get("SMSC_PASSWORD") and sys.stdin.isatty()
+    return Profile(ENVIRONMENT, login, base_url, "prompt" if asks else "env:SMSC_PASSWORD")
+
+
+def _from_file(name: str | None, path: Path) -> Profile:
+    config = _read(path)
+    chosen = name or config.get("default")
+    if not isinstance(chosen, str):
+        raise _misuse(
+            "whose list? Set SMSC_LOGIN and SMSC_PASSWORD (or SMSC_API_KEY), or name an account "
+            f"of {path} (see docs/commands.md)"
+        )
+    known = _table(config.get("accounts"))
+    members = _table(known.get(chosen))
+    if not members:
+        names = ", ".join(known) or "none"
+        raise _misuse(f"no account {chosen!r} in {path}; there are: {names}")
+    return _profile(chosen, members, path)
+
+
+def _table(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reason = str(error)
+    raise _misuse(f"{path} is not TOML: {reason}")
+
+
+def _profile(name: str, members: Mapping[str, object], path: Path) -> Profile:
+    where = f"account {name!r} in {path}"
+    unknown = sorted(set(members) - _MEMBERS)
+    if {"password", "api_key", "psw"} & set(unknown):
+        raise _misuse(f"{where} holds a password: take it out, and say with password_from where it is ({_SOURCES})")
+    if unknown:
+        raise _misuse(f"{where} has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}")
+    told = {key: value for key, value in members.items() if isinstance(value, str) and value}
+    uses_api_key = "api_key_from" in told
+    if len(told) < len(members) or uses_api_key == ("password_from" in told):
+        raise _misuse(f"{where} needs texts, and either password_from or api_key_from ({_SOURCES})")
+    if not uses_api_key and "login" not in told:
+        raise _misuse(f"{where} needs a login")
+    source = told.get("api_key_from") or told["password_from"]
+    base_url = told.get("base_url") or os.environ.get("SMSC_BASE_URL", _BASE_URL)
+    return Profile(name, told.get("login", ""), base_url, source, uses_api_key)
+
+
+def _secret(profile: Profile) -> Secret:
+    kind, _, name = profile.source.partition(":")
+    what = "API key" if profile.uses_api_key else "password"
+    if kind == "env" and name:
+        if not os.environ.get(name):
+            raise _misuse(f"{name} is not set: it is to hold the {what} of {profile.name!r}")
+        return Secret(os.environ[name])
+    if profile.source == "prompt":
+        return Secret(getpass.getpass(f"{what} of {profile.login or profile.name}: ", sys.stderr))
+    if profile.source == "stdin":
+        return Secret(sys.stdin.readline().rstrip("\r\n"))
+    if profile.source == "keyring":
+        return _from_keyring(profile)
+    raise _misuse(f"the {what} of {profile.name!r} comes from {profile.source!r}: must be {_SOURCES}")
+
+
+def _from_keyring(profile: Profile) -> Secret:
+    try:
+        keyring = import_module("keyring")  # an extra
+    except ModuleNotFoundError:
+        keyring = None
+    if keyring is None:
+        raise _misuse('the system keyring needs an extra: pip install "smsc-async[keyring]"')
+    user = profile.login or profile.name
+    secret: str | None = keyring.get_password(_KEYRING_SERVICE, user)
+    if secret is None:
+        raise _misuse(f"the keyring has no password: keyring set {_KEYRING_SERVICE} {user}")
+    return Secret(secret)
+
+
+def _misuse(message: str) -> Trouble:
+    return Trouble(message, ExitCode.USAGE)

@@ -1,0 +1,128 @@
+"""What of a list is shown: some of its lines, some of its prices, some of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+from typing import TypeAlias, cast
+
+import attrs
+
+from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.records import Row, Service, Tariffs
+
+__all__ = ["Selection", "chosen", "plain", "select", "zones_like"]
+
+Plain: TypeAlias = dict[str, "Plain"] | list["Plain"] | str | int | bool | None
+"""What JSON can hold; a price is text, so that no reader makes a float of it."""
+
+
+@attrs.frozen
+class Selection:
+    """A part of a list.
+
+    Attributes:
+        tariffs: The list with the lines that were chosen.
+        is_whole: Whether that is all of them; the e-mail price is part of a whole list only.
+        services: The services whose prices are shown.
+    """
+
+    tariffs: Tariffs
+    is_whole: bool
+    services: tuple[Service, ...]
+
+    def rows(self) -> list[Row]:
+        """Return the lines as flat rows, without the columns of the other services."""
+        left_out = {service.value for service in Service} - set(self.services)
+        rows = self.tariffs.to_rows() if self.is_whole else self.tariffs.to_rows()[:-1]
+        return [{name: value for name, value in row.items() if name not in left_out} for row in rows]
+
+    def document(self, columns: Collection[str]) -> Plain:
+        """Return the lines in the shape of ``Tariffs.to_dict()``, with prices as text.
+
+        Args:
+            columns: The members of a line to keep, or none for all of them.
+        """
+        left_out = {service.value for service in Service} - set(self.services)
+        document = self.tariffs.to_dict()
+        if not self.is_whole:
+            document = {name: document[name] for name in ("zones", "codes")}
+        for name in ("zones", "codes"):
+            document[name] = [_kept(line, columns, left_out) for line in cast("list[Row]", document[name])]
+        return plain(document)
+
+
+def select(
+    tariffs: Tariffs, *, zones: Sequence[str] = (), operators: Sequence[str] = (), services: Sequence[Service] = ()
+) -> Selection:
+    """Return the lines that were asked for: where only zones are named, no operators, and the other way round.
+
+    Args:
+        tariffs: The whole list.
+        zones: Numbers of zones, or parts of names in any case.
+        operators: Codes of operators, or what they begin with.
+        services: The services whose prices are shown; none for all.
+
+    Raises:
+        Trouble: One of them names nothing in the list.
+    """
+    shown = tuple(services) or tuple(Service)
+    if not zones and not operators:
+        return Selection(tariffs, True, shown)
+    found = {zone.zone for wanted in zones for zone in zones_like(tariffs, wanted).zones}
+    codes: set[str] = set()
+    for wanted in operators:
+        matches = {code.mccmnc for code in tariffs.codes if code.mccmnc.startswith(wanted)}
+        if not matches:
+            raise Trouble(f"no individual tariff for an operator {wanted!r} in this list", ExitCode.NO_PRICE)
+        codes |= matches
+    part = attrs.evolve(
+        tariffs,
+        zones=tuple(zone for zone in tariffs.zones if zone.zone in found),
+        codes=tuple(code for code in tariffs.codes if code.mccmnc in codes),
+    )
+    return Selection(part, False, shown)
+
+
+def zones_like(tariffs: Tariffs, wanted: str) -> Tariffs:
+    """Return the list with the zone of that number, or else with those that have the text in their name.
+
+    Raises:
+        Trouble: There is none.
+    """
+    zones = [zone for zone in tariffs.zones if zone.zone == wanted] or [
+        zone for zone in tariffs.zones if wanted.casefold() in zone.name.casefold()
+    ]
+    if not zones:
+        raise Trouble(f"no zone has the number {wanted!r} or that text in its name", ExitCode.NO_PRICE)
+    return attrs.evolve(tariffs, zones=tuple(zones))
+
+
+def chosen(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+    """Return the rows with these columns alone, in this order; with none named, as they are.
+
+    Raises:
+        Trouble: There is no such column.
+    """
+    there = list(rows[0]) if rows else []
+    for name in columns:
+        if rows and name not in there:
+            raise Trouble(f"no column {name!r}; there are {', '.join(there)}", ExitCode.USAGE)
+    return [{name: row[name] for name in columns or there} for row in rows]
+
+
+def plain(value: object) -> Plain:
+    """Return a value as JSON can hold it: prices as text with the digits they have."""
+    if isinstance(value, dict):
+        return {name: plain(member) for name, member in cast("dict[str, object]", value).items()}
+    if isinstance(value, list):
+        return [plain(member) for member in cast("list[object]", value)]
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    raise TypeError(f"nothing that is shown is a {type(value).__name__}")
+
+
+def _kept(line: Row, columns: Collection[str], left_out: Collection[str]) -> Row:
+    return {name: value for name, value in line.items() if name not in left_out and (not columns or name in columns)}

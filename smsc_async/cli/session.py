@@ -1,0 +1,87 @@
+"""What a command fetches with: the client, and the store that it shares with other commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+from smsc_async.accounts import Account
+from smsc_async.cli.profiles import Profile, account_of
+from smsc_async.cli.screen import notes, progress
+from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.client import Client
+from smsc_async.fleet import Outcome
+from smsc_async.records import Tariffs
+from smsc_async.stores import MemoryStore, Store
+
+__all__ = ["DEADLINE", "fetch", "fetch_all", "new_store"]
+
+DEADLINE = 90.0
+
+
+def new_store() -> Store:
+    """Return the store of a command: the one place where it is chosen.
+
+    One for this process alone, as yet: commands that run within a minute of each other do not know of each other's
+    requests, nor of the lists that they fetched.
+    """
+    return MemoryStore()
+
+
+def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:
+    """Return the list of an account.
+
+    Raises:
+        Trouble: Its password is not there, or an argument is out of its range.
+        SmscError: The list did not come.
+    """
+    outcome = next(iter(fetch_all([profile], fresh=fresh, deadline=deadline).values()))
+    if outcome.tariffs is None:
+        assert outcome.error is not None
+        raise outcome.error
+    return outcome.tariffs
+
+
+def fetch_all(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> dict[str, Outcome]:
+    """Return what came of each account, by the names of their profiles and in their order; shows how far it is.
+
+    Raises:
+        Trouble: A password is not there, or an argument is out of its range.
+    """
+    accounts = [(profile, account_of(profile)) for profile in profiles]
+    return anyio.run(_fetch_all, accounts, 0.0 if fresh else None, deadline)
+
+
+async def _fetch_all(
+    accounts: Sequence[tuple[Profile, Account]], max_age: float | None, deadline: float
+) -> dict[str, Outcome]:
+    store = new_store()
+    wanted: dict[str, dict[Account, Outcome | None]] = {}
+    for profile, account in accounts:
+        wanted.setdefault(profile.base_url, {})[account] = None
+    # One client for each host: they share the store, and so the quota.
+    clients = {base_url: _client(base_url, store, deadline) for base_url in wanted}
+    what = accounts[0][0].name if len(accounts) == 1 else f"{len(accounts)} accounts"
+    with progress(notes(), f"fetching the list of {what}", sum(map(len, wanted.values()))) as advance:
+
+        async def fetch_from(base_url: str) -> None:
+            came = wanted[base_url]
+            async with clients[base_url] as client:
+                async for outcome in client.tariffs_for(list(came), max_age=max_age):
+                    came[outcome.account] = outcome
+                    advance()
+
+        async with anyio.create_task_group() as group:
+            for base_url in wanted:
+                group.start_soon(fetch_from, base_url)
+    outcomes = ((profile.name, wanted[profile.base_url][account]) for profile, account in accounts)
+    return {name: outcome for name, outcome in outcomes if outcome is not None}
+
+
+def _client(base_url: str, store: Store, deadline: float) -> Client:
+    try:
+        return Client(base_url=base_url, store=store, deadline=deadline)
+    except ValueError as error:
+        refused = str(error)
+    raise Trouble(refused, ExitCode.USAGE)

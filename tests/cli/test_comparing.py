@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import attrs
+import pytest
+
+from smsc_async.records import Format
+from smsc_async.simulator import Fault, SimulatedAccount, Simulator, render, sample_tariffs
+from tests.cli.running import invoke
+
+
+@pytest.mark.usefixtures("both")
+def test_accounts_stand_side_by_side_and_the_cheapest_is_marked() -> None:
+    ran = invoke("compare", "mine", "theirs", "--mix", "1=1000", "--mix", "32=10")
+    assert ran.code == 0, ran
+    lines = ran.stdout.splitlines()
+    assert lines[1].split() == ["zone", "name", "mine", "theirs"]
+    assert lines[3].split()[-2:] == ["3.85", "3.47*"]
+    assert lines[-1].split()[-2:] == ["3891.00", "3506.90*"]
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.usefixtures("both")
+def test_a_comparison_is_data_too() -> None:
+    told = json.loads(invoke("compare", "mine", "theirs", "--mix", "1=1000", "-o", "json").stdout)
+    prices = {"mine": "3.85", "theirs": "3.47"}
+    assert told["service"] == "api"
+    assert told["zones"][0]["prices"] == prices
+    assert told["zones"][0]["cheapest"] == ["theirs"]
+    assert told["mix"] == {
+        "counts": {"1": 1000},
+        "prices": {"mine": "3850.00", "theirs": "3470.00"},
+        "cheapest": ["theirs"],
+    }
+    assert "mix" not in json.loads(invoke("compare", "mine", "-o", "json").stdout)
+    rows = list(csv.DictReader(io.StringIO(invoke("compare", "mine", "theirs", "--mix", "1=2", "-o", "csv").stdout)))
+    assert rows[0] == {"zone": "1", "name": rows[0]["name"], **prices, "cheapest": "theirs"}
+    assert rows[-1]["name"] == "sum of the mix"
+
+
+@pytest.mark.usefixtures("both")
+def test_where_all_prices_are_the_same_or_missing_none_is_marked(simulator: Simulator) -> None:
+    simulator.put(SimulatedAccount("boris", "456"))
+    ran = invoke("compare", "mine", "theirs", "--service", "mms", "--mix", "32=1")
+    assert "*" not in "".join(ran.stdout.splitlines()[1:])
+    assert ran.stdout.splitlines()[-1].split()[-2:] == ["–", "–"]  # noqa: RUF001  # the dash of a missing price
+
+
+@pytest.mark.usefixtures("both")
+def test_an_account_that_fails_is_told_and_the_others_are_shown(simulator: Simulator) -> None:
+    simulator.fail(Fault.refusal(2), login="boris")
+    ran = invoke("compare", "mine", "theirs")
+    assert ran.code == 4
+    assert "theirs: the service refused with error 2" in ran.stderr
+    assert "3.85" in ran.stdout
+    simulator.fail(Fault.refusal(1), login="alex")
+    ran = invoke("compare", "mine", "theirs")
+    assert (ran.code, ran.stdout) == (3, "")
+
+
+@pytest.mark.usefixtures("both")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("mine", "--mix", "1"), 2, "must be ZONE=COUNT"),
+        (("mine", "--mix", "1=-5"), 2, "must be ZONE=COUNT"),
+        (("mine", "--mix", "4711=1"), 13, "no list has a zone '4711'"),
+        (("mine", "nobody"), 2, "no account 'nobody'"),
+        ((), 2, "Missing argument"),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_is_told(arguments: tuple[str, ...], code: int, said: str) -> None:
+    ran = invoke("compare", *arguments)
+    assert ran.code == code
+    assert said in ran.stderr
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "before.json"
+    path.write_bytes(render(sample_tariffs(), Format.JSON))
+    return path
+
+
+@pytest.mark.usefixtures("alex")
+def test_lists_that_are_the_same_end_with_0_and_others_with_1(saved: Path, simulator: Simulator) -> None:
+    ran = invoke("diff", str(saved), "now")
+    assert (ran.code, ran.stdout) == (0, "")
+    assert ran.stderr.endswith("no changes\n")
+    now = sample_tariffs()
+    latvia = attrs.evolve(now.zone("32"), name="Latvija", api=Decimal("4.51"), hlr=None)
+    zones = tuple(latvia if zone.zone == "32" else zone for zone in now.zones if zone.zone != "66")
+    simulator.put(SimulatedAccount("alex", "123", tariffs=attrs.evolve(now, zones=zones)))
+    ran = invoke("diff", str(saved), "now", "-o", "csv", "--columns", "change,id,name,price,old,new,difference,percent")
+    assert ran.code == 1
+    assert ran.stderr.endswith("4 changes\n")
+    assert ran.stdout.splitlines() == [
+        "change,id,name,price,old,new,difference,percent",
+        "renamed,32,Latvia -> Latvija,,,,,",
+        "dearer,32,Latvija,api,4.10,4.51,0.41,10.0",
+        "unpriced,32,Latvija,hlr,0.40,,,",
+        "removed,66,Other countries = all the rest,,,,,",
+    ]
+    assert "4.51" in invoke("diff", str(saved), "env").stdout
+    told = json.loads(invoke("diff", "now", str(saved), "-o", "json").stdout)
+    assert told["changes"][0]["change"] == "renamed"
+    assert len(told["changes"]) == 4
+
+
+@pytest.mark.parametrize("reply_format", Format)
+def test_a_saved_answer_of_any_format_will_do(reply_format: Format, saved: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(render(sample_tariffs(), reply_format))
+    assert invoke("diff", str(saved), str(other)).code == 0
+
+
+def test_a_list_can_come_from_standard_input(saved: Path) -> None:
+    assert invoke("diff", "-", str(saved), stdin=saved.read_text("utf-8")).code == 0
+
+
+def test_no_changes_as_csv_are_the_names_of_the_columns(saved: Path) -> None:
+    ran = invoke("diff", str(saved), str(saved), "-o", "csv", "--columns", "change,id")
+    assert (ran.code, ran.stdout) == (0, "change,id\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("missing.json", "missing.json"), 14, "there is no file missing.json"),
+        (("nobody", "nobody"), 2, "no account 'nobody'"),
+        (("now", "now"), 2, "whose list?"),
+    ],
+)
+def test_what_is_no_list_is_told(arguments: tuple[str, ...], code: int, said: str) -> None:
+    ran = invoke("diff", *arguments)
+    assert (ran.code, ran.stdout) == (code, "")
+    assert said in ran.stderr
+
+
+def test_a_file_that_is_no_list_is_told_by_its_name(tmp_path: Path, saved: Path) -> None:
+    odd = tmp_path / "odd.json"
+    odd.write_text("{}", "utf-8")
+    ran = invoke("diff", str(odd), str(saved))
+    assert ran.code == 7
+    assert f"{odd} is not a tariff list" in ran.stderr

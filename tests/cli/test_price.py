@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.running import invoke
+
+
+@pytest.mark.usefixtures("alex")
+def test_a_price_says_which_line_it_comes_from_and_is_multiplied() -> None:
+    ran = invoke("price", "--zone", "latvia", "--parts", "2", "--count", "1000", "-o", "json")
+    assert json.loads(ran.stdout) == {
+        "price": "4.10",
+        "source": "zone",
+        "id": "32",
+        "name": "Latvia",
+        "service": "api",
+        "parts": 2,
+        "count": 1000,
+        "total": "8200.00",
+    }
+
+
+@pytest.mark.usefixtures("alex")
+def test_an_individual_tariff_comes_first_and_the_zone_for_what_it_does_not_cover() -> None:
+    both = ("price", "--zone", "1", "--operator", "25001", "--columns", "price,source", "-o", "tsv")
+    assert invoke(*both).stdout == "price\tsource\n3.42\tindividual tariff of operator\n"
+    assert invoke(*both, "--service", "hlr").stdout == "price\tsource\n0.30\tzone\n"
+
+
+@pytest.mark.usefixtures("alex")
+def test_a_table_leaves_out_what_there_is_none_of() -> None:
+    names = [line.split()[0] for line in invoke("price", "--operator", "25001").stdout.splitlines()]
+    assert names == ["price", "source", "id", "service", "parts", "count", "total"]
+
+
+@pytest.mark.usefixtures("alex")
+def test_the_parts_can_be_counted_from_a_text() -> None:
+    ran = invoke("price", "--zone", "32", "--text", "я" * 71, "--columns", "parts,total")
+    assert ran.stdout.splitlines()[-1].split() == ["2", "8.20"]
+    assert ["total", "4.10"] in [line.split() for line in invoke("price", "--zone", "32").stdout.splitlines()]
+
+
+@pytest.mark.usefixtures("alex")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 2, "Name a --zone, an --operator or both"),
+        (("--zone", "Israel"), 2, "2 zones have 'Israel' in their name, such as 46"),
+        (("--zone", "Atlantis"), 13, "no zone has"),
+        (("--zone", "7", "--service", "call"), 13, "no call price for zone 7"),
+        (("--operator", "40001"), 13, "no api price for operator 40001"),
+        (("--zone", "7", "--operator", "40001", "--service", "mms"), 13, "for zone 7 or operator 40001"),
+        (("--zone", "1", "--count", "0"), 2, "count"),
+    ],
+)
+def test_what_has_no_price_is_told(arguments: tuple[str, ...], code: int, said: str) -> None:
+    ran = invoke("price", *arguments)
+    assert (ran.code, ran.stdout) == (code, "")
+    assert said in ran.stderr

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import getpass
+import io
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import platformdirs
+import pytest
+
+from smsc_async.cli.profiles import account_of, config_file, find_profile
+from smsc_async.cli.trouble import ExitCode, Trouble
+from tests.cli.running import Terminal
+
+
+def refused(name: str | None = None) -> str:
+    with pytest.raises(Trouble) as caught:
+        account_of(find_profile(name))
+    assert caught.value.code is ExitCode.USAGE
+    return str(caught.value)
+
+
+def write(config: Path, members: str) -> None:
+    config.write_text(f"[accounts.alex]\n{members}\n", "utf-8")
+
+
+def test_the_environment_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMSC_LOGIN", "alex")
+    monkeypatch.setenv("SMSC_PASSWORD", "123")
+    monkeypatch.setenv("SMSC_BASE_URL", "https://example.test/sys/")
+    profile = find_profile(None)
+    account = account_of(profile)
+    assert (profile.name, profile.base_url) == ("env", "https://example.test/sys/")
+    assert (account.login, account.secret.reveal(), account.uses_api_key) == ("alex", "123", False)
+    assert find_profile("env") == profile
+
+
+@pytest.mark.parametrize("login", ["alex", None])
+def test_an_api_key_suffices_with_or_without_a_login(login: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMSC_API_KEY", "k-4711")
+    if login:
+        monkeypatch.setenv("SMSC_LOGIN", login)
+    account = account_of(find_profile(None))
+    assert (account.secret.reveal(), account.uses_api_key) == ("k-4711", True)
+    assert login is None or account.login == login
+
+
+def test_without_any_account_the_ways_to_name_one_are_told() -> None:
+    assert "Set SMSC_LOGIN and SMSC_PASSWORD (or SMSC_API_KEY), or name an account of" in refused()
+    assert "no account in the environment" in refused("env")
+
+
+def test_a_login_without_a_password_is_asked_for_on_a_terminal_and_told_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SMSC_LOGIN", "alex")
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert "SMSC_PASSWORD is not set" in refused()
+    asked: list[str] = []
+
+    def answer(prompt: str, stream: object) -> str:
+        asked.append(prompt)
+        assert stream is sys.stderr
+        return "123"
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(getpass, "getpass", answer)
+    assert account_of(find_profile(None)).secret.reveal() == "123"
+    assert asked == ["password of alex: "]
+
+
+def test_an_account_of_the_file_has_its_own_host_and_source(
+    plain_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(plain_environment, 'login = "alex"\npassword_from = "env:ALEX"\nbase_url = "https://example.test/"')
+    monkeypatch.setenv("ALEX", "123")
+    profile = find_profile("alex")
+    assert (profile.base_url, profile.source) == ("https://example.test/", "env:ALEX")
+    assert account_of(profile).secret.reveal() == "123"
+
+
+def test_a_password_can_come_from_standard_input(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1 2 3\nmore\n"))
+    assert account_of(find_profile("alex", source="stdin")).secret.reveal() == "1 2 3"
+
+
+def test_a_password_can_come_from_the_keyring(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def get_password(service: str, user: str) -> str | None:
+        return "123" if (service, user) == ("smsc-async", "alex") else None
+
+    monkeypatch.setitem(sys.modules, "keyring", SimpleNamespace(get_password=get_password))
+    write(plain_environment, 'login = "alex"\npassword_from = "keyring"')
+    assert account_of(find_profile("alex")).secret.reveal() == "123"
+    write(plain_environment, 'login = "vera"\npassword_from = "keyring"')
+    assert refused("alex") == "the keyring has no password: keyring set smsc-async vera"
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    assert 'pip install "smsc-async[keyring]"' in refused("alex")
+
+
+def test_an_account_of_the_file_can_have_a_key(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", "k-4711")
+    write(plain_environment, 'api_key_from = "env:KEY"')
+    assert account_of(find_profile("alex")).uses_api_key
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ('login = "alex"\npassword = "123"', "holds a password: take it out"),
+        ('login = "alex"\npassword_from = "env:A"\nhost = "x"', "unknown member 'host'"),
+        ('login = "alex"', "either password_from or api_key_from"),
+        ('login = 1\npassword_from = "env:A"', "needs texts"),
+        ('password_from = "env:A"', "needs a login"),
+        ('login = "alex"\npassword_from = "file"', "must be one of prompt, stdin, keyring, env:NAME"),
+        ('login = "alex"\npassword_from = "env:"', "must be one of"),
+        ('login = "alex"\npassword_from = "env:NOT_SET"', "NOT_SET is not set"),
+        ('login = "alex"\npassword_from = "stdin"', "is empty"),
+        ('login = " "\npassword_from = "env:A"', "account 'alex':"),
+        ("login = ", "is not TOML"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told_with_what_to_do(
+    members: str, said: str, plain_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(plain_environment, members)
+    monkeypatch.setenv("A", "123")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    told = refused("alex")
+    assert said in told
+    assert "123" not in told
+
+
+def test_an_account_that_is_not_there_is_told_with_those_that_are(plain_environment: Path) -> None:
+    assert "there are: none" in refused("boris")
+    write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
+    assert "no account 'boris'" in refused("boris")
+    assert "there are: alex" in refused("boris")
+
+
+def test_the_file_is_in_the_users_folder_for_configuration(
+    monkeypatch: pytest.MonkeyPatch, plain_environment: Path
+) -> None:
+    assert config_file() == plain_environment
+    monkeypatch.delenv("SMSC_CONFIG")
+    assert config_file() == platformdirs.user_config_path("smsc-async") / "config.toml"

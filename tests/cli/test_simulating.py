@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from smsc_async.cli import simulating
+from smsc_async.simulator import Simulator, serve
+from tests.cli.running import environment, invoke
+
+FORM = {"get_price": "1", "login": "alex", "psw": "123", "fmt": "3", "charset": "utf-8"}
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_at_the_address_that_it_writes_until_it_is_told_to_end(ending: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smsc_async", "simulator", "--port", "0"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    base_url = process.stdout.readline().strip()
+    assert httpx.post(f"{base_url}get.php", data=FORM).json()["mail"] == "0.10"
+    process.send_signal(ending)
+    stdout, stderr = process.communicate(timeout=300)
+    assert (process.returncode, stdout) == (0, "")
+    assert f"export SMSC_BASE_URL={base_url}\n  export SMSC_LOGIN=alex SMSC_PASSWORD=123\n" in stderr
+    assert stderr.endswith("ended\n")
+
+
+def test_it_tells_what_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+    asked: list[int] = []
+
+    def look(_: float) -> None:
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        login = "nobody" if len(asked) == 4 else "boris"
+        asked.append(httpx.post(f"{urls[0]}get.php", data={**FORM, "login": login}).status_code)
+
+    with serve(Simulator()) as former:
+        port = former.port  # free once it has ended
+    urls.append(former.base_url)
+    monkeypatch.setattr(simulating, "sleep", look)
+    ran = invoke("simulator", "--login", "alex", "--login", "boris", "--port", str(port))
+    assert (ran.code, ran.stdout) == (0, f"{urls[0]}\n")
+    told = [line.split()[1:] for line in ran.stderr.splitlines() if "/sys/get.php" in line]
+    assert told == [
+        *[["boris", "/sys/get.php", "JSON", "answered"]] * 3,
+        ["boris", "/sys/get.php", "JSON", "error", "9"],
+        ["nobody", "/sys/get.php", "JSON", "error", "2"],
+    ]
+
+
+def test_accounts_that_cannot_be_and_a_port_that_is_taken_are_told() -> None:
+    ran = invoke("simulator", "--login", "alex", "--login", "alex")
+    assert (ran.code, "two accounts have the login 'alex'" in ran.stderr) == (2, True)
+    with serve(Simulator()) as server:
+        ran = invoke("simulator", "--port", str(server.port))
+    assert ran.code == 14

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from decimal import Decimal
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smsc_async import Change, ChangeKind, OperatorTariff, Service, Tariffs, Zone, compare, diff
+from smsc_async.simulator import make_tariffs, sample_tariffs
+
+ONE = Zone("1", "Russia", api=Decimal("2.50"), hlr=Decimal("0.30"))
+LIST = Tariffs((ONE, Zone("2", "Latvia")), (OperatorTariff("25001", Decimal("1.85")),), Decimal("0.10"))
+
+
+def with_zone(**changes: object) -> Tariffs:
+    return attrs.evolve(LIST, zones=(attrs.evolve(ONE, **changes), *LIST.zones[1:]))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # names of fields
+
+
+def test_equal_lists_have_no_changes_whatever_the_digits_order_and_extras() -> None:
+    other = attrs.evolve(with_zone(api=Decimal("2.5")), zones=tuple(reversed(LIST.zones)))
+    assert diff(LIST, other) == ()
+
+
+@pytest.mark.parametrize(
+    ("api", "kind", "difference", "percent"),
+    [
+        ("2.75", "dearer", "0.25", "10.0"),
+        ("2.00", "cheaper", "-0.50", "-20.0"),
+        (None, "unpriced", None, None),
+    ],
+)
+def test_a_price_that_changes_is_told_in_money_and_percent(
+    api: str | None, kind: str, difference: str | None, percent: str | None
+) -> None:
+    (change,) = diff(LIST, with_zone(api=None if api is None else Decimal(api)))
+    assert (change.kind, change.line, change.id, change.name, change.price) == (kind, "zone", "1", "Russia", "api")
+    assert change.difference == (None if difference is None else Decimal(difference))
+    assert change.percent == (None if percent is None else Decimal(percent))
+
+
+def test_a_price_that_was_not_there_or_was_nothing_has_no_percentage() -> None:
+    (change,) = diff(LIST, with_zone(mms=Decimal(5)))
+    assert (change.kind, change.old, change.new, change.percent) == (ChangeKind.PRICED, None, Decimal(5), None)
+    (change,) = diff(with_zone(api=Decimal(0)), LIST)
+    assert (change.kind, change.difference, change.percent) == (ChangeKind.DEARER, Decimal("2.50"), None)
+
+
+def test_zones_come_go_and_are_renamed() -> None:
+    new = attrs.evolve(LIST, zones=(Zone("3", "Estonia"), attrs.evolve(ONE, name="Россия")))
+    assert [(change.kind.value, change.id, change.name, change.old_name) for change in diff(LIST, new)] == [
+        ("added", "3", "Estonia", ""),
+        ("renamed", "1", "Россия", "Russia"),
+        ("removed", "2", "Latvia", ""),
+    ]
+
+
+def test_operators_and_e_mail_change_too() -> None:
+    codes = (OperatorTariff("25001", Decimal("1.90")), OperatorTariff("25002", None))
+    new = attrs.evolve(LIST, codes=codes, mail=Decimal("0.20"))
+    assert [(change.kind.value, change.line, change.id, change.price) for change in diff(LIST, new)] == [
+        ("dearer", "operator", "25001", "cost"),
+        ("added", "operator", "25002", ""),
+        ("dearer", "mail", "", "mail"),
+    ]
+
+
+@given(st.integers(1, 40), st.integers(0, 20), st.integers(0, 3), st.integers(0, 3))
+def test_the_way_back_has_the_opposite_changes(zones: int, operators: int, one: int, other: int) -> None:
+    opposite = {"added": "removed", "dearer": "cheaper", "priced": "unpriced", "renamed": "renamed"}
+    opposite |= {after: before for before, after in opposite.items()}
+    old, new = make_tariffs(zones, operators, seed=one), make_tariffs(zones + one, operators, seed=other)
+    there = {(change.kind.value, change.line, change.id, change.price) for change in diff(old, new)}
+    back = {(opposite[change.kind], change.line, change.id, change.price) for change in diff(new, old)}
+    assert there == back
+
+
+def test_a_change_survives_pickle_and_copy() -> None:
+    change = Change(ChangeKind.DEARER, "zone", "1", "Russia", "api", Decimal("2.50"), Decimal("2.75"))
+    assert pickle.loads(pickle.dumps(change)) == copy.deepcopy(change) == change
+
+
+def test_lists_stand_side_by_side_by_the_number_of_the_zone() -> None:
+    other = Tariffs((Zone("1", "Россия", api=Decimal("2.40")), Zone("9", "Poland", api=Decimal(4))))
+    comparison = compare({"alex": LIST, "boris": other})
+    assert (comparison.names, comparison.service) == (("alex", "boris"), Service.API)
+    assert [(row.zone, row.name, row.prices, row.cheapest) for row in comparison.rows] == [
+        ("1", "Russia", (Decimal("2.50"), Decimal("2.40")), Decimal("2.40")),
+        ("2", "Latvia", (None, None), None),
+        ("9", "Poland", (None, Decimal(4)), Decimal(4)),
+    ]
+
+
+def test_a_mix_is_summed_where_every_zone_of_it_has_a_price() -> None:
+    comparison = compare({"alex": sample_tariffs(), "boris": sample_tariffs(Decimal("0.9"))}, service="hlr")
+    assert comparison.totals({"1": 10, "32": 5}) == (Decimal("5.00"), Decimal("4.50"))
+    assert comparison.totals({"1": 10, "7": 1}) == (None, None)
+    assert comparison.totals({}) == (Decimal(0), Decimal(0))
+    with pytest.raises(KeyError, match="no list has a zone '4711'"):
+        comparison.totals({"4711": 1})
+
+
+def test_no_lists_are_a_comparison_without_rows_and_an_unknown_service_is_misuse() -> None:
+    assert compare({}).rows == ()
+    with pytest.raises(ValueError, match="fax"):
+        compare({"alex": LIST}, service="fax")
