@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from smsc_async.accounts import Account, Secret
+    from smsc_async.breaker import OpenBreaker
     from smsc_async.client import Client, Statistics
     from smsc_async.decoder import decode
     from smsc_async.diff import Change, ChangeKind, Compared, Comparison, compare, diff
@@ -51,6 +52,7 @@ else:
         "IncompleteReply": "errors",
         "LimitedTransport": "transport",
         "MemoryStore": "stores",
+        "OpenBreaker": "breaker",
         "OperatorTariff": "records",
         "Outcome": "fleet",
         "ParameterError": "errors",
@@ -100,6 +102,7 @@ __all__ = [
     "IncompleteReply",
     "LimitedTransport",
     "MemoryStore",
+    "OpenBreaker",
     "OperatorTariff",
     "Outcome",
     "ParameterError",

@@ -20,20 +20,32 @@ import anyio
 import attrs
 
 from smsc_async.accounts import Account
+from smsc_async.breaker import OpenBreaker, breakers_of
 from smsc_async.detached import Detached
-from smsc_async.errors import ApiError, AuthenticationError, DeadlineExceeded, QuotaExhausted, SmscError, TransportError
+from smsc_async.errors import (
+    ApiError,
+    AuthenticationError,
+    BreakerOpen,
+    DeadlineExceeded,
+    QuotaExhausted,
+    SmscError,
+    TransportError,
+)
 from smsc_async.exchange import Exchange, bare, late
 from smsc_async.fleet import Fleet, Outcome
 from smsc_async.flights import Flight, Result
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.parking import in_trio
 from smsc_async.limiter.quota import Quota
-from smsc_async.protocol import endpoint
+from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Lead, Store, default_store
 from smsc_async.transport import AsyncTransport, Connections, LimitedTransport, Passage
 
 __all__ = ["Client", "Statistics"]
+
+# What a call with more time may escape.
+_OUT_OF_TIME: Final = (DeadlineExceeded, QuotaExhausted, BreakerOpen)
 
 
 @attrs.frozen
@@ -49,6 +61,7 @@ class Statistics:
         waited: Seconds that they waited, together.
         retries: Requests that were a second or later try.
         refusals: How often the service refused, by its error code.
+        breakers: What is not sent at present, as far as this process knows; for all clients that share the store.
     """
 
     calls: int = 0
@@ -59,6 +72,7 @@ class Statistics:
     waited: float = 0.0
     retries: int = 0
     refusals: Mapping[int, int] = MappingProxyType({})
+    breakers: tuple[OpenBreaker, ...] = ()
 
 
 class _Session:
@@ -78,6 +92,8 @@ class Client:
     Args:
         account: Whose list ``tariffs()`` fetches where it is told nothing else, or ``None``.
         base_url: Where the service is; HTTPS, but for loopback.
+        reserve_url: Where to turn when no connection to ``base_url`` can be made; of the same domain. ``"auto"`` is the
+            reserve host ``www2.`` of the service's known domains, and none elsewhere. ``None`` for no reserve.
         reply_format: The shape to ask for. In the two text formats only the last line shows that a list is whole.
         quota: The rule, or ``None`` for the service's.
         store: Where the quota and the last answers live, or ``None`` for the one ``MemoryStore`` of the process.
@@ -109,6 +125,7 @@ class Client:
         account: Account | None = None,
         *,
         base_url: str = "https://smscentre.com/sys/",
+        reserve_url: str | None = "auto",
         reply_format: Format = Format.JSON,
         quota: Quota | None = None,
         store: Store | None = None,
@@ -119,9 +136,12 @@ class Client:
     ) -> None:
         self._account = account
         self._endpoint = endpoint(base_url)
+        reserve = reserve_endpoint(self._endpoint, reserve_url)
+        self._endpoints = (self._endpoint,) if reserve is None else (self._endpoint, reserve)
         self._format = Format(reply_format)
         self._quota = Quota() if quota is None else quota
         self._store: Store = default_store() if store is None else store
+        self._breakers = breakers_of(self._store, service_of(self._endpoint))
         self._max_age = _checked_age(max_age)
         self._deadline = _checked_deadline(deadline)
         if isinstance(transport, LimitedTransport):
@@ -177,7 +197,7 @@ class Client:
         result = self._kept(who, age) or await self._fetched(who, age, seconds)
         if isinstance(result, Tariffs):
             return result
-        if stale_ok and not isinstance(result, AuthenticationError):
+        if stale_ok and isinstance(result, SmscError) and not _refuses_credentials(result):
             last = self._store.recall_at_once(self._endpoint, who, math.inf)
             if last is not None:
                 return attrs.evolve(last, stale=True, error=result)
@@ -221,7 +241,26 @@ class Client:
 
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""
-        return Statistics(**self._counts, waited=self._waited, refusals=MappingProxyType(dict(self._refusals)))
+        return Statistics(
+            **self._counts,
+            waited=self._waited,
+            refusals=MappingProxyType(dict(self._refusals)),
+            breakers=self._breakers.open(),
+        )
+
+    async def reset_breakers(self, account: Account | None = None) -> None:
+        """Let requests through again that were refused a short while ago, for everybody who shares the store.
+
+        For when the reason is gone: the address is on the account's list of allowed addresses now, say. The service goes
+        on counting: authorization errors of the last half hour keep counting towards the four that may leave an address.
+
+        Args:
+            account: Whose credentials to let through, or ``None`` for all that this process knows of, the address too.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        await self._breakers.reset(account)
 
     async def aclose(self) -> None:
         """Stop what is under way in this event loop and close its connections; calls that wait get an error."""
@@ -265,7 +304,7 @@ class Client:
         key = (self._endpoint, account.fingerprint)
         until = now() + seconds
         session = self._session()
-        while True:
+        while self._sessions.get(_loop()) is session:
             flight, leads = self._store.flights.board(key, until)
             if leads:
                 self._launch(session, account, key, flight, age)
@@ -273,15 +312,14 @@ class Client:
             result = flight.result
             if not flight.landed:
                 return late(seconds, may_have_left=flight.may_have_left())
-            if leads:
-                return (
-                    TransportError("the client was closed while the call was under way") if result is None else result
-                )
+            if leads and result is not None:
+                return result
             # The leader was lost, or had less time than there is here: then this call leads the next.
-            if result is None or (isinstance(result, DeadlineExceeded | QuotaExhausted) and flight.deadline < until):
+            if result is None or (isinstance(result, _OUT_OF_TIME) and flight.deadline < until):
                 continue
             self._counts["shared"] += 1
             return copy.copy(result) if isinstance(result, SmscError) else result
+        return TransportError("the client was closed while the call was under way")
 
     def _launch(self, session: _Session, account: Account, key: Hashable, flight: Flight, age: float) -> None:
         """Begin the request that a flight is about; it lands however that goes."""
@@ -293,11 +331,12 @@ class Client:
             return
         exchange = Exchange(
             account,
-            endpoint=self._endpoint,
+            endpoints=self._endpoints,
             reply_format=self._format,
             transport=session.transport,
             quota=self._quota,
             store=self._store,
+            breakers=self._breakers,
             retries=self._retries,
             on_attempt=self._count,
         )
@@ -330,8 +369,8 @@ class Client:
             await self._store.land(self._endpoint, account, turn, exchange.reply, tariffs)
         return result
 
-    def _count(self, passage: Passage, outcome: Tariffs | SmscError, n: int) -> None:
-        if passage.permit is not None:
+    def _count(self, passage: Passage, outcome: Tariffs | SmscError | None, n: int) -> None:
+        if passage.permit is not None and passage.begun:
             self._counts["requests"] += 1
             self._counts["retries"] += n > 0
             self._counts["waits"] += passage.permit.waited > 0
@@ -355,6 +394,10 @@ class Client:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("this client is closed: make one for the life of the application, or re-enter it")
+
+
+def _refuses_credentials(error: SmscError) -> bool:
+    return isinstance(error, AuthenticationError) or (isinstance(error, BreakerOpen) and error.code == 2)
 
 
 def _loop() -> Hashable:

@@ -266,12 +266,14 @@ class BreakerOpen(SmscError):
     Attributes:
         reason: Which refusal it was, and what to do.
         retry_after: Seconds until the next request is let through.
+        code: The error code that is remembered: 2 or 4; ``None`` where it was no single refusal.
     """
 
     retryable = True
 
     reason: str
     retry_after: float  # pyright: ignore[reportIncompatibleVariableOverride]  # always known here
+    code: int | None = None
 
     def __str__(self) -> str:
         return f"not sent: {self.reason}; closed for another {self.retry_after:.0f} s"

@@ -1,31 +1,38 @@
 """One list over the wire: the attempts at it, and what an answer means.
 
-Errors 2 and 4 are never tried again, nor is an answer that cannot be decoded. Each attempt takes a permit of its own.
+Errors 2 and 4 are never tried again, nor is an answer that cannot be decoded or a server that cannot prove who it is. Each
+attempt takes a permit of its own. The reserve host is tried only where no connection could be made.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from urllib.parse import quote_plus
 
 import anyio
 import attrs
 
 from smsc_async.accounts import Account
+from smsc_async.breaker import Breakers, Trial
 from smsc_async.decoder import decode
 from smsc_async.errors import (
     ApiError,
+    BreakerOpen,
     DeadlineExceeded,
     QuotaExhausted,
     SmscError,
+    StoreError,
     TooManyRequests,
     TransportError,
 )
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Claim, Reply, declared_charset, form, quota_key
 from smsc_async.records import Format, Tariffs
+from smsc_async.scrubbing import Scrubber
 from smsc_async.stores import Store
 from smsc_async.transport import LimitedTransport, Passage, post
 
@@ -47,25 +54,31 @@ class Exchange:
         self,
         account: Account,
         *,
-        endpoint: str,
+        endpoints: Sequence[str],
         reply_format: Format,
         transport: LimitedTransport,
         quota: Quota,
         store: Store,
+        breakers: Breakers,
         retries: int,
-        on_attempt: Callable[[Passage, Tariffs | SmscError, int], None],
+        on_attempt: Callable[[Passage, Tariffs | SmscError | None, int], None],
     ) -> None:
         self._account = account
-        self._endpoint = endpoint
+        self._endpoints = endpoints
+        self._host = 0  # which of them is asked
         self._format = reply_format
         self._transport = transport
         self._quota = quota
         self._store = store
+        self._breakers = breakers
         self._retries = retries
         self._on_attempt = on_attempt
         self._claim = Claim(quota_key(account.login), token=True)
+        self._scrubber = Scrubber(account.secret)
         self._passage = Passage(self._claim)
         self._left_before = False
+        self._failure: SmscError | None = None
+        self._until = 0.0
         self.reply: Reply | None = None
 
     def may_have_left(self) -> bool:
@@ -74,46 +87,80 @@ class Exchange:
 
     async def run(self, seconds: float) -> Tariffs | SmscError:
         """Return the list or the error that it ended with, within that many seconds."""
+        self._until = now() + seconds
         with anyio.move_on_after(seconds):
             return await self._attempts()
-        return late(seconds, may_have_left=self.may_have_left())
+        return late(seconds, may_have_left=self.may_have_left(), after=self._failure)
 
     async def _attempts(self) -> Tariffs | SmscError:
         outcome = await self._attempt(0)
         for n in range(1, self._retries + 1):
-            if isinstance(outcome, Tariffs) or not _worth_another(outcome):
+            if isinstance(outcome, Tariffs) or not _worth_another(outcome, self._failure):
                 break
-            wait = _pause(outcome, n)
-            if anyio.current_effective_deadline() - anyio.current_time() <= wait:
+            self._failure = outcome
+            wait = 0.0 if self._switched_host(outcome, n) else _pause(outcome, n)
+            if self._until - now() <= wait or not self._breakers.budget.spend():
                 break
             await anyio.sleep(wait)
             again = await self._attempt(n)
-            # Where there is no permit for another try in time, the failure of the last one is what the caller needs.
-            if isinstance(again, QuotaExhausted):
+            # Where another try cannot be made in time, the failure of the last one is what the caller needs.
+            if isinstance(again, QuotaExhausted | BreakerOpen):
                 break
             outcome = again
+        if isinstance(outcome, Tariffs):
+            self._breakers.budget.earn(after_retry=self._failure is not None)
         return outcome
 
     async def _attempt(self, n: int) -> Tariffs | SmscError:
         self._left_before = self.may_have_left()
         passage = self._passage = Passage(self._claim)
-        outcome: Tariffs | SmscError
+        trial: Trial | None = None
+        outcome: Tariffs | SmscError | None = None
         try:
-            sent = post(self._transport, self._endpoint, form(credentials(self._account), self._format), passage)
-            reply = await sent
-            if isinstance(reply, SmscError):
-                outcome = reply
-            else:
-                self.reply = reply
-                outcome = judge(reply)
+            trial = await self._breakers.admit(self._account)
+            outcome = await self._sent(passage, trial)
         except SmscError as error:
-            outcome = error
+            outcome = bare(error)
+        finally:
+            if trial is not None:
+                is_late = outcome is None and now() >= self._until
+                await self._breakers.settle(
+                    trial, outcome, may_have_left=passage.may_have_left, seen=passage.seen, is_late=is_late
+                )
+            self._on_attempt(passage, outcome, n)
+        assert outcome is not None, "it was sent to its end, or an error was caught"
         if isinstance(outcome, TooManyRequests):
-            await self._store.shut(self._claim.login, self._quota)
-        if isinstance(outcome, SmscError):
-            outcome = bare(scrubbed(outcome, self._account.secret.reveal()))
-        self._on_attempt(passage, outcome, n)
+            # Whether or not the store can be told, the refusal is what there is to say.
+            with suppress(StoreError):
+                await self._store.shut(self._claim.login, self._quota)
         return outcome
+
+    async def _sent(self, passage: Passage, trial: Trial) -> Tariffs | SmscError:
+        async def last_look(permit: Permit) -> None:
+            await self._breakers.before_sending(trial, waited=permit.waited > 0)
+
+        passage.before_sending = last_look
+        body = form(credentials(self._account), self._format)
+        sent = post(self._transport, self._endpoints[self._host], body, passage, self._scrubber.text)
+        del body  # before anything can be raised: error reporters show the locals of every frame
+        reply = await sent
+        if isinstance(reply, SmscError):
+            return self._scrubber.error(reply)
+        self.reply = reply
+        outcome = judge(reply)
+        if isinstance(outcome, SmscError):
+            # Struck out before it is read: what an error quotes of it is cut to length, and might show a half.
+            again = judge(attrs.evolve(reply, body=self._scrubber.body(reply.body)))
+            outcome = self._scrubber.error(again if isinstance(again, type(outcome)) else outcome)
+        return outcome
+
+    def _switched_host(self, failure: SmscError, n: int) -> bool:
+        """Turn to the other host where there is one and no connection could be made; whether this is the first time."""
+        unreached = isinstance(failure, TransportError) and not failure.may_have_counted
+        if not unreached or len(self._endpoints) == 1:
+            return False
+        self._host = n % len(self._endpoints)
+        return n == 1
 
 
 def credentials(account: Account) -> dict[str, str]:
@@ -148,24 +195,21 @@ def _decoded(reply: Reply) -> Tariffs | SmscError:
     try:
         return decode(reply.body, charset=declared_charset(reply.content_type))
     except SmscError as error:
-        return error
+        return bare(error)
 
 
-def late(seconds: float, *, may_have_left: bool) -> DeadlineExceeded:
-    """Return the error of a call whose time is up."""
+def late(seconds: float, *, may_have_left: bool, after: SmscError | None = None) -> DeadlineExceeded:
+    """Return the error of a call whose time is up.
+
+    Args:
+        seconds: How long it had.
+        may_have_left: Whether a byte of any of its requests can have left.
+        after: What an earlier attempt ended with.
+    """
     state = "sent, and not answered" if may_have_left else "not sent yet, while it waited for its turn or a connection"
+    if after is not None:
+        state = f"being tried again, after: {after}"
     return DeadlineExceeded(f"no list within {seconds:g} s: the request was {state}", may_have_left)
-
-
-def scrubbed(error: SmscError, secret: str) -> SmscError:
-    """Return the error with the secret struck out, should the server or its software have quoted it."""
-    for name in ("message", "description", "excerpt"):
-        said = getattr(error, name, "")
-        for spelling in (secret, quote_plus(secret)):
-            said = said.replace(spelling, "…")
-        if hasattr(error, name):
-            setattr(error, name, said)
-    return error
 
 
 def bare(error: SmscError) -> SmscError:
@@ -174,8 +218,11 @@ def bare(error: SmscError) -> SmscError:
     return error.with_traceback(None)
 
 
-def _worth_another(error: SmscError) -> bool:
-    return error.retryable and isinstance(error, TransportError | TooManyRequests)
+def _worth_another(error: SmscError, before: SmscError | None) -> bool:
+    if isinstance(error, TooManyRequests):
+        # Twice running, each after a minute's pause: somebody else uses the login up, and more tries only add to it.
+        return not isinstance(before, TooManyRequests)
+    return error.retryable and isinstance(error, TransportError)
 
 
 def _pause(error: SmscError, n: int) -> float:

@@ -30,12 +30,16 @@ __all__ = [
     "form",
     "key_label",
     "quota_key",
+    "reserve_endpoint",
     "retry_after",
+    "service_of",
 ]
 
 FORM: Final = "application/x-www-form-urlencoded"
 # A list of 2,000 zones takes a quarter of a megabyte in the longest of the formats.
 REPLY_BYTES: Final = 8 * 2**20
+# Where the service answers under its own names, each with a reserve host www2 (spec/README.md, row 9).
+_DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
 
 
 @attrs.frozen
@@ -101,6 +105,40 @@ def endpoint(base_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}/get.php"
 
 
+def reserve_endpoint(primary: str, reserve_url: str | None) -> str | None:
+    """Return the URL of the tariff request at the reserve host, or ``None`` where there is none.
+
+    Args:
+        primary: What ``endpoint`` returned.
+        reserve_url: A base URL, ``"auto"`` for ``www2.`` before the domain of a service that is known to have one, or
+            ``None`` for no reserve.
+
+    Raises:
+        ValueError: ``reserve_url`` is not a base URL, or one of another domain: the password is not for that.
+    """
+    host = urlsplit(primary).hostname or ""
+    if reserve_url is None:
+        return None
+    if reserve_url == "auto":
+        domain = _domain(host)
+        known = domain in _DOMAINS and host != f"www2.{domain}"
+        return primary.replace(host, f"www2.{domain}", 1) if known else None
+    reserve = endpoint(reserve_url)
+    if _domain(urlsplit(reserve).hostname or "") != _domain(host):
+        raise ValueError(
+            f"reserve_url must be of the same domain as base_url, such as https://www2.{_domain(host)}/sys/"
+        )
+    if reserve.partition(":")[0] != primary.partition(":")[0]:
+        raise ValueError("reserve_url must have the scheme of base_url")
+    return reserve
+
+
+def service_of(endpoint: str) -> str:
+    """Return a name for whoever answers there: the provider's domains are one service, which blocks an address once."""
+    parts = urlsplit(endpoint)
+    return "smsc" if _domain(parts.hostname or "") in _DOMAINS else parts.netloc
+
+
 def form(credentials: Mapping[str, str], reply_format: Format) -> bytes:
     """Return the body of a tariff request.
 
@@ -153,6 +191,10 @@ def retry_after(value: str, now: float) -> float | None:
     if math.isnan(seconds) or seconds == math.inf:
         return None
     return max(seconds, 0.0)
+
+
+def _domain(host: str) -> str:
+    return host.removeprefix("www.").removeprefix("www2.")
 
 
 def _is_loopback(host: str) -> bool:

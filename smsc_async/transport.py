@@ -10,7 +10,7 @@ import ssl
 import time
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -29,6 +29,9 @@ __all__ = ["AsyncTransport", "Connections", "LimitedTransport", "Passage", "post
 
 AsyncTransport: TypeAlias = httpx.AsyncBaseTransport
 
+# A host that takes no connection at all is known as such while there is time for another.
+CONNECT_SECONDS: Final = 10.0
+
 _PASSAGE: Final = "smsc_async.passage"
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Coroutine[Any, Any, None]]
 # Before these nothing of a request can have left: no connection was made.
@@ -40,23 +43,40 @@ class Passage:
 
     Attributes:
         claim: What it needs of the quota.
+        before_sending: Called when it has its permit; what it raises keeps the request from being sent.
         permit: What it was let through with, or ``None`` while it waits.
-        heard: Whether the transport below tells what it does (httpx's own does).
+        begun: Whether the transport below has it.
+        heard: Whether that transport tells what it does (httpx's own does).
         sent: Whether its first byte may have left, as far as ``heard`` goes.
     """
 
-    __slots__ = ("claim", "heard", "permit", "sent")
+    __slots__ = ("before_sending", "begun", "claim", "heard", "permit", "sent")
 
+<<<<<<< HEAD
     def __init__(self, claim: Claim) -> None:
         self.claim: Claim = claim
         self.permit: Permit | None = None
         self.heard: bool = False
         self.sent: bool = False
+=======
+    def __init__(self, claim: Claim, before_sending: Callable[[Permit], Awaitable[None]] | None = None) -> None:
+        self.claim = claim
+        self.before_sending = before_sending
+        self.permit: Permit | None = None
+        self.begun = False
+        self.heard = False
+        self.sent = False
+>>>>>>> 0d0d75c (Remember refusals and outages, bound retries, and turn to the reserve host)
 
     @property
     def may_have_left(self) -> bool:
         """Whether a byte of the request can have left."""
-        return self.permit is not None and (self.sent or not self.heard)
+        return self.begun and (self.sent or not self.heard)
+
+    @property
+    def seen(self) -> float | None:
+        """When the head of the answer was seen, or ``None``."""
+        return None if self.permit is None else self.permit.seen
 
     def tracing(self, also: _Trace | None) -> _Trace:
         """Return a callback for the ``trace`` extension of httpx, which notes the sending and then calls ``also``."""
@@ -122,6 +142,9 @@ class LimitedTransport(httpx.AsyncBaseTransport):
             permit = await self._gate.acquire(login, self._quota, token=token)
         passage.permit = permit
         try:
+            if passage.before_sending is not None:
+                await passage.before_sending(permit)
+            passage.begun = True
             response = await self._transport.handle_async_request(request)
         except BaseException as error:
             unsent = isinstance(error, _UNSENT) or not passage.may_have_left
@@ -195,6 +218,7 @@ class Connections(httpx.AsyncBaseTransport):
         self._idle: deque[tuple[float, httpx.AsyncHTTPTransport]] = deque()
         self._busy: set[httpx.AsyncHTTPTransport] = set()
         self._ssl: ssl.SSLContext | None = None
+        self._ssl_turn = anyio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over an idle connection, or a new one."""
@@ -223,8 +247,11 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def _new(self, scheme: str) -> httpx.AsyncHTTPTransport:
         if self._ssl is None and scheme == "https":
-            # A tenth of a second of reading certificates, which the loop is spared.
-            self._ssl = await anyio.to_thread.run_sync(httpx.create_ssl_context)
+            # A tenth of a second of reading certificates, which the loop is spared; fifty at once would read them once.
+            async with self._ssl_turn:
+                if self._ssl is None:
+                    make = httpx.create_ssl_context
+                    self._ssl = await anyio.to_thread.run_sync(make, abandon_on_cancel=True)
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=self.IDLE_SECONDS)
         return httpx.AsyncHTTPTransport(verify=self._ssl or _TRUSTS_NOBODY, limits=limits)
 
@@ -268,7 +295,9 @@ class _Lent(httpx.AsyncByteStream):
                 await self._connections._finish(line, reusable=self._whole)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # two halves of one thing
 
 
-async def post(transport: LimitedTransport, endpoint: str, body: bytes, passage: Passage) -> Reply | SmscError:
+async def post(
+    transport: LimitedTransport, endpoint: str, body: bytes, passage: Passage, scrub: Callable[[str], str]
+) -> Reply | SmscError:
     """Make one exchange: a form, and its whole answer.
 
     Errors of the exchange are returned, not raised: a traceback through here would show the form. Those of the limiter
@@ -279,6 +308,7 @@ async def post(transport: LimitedTransport, endpoint: str, body: bytes, passage:
         endpoint: The URL.
         body: The form.
         passage: Told how far it came.
+        scrub: Strikes the secret out of what the server or its software says.
     """
     request = httpx.Request(
         "POST",
@@ -286,7 +316,7 @@ async def post(transport: LimitedTransport, endpoint: str, body: bytes, passage:
         # Packed answers are not asked for: httpx's unpacking has no bound.
         headers={"accept": "*/*", "accept-encoding": "identity", "content-type": FORM, "user-agent": "smsc-async"},
         content=body,
-        extensions={_PASSAGE: passage, "timeout": {}},
+        extensions={_PASSAGE: passage, "timeout": {"connect": CONNECT_SECONDS}},
     )
     try:
         response = await transport.handle_async_request(request)
@@ -297,10 +327,10 @@ async def post(transport: LimitedTransport, endpoint: str, body: bytes, passage:
     except SmscError:
         raise
     except Exception as error:  # noqa: BLE001  # a user's transport may raise anything, with the form in its frames
-        return _failure(error, request.url, passage)
+        return _failure(error, request.url, passage, scrub)
     if isinstance(packed, SmscError):
         return packed
-    text = _unpacked(packed, response.headers.get("content-encoding", ""))
+    text = _unpacked(packed, scrub(response.headers.get("content-encoding", "")))
     if isinstance(text, SmscError):
         return text
     asked = response.headers.get("retry-after")
@@ -338,17 +368,19 @@ def _unpacked(body: bytes, encoding: str) -> bytes | DecodeError:
     else:
         if len(text) > REPLY_BYTES:
             return DecodeError(f"longer than {REPLY_BYTES} bytes once unpacked: no tariff list is")
-        return text if unpacker.eof else IncompleteReply("packed with gzip, and cut before its end")
+        if not unpacker.eof:
+            return IncompleteReply("packed with gzip, and cut before its end")
+        return DecodeError("packed with gzip, and followed by something else") if unpacker.unused_data else text
     return DecodeError(f"declared as gzip, and cannot be unpacked ({fault})")
 
 
-def _failure(error: Exception, url: httpx.URL, passage: Passage) -> TransportError:
+def _failure(error: Exception, url: httpx.URL, passage: Passage, scrub: Callable[[str], str]) -> TransportError:
     server = url.netloc.decode("ascii")
-    cause = _ssl_cause(error)
+    sent = passage.may_have_left and not isinstance(error, _UNSENT)
+    cause = None if sent else _ssl_cause(error)
     if cause is not None:
         return TlsError(f"{server} could not prove who it is ({cause}): nothing was sent")
-    sent = passage.may_have_left and not isinstance(error, _UNSENT)
-    said = str(error)[:200]
+    said = scrub(str(error))[:200]  # in this order: a half of a secret would not be found
     kind = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if not sent:
         return TransportError(f"no connection to {server} ({kind}): nothing was sent", may_have_counted=False)

@@ -27,7 +27,7 @@ LAYERS = [
     ["fleet", "exchange", "detached"],
     ["transport"],
     ["breaker"],
-    ["stores"],
+    ["scrubbing", "outage", "stores"],
     ["flights"],
     ["limiter", "decoder"],
     ["accounts"],
@@ -35,7 +35,7 @@ LAYERS = [
     ["records"],
     ["errors"],
 ]
-PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "diff"]
+PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "diff", "outage", "scrubbing"]
 IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
 ONLY_IMPORTER_OF_HTTPX = "transport"
 EXTRAS = {"cli": {"keyring", "platformdirs", "rich", "typer"}, "simulator": {"starlette", "uvicorn"}}

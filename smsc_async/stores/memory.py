@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from smsc_async.accounts import Account
@@ -28,6 +29,8 @@ KEEP_BYTES: Final = 64 * 2**20
 _LIST_BYTES: Final = 1_500
 _ZONE_BYTES: Final = 900
 _CODE_BYTES: Final = 300
+# A mark that is forgotten costs one request that is refused once more.
+_MARKS: Final = 20_000
 
 
 class _Kept:
@@ -79,6 +82,7 @@ class MemoryStore:
         self._kept: OrderedDict[tuple[str, bytes], _Kept] = OrderedDict()
         self._kept_bytes = 0
         self._keep_bytes = keep_bytes
+        self._marks: OrderedDict[str, float] = OrderedDict()
         self._era: object = None  # another one after a fork: the parent's permits are not the child's to give back
         _ALL.add(self)
 
@@ -151,6 +155,27 @@ class MemoryStore:
         """Remember the list that has come, if any."""
         if tariffs is not None:
             self._keep((endpoint, account.fingerprint), tariffs)
+
+    async def label(self, account: Account) -> str:
+        """Return what the credentials are marked under."""
+        return account.fingerprint.hex()
+
+    async def mark(self, name: str, seconds: float) -> None:
+        """Mark a name for that long, or for what is left of its mark where that is longer."""
+        with self._lock:
+            self._marks[name] = max(self._marks.pop(name, 0.0), now() + seconds)
+            if len(self._marks) > _MARKS:
+                self._marks.popitem(last=False)
+
+    async def marked(self, names: Sequence[str]) -> list[float]:
+        """Return the seconds that are left of each mark; 0.0 where there is none."""
+        instant = now()
+        return [max(self._marks.get(name, 0.0) - instant, 0.0) for name in names]
+
+    async def unmark(self, name: str) -> None:
+        """Take a mark away."""
+        with self._lock:
+            self._marks.pop(name, None)
 
     def _keep(self, key: tuple[str, bytes], tariffs: Tariffs) -> None:
         kept = _Kept(tariffs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import attrs
@@ -70,4 +71,20 @@ class Store(Ledger, Protocol):
 
     async def shut(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window: the service has refused with error 9."""
+        ...
+
+    async def label(self, account: Account) -> str:
+        """Return what credentials are marked under: the same for everybody who shares the store, and no way back."""
+        ...
+
+    async def mark(self, name: str, seconds: float) -> None:
+        """Mark a name for that long: extends what is left of a mark, never shortens it."""
+        ...
+
+    async def marked(self, names: Sequence[str]) -> list[float]:
+        """Return the seconds that are left of the mark of each name; 0.0 where there is none."""
+        ...
+
+    async def unmark(self, name: str) -> None:
+        """Take a mark away, if there is one."""
         ...
