@@ -11,7 +11,8 @@ import time
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Final, TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -24,6 +25,9 @@ from smsc_async.limiter.gate import Gate, Permit
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import FORM, REPLY_BYTES, Claim, Reply, claim_of, retry_after
 from smsc_async.stores import Store, default_store
+
+if TYPE_CHECKING:
+    import httpcore
 
 __all__ = ["AsyncTransport", "Connections", "LimitedTransport", "Passage", "post"]
 
@@ -225,6 +229,8 @@ class Connections(httpx.AsyncBaseTransport):
         trace: _Trace | None = request.extensions.get("trace")
         if trace is not None:
             await trace("smsc_async.connections.started", {})  # so that a wait for room counts as not sent
+        made = _Made(trace)
+        request.extensions["trace"] = made
         await self._room.acquire()
         line: httpx.AsyncHTTPTransport | None = None
         try:
@@ -232,6 +238,7 @@ class Connections(httpx.AsyncBaseTransport):
             self._busy.add(line)
             response = await line.handle_async_request(request)
         except BaseException:
+            await made.aclose()
             await self._finish(line, reusable=False)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
@@ -272,6 +279,25 @@ class Connections(httpx.AsyncBaseTransport):
                 await each.aclose()
 
 
+class _Made:
+    """A connection that is being made: httpcore leaves it open where its TLS handshake is cancelled."""
+
+    def __init__(self, also: _Trace | None) -> None:
+        self._also = also
+        self._stream: httpcore.AsyncNetworkStream | None = None
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith("connect_tcp.complete"):
+            self._stream = info["return_value"]
+        if self._also is not None:
+            await self._also(event, info)
+
+    async def aclose(self) -> None:
+        if self._stream is not None:
+            with anyio.CancelScope(shield=True), suppress(Exception):
+                await self._stream.aclose()
+
+
 class _Lent(httpx.AsyncByteStream):
     """The body of an answer, holding its connection until it is closed."""
 
@@ -310,12 +336,19 @@ async def post(
         passage: Told how far it came.
         scrub: Strikes the secret out of what the server or its software says.
     """
+    url = httpx.URL(endpoint)
     request = httpx.Request(
         "POST",
-        endpoint,
-        # Packed answers are not asked for: httpx's unpacking has no bound.
-        headers={"accept": "*/*", "accept-encoding": "identity", "content-type": FORM, "user-agent": "smsc-async"},
-        content=body,
+        url,
+        headers={
+            "host": url.netloc.decode("ascii"),
+            "accept": "*/*",
+            "accept-encoding": "identity",  # httpx's unpacking has no bound
+            "content-length": str(len(body)),
+            "content-type": FORM,
+            "user-agent": "smsc-async",
+        },
+        stream=_Form(body),
         extensions={_PASSAGE: passage, "timeout": {"connect": CONNECT_SECONDS}},
     )
     try:
@@ -327,7 +360,7 @@ async def post(
     except SmscError:
         raise
     except Exception as error:  # noqa: BLE001  # a user's transport may raise anything, with the form in its frames
-        return _failure(error, request.url, passage, scrub)
+        return _failure(error, url, passage, scrub)
     if isinstance(packed, SmscError):
         return packed
     text = _unpacked(packed, scrub(response.headers.get("content-encoding", "")))
@@ -342,16 +375,36 @@ async def post(
     )
 
 
+class _Form(httpx.AsyncByteStream):
+    """The body of a request. No generator, as httpx's is: one that is not run to its end is a warning in trio."""
+
+    def __init__(self, body: bytes) -> None:
+        self._left = [body]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._left:
+            return self._left.pop()
+        raise StopAsyncIteration
+
+
 async def _read(response: httpx.Response) -> bytes | DecodeError:
-    chunks: list[bytes] = []
+    pieces: list[bytes] = []
     size = 0
     assert isinstance(response.stream, httpx.AsyncByteStream)
-    async for chunk in response.stream:
+    chunks = aiter(response.stream)
+    async for chunk in chunks:
         size += len(chunk)
         if size > REPLY_BYTES:
+            await response.stream.aclose()
+            # The generators inside find that out and end, here and not when they are collected.
+            with suppress(Exception):
+                await anext(chunks)
             return DecodeError(f"longer than {REPLY_BYTES} bytes: no tariff list is")
-        chunks.append(chunk)
-    return b"".join(chunks)
+        pieces.append(chunk)
+    return b"".join(pieces)
 
 
 def _unpacked(body: bytes, encoding: str) -> bytes | DecodeError:

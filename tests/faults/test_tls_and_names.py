@@ -1,0 +1,156 @@
+"""Servers that cannot prove who they are, and names that cannot be looked up."""
+
+from __future__ import annotations
+
+import gc
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+from smsc_async import DeadlineExceeded, IncompleteReply, TlsError, TransportError
+from tests.faults.hostile import LIST, answer, hostile, nothing, says
+from tests.faults.test_wire import MARGIN, NO_LENGTH, client_of, failure_of
+
+CA = trustme.CA()
+
+
+@pytest.fixture(autouse=True)
+def _trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where httpx looks for whom to trust.
+    CA.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+
+def _serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)  # pyright: ignore[reportUnknownMemberType]  # of another TLS library, it means
+    return context
+
+
+def _good() -> ssl.SSLContext:
+    return _serving(CA.issue_cert("127.0.0.1"))
+
+
+@pytest.mark.anyio
+async def test_a_server_with_a_good_certificate_is_asked() -> None:
+    with hostile(says(answer()), tls=_good()) as server:
+        async with client_of(server.base_url) as client:
+            for _ in range(3):
+                assert (await client.tariffs()).zones
+        assert server.connections == 1
+
+
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("tls", "says_so"),
+    [
+        (_serving(trustme.CA().issue_cert("127.0.0.1")), "self-signed|unable to get local issuer|signature failure"),
+        (_serving(CA.issue_cert("127.0.0.1", not_after=YESTERDAY)), "expired"),
+        (_serving(CA.issue_cert("smsc.example")), "IP address mismatch"),
+    ],
+    ids=["untrusted", "expired", "of another host"],
+)
+async def test_a_wrong_certificate_is_a_tls_error_that_is_not_tried_again(tls: ssl.SSLContext, says_so: str) -> None:
+    with hostile(says(answer()), tls=tls) as server:
+        async with client_of(server.base_url, retries=2) as client:
+            error = await failure_of(client, 5.0)
+            assert type(error) is TlsError
+            assert re.search(says_so, str(error))
+            assert not error.may_have_counted
+            assert not error.retryable
+        assert server.handshakes == 1
+        assert server.requests == []
+
+
+@pytest.mark.anyio
+async def test_plain_text_on_a_tls_port_is_a_tls_error() -> None:
+    with hostile(nothing, greets=says(b"HTTP/1.0 400 Bad Request\r\n\r\n", then_close=True)) as server:
+        server.secure = True
+        async with client_of(server.base_url, retries=2) as client:
+            assert type(await failure_of(client, 5.0)) is TlsError
+        assert server.connections == 1
+
+
+@pytest.mark.anyio
+async def test_a_handshake_that_never_ends_is_bounded_and_leaves_no_socket_open() -> None:
+    with hostile(nothing, greets=nothing) as server:
+        server.secure = True
+        async with client_of(server.base_url) as client:
+            error = await failure_of(client, 0.5)
+            assert type(error) is DeadlineExceeded
+            assert not error.may_have_counted
+            gc.collect()  # a socket that was left open warns, and a warning is an error
+
+
+@pytest.mark.anyio
+async def test_an_answer_cut_without_a_goodbye_is_incomplete() -> None:
+    async def cut(reader: object, writer: object) -> None:
+        import asyncio
+
+        assert isinstance(writer, asyncio.StreamWriter)
+        writer.write(NO_LENGTH + LIST[:-20])
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        # Under the TLS layer, so that it cannot send its close_notify.
+        writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        await asyncio.sleep(0.05)
+
+    with hostile(cut, tls=_good()) as server:
+        async with client_of(server.base_url) as client:
+            assert type(await failure_of(client, 5.0)) is IncompleteReply
+            server.act = says(answer())
+            assert (await client.tariffs(deadline=10)).zones
+
+
+@pytest.mark.anyio
+async def test_a_name_that_does_not_exist_is_a_transport_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    async with client_of("https://smsc.example/sys/") as client:
+        error = await failure_of(client, 5.0)
+        assert type(error) is TransportError
+        assert not error.may_have_counted
+        assert "no connection to smsc.example" in str(error)
+
+
+@pytest.fixture
+def never_resolved(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Looking a name up takes until this is set."""
+    over = threading.Event()
+
+    def hang(*args: object, **__: object) -> object:
+        # A number in place of a name is looked up without asking anybody, which trio tries first, in its loop.
+        if not (len(args) > 5 and isinstance(args[5], int) and args[5] & socket.AI_NUMERICHOST):
+            over.wait(30)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    yield over
+    over.set()
+
+
+@pytest.mark.anyio
+async def test_a_name_that_hangs_ends_at_the_deadline_and_closing_does_not_wait_for_it(
+    never_resolved: threading.Event,
+) -> None:
+    client = client_of("https://smsc.example/sys/")
+    error = await failure_of(client, 0.3)
+    assert type(error) is DeadlineExceeded
+    assert not error.may_have_counted
+    began = time.perf_counter()
+    await client.aclose()
+    assert time.perf_counter() - began < MARGIN
+    never_resolved.set()  # asyncio waits for its threads when the loop is closed
