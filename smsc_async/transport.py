@@ -446,6 +446,6 @@ def _ssl_cause(error: BaseException | None) -> str | None:
     while error is not None:
         # A handshake that just ends is a broken connection, not a wrong certificate.
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return getattr(error, "verify_message", "") or error.reason or "TLS error"
+            return getattr(error, "verify_message", "") or getattr(error, "reason", "") or "TLS error"
         error = error.__cause__ or error.__context__
     return None

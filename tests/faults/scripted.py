@@ -1,0 +1,84 @@
+"""A service in virtual time that answers what a test tells it to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qs
+
+import anyio
+import attrs
+import httpx
+
+from smsc_async import Account, Client, MemoryStore
+from smsc_async.limiter.clock import now
+from tests.faults.hostile import LIST
+
+ALEX: Final = Account("alex", "123")
+URL: Final = "https://smsc.example/sys/"
+
+Answer: TypeAlias = httpx.Response | Exception
+
+
+@attrs.frozen
+class Request:
+    """What arrived."""
+
+    at: float
+    host: str
+    login: str
+    password: str
+
+
+@attrs.define(eq=False)
+class Scripted(httpx.AsyncBaseTransport):
+    """Gives each request what ``answers`` says of it, after ``latency`` seconds."""
+
+    answers: Callable[[Request], Answer]
+    latency: float = 0.1
+    requests: list[Request] = attrs.field(factory=list[Request])
+    in_progress: int = 0
+    peak: int = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        fields = parse_qs((await request.aread()).decode())
+        arrived = Request(now(), request.url.host, fields["login"][0], fields["psw"][0])
+        self.requests.append(arrived)
+        self.in_progress += 1
+        self.peak = max(self.peak, self.in_progress)
+        try:
+            await anyio.sleep(self.latency)
+        finally:
+            self.in_progress -= 1
+        answer = self.answers(arrived)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def times(self) -> list[float]:
+        """When requests arrived, counted from the first."""
+        return [each.at - self.requests[0].at for each in self.requests]
+
+
+def good() -> httpx.Response:
+    return httpx.Response(200, content=LIST, headers={"content-type": "application/json"})
+
+
+def refusal(code: int) -> httpx.Response:
+    return httpx.Response(200, content=json.dumps({"error": "no", "error_code": code}).encode())
+
+
+def status(number: int, retry_after: str | None = None) -> httpx.Response:
+    return httpx.Response(number, headers={} if retry_after is None else {"retry-after": retry_after})
+
+
+def in_turn(answers: Iterable[Answer]) -> Scripted:
+    """Each answer once, and the list from then on."""
+    left = iter(answers)
+    return Scripted(lambda _: next(left, None) or good())
+
+
+def client_of(scripted: Scripted, account: Account | None = ALEX, **options: object) -> Client:
+    given: dict[str, Any] = {"store": MemoryStore(), "max_age": 0, "base_url": URL, **options}
+    return Client(account, transport=scripted, **given)

@@ -1,0 +1,199 @@
+"""A service that does not answer for an hour, and what it is asked meanwhile."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+import httpx
+import pytest
+
+from smsc_async import Account, BreakerOpen, Client, Quota, SmscError, TransportError
+from smsc_async.outage import Outage, RetryBudget
+from tests.faults.scripted import Answer, Scripted, client_of, good, in_turn, status
+from tests.virtual_time import BACKEND_NAMES, VIRTUAL, VIRTUAL_IDS, Backend, BackendName, run_virtual
+
+CALLERS: Final = 10
+KINDS: Final[dict[str, Callable[[], Answer]]] = {
+    "refused": lambda: httpx.ConnectError("refused"),
+    "cut": lambda: httpx.ReadError("cut"),
+    "hangs": lambda: httpx.ReadError("hung up"),
+    "503": lambda: status(503),
+    "page": lambda: httpx.Response(200, content=b"<html>Maintenance</html>"),
+}
+
+
+@pytest.fixture(params=VIRTUAL, ids=VIRTUAL_IDS)
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
+    make: Callable[[], Backend] = request.param
+    return make()
+
+
+class _Run:
+    """Accounts with ten callers each, who ask every minute or so, failing or not, for a time and a window after it."""
+
+    def __init__(
+        self, failure: Callable[[], Answer] | None, *, accounts: int, seconds: float, latency: float = 0.2
+    ) -> None:
+        self.failure = failure
+        self.accounts = accounts
+        self.seconds = seconds
+        self.scripted = Scripted(self._answer, latency)
+        self.good_at: list[float] = []
+        self.ends = 0.0
+
+    def _answer(self, _: object) -> Answer:
+        return good() if self.failure is None or anyio.current_time() >= self.ends else self.failure()
+
+    async def run(self) -> None:
+        self.ends = anyio.current_time() + self.seconds
+        chance = random.Random(1)
+        async with client_of(self.scripted, None, max_age=60.0) as client, anyio.create_task_group() as group:
+            for n in range(self.accounts):
+                for _ in range(CALLERS):
+                    group.start_soon(self._call, client, Account(f"login-{n}", "123"), random.Random(chance.random()))
+            group.start_soon(self._recover)
+
+    async def _call(self, client: Client, account: Account, chance: random.Random) -> None:
+        await anyio.sleep(60 * chance.random())
+        while anyio.current_time() < self.ends + Quota().window:
+            try:
+                await client.tariffs(account)
+            except SmscError:
+                pass
+            else:
+                if anyio.current_time() >= self.ends:
+                    self.good_at.append(anyio.current_time() - self.ends)
+            await anyio.sleep(chance.uniform(30, 90))
+
+    async def _recover(self) -> None:
+        await anyio.sleep(self.seconds)
+        self.scripted.latency = 0.2
+
+    def sent(self) -> int:
+        return sum(each.at < self.ends for each in self.scripted.requests)
+
+
+def test_an_hour_without_the_service_costs_no_more_requests_than_one_with_it() -> None:
+    fine = _Run(None, accounts=50, seconds=3600)
+    down = _Run(KINDS["503"], accounts=50, seconds=3600)
+    run_virtual("asyncio", fine.run)
+    run_virtual("asyncio", down.run)
+    print(f"{down.sent()} requests in an hour of outage, {fine.sent()} without; back after {min(down.good_at):.1f} s")  # noqa: T201
+    assert fine.sent() > 2_000
+    assert down.sent() <= 1.1 * fine.sent()
+    assert min(down.good_at) <= Quota().window
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("backend", BACKEND_NAMES)
+def test_however_the_service_is_away_it_is_asked_seldom_and_found_again(backend: BackendName, kind: str) -> None:
+    away = _Run(KINDS[kind], accounts=8, seconds=900, latency=1000.0 if kind == "hangs" else 0.2)
+    run_virtual(backend, away.run)
+    assert away.sent() <= 1.1 * 8 * 15
+    assert min(away.good_at) <= Quota().window
+
+
+@pytest.mark.anyio
+async def test_five_failures_running_are_an_outage_that_one_answer_ends() -> None:
+    scripted = in_turn([status(503)] * 5)
+    async with client_of(scripted, None, retries=0) as client:
+        for n in range(5):
+            with pytest.raises(TransportError):
+                await client.tariffs(Account(f"login-{n}", "123"))
+        assert [each.what for each in client.statistics().breakers] == ["outage"]
+        with pytest.raises(BreakerOpen, match="not answered the last requests") as caught:
+            await client.tariffs(Account("alex", "123"), deadline=0.1)
+        assert 0 < caught.value.retry_after <= 1
+        assert caught.value.code is None
+        assert len(scripted.requests) == 5
+        await client.tariffs(Account("alex", "123"))
+        assert client.statistics().breakers == ()
+
+
+@pytest.mark.anyio
+async def test_calls_wait_through_an_outage_that_their_deadline_outlasts_and_go_on_together() -> None:
+    scripted = Scripted(lambda _: status(503) if anyio.current_time() < ends else good())
+    ends = anyio.current_time() + 20
+    async with client_of(scripted, None) as client:
+        done: list[float] = []
+
+        async def call(n: int) -> None:
+            try:
+                await client.tariffs(Account(f"login-{n}", "123"))
+            except TransportError:
+                return
+            done.append(anyio.current_time() - ends)
+
+        async with anyio.create_task_group() as group:
+            for n in range(40):
+                group.start_soon(call, n)
+                await anyio.sleep(0.05)
+    assert len(done) >= 30
+    assert max(done) - min(done) < 5
+    assert max(done) < 30
+
+
+@pytest.mark.anyio
+async def test_failures_with_answers_between_them_are_no_outage() -> None:
+    scripted = in_turn([status(503), status(503), status(503), status(503), good()] * 3)
+    async with client_of(scripted, None, retries=0) as client:
+        for n in range(15):
+            try:
+                await client.tariffs(Account(f"login-{n}", "123"))
+            except TransportError:
+                pass
+            assert client.statistics().breakers == ()
+
+
+@pytest.mark.anyio
+async def test_a_reset_lets_the_next_request_out_at_once() -> None:
+    scripted = in_turn([status(503)] * 5)
+    async with client_of(scripted, None, retries=0) as client:
+        for n in range(5):
+            with pytest.raises(TransportError):
+                await client.tariffs(Account(f"login-{n}", "123"))
+        await client.reset_breakers()
+        began = anyio.current_time()
+        await client.tariffs(Account("alex", "123"))
+        assert anyio.current_time() - began == pytest.approx(0.1)
+
+
+def test_the_rest_doubles_with_each_failed_look_up_to_half_a_minute() -> None:
+    outage = Outage()
+    for _ in range(4):
+        outage.failed(outage.round, 0.0, 1.0)
+        assert outage.ask(0.0, 1.0) == 0.0
+        assert not outage.is_down
+    outage.failed(outage.round, 0.0, 1.0)
+    rests: list[float] = []
+    instant = 0.0
+    for _ in range(8):
+        rests.append(outage.rest(instant))
+        instant += rests[-1]
+        assert outage.ask(instant, 1.0) == 0.0
+        assert outage.ask(instant, 1.0) > 0, "one at a time"
+        outage.failed(outage.round, instant, 1.0)
+    assert rests == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+
+
+def test_those_who_were_under_way_when_it_began_do_not_lengthen_it() -> None:
+    outage = Outage()
+    asked = outage.round
+    for _ in range(50):
+        outage.failed(asked, 0.0, 1.0)
+    assert outage.rest(0.0) == 1.0
+    outage.answered()
+    assert outage.rest(0.0) == 0.0
+
+
+def test_a_budget_lets_a_hundred_retries_fail_and_grows_back_with_successes() -> None:
+    budget = RetryBudget()
+    assert [budget.spend() for _ in range(101)] == [True] * 100 + [False]
+    budget.earn(after_retry=True)
+    assert budget.spend()
+    for _ in range(1000):
+        budget.earn(after_retry=False)
+    assert budget.units == budget.CAPACITY
