@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from smsc_async.fleet import Outcome
     from smsc_async.limiter.quota import Quota
+    from smsc_async.observing import CallEnded, RequestEnded
     from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
     from smsc_async.stores import MemoryStore
     from smsc_async.transport import LimitedTransport
@@ -40,6 +41,7 @@ else:
         "ApiError": "errors",
         "AuthenticationError": "errors",
         "BreakerOpen": "errors",
+        "CallEnded": "observing",
         "Change": "diff",
         "ChangeKind": "diff",
         "Client": "client",
@@ -59,6 +61,7 @@ else:
         "Price": "records",
         "Quota": "limiter.quota",
         "QuotaExhausted": "errors",
+        "RequestEnded": "observing",
         "Secret": "accounts",
         "Service": "records",
         "SmscError": "errors",
@@ -90,6 +93,7 @@ __all__ = [
     "ApiError",
     "AuthenticationError",
     "BreakerOpen",
+    "CallEnded",
     "Change",
     "ChangeKind",
     "Client",
@@ -109,6 +113,7 @@ __all__ = [
     "Price",
     "Quota",
     "QuotaExhausted",
+    "RequestEnded",
     "Secret",
     "Service",
     "SmscError",

@@ -133,6 +133,9 @@ class _Trials(Ledger):
             return Refusal(_POLL)
         return taken
 
+    def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
+        return self._store().give_back_at_once(permit, ending)
+
     async def give_back(self, permit: Permit, ending: Ending) -> None:
         await self._store().give_back(permit, ending)
 
@@ -181,7 +184,9 @@ class Breakers:
         if not trial.worked_for:
             refused: float | None = None
             try:
-                trial.permit = await self._gate.acquire(self._ledger, AUTHORIZATION_ERRORS, token=True)
+                trial.permit = self._gate.acquire_at_once(
+                    self._ledger, AUTHORIZATION_ERRORS, token=True
+                ) or await self._gate.acquire(self._ledger, AUTHORIZATION_ERRORS, token=True)
             except QuotaExhausted as error:
                 refused = error.retry_after
             if trial.permit is None:

@@ -37,6 +37,7 @@ from smsc_async.flights import Flight, Result
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.parking import in_trio
 from smsc_async.limiter.quota import Quota
+from smsc_async.observing import Observer, OnEvent, RequestEnded, Watched
 from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Lead, Store, default_store
@@ -102,10 +103,14 @@ class Client:
         retries: How many more attempts a failed request may have; each takes a permit of its own.
         transport: What sends the requests, an ``httpx.AsyncBaseTransport``, or ``None`` for connections of its own.
             The client limits and closes it.
+        on_event: Called with a ``CallEnded`` for each call and a ``RequestEnded`` for each request, in the loop where it
+            happens; it must not block, and what it raises is logged and goes no further.
+        tracing: Whether each call is a span of OpenTelemetry (the extra ``otel``), with wait, attempts and outcome.
 
     Raises:
         ValueError: An argument is out of its range, or ``base_url`` is not an HTTPS URL.
         TypeError: ``transport`` is a ``LimitedTransport``.
+        ImportError: ``tracing`` without the extra ``otel``.
 
     Example:
         >>> import asyncio
@@ -133,6 +138,8 @@ class Client:
         deadline: float = 90.0,
         retries: int = 2,
         transport: AsyncTransport | None = None,
+        on_event: OnEvent | None = None,
+        tracing: bool = False,
     ) -> None:
         self._account = account
         self._endpoint = endpoint(base_url)
@@ -149,6 +156,7 @@ class Client:
         if retries < 0:
             raise ValueError(f"retries={retries}: must be 0 or more")
         self._retries = retries
+        self._observer = Observer(on_event, tracing=tracing)
         self._transport = transport
         self._sessions: dict[Hashable, _Session] = {}
         self._pid = os.getpid()
@@ -194,13 +202,9 @@ class Client:
         self._check_open()
         age = self._max_age if max_age is None else _checked_age(max_age)
         seconds = self._deadline if deadline is None else _checked_deadline(deadline)
-        result = self._kept(who, age) or await self._fetched(who, age, seconds)
+        result = self._kept(who, age) or await self._asked(who, age, seconds, stale_ok=stale_ok)
         if isinstance(result, Tariffs):
             return result
-        if stale_ok and isinstance(result, SmscError) and not _refuses_credentials(result):
-            last = self._store.recall_at_once(self._endpoint, who, math.inf)
-            if last is not None:
-                return attrs.evolve(last, stale=True, error=result)
         raise result
 
     def tariffs_for(
@@ -290,7 +294,7 @@ class Client:
             )
 
     async def _outcome(self, account: Account, *, age: float, seconds: float) -> Outcome:
-        result = self._kept(account, age) or await self._fetched(account, age, seconds)
+        result = self._kept(account, age) or await self._asked(account, age, seconds, stale_ok=False)
         return Outcome(account, result) if isinstance(result, Tariffs) else Outcome(account, None, result)
 
     def _kept(self, account: Account, age: float) -> Tariffs | None:
@@ -298,9 +302,24 @@ class Client:
         kept = self._store.recall_at_once(self._endpoint, account, age) if age > 0 else None
         if kept is not None:
             self._counts["hits"] += 1
+            if self._observer.wants_kept:
+                self._observer.kept(account.login)
         return kept
 
-    async def _fetched(self, account: Account, age: float, seconds: float) -> Tariffs | Exception:
+    async def _asked(self, account: Account, age: float, seconds: float, *, stale_ok: bool) -> Tariffs | Exception:
+        with self._observer.call(account.login) as watched:
+            result = await self._fetched(account, age, seconds, watched)
+            if isinstance(result, Tariffs):
+                return result
+            watched.outcome, watched.error = "failed", result
+            if stale_ok and isinstance(result, SmscError) and not _refuses_credentials(result):
+                last = self._store.recall_at_once(self._endpoint, account, math.inf)
+                if last is not None:
+                    watched.outcome = "stale"
+                    return attrs.evolve(last, stale=True, error=result)
+            return result
+
+    async def _fetched(self, account: Account, age: float, seconds: float, watched: Watched) -> Tariffs | Exception:
         key = (self._endpoint, account.fingerprint)
         until = now() + seconds
         session = self._session()
@@ -310,8 +329,11 @@ class Client:
                 self._launch(session, account, key, flight, age)
             await flight.wait(until)
             result = flight.result
+            watched.outcome = "fetched" if leads else "shared"
+            if flight.progress is not None:
+                watched.attempts, watched.waited = flight.progress.attempts, flight.progress.waited
             if not flight.landed:
-                return late(seconds, may_have_left=flight.may_have_left())
+                return late(seconds, flight.progress)
             if leads and result is not None:
                 return result
             # The leader was lost, or had less time than there is here: then this call leads the next.
@@ -338,9 +360,9 @@ class Client:
             store=self._store,
             breakers=self._breakers,
             retries=self._retries,
-            on_attempt=self._count,
+            on_attempt=partial(self._count, account),
         )
-        flight.may_have_left = exchange.may_have_left
+        flight.progress = exchange
         outcome: Result = None
 
         async def fly() -> None:
@@ -358,7 +380,7 @@ class Client:
         with anyio.move_on_after(seconds):
             turn = await self._store.board(self._endpoint, account, age, seconds)
         if turn is None:
-            return late(seconds, may_have_left=False)
+            return late(seconds, None)
         if isinstance(turn, Tariffs):
             return turn
         tariffs: Tariffs | None = None
@@ -369,7 +391,11 @@ class Client:
             await self._store.land(self._endpoint, account, turn, exchange.reply, tariffs)
         return result
 
-    def _count(self, passage: Passage, outcome: Tariffs | SmscError | None, n: int) -> None:
+    def _count(self, account: Account, passage: Passage, outcome: Tariffs | SmscError | None, n: int) -> None:
+        error = outcome if isinstance(outcome, SmscError) else None
+        waited = 0.0 if passage.permit is None else passage.permit.waited
+        status = error.status if isinstance(error, TransportError) else None
+        self._observer.request(RequestEnded(account.login, n, passage.begun, waited, error, status))
         if passage.permit is not None and passage.begun:
             self._counts["requests"] += 1
             self._counts["retries"] += n > 0

@@ -27,6 +27,7 @@ from smsc_async.errors import (
     TooManyRequests,
     TransportError,
 )
+from smsc_async.flights import Progress
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
@@ -48,6 +49,9 @@ class Exchange:
 
     Attributes:
         reply: The last answer that came, or ``None``.
+        attempts: Requests let through so far.
+        waited: Seconds that they waited for their permits, together.
+        failure: What an attempt ended with that another follows, or ``None``.
     """
 
     def __init__(
@@ -77,7 +81,9 @@ class Exchange:
         self._scrubber = Scrubber(account.secret)
         self._passage = Passage(self._claim)
         self._left_before = False
-        self._failure: SmscError | None = None
+        self.failure: SmscError | None = None
+        self.attempts: int = 0
+        self.waited: float = 0.0
         self._until = 0.0
         self.reply: Reply | None = None
 
@@ -90,14 +96,14 @@ class Exchange:
         self._until = now() + seconds
         with anyio.move_on_after(seconds):
             return await self._attempts()
-        return late(seconds, may_have_left=self.may_have_left(), after=self._failure)
+        return late(seconds, self)
 
     async def _attempts(self) -> Tariffs | SmscError:
         outcome = await self._attempt(0)
         for n in range(1, self._retries + 1):
-            if isinstance(outcome, Tariffs) or not _worth_another(outcome, self._failure):
+            if isinstance(outcome, Tariffs) or not _worth_another(outcome, self.failure):
                 break
-            self._failure = outcome
+            self.failure = outcome
             wait = 0.0 if self._switched_host(outcome, n) else _pause(outcome, n)
             if self._until - now() <= wait or not self._breakers.budget.spend():
                 break
@@ -108,7 +114,7 @@ class Exchange:
                 break
             outcome = again
         if isinstance(outcome, Tariffs):
-            self._breakers.budget.earn(after_retry=self._failure is not None)
+            self._breakers.budget.earn(after_retry=self.failure is not None)
         return outcome
 
     async def _attempt(self, n: int) -> Tariffs | SmscError:
@@ -127,6 +133,9 @@ class Exchange:
                 await self._breakers.settle(
                     trial, outcome, may_have_left=passage.may_have_left, seen=passage.seen, is_late=is_late
                 )
+            if passage.permit is not None and passage.begun:
+                self.attempts += 1
+                self.waited += passage.permit.waited
             self._on_attempt(passage, outcome, n)
         assert outcome is not None, "it was sent to its end, or an error was caught"
         if isinstance(outcome, TooManyRequests):
@@ -198,17 +207,17 @@ def _decoded(reply: Reply) -> Tariffs | SmscError:
         return bare(error)
 
 
-def late(seconds: float, *, may_have_left: bool, after: SmscError | None = None) -> DeadlineExceeded:
+def late(seconds: float, progress: Progress | None) -> DeadlineExceeded:
     """Return the error of a call whose time is up.
 
     Args:
         seconds: How long it had.
-        may_have_left: Whether a byte of any of its requests can have left.
-        after: What an earlier attempt ended with.
+        progress: How far it had come, or ``None`` where it had not begun.
     """
+    may_have_left = progress is not None and progress.may_have_left()
     state = "sent, and not answered" if may_have_left else "not sent yet, while it waited for its turn or a connection"
-    if after is not None:
-        state = f"being tried again, after: {after}"
+    if progress is not None and progress.failure is not None:
+        state = f"being tried again, after: {progress.failure}"
     return DeadlineExceeded(f"no list within {seconds:g} s: the request was {state}", may_have_left)
 
 

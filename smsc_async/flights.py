@@ -9,17 +9,36 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
+from smsc_async.errors import SmscError
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.parking import new_waiter
 from smsc_async.records import Tariffs
 
-__all__ = ["Flight", "Flights", "Result"]
+__all__ = ["Flight", "Flights", "Progress", "Result"]
 
 
 # An exception that is not an SmscError is a fault of the library itself, passed on as it is.
 Result: TypeAlias = Tariffs | Exception | None
+
+
+class Progress(Protocol):
+    """How far a flight has come.
+
+    Attributes:
+        attempts: Requests let through for it so far.
+        waited: Seconds that they waited for their permits, together.
+        failure: What the last attempt but this one ended with, or ``None``.
+    """
+
+    attempts: int
+    waited: float
+    failure: SmscError | None
+
+    def may_have_left(self) -> bool:
+        """Whether a byte of any of its requests can have left."""
+        ...
 
 
 class Flight:
@@ -27,16 +46,16 @@ class Flight:
 
     Attributes:
         deadline: The instant, on the limiter's clock, by which it lands in any case.
-        may_have_left: Tells whether a byte of it can have left; set by whoever leads it.
+        progress: How far it is; ``None`` where there is no request for it yet; set by whoever leads it.
         landed: Whether it has.
         result: What it landed with: a list, an error, or ``None`` where it was lost.
     """
 
-    __slots__ = ("_lock", "_on_landing", "deadline", "landed", "may_have_left", "result")
+    __slots__ = ("_lock", "_on_landing", "deadline", "landed", "progress", "result")
 
     def __init__(self, deadline: float) -> None:
         self.deadline: float = deadline
-        self.may_have_left: Callable[[], bool] = bool
+        self.progress: Progress | None = None
         self.landed: bool = False
         self.result: Result = None
         self._lock = threading.Lock()

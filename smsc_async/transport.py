@@ -56,21 +56,13 @@ class Passage:
 
     __slots__ = ("before_sending", "begun", "claim", "heard", "permit", "sent")
 
-<<<<<<< HEAD
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, before_sending: Callable[[Permit], Awaitable[None]] | None = None) -> None:
         self.claim: Claim = claim
+        self.before_sending: Callable[[Permit], Awaitable[None]] | None = before_sending
         self.permit: Permit | None = None
+        self.begun: bool = False
         self.heard: bool = False
         self.sent: bool = False
-=======
-    def __init__(self, claim: Claim, before_sending: Callable[[Permit], Awaitable[None]] | None = None) -> None:
-        self.claim = claim
-        self.before_sending = before_sending
-        self.permit: Permit | None = None
-        self.begun = False
-        self.heard = False
-        self.sent = False
->>>>>>> 0d0d75c (Remember refusals and outages, bound retries, and turn to the reserve host)
 
     @property
     def may_have_left(self) -> bool:

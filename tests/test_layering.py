@@ -24,7 +24,7 @@ LAYERS = [
     ["cli"],
     ["simulator"],
     ["client"],
-    ["fleet", "exchange", "detached"],
+    ["fleet", "exchange", "detached", "observing"],
     ["transport"],
     ["breaker"],
     ["scrubbing", "outage", "stores"],

@@ -1,0 +1,324 @@
+"""What the service has refused is not sent again, and no address is blocked by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+import httpx
+import pytest
+
+from smsc_async import (
+    Account,
+    AddressBlocked,
+    AuthenticationError,
+    BreakerOpen,
+    Client,
+    MemoryStore,
+    SmscError,
+    StoreError,
+    Tariffs,
+)
+from smsc_async.breaker import breakers_of
+from smsc_async.limiter.clock import now
+from smsc_async.simulator import SimulatedAccount, Simulator
+from tests.faults.scripted import ALEX, URL, Scripted, client_of, good, in_turn, refusal, status
+from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
+
+pytestmark = pytest.mark.anyio
+
+HALF_AN_HOUR: Final = 1800.0
+BORIS: Final = Account("boris", "456")
+
+
+@pytest.fixture(params=VIRTUAL, ids=VIRTUAL_IDS)
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
+    make: Callable[[], Backend] = request.param
+    return make()
+
+
+def _by_password() -> Scripted:
+    return Scripted(lambda request: refusal(2) if request.password.startswith("wrong") else good())
+
+
+async def test_credentials_that_were_refused_are_not_sent_again_for_half_an_hour_and_others_are() -> None:
+    scripted = _by_password()
+    wrong = Account("alex", "wrong")
+    async with client_of(scripted) as client:
+        with pytest.raises(AuthenticationError):
+            await client.tariffs(wrong)
+        with pytest.raises(BreakerOpen, match="error 2") as caught:
+            await client.tariffs(wrong)
+        assert caught.value.code == 2
+        assert caught.value.retry_after == pytest.approx(HALF_AN_HOUR)
+        assert not caught.value.may_have_counted
+        assert len(scripted.requests) == 1
+        assert (await client.tariffs(ALEX)).zones
+        (seen,) = client.statistics().breakers
+        assert (seen.what, seen.login, seen.service) == ("credentials", "alex", "smsc.example")
+        await anyio.sleep(HALF_AN_HOUR)
+        assert client.statistics().breakers == ()
+        with pytest.raises(AuthenticationError):
+            await client.tariffs(wrong)
+
+
+async def test_everybody_who_shares_the_store_knows_of_it() -> None:
+    scripted, store = _by_password(), MemoryStore()
+    wrong = Account("alex", "wrong")
+    async with client_of(scripted, store=store) as one, client_of(scripted, store=store) as other:
+        with pytest.raises(AuthenticationError):
+            await one.tariffs(wrong)
+        with pytest.raises(BreakerOpen):
+            await other.tariffs(wrong)
+    async with client_of(scripted) as stranger:
+        with pytest.raises(AuthenticationError):
+            await stranger.tariffs(wrong)
+
+
+async def test_another_service_is_not_told() -> None:
+    scripted, store = _by_password(), MemoryStore()
+    wrong = Account("alex", "wrong")
+    async with client_of(scripted, store=store) as one:
+        with pytest.raises(AuthenticationError):
+            await one.tariffs(wrong)
+    async with client_of(scripted, store=store, base_url="https://other.example/sys/") as other:
+        with pytest.raises(AuthenticationError):
+            await other.tariffs(wrong)
+
+
+async def test_a_blocked_address_sends_nothing_until_the_block_ends() -> None:
+    scripted = in_turn([good(), refusal(4)])
+    async with client_of(scripted) as client:
+        await client.tariffs(BORIS)
+        with pytest.raises(AddressBlocked):
+            await client.tariffs()
+        for account in (ALEX, BORIS):
+            with pytest.raises(BreakerOpen, match="error 4") as caught:
+                await client.tariffs(account)
+            assert caught.value.code == 4
+        assert [each.what for each in client.statistics().breakers] == ["address"]
+        assert len(scripted.requests) == 2
+        await anyio.sleep(HALF_AN_HOUR)
+        assert (await client.tariffs()).zones
+
+
+async def test_who_waits_for_a_permit_when_the_address_is_blocked_sends_nothing_either() -> None:
+    scripted = in_turn([good(), good(), good(), refusal(4)])
+    async with client_of(scripted) as client:
+        for _ in range(3):
+            await client.tariffs()
+        errors: list[SmscError] = []
+
+        async def wait() -> None:
+            with pytest.raises(BreakerOpen) as caught:
+                await client.tariffs()
+            errors.append(caught.value)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await anyio.sleep(1)
+            with pytest.raises(AddressBlocked):
+                await client.tariffs(BORIS)
+        assert len(scripted.requests) == 4
+        await client.reset_breakers()
+        await client.tariffs()  # its token came back
+
+
+async def test_breakers_are_reset_by_hand_for_one_account_or_for_all() -> None:
+    scripted = _by_password()
+    one, other = Account("one", "wrong"), Account("other", "wrong")
+    async with client_of(scripted) as client:
+        for account in (one, other):
+            with pytest.raises(AuthenticationError):
+                await client.tariffs(account)
+        await client.reset_breakers(one)
+        with pytest.raises(AuthenticationError):
+            await client.tariffs(one)
+        with pytest.raises(BreakerOpen):
+            await client.tariffs(other)
+        await client.reset_breakers()
+        assert client.statistics().breakers == ()
+        with pytest.raises(AuthenticationError):
+            await client.tariffs(other)
+
+
+async def test_at_most_four_authorization_errors_leave_an_address_in_half_an_hour() -> None:
+    scripted = _by_password()
+    async with client_of(scripted, None) as client:
+        errors: list[Exception] = []
+
+        async def call(n: int) -> None:
+            try:
+                await client.tariffs(Account(f"login-{n}", "wrong"))
+            except SmscError as error:
+                errors.append(error)
+
+        began = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            for n in range(30):
+                group.start_soon(call, n)
+        assert anyio.current_time() - began < 2.0, "the rest is told so"
+        assert sum(isinstance(each, AuthenticationError) for each in errors) == 4
+        assert sum(isinstance(each, BreakerOpen) for each in errors) == 26
+        assert len(scripted.requests) == 4
+        assert "unproven" in {each.what for each in client.statistics().breakers}
+        await anyio.sleep(HALF_AN_HOUR + 2)
+        with pytest.raises(AuthenticationError):
+            await client.tariffs(Account("login-40", "wrong"))
+
+
+async def test_accounts_that_were_never_refused_wait_for_one_of_four_turns_and_all_get_one() -> None:
+    scripted = _by_password()
+    async with client_of(scripted, None) as client:
+        accounts = [Account(f"login-{n}", "123") for n in range(60)]
+        outcomes = [each async for each in client.tariffs_for(accounts)]
+        assert all(each.tariffs is not None for each in outcomes)
+        assert scripted.peak == 4
+        scripted.peak = 0
+        outcomes = [each async for each in client.tariffs_for(accounts)]
+        assert all(each.tariffs is not None for each in outcomes)
+        assert scripted.peak == client.AT_ONCE
+
+
+async def test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free() -> None:
+    logins = [f"login-{n}" for n in range(200)]
+    simulator = Simulator([SimulatedAccount(login, "123") for login in logins], clock=now, latency=0.1)
+    transport = httpx.ASGITransport(simulator)
+    async with Client(base_url=URL, transport=transport, store=MemoryStore(), max_age=0) as client:
+        accounts = [Account(login, "123") for login in logins]
+        assert all([each.tariffs is not None async for each in client.tariffs_for(accounts)])
+        for n in range(0, 200, 40):
+            accounts[n] = Account(logins[n], "wrong")
+        for _ in range(3):
+            outcomes = [each async for each in client.tariffs_for(accounts)]
+            assert sum(each.tariffs is not None for each in outcomes) == 195
+    assert simulator.violations() == []
+    assert sum(arrival.code == 2 for arrival in simulator.log) == 4
+
+
+async def test_accounts_new_among_four_wrong_ones_come_through_when_the_half_hour_is_over() -> None:
+    scripted = _by_password()
+    async with client_of(scripted, None) as client:
+        for n in range(4):
+            with pytest.raises(AuthenticationError):
+                await client.tariffs(Account(f"login-{n}", "wrong"))
+        with pytest.raises(BreakerOpen, match="only credentials that have worked") as caught:
+            await client.tariffs(ALEX, deadline=90)
+        assert caught.value.retry_after == pytest.approx(HALF_AN_HOUR + 1, abs=2)
+        await anyio.sleep(caught.value.retry_after)
+        assert (await client.tariffs(ALEX)).zones
+
+
+async def test_a_password_that_was_changed_counts_among_the_four() -> None:
+    refused: set[str] = set()
+    scripted = Scripted(lambda request: refusal(2) if request.login in refused else good())
+    async with client_of(scripted) as client:
+        await client.tariffs(ALEX)
+        refused.add("alex")
+        with pytest.raises(AuthenticationError):
+            await client.tariffs(ALEX)
+        for n in range(3):
+            refused.add(f"login-{n}")
+            with pytest.raises(AuthenticationError):
+                await client.tariffs(Account(f"login-{n}", "wrong"))
+        with pytest.raises(BreakerOpen):
+            await client.tariffs(BORIS)
+
+
+async def test_trials_that_are_cut_off_or_never_answered_come_back_soon() -> None:
+    scripted = in_turn([httpx.ReadError("")] * 4)
+    async with client_of(scripted, None, retries=0) as client:
+        for n in range(4):
+            with pytest.raises(SmscError):
+                await client.tariffs(Account(f"login-{n}", "123"))
+        began = anyio.current_time()
+        assert (await client.tariffs(ALEX)).zones
+        assert 60 < anyio.current_time() - began < 70
+
+
+async def test_a_cancelled_client_gives_its_trial_back() -> None:
+    scripted = Scripted(lambda _: good(), latency=5.0)
+    store = MemoryStore()
+    for _ in range(10):
+        async with client_of(scripted, None, store=store) as client, anyio.create_task_group() as group:
+            group.start_soon(client.aclose)
+            with pytest.raises(SmscError):
+                await client.tariffs(Account("alex", "123"))
+    assert store._buckets.count()["slots"] == 0
+
+
+async def test_a_stale_list_is_marked_and_given_only_where_it_was_asked_for() -> None:
+    scripted = in_turn([good(), status(503), status(503), refusal(2)])
+    async with client_of(scripted, retries=0) as client:
+        fresh = await client.tariffs()
+        assert not fresh.stale
+        stale = await client.tariffs(stale_ok=True)
+        assert stale == fresh
+        assert stale.stale
+        assert "503" in str(stale.error)
+        assert stale.fetched_at == fresh.fetched_at
+        with pytest.raises(SmscError, match="503"):
+            await client.tariffs()
+        await anyio.sleep(100)
+        for refused in (AuthenticationError, BreakerOpen):
+            with pytest.raises(refused):
+                await client.tariffs(stale_ok=True)
+
+
+async def test_no_other_password_is_given_the_stale_list() -> None:
+    scripted = in_turn([good(), status(503)])
+    async with client_of(scripted, retries=0) as client:
+        await client.tariffs()
+        with pytest.raises(SmscError, match="503"):
+            await client.tariffs(Account("alex", "other"), stale_ok=True)
+
+
+async def test_a_stale_list_comes_at_once_where_there_is_no_permit_in_time() -> None:
+    scripted = in_turn([])
+    async with client_of(scripted) as client:
+        for _ in range(3):
+            await client.tariffs()
+        began = anyio.current_time()
+        tariffs = await client.tariffs(deadline=10, stale_ok=True)
+        assert tariffs.stale
+        assert anyio.current_time() == began
+
+
+class _Forgetful(MemoryStore):
+    """A store that fails where it is told what an answer says."""
+
+    async def mark(self, name: str, seconds: float) -> None:
+        raise StoreError("gone")
+
+    async def unmark(self, name: str) -> None:
+        raise StoreError("gone")
+
+    async def shut(self, login: str, quota: object) -> None:
+        raise StoreError("gone")
+
+
+@pytest.mark.parametrize("code", [0, 2, 4, 9])
+async def test_what_an_answer_says_stands_though_the_store_cannot_be_told(code: int) -> None:
+    scripted = in_turn([refusal(code)] if code else [])
+    store = _Forgetful()
+    async with client_of(scripted, store=store, retries=0) as client:
+        if code:
+            with pytest.raises(SmscError, match=f"error {code}"):
+                await client.tariffs()
+        else:
+            assert isinstance(await client.tariffs(), Tariffs)
+    assert store._buckets.count()["slots"] == 0
+
+
+async def test_the_memory_of_a_store_goes_with_the_store() -> None:
+    import gc
+    import weakref
+
+    store = MemoryStore()
+    gone = weakref.ref(breakers_of(store, "smsc"))
+    assert breakers_of(store, "smsc") is gone()
+    del store
+    for _ in range(2):  # the store, and then what was known of it
+        gc.collect()
+    assert gone() is None
