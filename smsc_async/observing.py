@@ -148,7 +148,7 @@ class Observer:
                 event.seconds,
                 event.waited,
                 event.attempts,
-                "" if event.error is None else f": {event.error}",
+                "" if event.error is None else f": {type(event.error).__name__}: {event.error}",
             )
 
     def _tell(self, event: CallEnded | RequestEnded) -> None:

@@ -59,5 +59,9 @@ def _pattern(secret: Secret) -> re.Pattern[str]:
 
 
 def _bytes_pattern(secret: Secret, charset: str) -> re.Pattern[bytes]:
-    spellings = [each.encode(charset, "ignore") for each in _spellings(secret)]
-    return re.compile(b"|".join(re.escape(each) for each in spellings if each) or b"(?!)", re.IGNORECASE)
+    # What a charset does not have, software writes as a question mark or a number.
+    spellings = {
+        each.encode(charset, how) for each in _spellings(secret) for how in ("replace", "xmlcharrefreplace", "ignore")
+    }
+    told = sorted((each for each in spellings if each.strip(b"?")), key=len, reverse=True)
+    return re.compile(b"|".join(map(re.escape, told)) or b"(?!)", re.IGNORECASE)

@@ -6,19 +6,21 @@ error of ours that holds nothing of the request; a body is never read past its b
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
 import anyio.to_thread
 import httpx
 
-from smsc_async.errors import DecodeError, IncompleteReply, SmscError, TlsError, TransportError
+from smsc_async.errors import DecodeError, IncompleteReply, SmscError, StoreError, TlsError, TransportError
 from smsc_async.limiter.bucket import Ending
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Gate, Permit
@@ -122,6 +124,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         self._transport = transport
         self._quota = Quota() if quota is None else quota
         self._gate: Gate = (default_store() if store is None else store).gate
+        _quiet_httpcore()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request when its turn has come."""
@@ -144,7 +147,8 @@ class LimitedTransport(httpx.AsyncBaseTransport):
             response = await self._transport.handle_async_request(request)
         except BaseException as error:
             unsent = isinstance(error, _UNSENT) or not passage.may_have_left
-            await self._gate.release(permit, Ending.UNSENT if unsent else Ending.CUT)
+            with suppress(StoreError):  # what went wrong first is what there is to say
+                await self._gate.release(permit, Ending.UNSENT if unsent else Ending.CUT)
             raise
         permit.seen = now()
         if response.is_closed:
@@ -180,7 +184,9 @@ class _Held(httpx.AsyncByteStream):
         finally:
             permit, self._permit = self._permit, None
             if permit is not None:
-                await self._gate.release(permit, Ending.WHOLE if self._whole else Ending.CUT)
+                # An answer that is read stands, even where the store cannot be told: the lease ends by itself.
+                with suppress(StoreError):
+                    await self._gate.release(permit, Ending.WHOLE if self._whole else Ending.CUT)
 
 
 async def _claim(request: httpx.Request) -> Claim | None:
@@ -343,16 +349,19 @@ async def post(
         stream=_Form(body),
         extensions={_PASSAGE: passage, "timeout": {"connect": CONNECT_SECONDS}},
     )
+    talking = _TALKING.set(True)
     try:
         response = await transport.handle_async_request(request)
         try:
             packed = await _read(response)
         finally:
             await response.stream.aclose()  # type: ignore[union-attr]  # LimitedTransport has seen to it
-    except SmscError:
-        raise
-    except Exception as error:  # noqa: BLE001  # a user's transport may raise anything, with the form in its frames
+    except Exception as error:  # a user's transport may raise anything, with the form in its frames and words
+        if isinstance(error, SmscError) and not passage.begun:
+            raise
         return _failure(error, url, passage, scrub)
+    finally:
+        _TALKING.reset(talking)
     if isinstance(packed, SmscError):
         return packed
     text = _unpacked(packed, scrub(response.headers.get("content-encoding", "")))
@@ -365,6 +374,22 @@ async def post(
         None if asked is None else retry_after(asked, time.time()),
         text,
     )
+
+
+# Whether the running task is within an exchange of ours.
+_TALKING: Final[ContextVar[bool]] = ContextVar("smsc_async talking", default=False)
+
+
+def _without_answers(record: logging.LogRecord) -> bool:
+    """Take the server's words out of what httpcore logs at DEBUG of our exchanges: they may quote the form."""
+    if _TALKING.get() and isinstance(record.msg, str) and record.msg.startswith("receive_response"):
+        record.msg, record.args = record.msg.partition(" ")[0], None
+    return True
+
+
+def _quiet_httpcore() -> None:
+    for name in ("httpcore.http11", "httpcore.connection", "httpcore.proxy"):
+        logging.getLogger(name).addFilter(_without_answers)  # adding it again changes nothing
 
 
 class _Form(httpx.AsyncByteStream):

@@ -110,9 +110,9 @@ class Hostile:
         handshakes: How many were begun.
     """
 
-    act: Act
+    act: Act = attrs.field(repr=False)
     greets: Act | None = None
-    requests: list[bytes] = attrs.field(factory=list[bytes])
+    requests: list[bytes] = attrs.field(factory=list[bytes], repr=False)
     connections: int = 0
     handshakes: int = 0
     writers: list[asyncio.StreamWriter] = attrs.field(factory=list[asyncio.StreamWriter])

@@ -245,7 +245,7 @@ async def test_a_cancelled_client_gives_its_trial_back() -> None:
             group.start_soon(client.aclose)
             with pytest.raises(SmscError):
                 await client.tariffs(Account("alex", "123"))
-    assert store._buckets.count()["slots"] == 0
+    assert store._buckets.count()["slots"] == 0  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_stale_list_is_marked_and_given_only_where_it_was_asked_for() -> None:
@@ -308,7 +308,7 @@ async def test_what_an_answer_says_stands_though_the_store_cannot_be_told(code: 
                 await client.tariffs()
         else:
             assert isinstance(await client.tariffs(), Tariffs)
-    assert store._buckets.count()["slots"] == 0
+    assert store._buckets.count()["slots"] == 0  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_the_memory_of_a_store_goes_with_the_store() -> None:
