@@ -256,6 +256,12 @@ class Breakers:
                 del self._met[key]
         self._wake()
 
+    def after_fork(self) -> None:
+        """Forget who waits and who holds the lock: they are in the parent."""
+        self._lock = threading.Lock()
+        self._waiters = set()
+        self._gate.abandon()
+
     @property
     def _store(self) -> Store:
         store = self._find_store()
@@ -355,10 +361,11 @@ _lock = threading.Lock()
 
 
 def _after_fork() -> None:
-    # Whoever held a lock or waited is not here.
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
-    _breakers.clear()
+    for services in list(_breakers.values()):
+        for breakers in services.values():
+            breakers.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

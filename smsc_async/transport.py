@@ -224,9 +224,8 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over an idle connection, or a new one."""
-        trace: _Trace | None = request.extensions.get("trace")
-        if trace is not None:
-            await trace("smsc_async.connections.started", {})  # so that a wait for room counts as not sent
+        trace: _Trace = request.extensions["trace"]  # the LimitedTransport around this has seen to it
+        await trace("smsc_async.connections.started", {})  # so that a wait for room counts as not sent
         made = _Made(trace)
         request.extensions["trace"] = made
         await self._room.acquire()
@@ -280,15 +279,14 @@ class Connections(httpx.AsyncBaseTransport):
 class _Made:
     """A connection that is being made: httpcore leaves it open where its TLS handshake is cancelled."""
 
-    def __init__(self, also: _Trace | None) -> None:
+    def __init__(self, also: _Trace) -> None:
         self._also = also
         self._stream: httpcore.AsyncNetworkStream | None = None
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
         if event.endswith("connect_tcp.complete"):
             self._stream = info["return_value"]
-        if self._also is not None:
-            await self._also(event, info)
+        await self._also(event, info)
 
     async def aclose(self) -> None:
         if self._stream is not None:

@@ -21,7 +21,9 @@ from smsc_async import (
     Tariffs,
 )
 from smsc_async.breaker import breakers_of
+from smsc_async.limiter.bucket import Ending
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.gate import Permit
 from smsc_async.simulator import SimulatedAccount, Simulator
 from tests.faults.scripted import ALEX, URL, Scripted, client_of, good, in_turn, refusal, status
 from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
@@ -322,3 +324,42 @@ async def test_the_memory_of_a_store_goes_with_the_store() -> None:
     for _ in range(2):  # the store, and then what was known of it
         gc.collect()
     assert gone() is None
+
+
+def test_after_a_fork_nobody_waits_and_no_lock_is_held() -> None:
+    from smsc_async import breaker
+
+    store = MemoryStore()
+    breakers = breakers_of(store, "smsc")
+    breakers._lock.acquire()  # pyright: ignore[reportPrivateUsage]
+    breaker._lock.acquire()  # pyright: ignore[reportPrivateUsage]
+    breaker._after_fork()  # pyright: ignore[reportPrivateUsage]
+    assert breakers_of(store, "smsc") is breakers
+    assert breakers.open() == ()
+
+
+async def test_what_is_shown_of_refusals_is_bounded() -> None:
+    breakers = breakers_of(store := MemoryStore(), "smsc")
+    for n in range(1_100):
+        breakers._meet("credentials", f"label-{n}", f"login-{n}", 10.0)  # pyright: ignore[reportPrivateUsage]
+    assert len(breakers.open()) == 1_000
+    assert len(await store.marked(["any"])) == 1
+    for n in range(20_100):
+        await store.mark(f"name-{n}", 10.0)
+    assert await store.marked(["name-0", "name-20099"]) == [0.0, 10.0]
+
+
+async def test_permits_go_back_to_a_store_that_takes_its_time() -> None:
+    class Slow(MemoryStore):
+        def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
+            return False
+
+        async def give_back(self, permit: Permit, ending: Ending) -> None:
+            await anyio.sleep(0.01)
+            super().give_back_at_once(permit, ending)
+
+    store = Slow()
+    async with client_of(_by_password(), store=store) as client:
+        for _ in range(6):
+            await client.tariffs()
+    assert store._buckets.count()["slots"] == 0  # pyright: ignore[reportPrivateUsage]

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 import trustme
 
-from smsc_async import DeadlineExceeded, IncompleteReply, TlsError, TransportError
+from smsc_async import Account, DeadlineExceeded, IncompleteReply, TlsError, TransportError
 from tests.faults.hostile import LIST, answer, hostile, nothing, says
 from tests.faults.test_wire import MARGIN, NO_LENGTH, client_of, failure_of
 
@@ -154,3 +155,32 @@ async def test_a_name_that_hangs_ends_at_the_deadline_and_closing_does_not_wait_
     await client.aclose()
     assert time.perf_counter() - began < MARGIN
     never_resolved.set()  # asyncio waits for its threads when the loop is closed
+
+
+@pytest.mark.anyio
+async def test_certificates_are_read_once_however_many_ask_first() -> None:
+    made: list[int] = []
+    real = httpx.create_ssl_context
+
+    def create() -> ssl.SSLContext:
+        made.append(1)
+        return real()
+
+    with pytest.MonkeyPatch.context() as patch, hostile(says(answer()), tls=_good()) as server:
+        patch.setattr(httpx, "create_ssl_context", create)
+        async with client_of(server.base_url) as client:
+            accounts = [Account(f"login-{n}", "123") for n in range(4)]
+            assert all([each.tariffs is not None async for each in client.tariffs_for(accounts)])
+    assert len(made) == 1
+
+
+@pytest.mark.anyio
+async def test_a_deadline_while_certificates_are_read_is_kept() -> None:
+    over = threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx, "create_ssl_context", lambda: over.wait(30))
+        async with client_of("https://127.0.0.1:9/") as client:
+            error = await failure_of(client, 0.2)
+            assert type(error) is DeadlineExceeded
+            assert not error.may_have_counted
+        over.set()

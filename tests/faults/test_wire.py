@@ -11,6 +11,7 @@ from typing import Final
 
 import anyio
 import attrs
+import httpx
 import pytest
 
 from smsc_async import (
@@ -21,11 +22,13 @@ from smsc_async import (
     DecodeError,
     Format,
     IncompleteReply,
+    LimitedTransport,
     MemoryStore,
     Quota,
     SmscError,
     TransportError,
 )
+from smsc_async.transport import Connections
 from tests.faults.hostile import (
     LIST,
     SAMPLES,
@@ -255,3 +258,30 @@ async def test_a_server_that_closes_between_two_requests_costs_nothing() -> None
                 assert (await client.tariffs()).zones
                 await anyio.sleep(0.05)
         assert server.connections == 3
+
+
+@pytest.mark.anyio
+async def test_a_connection_that_was_idle_for_long_is_closed_and_another_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connections, "IDLE_SECONDS", 0.01)
+    with hostile(says(answer())) as server:
+        async with client_of(server.base_url) as client:
+            for _ in range(2):
+                async for outcome in client.tariffs_for([ALEX, Account("boris", "1")]):
+                    assert outcome.tariffs is not None
+                await anyio.sleep(0.1)
+        assert server.connections >= 3
+
+
+@pytest.mark.anyio
+async def test_a_trace_of_ones_own_is_called_too() -> None:
+    seen: list[str] = []
+
+    async def note(event: str, _: object) -> None:
+        seen.append(event)
+
+    with hostile(says(answer())) as server:
+        limited = LimitedTransport(httpx.AsyncHTTPTransport(), store=MemoryStore())
+        async with httpx.AsyncClient(transport=limited) as own:
+            form = {"get_price": "1", "login": "alex", "psw": "1"}
+            await own.post(server.base_url + "get.php", data=form, extensions={"trace": note})
+    assert "http11.send_request_headers.started" in seen
