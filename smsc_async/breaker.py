@@ -168,7 +168,8 @@ class Breakers:
         """
         label = await self._store.label(account)
         worked_for = await self._look(account, label)
-        return Trial(account, label, worked_for, await self._rested())
+        asked = await self._rested() if self._outage.is_down else self._outage.round
+        return Trial(account, label, worked_for, asked)
 
     async def before_sending(self, trial: Trial, *, waited: bool) -> None:
         """Let an attempt that has its permit be sent; the last look.
@@ -216,6 +217,8 @@ class Breakers:
             is_late: Whether it was cut off since its time was up, and not by somebody who lost interest.
         """
         self._judge_service(trial, outcome, is_late=is_late and may_have_left)
+        if trial.permit is None and not _is_news(trial, outcome):
+            return  # as nearly always: nothing to tell, so no scope to enter either
         with anyio.move_on_after(_PATIENCE, shield=True), suppress(StoreError):
             # What is known of the answer stands, even where the store cannot be told.
             try:
@@ -277,7 +280,7 @@ class Breakers:
         return f"{what} {self._service} {label}"
 
     async def _look(self, account: Account, label: str) -> float:
-        names = [self._name(what, label if what != "blocked" else "") for what in ("blocked", "refused", "worked")]
+        names = (self._name("blocked", ""), self._name("refused", label), self._name("worked", label))
         blocked, refused, worked = await self._store.marked(names)
         if blocked:
             self._meet("address", "", None, blocked)
@@ -326,7 +329,7 @@ class Breakers:
         elif isinstance(outcome, AddressBlocked):
             self._meet("address", "", None, _HALF_AN_HOUR)
             await self._store.mark(self._name("blocked", ""), _HALF_AN_HOUR)
-        elif isinstance(outcome, Tariffs) and trial.worked_for < _WORKED / 2:
+        elif isinstance(outcome, Tariffs) and _is_news(trial, outcome):
             await self._store.mark(self._name("worked", trial.label), _WORKED)
 
     async def _give_back(
@@ -350,6 +353,12 @@ class Breakers:
     def _wake(self) -> None:
         for waiter in list(self._waiters):
             waiter.wake()
+
+
+def _is_news(trial: Trial, outcome: Tariffs | SmscError | None) -> bool:
+    if isinstance(outcome, Tariffs):
+        return trial.worked_for < _WORKED / 2
+    return isinstance(outcome, AuthenticationError | AddressBlocked)
 
 
 def _chance() -> float:
