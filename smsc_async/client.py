@@ -36,7 +36,7 @@ from smsc_async.fleet import Fleet, Outcome
 from smsc_async.flights import Flight, Result
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.parking import in_trio
-from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.observing import Observer, OnEvent, RequestEnded, Watched
 from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
@@ -96,7 +96,7 @@ class Client:
         reserve_url: Where to turn when no connection to ``base_url`` can be made; of the same domain. ``"auto"`` is the
             reserve host ``www2.`` of the service's known domains, and none elsewhere. ``None`` for no reserve.
         reply_format: The shape to ask for. In the two text formats only the last line shows that a list is whole.
-        quota: The rule, or ``None`` for the service's.
+        quota: The rule; the service's by default.
         store: Where the quota and the last answers live, or ``None`` for the one ``MemoryStore`` of the process.
         max_age: Seconds for which a list is fresh; 0 fetches each time.
         deadline: Seconds that a call may take, all waits and retries within it.
@@ -132,7 +132,7 @@ class Client:
         base_url: str = "https://smscentre.com/sys/",
         reserve_url: str | None = "auto",
         reply_format: Format = Format.JSON,
-        quota: Quota | None = None,
+        quota: Quota = SERVICE_QUOTA,
         store: Store | None = None,
         max_age: float = 60.0,
         deadline: float = 90.0,
@@ -146,7 +146,7 @@ class Client:
         reserve = reserve_endpoint(self._endpoint, reserve_url)
         self._endpoints = (self._endpoint,) if reserve is None else (self._endpoint, reserve)
         self._format = Format(reply_format)
-        self._quota = Quota() if quota is None else quota
+        self._quota = quota
         self._store: Store = default_store() if store is None else store
         self._breakers = breakers_of(self._store, service_of(self._endpoint))
         self._max_age = _checked_age(max_age)

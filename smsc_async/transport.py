@@ -24,7 +24,7 @@ from smsc_async.errors import DecodeError, IncompleteReply, SmscError, StoreErro
 from smsc_async.limiter.bucket import Ending
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Gate, Permit
-from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import FORM, REPLY_BYTES, Claim, Reply, claim_of, retry_after
 from smsc_async.stores import Store, default_store
 
@@ -117,12 +117,12 @@ class LimitedTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, transport: httpx.AsyncBaseTransport, *, quota: Quota | None = None, store: Store | None = None
+        self, transport: httpx.AsyncBaseTransport, *, quota: Quota = SERVICE_QUOTA, store: Store | None = None
     ) -> None:
         if isinstance(transport, LimitedTransport):
             raise TypeError("this transport is limited already: pass the one inside it")
         self._transport = transport
-        self._quota = Quota() if quota is None else quota
+        self._quota = quota
         self._gate: Gate = (default_store() if store is None else store).gate
         _quiet_httpcore()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import attrs
 
-__all__ = ["Quota"]
+__all__ = ["SERVICE_QUOTA", "Quota"]
 
 
 def _count(_: Quota, field: attrs.Attribute[int], value: int) -> None:
@@ -22,7 +23,7 @@ def _seconds(_: Quota, field: attrs.Attribute[float], value: float) -> None:
         raise ValueError(f"Quota({field.name}={value!r}): must be a finite number of seconds, {bound}")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Quota:
     """What the service allows one login.
 
@@ -62,3 +63,7 @@ class Quota:
         # Sums, kept because they are read for every request.
         object.__setattr__(self, "window", self.per + self.guard)
         object.__setattr__(self, "absence", self.linger + self.window)
+
+
+SERVICE_QUOTA: Final = Quota()
+"""What the service allows."""
