@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from smsc_async.breaker import OpenBreaker
     from smsc_async.client import Client, Statistics
     from smsc_async.decoder import decode
-    from smsc_async.diff import Change, ChangeKind, Compared, Comparison, compare, diff
+    from smsc_async.differences import Change, ChangeKind, Compared, Comparison, compare, diff
     from smsc_async.errors import (
         AddressBlocked,
         ApiError,
@@ -42,11 +42,11 @@ else:
         "AuthenticationError": "errors",
         "BreakerOpen": "errors",
         "CallEnded": "observing",
-        "Change": "diff",
-        "ChangeKind": "diff",
+        "Change": "differences",
+        "ChangeKind": "differences",
         "Client": "client",
-        "Compared": "diff",
-        "Comparison": "diff",
+        "Compared": "differences",
+        "Comparison": "differences",
         "DeadlineExceeded": "errors",
         "DecodeError": "errors",
         "Extra": "records",
@@ -72,9 +72,9 @@ else:
         "TooManyRequests": "errors",
         "TransportError": "errors",
         "Zone": "records",
-        "compare": "diff",
+        "compare": "differences",
         "decode": "decoder",
-        "diff": "diff",
+        "diff": "differences",
     }
 
     def __getattr__(name: str) -> object:

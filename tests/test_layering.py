@@ -31,11 +31,11 @@ LAYERS = [
     ["flights"],
     ["limiter", "decoder"],
     ["accounts"],
-    ["protocol", "diff"],
+    ["protocol", "differences"],
     ["records"],
     ["errors"],
 ]
-PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "diff", "outage", "scrubbing"]
+PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "differences", "outage", "scrubbing"]
 IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
 ONLY_IMPORTER_OF_HTTPX = "transport"
 EXTRAS = {"cli": {"keyring", "platformdirs", "rich", "typer"}, "simulator": {"starlette", "uvicorn"}}

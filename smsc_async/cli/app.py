@@ -155,7 +155,7 @@ def compare(
 ) -> None:
     """Show accounts side by side, with the cheapest of each row marked."""
     from smsc_async.cli.comparing import fetch_for_comparison, read_mix, write_comparison
-    from smsc_async.diff import compare as compared
+    from smsc_async.differences import compare as compared
 
     shape, traffic = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma), read_mix(mix or ())
     lists, code = fetch_for_comparison(accounts, source=password_from, fresh=fresh, deadline=deadline)
@@ -181,7 +181,7 @@ def diff(
     A saved list is what `tariffs -o json` wrote, or an answer of the service in any of its formats.
     """
     from smsc_async.cli.comparing import read_list, write_changes
-    from smsc_async.diff import diff as changed
+    from smsc_async.differences import diff as changed
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     before, after = (read_list(told, source=password_from, deadline=deadline) for told in (old, new))

@@ -19,7 +19,7 @@ from smsc_async.cli.tables import money, new_table, row_table
 from smsc_async.cli.trouble import ExitCode, Trouble, exit_code
 from smsc_async.cli.writing import Output, Shape, write_json, write_rows
 from smsc_async.decoder import decode
-from smsc_async.diff import Change, Comparison
+from smsc_async.differences import Change, Comparison
 from smsc_async.errors import SmscError
 from smsc_async.fleet import Outcome
 from smsc_async.records import Row, Tariffs
