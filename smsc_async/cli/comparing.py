@@ -6,8 +6,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from smsc_async.cli.listing import tell_age
@@ -19,7 +21,7 @@ from smsc_async.cli.tables import money, new_table, row_table
 from smsc_async.cli.trouble import ExitCode, Trouble, exit_code
 from smsc_async.cli.writing import Output, Shape, write_json, write_rows
 from smsc_async.decoder import decode
-from smsc_async.differences import Change, Comparison
+from smsc_async.differences import Change, ChangeKind, Comparison
 from smsc_async.errors import SmscError
 from smsc_async.fleet import Outcome
 from smsc_async.records import Row, Tariffs
@@ -28,6 +30,10 @@ __all__ = ["NOW", "fetch_for_comparison", "read_list", "read_mix", "write_change
 
 NOW = "now"
 """The list of the account of the environment, or of the file's default, as it is now."""
+
+
+_COLOURS: Final = {ChangeKind.DEARER: "red", ChangeKind.CHEAPER: "green"}
+_NUMBERS: Final = ("old", "new", "difference", "percent")
 
 
 def read_mix(told: Sequence[str]) -> dict[str, int]:
@@ -78,8 +84,28 @@ def write_changes(changes: Sequence[Change], shape: Shape) -> None:
         write_rows(rows, shape)
     elif rows:
         out = output()
-        show(out, row_table(rows, out))
+        show(out, row_table(rows, out) if shape.columns else _change_table(rows, out))
     notes().print(f"{len(changes)} changes" if changes else "no changes")
+
+
+def _change_table(rows: Sequence[Row], out: Console) -> Table:
+    table = new_table(out)
+    table.add_column("change", no_wrap=True)
+    table.add_column("id", no_wrap=True)
+    table.add_column("name", overflow="fold", min_width=20)
+    table.add_column("price", no_wrap=True)
+    for name in ("old", "new", "by", "%"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        change = str(row["change"])
+        # The codes of operators are longer than the numbers of zones: no column has to say which it is.
+        texts = (str(row[name] or "") for name in ("id", "name", "price"))
+        table.add_row(
+            Text(change, _COLOURS.get(ChangeKind(change), "")),
+            *texts,
+            *("" if row[name] is None else f"{row[name]}" for name in _NUMBERS),
+        )
+    return table
 
 
 def _decoded(body: bytes, where: str) -> Tariffs:

@@ -47,5 +47,5 @@ def _print(selection: Selection, out: Console) -> None:
         out.print()
         show(out, operator_table(tariffs.codes, out))
         out.print()
-    counts = f"{len(tariffs.zones)} zones, {len(tariffs.codes)} individual tariffs"
+    counts = f"zones: {len(tariffs.zones)}, individual tariffs: {len(tariffs.codes)}"
     out.print(totals(tariffs, out) if selection.is_whole else counts)

@@ -106,7 +106,12 @@ def test_lists_that_are_the_same_end_with_0_and_others_with_1(saved: Path, simul
         "unpriced,32,Latvija,hlr,0.40,,,",
         "removed,66,Other countries = all the rest,,,,,",
     ]
-    assert "4.51" in invoke("diff", str(saved), "env").stdout
+    table = [line.split() for line in invoke("diff", str(saved), "env").stdout.splitlines()]
+    assert table[0] == ["change", "id", "name", "price", "old", "new", "by", "%"]
+    assert table[3] == ["dearer", "32", "Latvija", "api", "4.10", "4.51", "0.41", "10.0"]
+    assert table[4] == ["unpriced", "32", "Latvija", "hlr", "0.40"]
+    columns = invoke("diff", str(saved), "env", "--columns", "change,id").stdout
+    assert columns.splitlines()[-1].split() == ["removed", "66"]
     told = json.loads(invoke("diff", "now", str(saved), "-o", "json").stdout)
     assert told["changes"][0]["change"] == "renamed"
     assert len(told["changes"]) == 4

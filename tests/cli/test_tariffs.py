@@ -54,7 +54,7 @@ def test_a_part_of_the_list_can_be_asked_for_by_number_and_by_name() -> None:
     assert len(told["codes"]) == 9
     assert "mail" not in told
     table = invoke("tariffs", "--zone", "32").stdout
-    assert table.splitlines()[-1] == "1 zones, 0 individual tariffs"
+    assert table.splitlines()[-1] == "zones: 1, individual tariffs: 0"
     assert "operators:" not in table
     assert "zone " not in invoke("tariffs", "--operator", "25001").stdout
 
