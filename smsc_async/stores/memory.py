@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from smsc_async.accounts import Account
@@ -80,6 +81,7 @@ class MemoryStore:
         self._kept_bytes = 0
         self._keep_bytes = keep_bytes
         self._forks = 0
+        self._marks: dict[str, float] = {}
         _ALL.add(self)
 
     def take_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
@@ -124,6 +126,29 @@ class MemoryStore:
     async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:  # noqa: ARG002  # the protocol's
         """Return the lead: within a process, the flights have seen to it that nobody else fetches the same."""
         return Lead()
+
+    async def hold(self, lead: Lead) -> None:
+        """Do nothing: a lead has no lease here."""
+
+    async def label(self, account: Account) -> str:
+        """Return a digest that means nothing outside this process."""
+        return account.fingerprint.hex()
+
+    async def mark(self, name: str, seconds: float) -> None:
+        """Remember a name for so long; longer where it is remembered for longer already."""
+        with self._lock:
+            instant = now()
+            self._marks = {each: until for each, until in self._marks.items() if until > instant}
+            self._marks[name] = max(self._marks.get(name, 0.0), instant + seconds)
+
+    async def marked(self, names: Sequence[str]) -> list[float]:
+        """Return for each name how many seconds longer it is remembered, 0.0 where it is not."""
+        return [max(self._marks.get(name, 0.0) - now(), 0.0) for name in names]
+
+    async def unmark(self, name: str) -> None:
+        """Forget a name."""
+        with self._lock:
+            self._marks.pop(name, None)
 
     async def land(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import attrs
@@ -68,6 +69,29 @@ class Store(Ledger, Protocol):
         """Give a lead back, with what came of it: the answer and the list in it, or ``None`` where there is no list."""
         ...
 
+    async def hold(self, lead: Lead) -> None:
+        """Renew a lead until it has landed; raises nothing.
+
+        To be run beside the fetching, in a task of its own, where the lead has a lease.
+        """
+        ...
+
     async def shut(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window: the service has refused with error 9."""
+        ...
+
+    async def label(self, account: Account) -> str:
+        """Return a digest of an account's credentials, for names that are not to give them away."""
+        ...
+
+    async def mark(self, name: str, seconds: float) -> None:
+        """Remember a name for so long; longer where it is remembered for longer already."""
+        ...
+
+    async def marked(self, names: Sequence[str]) -> list[float]:
+        """Return for each name how many seconds longer it is remembered, 0.0 where it is not."""
+        ...
+
+    async def unmark(self, name: str) -> None:
+        """Forget a name."""
         ...
