@@ -116,7 +116,10 @@ class LimitedTransport(httpx.AsyncBaseTransport):
                 return await self._transport.handle_async_request(request)
             passage = Passage(claim)
         request.extensions["trace"] = passage.tracing(request.extensions.get("trace"))
-        permit = await self._gate.acquire(passage.claim.login, self._quota, token=passage.claim.token)
+        login, token = passage.claim.login, passage.claim.token
+        permit = self._gate.acquire_at_once(login, self._quota, token=token)
+        if permit is None:
+            permit = await self._gate.acquire(login, self._quota, token=token)
         passage.permit = permit
         try:
             response = await self._transport.handle_async_request(request)

@@ -20,6 +20,7 @@ MODULES = {
 # From the top down: a module imports from its own row and the rows under it. The longest name that fits counts; what
 # stands in no row fails. A row may name what is not written yet.
 LAYERS = [
+    ["__main__"],
     ["cli"],
     ["simulator"],
     ["client"],
@@ -98,7 +99,7 @@ def breaches(module: str, imported: set[str]) -> list[str]:
 
 
 # The package itself re-exports from every row but these.
-NOT_RE_EXPORTED = ["cli", "simulator"]
+NOT_RE_EXPORTED = ["__main__", "cli", "simulator"]
 
 
 @pytest.mark.parametrize("module", MODULES)

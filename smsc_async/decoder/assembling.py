@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from itertools import repeat
-from typing import Final, TypeVar
+from operator import itemgetter
+from typing import Final, TypeVar, cast
 
 import attrs
 
@@ -79,7 +81,14 @@ class Sheet:
 
 def by_member(rows: Sequence[Mapping[str, ValueT]], *members: str) -> list[list[ValueT | None]]:
     """Return one column for each member, ``None`` where a row does not have it."""
-    return [[row.get(member) for row in rows] for member in members]
+    return [_column(rows, member) for member in members]
+
+
+def _column(rows: Sequence[Mapping[str, ValueT]], member: str) -> list[ValueT | None]:
+    try:
+        return list(map(itemgetter(member), rows))
+    except KeyError:
+        return [row.get(member) for row in rows]
 
 
 def kept(rows: Sequence[Mapping[str, ValueT]], *documented: str) -> dict[int, dict[str, ValueT]]:
@@ -101,24 +110,21 @@ def assemble(sheet: Sheet) -> Tariffs:
         raise IncompleteReply("a list without a single zone; ask again", sheet.read_as)
     numbers = _zone_ids(sheet)
     operators = _operator_ids(sheet)
-    names = _texts(
-        [name.strip() if name else "" for name in sheet.names], lambda row: zones.place(row, "name"), sheet.read_as
-    )
+    names = _texts(_stripped(sheet.names), lambda row: zones.place(row, "name"), sheet.read_as)
     return Tariffs(
         build(Zone, numbers, names, *_prices(sheet, zones, PRICES), _extras(sheet, zones)),
         build(OperatorTariff, operators, *_prices(sheet, codes, COST), _extras(sheet, codes)),
-        _mail(sheet),
-        _extra(sheet.extra, "", sheet.read_as),
+        _price_column(sheet, [sheet.mail], "mail", lambda _, member: member)[0],
+        _extra(sheet.extra, str, sheet.read_as),
     )
 
 
 def _zone_ids(sheet: Sheet) -> list[str]:
     section = sheet.zones
-    ids = [text.strip() if text else "" for text in section.ids]
-    lengths = set(map(len, ids))
-    if min(lengths) == 0:
+    ids = _stripped(section.ids)
+    if "" in ids:
         raise DecodeError("a zone without its number", sheet.read_as, section.place(ids.index(""), "zone"))
-    if max(lengths) > _LONGEST_ID:
+    if max(map(len, ids)) > _LONGEST_ID:
         row, long = next((row, text) for row, text in enumerate(ids) if len(text) > _LONGEST_ID)
         raise DecodeError("not a zone's number: too long", sheet.read_as, section.place(row, "zone"), excerpt(long))
     ids = _texts(ids, lambda row: section.place(row, "zone"), sheet.read_as)
@@ -128,7 +134,7 @@ def _zone_ids(sheet: Sheet) -> list[str]:
 
 def _operator_ids(sheet: Sheet) -> list[str]:
     section = sheet.codes
-    ids = [text.strip() if text else "" for text in section.ids]
+    ids = _stripped(section.ids)
     for row, text in enumerate(ids):
         if not _MCCMNC.fullmatch(text):
             raise DecodeError(
@@ -149,6 +155,13 @@ def _refuse_twice(ids: list[str], section: Section, member: str, read_as: str) -
     )
 
 
+def _stripped(column: Column) -> list[str]:
+    """Return the texts without the spaces around them, empty where there is none."""
+    if None in column:
+        column = ["" if text is None else text for text in column]
+    return list(map(str.strip, cast("Sequence[str]", column)))
+
+
 def _texts(texts: list[str], place: Callable[[int], str], read_as: str) -> list[str]:
     """Return the texts as they may be handed out."""
     # Neither control characters nor halves of characters are printable: most lists are through with this.
@@ -164,28 +177,22 @@ def _text(text: str, place: Callable[[int], str], row: int, read_as: str) -> str
 
 
 def _prices(sheet: Sheet, section: Section, members: Sequence[str]) -> list[list[Decimal | None]]:
-    known = decimals(set[str | None]().union(*section.prices), sheet.notation)
+    return [
+        _price_column(sheet, column, member, section.place)
+        for member, column in zip(members, section.prices, strict=True)
+    ]
+
+
+def _price_column(sheet: Sheet, column: Column, member: str, place: Callable[[int, str], str]) -> list[Decimal | None]:
     try:
-        return [list(map(known.__getitem__, column)) for column in section.prices]
-    except KeyError:
-        pass
-    for row, texts in enumerate(zip(*section.prices, strict=True)):
-        for member, text in zip(members, texts, strict=True):
-            if text not in known:
-                raise _not_a_price(text, sheet.read_as, section.place(row, member))
-    raise AssertionError("a text that is not known is in a column")  # pragma: no cover
-
-
-def _mail(sheet: Sheet) -> Decimal | None:
-    known = decimals([sheet.mail], sheet.notation)
-    if sheet.mail not in known:
-        raise _not_a_price(sheet.mail, sheet.read_as, "mail")
-    return known[sheet.mail]
-
-
-def _not_a_price(text: str | None, read_as: str, position: str) -> DecodeError:
-    return DecodeError(
-        "not a price: digits with at most one decimal mark between them", read_as, position, excerpt(str(text))
+        return decimals(column, sheet.notation)
+    except KeyError as error:
+        text: str = error.args[0]
+    raise DecodeError(
+        "not a price, which is digits with at most one decimal mark between them",
+        sheet.read_as,
+        place(column.index(text), member),
+        excerpt(text),
     )
 
 
@@ -193,18 +200,20 @@ def _extras(sheet: Sheet, section: Section) -> Sequence[Extra] | repeat[Extra]:
     if not section.extras:
         return repeat(NO_EXTRA)
     return [
-        _extra(section.extras[row], section.place(row, ""), sheet.read_as) if row in section.extras else NO_EXTRA
+        _extra(section.extras[row], partial(section.place, row, ""), sheet.read_as)
+        if row in section.extras
+        else NO_EXTRA
         for row in range(len(section.ids))
     ]
 
 
-def _extra(items: Mapping[str, str], place: str, read_as: str) -> Extra:
+def _extra(items: Mapping[str, str], place: Callable[[], str], read_as: str) -> Extra:
     if not items:
         return NO_EXTRA
     members, values = list(items), [text.strip() for text in items.values()]
 
     def named(row: int) -> str:
-        return f"{place} {members[row][:20]!a}".strip()
+        return f"{place()} {members[row][:20]!a}".strip()
 
     _texts(members, named, read_as)
     return Extra(dict(zip(members, _texts(values, named, read_as), strict=True)))

@@ -45,16 +45,15 @@ def read(text: str) -> Tariffs:
     refusal = comma_refusal(lines.kept[0])
     if refusal is not None:
         raise refusal
-    rows = [line.split(",") for line in lines.kept]
-    widths = list(map(len, rows))
-    zones = next((row for row, width in enumerate(widths) if width < _ZONE_FIELDS), len(rows))
-    codes = next((row for row, width in enumerate(widths[zones:], zones) if width != _CODE_FIELDS), len(rows)) - zones
-    mail = _mail(lines, rows[zones + codes :], zones + codes)
+    widths = [line.count(",") + 1 for line in lines.kept]
+    zones = next((row for row, width in enumerate(widths) if width < _ZONE_FIELDS), len(widths))
+    end = next((row for row, width in enumerate(widths[zones:], zones) if width != _CODE_FIELDS), len(widths))
+    mail = _mail(lines, widths, end)
     if max(widths) > _ZONE_FIELDS:
-        _refuse_shifted(lines, rows[:zones])
-        rows[:zones] = [[row[0], ",".join(row[1:-5]), *row[-5:]] for row in rows[:zones]]
-    numbers, names, *prices = _columns(rows[:zones], _ZONE_FIELDS)
-    operators, costs = _columns(rows[zones : zones + codes], _CODE_FIELDS)
+        numbers, names, *prices = _columns_of_wide_rows(lines, zones)
+    else:
+        numbers, names, *prices = _columns(lines.kept[:zones], _ZONE_FIELDS)
+    operators, costs = _columns(lines.kept[zones:end], _CODE_FIELDS)
     sheet = Sheet(
         read_as=_READ_AS,
         notation=_NOTATION,
@@ -69,31 +68,40 @@ def read(text: str) -> Tariffs:
     return assemble(sheet)
 
 
-def _columns(rows: list[list[str]], width: int) -> list[list[str]]:
-    return [[row[field] for row in rows] for field in range(width)]
+def _columns(rows: list[str], width: int) -> list[list[str]]:
+    """Return the columns of rows that have that many fields each."""
+    fields = ",".join(rows).split(",") if rows else []
+    return [fields[column::width] for column in range(width)]
 
 
-def _mail(lines: Lines, rest: list[list[str]], start: int) -> str:
+def _columns_of_wide_rows(lines: Lines, zones: int) -> list[list[str]]:
+    rows = [line.split(",") for line in lines.kept[:zones]]
+    _refuse_shifted(lines, rows)
+    names = [",".join(row[1:-5]) for row in rows]
+    return [[row[0] for row in rows], names, *([row[column] for row in rows] for column in range(-5, 0))]
+
+
+def _mail(lines: Lines, widths: list[int], start: int) -> str:
     """Return the e-mail price, which is all that may be left after the zones and the operators."""
-    ended = lines.is_last_ended
-    if not rest or (len(rest) == 1 and not ended and len(rest[0]) > 1):
+    ended, left = lines.is_last_ended, widths[start:]
+    if not left or (len(left) == 1 and not ended and left[0] > 1):
         raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
-    if len(rest[0]) > 1:
+    if left[0] > 1:
         raise DecodeError(
-            f"a row of {len(rest[0])} fields, where zones have 7 and come first, operators 2, and the e-mail price 1; "
+            f"a row of {left[0]} fields, where zones have 7 and come first, operators 2, and the e-mail price 1; "
             f"where it is a decimal comma, {_ADVICE}",
             _READ_AS,
             lines.place(start),
             excerpt(lines.kept[start]),
         )
-    if len(rest) > 1:
+    if len(left) > 1:
         raise DecodeError(
             "stands after the e-mail price, which ends a list",
             _READ_AS,
             lines.place(start + 1),
             excerpt(lines.kept[start + 1]),
         )
-    mail = rest[0][0].strip()
+    mail = lines.kept[start].strip(" \t")
     if not ended and (mail.isdigit() or mail.endswith(".")):
         raise IncompleteReply(
             "the last line may be an e-mail price or the beginning of a row that was cut off, "

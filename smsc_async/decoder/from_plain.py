@@ -32,14 +32,15 @@ __all__ = ["read"]
 
 _READ_AS: Final = NAMES[Format.PLAIN]
 _NOTATION: Final = Notation(comma=True, spaces=True)
+_SPACES: Final = " \t"
 _DOCUMENTED: Final = ("zone", "name", *PRICES)
 
 _ZONE: Final = re.compile(r"\s*zone\s*=")
 _FIRST: Final = re.compile(r"\s*([^\W\d]\w*)\s*=")
 _NEXT: Final = re.compile(r",\s*([^\W\d]\w*)\s*=")
-# A zone as the page has it. The name takes as much as it can, so that the prices are those at the right end.
+# A zone as the page has it; the prices have neither comma nor equals sign, so they are those at the right end.
 _USUAL: Final = re.compile(
-    r"^zone = ([^,=\n]*), name = (.*)" + "".join(rf", {price} = ([^,=\n]*)" for price in PRICES) + "$", re.MULTILINE
+    r"^zone = ([^,=\n]*), name = (.*?)" + "".join(rf", {price} = ([^,=\n]*)" for price in PRICES) + "$", re.MULTILINE
 )
 
 
@@ -89,7 +90,8 @@ def _zone(lines: Lines, index: int) -> dict[str, str]:
     named = bool(marks) and marks[0][1] == "name"
     low, high = _price_block(marks, int(named))
     block = {
-        mark[1]: line[mark.end() : end].strip() for mark, end in zip(marks[low:high], ends[low + 1 :], strict=False)
+        mark[1]: line[mark.end() : end].strip(_SPACES)
+        for mark, end in zip(marks[low:high], ends[low + 1 :], strict=False)
     }
     passed = [mark[1] for mark in marks[named:low]]
     if (passed and not named) or any(price in passed and price not in block for price in PRICES):
@@ -100,7 +102,7 @@ def _zone(lines: Lines, index: int) -> dict[str, str]:
     if named:
         row["name"] = line[marks[0].end() : ends[low]]
     for mark, end in zip(marks[high:], ends[high + 1 :], strict=True):
-        _put(row, mark[1], line[mark.end() : end].strip(), lines, index)
+        _put(row, mark[1], line[mark.end() : end].strip(_SPACES), lines, index)
     return row
 
 
@@ -132,13 +134,10 @@ class _Rest:
 def _rest(lines: Lines, zones_at: list[int]) -> _Rest:
     rest = _Rest()
     mail_at = None
-    skipped = frozenset(zones_at)
-    for index, line in enumerate(lines.kept):
-        first = "zone" if index in skipped else _first_member(lines, index)
-        if mail_at is not None and first in {"zone", "mccmnc", "mail"}:
-            raise DecodeError(
-                "stands after the e-mail price, which ends a list", _READ_AS, lines.place(index), excerpt(line)
-            )
+    for index in sorted(set(range(len(lines.kept))).difference(zones_at)):
+        first = _first_member(lines, index)
+        if mail_at is not None and first in {"mccmnc", "mail"}:
+            raise _after_mail(lines, index)
         if first == "mccmnc":
             rest.codes.append(_fields(lines, index))
             rest.codes_at.append(index)
@@ -147,11 +146,19 @@ def _rest(lines: Lines, zones_at: list[int]) -> _Rest:
             for member, value in _fields(lines, index).items():
                 _put(rest.extra, member, value, lines, index)
             rest.mail = rest.extra.pop("mail")
-        elif first != "zone":
-            _put(rest.extra, first, line.partition("=")[2].strip(), lines, index)
+        else:
+            _put(rest.extra, first, lines.kept[index].partition("=")[2].strip(_SPACES), lines, index)
     if mail_at is None or _is_cut(lines):
         raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
+    if zones_at and zones_at[-1] > mail_at:
+        raise _after_mail(lines, zones_at[-1])
     return rest
+
+
+def _after_mail(lines: Lines, index: int) -> DecodeError:
+    return DecodeError(
+        "stands after the e-mail price, which ends a list", _READ_AS, lines.place(index), excerpt(lines.kept[index])
+    )
 
 
 def _first_member(lines: Lines, index: int) -> str:
@@ -167,9 +174,9 @@ def _fields(lines: Lines, index: int) -> dict[str, str]:
     """Return the members of a line in which no value has a text of its own choosing."""
     member, _, rest = lines.kept[index].partition("=")
     parts = _NEXT.split(rest)
-    fields = {member.strip(): parts[0].strip()}
+    fields = {member.strip(): parts[0].strip(_SPACES)}
     for further, value in zip(parts[1::2], parts[2::2], strict=True):
-        _put(fields, further, value.strip(), lines, index)
+        _put(fields, further, value.strip(_SPACES), lines, index)
     return fields
 
 

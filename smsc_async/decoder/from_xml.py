@@ -11,6 +11,8 @@ list that they stand in; what is nested deeper under the path of names, as in ``
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Final, cast
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 from xml.parsers.expat import errors as expat
@@ -20,6 +22,7 @@ from smsc_async.decoder.excerpts import excerpt
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.recognise import NAMES
 from smsc_async.decoder.refusals import structured_refusal
+from smsc_async.decoder.usual_xml import MEMBERS, take_zones
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
@@ -47,16 +50,16 @@ _CUT: Final = frozenset(
 
 def read(text: str) -> Tariffs:
     """Return the list in an XML answer that is not blank."""
-    root = _parse(text.lstrip())
+    root, usual = _parse(text.lstrip())
     if root.tag not in _ROOTS:
         raise DecodeError("neither a tariff list nor a refusal", _READ_AS, "", excerpt(f"<{root.tag}>"))
     _refuse_odd_shapes(root)
     members = _once(_flat(root), "")
     if "error_code" in members:
-        raise structured_refusal(members["error_code"], members.get("error"), _READ_AS)
+        raise structured_refusal(members["error_code"], members.get("error", ""), _READ_AS)
     if "mail" not in members:
         raise IncompleteReply("the e-mail price, which every whole list has, is missing", _READ_AS)
-    zones, names = _section(root, "zones", PRICES, "name")
+    zones, names = _usual_zones(usual) if usual else _section(root, "zones", PRICES, "name")
     codes, _ = _section(root, "codes", COST)
     sheet = Sheet(
         read_as=_READ_AS,
@@ -76,17 +79,23 @@ def _section(root: Element, section: str, prices: tuple[str, ...], name: str = "
     if len(found) > 1:
         raise DecodeError("comes twice, and nobody can tell which is right", _READ_AS, section)
     elements = found[0].findall(_ROWS[section]) if found else []
-
-    def place(row: int, member: str) -> str:
-        at = f"{section}/{_ROWS[section]}[{row + 1}]"
-        return at if member in {"", _ROWS[section]} else f"{at}/@{member}"
-
+    place = partial(_place, section)
     rows: list[dict[str, str]] = [element.attrib for element in elements]
     if any(map(len, elements)):
         rows = [_once(_flat(element), place(row, "")) for row, element in enumerate(elements)]
     ids = [element.text for element in elements]
     extras = kept(rows, name, *prices)
     return Section(ids=ids, prices=by_member(rows, *prices), extras=extras, place=place), by_member(rows, name)[0]
+
+
+def _usual_zones(rows: list[tuple[str, ...]]) -> tuple[Section, list[str]]:
+    names, *prices, ids = ([row[column] for row in rows] for column in range(len(MEMBERS)))
+    return Section(ids=ids, prices=prices, extras={}, place=partial(_place, "zones")), names
+
+
+def _place(section: str, row: int, member: str) -> str:
+    at = f"{section}/{_ROWS[section]}[{row + 1}]"
+    return at if member in {"", _ROWS[section]} else f"{at}/@{member}"
 
 
 def _flat(element: Element, path: str = "") -> Iterator[tuple[str, str]]:
@@ -96,7 +105,7 @@ def _flat(element: Element, path: str = "") -> Iterator[tuple[str, str]]:
     for child in element:
         if child.tag == _ROWS.get(element.tag):
             continue
-        text = (child.text or "").strip()
+        text = (child.text or "").strip(" \t\n")
         if text or (not len(child) and child.tag not in _ROWS):
             yield path + child.tag, text
         yield from _flat(child, f"{path}{child.tag}.")
@@ -112,7 +121,19 @@ def _once(members: Iterable[tuple[str, str]], place: str) -> dict[str, str]:
     return found
 
 
-def _parse(text: str) -> Element:
+def _parse(text: str) -> tuple[Element, list[tuple[str, ...]]]:
+    """Return the tree, and the zones where they are usual and not in it."""
+    usual, rest = take_zones(text)
+    if usual:
+        # Lines are counted in the whole text, so a fault is looked for there.
+        with suppress(DecodeError):
+            root = _tree(rest)
+            if root.find("zones") is not None:
+                return root, usual
+    return _tree(text), []
+
+
+def _tree(text: str) -> Element:
     if "<!DOCTYPE" in text:
         raise DecodeError("a document type declaration, which no tariff list has", _READ_AS)
     builder = TreeBuilder()
@@ -146,13 +167,14 @@ def _refuse_depth(builder: TreeBuilder) -> None:
 def _refuse_odd_shapes(root: Element) -> None:
     """Refuse what is nested too deep, and text after an element, which may be the rest of a number."""
     level = [root]
-    for _ in range(_DEEPEST):
+    for _ in range(1, _DEEPEST):
         level = [child for element in level for child in element]
         stray = "".join([child.tail for child in level if child.tail]).strip()
         if stray:
             raise DecodeError("text that belongs to no element", _READ_AS, "", excerpt(stray))
-    if level:
-        raise _too_deep()
+        if not any(map(len, level)):
+            return
+    raise _too_deep()
 
 
 def _too_deep() -> DecodeError:

@@ -11,9 +11,9 @@ An absent price, an empty one and ``-`` are all "no price": nobody outside knows
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, cast
 
 import attrs
 
@@ -21,7 +21,7 @@ __all__ = ["Notation", "decimals"]
 
 _PRICE: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _PRICES: Final = re.compile(r"(?:[0-9]{1,12}(?:\.[0-9]{1,12})?\n)*+")
-_NO_PRICE: Final = frozenset({None, "", "-"})
+_NO_PRICES: Final[dict[str | None, Decimal | None]] = {None: None, "": None, "-": None}
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +44,7 @@ class Notation:
         """
         if self.spaces:
             text = text.strip(" \t")
-        if text in _NO_PRICE:
+        if text in _NO_PRICES:
             return None
         if self.comma:
             text = text.replace(",", ".")
@@ -53,20 +53,35 @@ class Notation:
         return Decimal(text)
 
 
-def decimals(texts: Iterable[str | None], notation: Notation) -> dict[str | None, Decimal | None]:
-    """Return what each text stands for; a text that is not a price is left out.
+def decimals(column: Sequence[str | None], notation: Notation) -> list[Decimal | None]:
+    """Return what each text of a column stands for.
 
-    Prices repeat from zone to zone, so the caller gives each distinct text once. All of them are checked in one go, and one by one
-    only where that fails.
+    Prices repeat from zone to zone, so each distinct text is read once; and all of them are checked in one go, one by one only
+    where that fails.
+
+    Raises:
+        KeyError: A text is not a price; it is the key.
     """
-    known: dict[str | None, Decimal | None] = dict.fromkeys(_NO_PRICE)
-    written = [text for text in texts if text is not None and text not in _NO_PRICE]
-    run = "\n".join(written) + "\n"
+    distinct = set(column)
+    written = [text for text in distinct if text is not None and text not in _NO_PRICES]
+    if not _are_prices(written):
+        return list(map(_one_by_one(written, notation).__getitem__, column))
+    if len(written) == len(column):
+        return list(map(Decimal, cast("Sequence[str]", column)))
+    known: dict[str | None, Decimal | None] = dict(zip(written, map(Decimal, written), strict=True))
+    known.update(_NO_PRICES)
+    return list(map(known.__getitem__, column))
+
+
+def _are_prices(texts: list[str]) -> bool:
+    run = "\n".join(texts) + "\n"
     # The count, because a text with a line feed of its own would pass for two prices.
-    if _PRICES.fullmatch(run) and run.count("\n") == len(written):
-        known.update(zip(written, map(Decimal, written), strict=True))
-        return known
-    for text in written:
+    return _PRICES.fullmatch(run) is not None and run.count("\n") == len(texts)
+
+
+def _one_by_one(texts: Iterable[str], notation: Notation) -> dict[str | None, Decimal | None]:
+    known = dict(_NO_PRICES)
+    for text in texts:
         try:
             known[text] = notation.price(text)
         except ValueError:

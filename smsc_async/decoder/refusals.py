@@ -40,16 +40,15 @@ def comma_refusal(first_line: str) -> ApiError | None:
     return api_error(int(refused[1]))
 
 
-def structured_refusal(code: object, description: object, read_as: str) -> ApiError:
+def structured_refusal(code: str, description: str, read_as: str) -> ApiError:
     """Return the error of an XML or JSON refusal.
 
     Raises:
         DecodeError: The code is not a whole number.
     """
-    text = code.strip() if isinstance(code, str) else ""
-    if not _CODE.fullmatch(text):
-        raise DecodeError("a refusal without a whole number as its code", read_as, "error_code", excerpt(str(code)))
-    return api_error(int(text), _tidy(description if isinstance(description, str) else ""))
+    if not _CODE.fullmatch(code.strip()):
+        raise DecodeError("a refusal without a whole number as its code", read_as, "error_code", excerpt(code))
+    return api_error(int(code), _tidy(description))
 
 
 def _tidy(description: str) -> str:

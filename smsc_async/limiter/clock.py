@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
+from asyncio import get_running_loop
 
 __all__ = ["now"]
 
@@ -16,7 +16,7 @@ def now() -> float:
     can be compared between loops and threads that share a store; a loop with a clock of its own (a test's) is followed.
     """
     try:
-        return asyncio.get_running_loop().time()
+        return get_running_loop().time()
     except RuntimeError:
         pass
     if "trio" in sys.modules:

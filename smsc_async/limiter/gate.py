@@ -41,15 +41,15 @@ class Permit:
         lease: What the store knows it by.
     """
 
-    __slots__ = ("lease", "login", "quota", "seen", "token", "waited")
+    # Without slots, since class attributes as defaults make it half as dear to make: one is made for every request.
+    seen: float | None = None
+    waited = 0.0
+    lease: object = None
 
-    def __init__(self, login: str, quota: Quota, token: bool, lease: object = None) -> None:  # noqa: FBT001  # hot
+    def __init__(self, login: str, quota: Quota, token: bool) -> None:  # noqa: FBT001  # hot
         self.login = login
         self.quota = quota
         self.token = token
-        self.lease = lease
-        self.seen: float | None = None
-        self.waited = 0.0
 
 
 class Ledger(Protocol):
@@ -68,6 +68,10 @@ class Ledger(Protocol):
             token: Whether it is a tariff request.
             lease: Seconds after which the request has ended in any case, should its holder die; ``inf`` if unknown.
         """
+        ...
+
+    def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
+        """Take a permit back if that can be done without awaiting anything, and say whether it was."""
         ...
 
     async def give_back(self, permit: Permit, ending: Ending) -> None:
@@ -103,8 +107,16 @@ class Gate:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._take_at_once = ledger.take_at_once
+        self._give_back_at_once = ledger.give_back_at_once
         self._lock = threading.Lock()
         self._lines: dict[_Key, _Line] = {}
+
+    def acquire_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+        """Return a permit if nobody waits for one and it can be had without awaiting anything, else ``None``."""
+        if self._lines and (login, token) in self._lines:
+            return None
+        return self._take_at_once(login, quota, token=token)
 
     async def acquire(self, login: str, quota: Quota, *, token: bool) -> Permit:
         """Return a permit, as soon as one is free and everybody who came before has one.
@@ -115,14 +127,21 @@ class Gate:
             QuotaExhausted: The permit is known to come after the caller's deadline.
             StoreError: The store does not answer.
         """
-        if (login, token) not in self._lines:
-            permit = self._ledger.take_at_once(login, quota, token=token)
-            if permit is not None:
-                return permit
-        return await self._acquire_in_line(login, quota, token=token)
+        permit = self.acquire_at_once(login, quota, token=token)
+        return permit or await self._acquire_in_line(login, quota, token=token)
+
+    def release_at_once(self, permit: Permit, ending: Ending) -> bool:
+        """Give a permit back as ``release`` does, if that can be done without awaiting anything; say whether it was."""
+        if not self._give_back_at_once(permit, ending):
+            return False
+        if self._lines:
+            self.wake(permit.login)
+        return True
 
     async def release(self, permit: Permit, ending: Ending) -> None:
         """Give a permit back, and wake those who can go now."""
+        if self.release_at_once(permit, ending):
+            return
         try:
             await self._ledger.give_back(permit, ending)
         finally:
@@ -130,10 +149,9 @@ class Gate:
 
     def wake(self, login: str) -> None:
         """Have the heads of the lines of a login try again."""
-        if self._lines:
-            with self._lock:
-                for token in (True, False):
-                    self._wake_head((login, token))
+        with self._lock:
+            for token in (True, False):
+                self._wake_head((login, token))
 
     def waiting(self) -> int:
         """How many wait in all lines."""
@@ -150,6 +168,8 @@ class Gate:
         started = now()
         # anyio counts deadlines by the loop's clock; only what is left of it can be compared.
         ends_in = anyio.current_effective_deadline() - anyio.current_time()
+        if ends_in == -math.inf:
+            ends_in = math.inf  # cancelled already: that is what the first sleep will say, and not that it is late
         waiter = new_waiter()
         with self._lock:
             line = self._lines.setdefault(key, _Line())

@@ -10,7 +10,7 @@ import functools
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NoReturn, TypeAlias
 
 import anyio
@@ -100,7 +100,7 @@ class Simulator:
         self._by_key: dict[str, SimulatedAccount] = {}
         # Per account, format and charset, as long as it is the same account: put() replaces it.
         self._rendered = functools.lru_cache(maxsize=1024)(_render)
-        self._app = Starlette(routes=[Route("/{path:path}", _Endpoint(self), methods=["GET", "POST"])])
+        self._app = Starlette(routes=[Route("/{path:path}", _Endpoint(self._answer), methods=["GET", "POST"])])
         for account in (SimulatedAccount("alex", "123"),) if accounts is None else accounts:
             if account.login in self._by_login:
                 raise ValueError(f"two accounts have the login {account.login!r}")
@@ -124,7 +124,7 @@ class Simulator:
     def violations(self, login: str | None = None) -> list[Violation]:
         """Return the requests in the log that a careful caller would not have sent.
 
-        Told from the arrivals alone, and not from how they were answered.
+        Told from when they arrived, not from how they were answered; wrong passwords are those refused with error 2.
 
         Args:
             login: Whose, or ``None`` for everybody's.
@@ -178,8 +178,7 @@ class Simulator:
         self._ledger.forget()
         self.heal()
 
-    async def answer(self, asked: Asked, receive: Receive, send: Send) -> None:
-        """Judge a request that has arrived, and answer it."""
+    async def _answer(self, asked: Asked, receive: Receive, send: Send) -> None:
         account = self._account_of(asked)
         fault = self._faults.take(asked.login if account is None else account.login)
         now, seconds = self._clock(), self._latency()
@@ -234,8 +233,9 @@ async def _hang_up(receive: Receive) -> NoReturn:
 
 
 class _Endpoint:
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
+    # A class, since Starlette takes a function for one that returns a response and sends it itself.
+    def __init__(self, answer: Callable[[Asked, Receive, Send], Awaitable[None]]) -> None:
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -254,7 +254,7 @@ class _Endpoint:
             content_type=request.headers.get("content-type", ""),
             body=body,
         )
-        await self._simulator.answer(asked, receive, send)
+        await self._answer(asked, receive, send)
 
 
 def _drawing(latency: Latency, chance: random.Random) -> Callable[[], float]:

@@ -24,8 +24,8 @@ def _pause(_: object, field: attrs.Attribute[float], value: float) -> None:
 
 
 def _http_status(_: object, field: attrs.Attribute[int], value: int) -> None:
-    if not 200 <= value <= 599:
-        raise ValueError(f"{field.name} must be an HTTP status between 200 and 599, not {value!r}")
+    if not 200 <= value <= 599 or value in (204, 304):
+        raise ValueError(f"{field.name} must be an HTTP status between 200 and 599 that has a body, not {value!r}")
 
 
 @attrs.frozen

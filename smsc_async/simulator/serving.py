@@ -141,15 +141,19 @@ class _Server(uvicorn.Server):
         self._is_up.set()
         await self._stopping.wait()
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # theirs
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # uvicorn's own waits for requests to end, which a hanging one never does.
-        for server in self.servers:
-            server.close()
-        # A connection accepted just now takes a few turns of the loop until it is known, and so does its end.
-        for _ in range(5):
+        for listening in sockets or ():
+            # Accept no more, but close it last: asyncio loses a connection that is being set up while its server closes.
+            self._loop.remove_reader(listening)
+        # A connection takes some turns of the loop to be set up, hence until nothing but this runs. Its app is cancelled
+        # a turn after it was cut, when uvicorn no longer blames the app for not answering.
+        while self.server_state.connections or len(asyncio.all_tasks()) > 1:
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
             await asyncio.sleep(0)
-        for task in list(self.server_state.tasks):
-            task.cancel()
-        await asyncio.gather(*self.server_state.tasks)
+            for task in list(self.server_state.tasks):
+                task.cancel()
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()

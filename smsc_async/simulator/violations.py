@@ -1,4 +1,4 @@
-"""What a log shows of limits that were broken, told from the arrivals alone and not from how they were answered."""
+"""What a log shows of limits that were broken, told without asking how the service had counted."""
 
 from __future__ import annotations
 

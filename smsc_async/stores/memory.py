@@ -80,7 +80,7 @@ class MemoryStore:
         self._kept: OrderedDict[tuple[str, bytes], _Kept] = OrderedDict()
         self._kept_bytes = 0
         self._keep_bytes = keep_bytes
-        self._forks = 0
+        self._era: object = None  # another one after a fork: the parent's permits are not the child's to give back
         self._marks: dict[str, float] = {}
         _ALL.add(self)
 
@@ -89,8 +89,12 @@ class MemoryStore:
         if self._cold:
             return None
         with self._lock:
-            if self._buckets.take(login, now(), quota, token=token) is None:
-                return Permit(login, quota, token, self._forks)
+            buckets = self._buckets
+            if buckets.take_fresh(login, quota, token=token) or buckets.take(login, now(), quota, token=token) is None:
+                permit = Permit(login, quota, token)
+                if self._era is not None:
+                    permit.lease = self._era
+                return permit
         return None
 
     async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:  # noqa: ARG002  # a process that dies takes its memory along
@@ -100,13 +104,24 @@ class MemoryStore:
             refusal = (self._cold and self._too_early(instant, quota)) or self._buckets.take(
                 login, instant, quota, token=token
             )
-            return refusal or Permit(login, quota, token, self._forks)
+            permit = Permit(login, quota, token)
+            permit.lease = self._era
+            return refusal or permit
+
+    def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
+        """Take a permit back."""
+        # Where the answer came whole, its sight is all that counts.
+        instant = permit.seen if ending is Ending.WHOLE and permit.seen is not None else now()
+        with self._lock:
+            if permit.lease is self._era:
+                self._buckets.give_back(
+                    permit.login, instant, permit.quota, ending, token=permit.token, seen=permit.seen
+                )
+        return True
 
     async def give_back(self, permit: Permit, ending: Ending) -> None:
         """Take a permit back."""
-        with self._lock:
-            if permit.lease == self._forks:
-                self._buckets.give_back(permit.login, now(), permit.quota, ending, token=permit.token, seen=permit.seen)
+        self.give_back_at_once(permit, ending)
 
     async def shut(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window."""
@@ -186,7 +201,7 @@ class MemoryStore:
         # In the child no thread holds the lock any more, and nobody is left who would give a permit back. The parent's
         # requests are still under way: they count as ended without an answer.
         self._lock = threading.Lock()
-        self._forks += 1
+        self._era = object()
         self._buckets.forget_holders(now())
         self.gate.abandon()
         self.flights.abandon()

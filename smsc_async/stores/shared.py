@@ -125,6 +125,10 @@ class SharedStore(ABC):
         """Return ``None``: a shared store has to be asked."""
         return None
 
+    def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:  # noqa: ARG002  # the protocol's
+        """Return ``False``: a shared store has to be told."""
+        return False
+
     def recall_at_once(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list that this process knows of if it is at most that many seconds old."""
         return self._shelf.find((endpoint, account.fingerprint), max_age)

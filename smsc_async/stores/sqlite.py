@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVarTuple
+from typing import TYPE_CHECKING, Final, TypeVarTuple
 
 import anyio.to_thread
 import attrs
@@ -28,8 +27,10 @@ from smsc_async.stores import sqlite_tables as tables
 from smsc_async.stores.digests import Pepper
 from smsc_async.stores.rows import Row, after, taken
 from smsc_async.stores.shared import KEEP_BYTES, ColdStart, Place, Seen, SharedStore
-from smsc_async.stores.sqlite_file import StoreFile
 from smsc_async.stores.worker import Worker
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["SQLiteStore"]
 
@@ -89,6 +90,8 @@ class SQLiteStore(SharedStore):
     ) -> None:
         super().__init__(pepper=pepper, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
         del pepper
+        from smsc_async.stores.sqlite_file import StoreFile  # noqa: PLC0415  # SQLite is for those who use it
+
         self._file = StoreFile(Path(path).absolute(), cold=cold_start == "wait")
         self._worker = Worker(self._file.close, "smsc_async SQLiteStore")
         self._known_salt: bytes | None = b"" if self._peppered else None

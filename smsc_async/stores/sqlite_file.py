@@ -160,8 +160,10 @@ class StoreFile:
             return lost
 
     def _check_ours(self, connection: sqlite3.Connection) -> None:
+        # In this order: another process may be making it meanwhile, and writes both at once.
+        used = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,)
         ours = connection.execute("PRAGMA application_id").fetchone() == (_OURS,)
-        if not ours and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        if used and not ours:
             raise StoreError("a database of something else: pass a path of its own", str(self.path))
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if ours and version != _VERSION:

@@ -6,14 +6,16 @@ All of them run in a transaction of their caller's, but for those that only read
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.rows import Row, refusal
 from smsc_async.stores.shared import Seen
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = [
     "drop_lead",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
 import attrs
 import httpx
 import pytest
@@ -45,6 +49,18 @@ class Caller:
             if method == "POST":
                 return await client.post(path, data=told)
             return await client.request(method, path, params=told)
+
+    @asynccontextmanager
+    async def under_way(self, *paths: str) -> AsyncGenerator[None, None]:
+        """Ask, and hang up at the end of the block; it begins when all the requests have arrived."""
+        until = len(self.simulator.log) + len(paths)
+        async with anyio.create_task_group() as group:
+            for path in paths:
+                group.start_soon(self, path)
+            while len(self.simulator.log) < until:  # noqa: ASYNC110  # the server sets no event
+                await anyio.sleep(0.001)
+            yield
+            group.cancel_scope.cancel()
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ def test_a_log_that_keeps_nothing_is_refused() -> None:
     [
         lambda: Fault.http_status(99),
         lambda: Fault.http_status(600),
+        lambda: Fault.redirect("/", status=304),
         lambda: Fault.truncated(1.5),
         lambda: Fault.stalled(-1),
         lambda: Fault.stalled(float("nan")),

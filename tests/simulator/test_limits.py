@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import anyio
 import httpx
 import pytest
 
@@ -84,31 +83,19 @@ async def test_logins_and_other_requests_have_no_part_in_the_minute_of_a_login(
     assert [code_of(await ask("/sys/balance.php", fmt="3")) for _ in range(20)] == [0] * 20
 
 
-async def at_once(ask: Caller, paths: list[str]) -> list[int]:
-    found: list[int] = []
-
-    async def one(path: str) -> None:
-        found.append(code_of(await ask(path, fmt="3")))
-
-    async with anyio.create_task_group() as group:
-        for path in paths:
-            group.start_soon(one, path)
-    return sorted(found)
-
-
-async def test_the_fifteenth_simultaneous_request_is_refused_over_all_requests_of_a_login(caller: type[Caller]) -> None:
-    simulator = Simulator(latency=0.1)
-    found = await at_once(caller(simulator), ["/sys/get.php"] + ["/sys/send.php"] * 13 + ["/sys/balance.php"])
-    assert found == [0] * 14 + [9]
-    assert simulator.peak("alex") == 15
-    assert simulator.in_progress("alex") == 0
-
-
-async def test_fourteen_simultaneous_requests_are_served(caller: type[Caller]) -> None:
-    simulator = Simulator(latency=0.05)
-    assert await at_once(caller(simulator), ["/sys/send.php"] * 14) == [0] * 14
-    assert simulator.peak("alex") == 14
-    assert simulator.violations() == []
+@pytest.mark.parametrize(("others", "expected"), [(13, 0), (14, 9)])
+async def test_the_fifteenth_request_at_once_is_refused_over_all_requests_of_a_login(
+    caller: type[Caller], clock: Clock, others: int, expected: int
+) -> None:
+    simulator = Simulator(clock=clock, latency=iter([60.0] * others + [0.0] * 2).__next__)
+    ask = caller(simulator)
+    async with ask.under_way("/sys/get.php", *["/sys/send.php"] * (others - 1)):
+        assert code_of(await ask(fmt="3")) == expected
+        assert simulator.peak("alex") == others + 1
+        assert simulator.in_progress("alex") == others
+        assert [each.rule for each in simulator.violations()] == ["simultaneous"] * (expected == 9)
+    clock.now += 60.0
+    assert code_of(await ask(fmt="3")) == 0
 
 
 async def test_five_wrong_passwords_block_the_address_for_half_an_hour(caller: type[Caller], clock: Clock) -> None:
@@ -137,11 +124,10 @@ async def test_the_caller_who_hangs_up_is_in_progress_until_the_work_is_done(
     caller: type[Caller], clock: Clock
 ) -> None:
     simulator = Simulator(latency=30.0, clock=clock)
-    with anyio.move_on_after(0.02) as scope:
-        await caller(simulator)()
-    assert scope.cancelled_caught
+    async with caller(simulator).under_way("/sys/get.php"):
+        clock.now += 10.0
     assert simulator.in_progress("alex") == 1
-    clock.now += 29.9
+    clock.now += 19.9
     assert simulator.in_progress("alex") == 1
     clock.now += 0.1
     assert simulator.in_progress("alex") == 0
@@ -152,10 +138,11 @@ async def test_the_caller_who_hangs_up_on_a_server_that_minds_is_in_progress_no_
     caller: type[Caller], clock: Clock
 ) -> None:
     simulator = Simulator(latency=30.0, clock=clock, ignores_hang_ups=False)
-    with anyio.move_on_after(0.02):
-        await caller(simulator)()
+    async with caller(simulator).under_way("/sys/get.php"):
+        clock.now += 10.0
+        assert simulator.in_progress("alex") == 1
     assert simulator.in_progress("alex") == 0
-    assert [arrival.finished_at for arrival in simulator.log] == [1000.0]
+    assert [arrival.finished_at for arrival in simulator.log] == [1010.0]
 
 
 async def test_a_server_that_minds_hang_ups_still_takes_its_time_to_answer(caller: type[Caller]) -> None:
@@ -193,8 +180,11 @@ async def test_the_log_is_bounded_and_forgets_the_oldest_first(caller: type[Call
 
 
 async def test_an_arrival_that_the_log_has_forgotten_ends_all_the_same(caller: type[Caller]) -> None:
-    simulator = Simulator(latency=0.05, keep=1)
-    await at_once(caller(simulator), ["/sys/send.php"] * 3)
+    simulator = Simulator(keep=1, latency=iter([60.0, 0.0]).__next__, ignores_hang_ups=False)
+    ask = caller(simulator)
+    async with ask.under_way("/sys/get.php"):
+        await ask()
+        assert [arrival.number for arrival in simulator.log] == [2]
     assert simulator.in_progress("alex") == 0
 
 
@@ -209,11 +199,9 @@ async def test_a_reset_simulator_has_seen_nothing(caller: type[Caller], clock: C
     assert await codes(ask, 3) == [0, 0, 0]
 
 
-async def test_a_request_that_was_under_way_at_a_reset_ends_without_a_trace(caller: type[Caller]) -> None:
-    simulator = Simulator(latency=0.05)
-    async with anyio.create_task_group() as group:
-        group.start_soon(caller(simulator))
-        await anyio.sleep(0.02)
+async def test_a_request_that_was_under_way_at_a_reset_ends_without_a_trace(caller: type[Caller], clock: Clock) -> None:
+    simulator = Simulator(clock=clock, latency=60.0)
+    async with caller(simulator).under_way("/sys/get.php"):
         simulator.reset()
     assert simulator.log == []
     assert simulator.in_progress("alex") == 0
@@ -232,7 +220,9 @@ async def test_latency_is_a_number_a_range_or_a_function(
     assert arrival.finished_at - arrival.at >= (expected or 0.001)
 
 
-async def test_violations_are_the_fourth_the_fifteenth_and_the_fifth(caller: type[Caller], clock: Clock) -> None:
+async def test_violations_are_the_fourth_in_a_minute_and_the_fifth_wrong_password(
+    caller: type[Caller], clock: Clock
+) -> None:
     simulator = Simulator([SimulatedAccount("alex", "123"), SimulatedAccount("olga", "456")], clock=clock)
     ask = caller(simulator)
     for now in (0.0, 0.0, 59.9, 60.0, 60.0, 60.0):
@@ -246,12 +236,6 @@ async def test_violations_are_the_fourth_the_fifteenth_and_the_fifth(caller: typ
         ("authorization", 11),
     ]
     assert [each.rule for each in simulator.violations("alex")] == ["identical"]
-
-
-async def test_one_too_many_at_once_is_a_violation(caller: type[Caller]) -> None:
-    simulator = Simulator(latency=0.05, rules=Rules(concurrent=2))
-    await at_once(caller(simulator), ["/sys/send.php"] * 3)
-    assert [(each.rule, each.arrival.in_progress) for each in simulator.violations()] == [("simultaneous", 3)]
 
 
 @pytest.mark.parametrize("latency", [-1.0, float("nan"), float("inf"), (2.0, 1.0)])

@@ -1,0 +1,21 @@
+"""The commands. Need the extra: ``pip install "smsc-async[cli]"``."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+__all__ = ["main"]
+
+
+def main() -> NoReturn:
+    """Run the command that the arguments of the process name, and end the process with its exit code."""
+    try:
+        # Not above: without the extra this script is there all the same, and has to say what is missing.
+        from smsc_async.cli.app import run  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:
+            raise
+        sys.stderr.write(f'smsc-async: the commands need {error.name}: pip install "smsc-async[cli]"\n')
+        sys.exit(2)
+    run()

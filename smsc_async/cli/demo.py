@@ -1,0 +1,181 @@
+"""The demonstration: the client and a simulated service over a real socket, and what the service saw.
+
+Everything that is judged here is judged by the log of the service, not by what the client says of itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+import anyio
+from rich.console import Console
+from rich.text import Text
+
+from smsc_async.accounts import Account
+from smsc_async.cli.screen import notes, output, progress, show
+from smsc_async.cli.tables import new_table, operator_table, totals, zone_table
+from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.client import Client
+from smsc_async.limiter.quota import Quota
+from smsc_async.records import Format, Tariffs
+from smsc_async.simulator import Arrival, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
+from smsc_async.stores import MemoryStore
+
+__all__ = ["BURST", "PER", "new_simulator", "run_demo"]
+
+BURST: Final = 10
+# Seconds that stand for the service's minute, so that nobody has to wait for one. All else is as with the real service.
+PER: Final = 1.0
+
+# The burst has a login of its own: its quota is untouched, so that the picture begins with a full one.
+_READER: Final = Account("alex", "123")
+_BURSTER: Final = Account("boris", "456")
+
+_FORMATS: Final = {
+    Format.PLAIN: "plain text",
+    Format.CSV: "comma-separated",
+    Format.XML: "XML",
+    Format.JSON: "JSON",
+}
+# Names with commas, quotes, brackets, equals signs; prices that are missing; Cyrillic and Latin letters.
+_SHOWN: Final = ("1", "3", "7", "8", "13", "19", "22", "33", "47", "53", "62", "65")
+
+_TIME_LINE: Final = 40
+
+
+def new_simulator(per: float = PER) -> Simulator:
+    """Return the service of the demonstration, with two accounts and a shortened window."""
+    accounts = [
+        SimulatedAccount(_READER.login, _READER.secret.reveal()),
+        SimulatedAccount(_BURSTER.login, _BURSTER.secret.reveal(), tariffs=sample_tariffs(Decimal("0.9"))),
+    ]
+    return Simulator(accounts, rules=Rules(per=per))
+
+
+def run_demo(simulator: Simulator | None = None) -> None:
+    """Show it.
+
+    Args:
+        simulator: A service like ``new_simulator()``, which is what ``None`` stands for.
+
+    Raises:
+        Trouble: A request was refused, or the lists differ.
+        SmscError: A list did not come at all.
+    """
+    service = new_simulator() if simulator is None else simulator
+    _judge(anyio.run(_show, service, output(), notes()))
+
+
+def _judge(log: Sequence[Arrival]) -> None:
+    refused = sum(arrival.code != 0 for arrival in log)
+    if refused:
+        raise Trouble(f"the service refused {refused} of {len(log)} requests", ExitCode.DIFFERENT)
+
+
+async def _show(simulator: Simulator, out: Console, err: Console) -> list[Arrival]:
+    # One store for all clients, as in a process that names none: the quota is one, however many clients there are.
+    store = MemoryStore()
+    per = simulator.rules.per
+    quota = Quota(per=per, guard=per / 10, linger=per / 5)
+    begun = time.monotonic()
+    async with serve(simulator) as server:
+        err.print(f"a simulated service listens at {server.base_url}")
+
+        def client(account: Account, reply_format: Format) -> Client:
+            return Client(account, base_url=server.base_url, reply_format=reply_format, quota=quota, store=store)
+
+        lists = await _fetch_in_all_formats(client, err)
+        _print_formats(lists, out)
+        if any(tariffs != sample_tariffs() for tariffs in lists.values()):
+            raise Trouble("the four lists are not equal: what the service holds was not read back", ExitCode.DIFFERENT)
+        _print_tariffs(lists[Format.JSON], out)
+        await _burst(client, err)
+    _print_burst(simulator.arrivals(_BURSTER.login), simulator.rules, out)
+    err.print(f"done in {time.monotonic() - begun:.1f} s")
+    return simulator.log
+
+
+_NewClient = Callable[[Account, Format], Client]
+
+
+async def _fetch_in_all_formats(new_client: _NewClient, err: Console) -> dict[Format, Tariffs]:
+    lists: dict[Format, Tariffs] = {}
+    with progress(err, "four formats", len(_FORMATS)) as advance:
+        for reply_format in _FORMATS:
+            async with new_client(_READER, reply_format) as client:
+                lists[reply_format] = await client.tariffs(max_age=0)
+            advance()
+    return lists
+
+
+async def _burst(new_client: _NewClient, err: Console) -> None:
+    # One after the other, as fast as the quota lets them: calls at the same time would share one request.
+    with progress(err, "ten fresh requests", BURST) as advance:
+        async with new_client(_BURSTER, Format.JSON) as client:
+            for _ in range(BURST):
+                await client.tariffs(max_age=0)
+                advance()
+
+
+def _print_formats(lists: Mapping[Format, Tariffs], out: Console) -> None:
+    table = new_table(out, title="One list in four formats")
+    table.add_column("fmt", justify="right")
+    table.add_column("format")
+    table.add_column("zones", justify="right")
+    table.add_column("operators", justify="right")
+    table.add_column("equal to what the service holds")
+    served = sample_tariffs()
+    for reply_format, tariffs in lists.items():
+        counts = (str(len(tariffs.zones)), str(len(tariffs.codes)))
+        equal = Text("yes", "green") if tariffs == served else Text("NO", "bold red")
+        table.add_row(str(reply_format.value), _FORMATS[reply_format], *counts, equal)
+    show(out, table)
+    out.print()
+
+
+def _print_tariffs(tariffs: Tariffs, out: Console) -> None:
+    shown = [zone for zone in tariffs.zones if zone.zone in _SHOWN]
+    show(out, zone_table(shown, out, title="From the list of alex: what one message costs"))
+    out.print()
+    out.print(f"and {len(tariffs.zones) - len(shown)} more zones. Operators with a price of their own:")
+    out.print()
+    show(out, operator_table(tariffs.codes, out))
+    out.print()
+    out.print(totals(tariffs, out))
+    out.print()
+
+
+def _print_burst(arrivals: Sequence[Arrival], rules: Rules, out: Console) -> None:
+    table = new_table(
+        out, title=f"When ten fresh requests arrived at the service: at most {rules.requests} in any {rules.per:g} s"
+    )
+    table.add_column("#", justify="right")
+    table.add_column("after", justify="right")
+    # What the rule is about: more than a window lies between a request and the one that is three before it.
+    table.add_column(f"since {rules.requests} before", justify="right")
+    table.add_column("answer")
+    table.add_column("", no_wrap=True)
+    begun, span = arrivals[0].at, max(arrivals[-1].at - arrivals[0].at, rules.per)
+    for place, arrival in enumerate(arrivals):
+        after = arrival.at - begun
+        since = f"{arrival.at - arrivals[place - rules.requests].at:.2f} s" if place >= rules.requests else ""
+        answer = Text(f"error {arrival.code}", "bold red") if arrival.code else Text("list", "green")
+        table.add_row(str(place + 1), f"{after:.2f} s", since, answer, _on_time_line(after / span, out))
+    show(out, table)
+    out.print()
+    refused = sum(arrival.code != 0 for arrival in arrivals)
+    out.print(
+        f"{len(arrivals)} requests, never more than {_peak(arrivals, rules.per)} in {rules.per:g} s; refused: {refused}"
+    )
+
+
+def _on_time_line(share: float, out: Console) -> Text:
+    before, mark = (".", "*") if out.options.ascii_only else ("·", "●")
+    return Text.assemble((before * round(share * _TIME_LINE), "dim"), (mark, "green"))
+
+
+def _peak(arrivals: Sequence[Arrival], per: float) -> int:
+    return max(sum(0 <= last.at - each.at < per for each in arrivals) for last in arrivals)

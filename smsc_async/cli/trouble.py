@@ -1,0 +1,90 @@
+"""What a command ends with: the exit codes, and the sentence for each kind of trouble."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import attrs
+
+from smsc_async.errors import (
+    AddressBlocked,
+    ApiError,
+    AuthenticationError,
+    BreakerOpen,
+    DeadlineExceeded,
+    DecodeError,
+    QuotaExhausted,
+    SmscError,
+    StoreError,
+    TooManyRequests,
+    TransportError,
+)
+
+__all__ = ["ExitCode", "Trouble", "exit_code"]
+
+
+class ExitCode(IntEnum):
+    """What the process ends with; ``docs/commands.md`` has the table."""
+
+    FINE = 0
+    DIFFERENT = 1
+    USAGE = 2
+    REFUSED = 3
+    AUTHENTICATION = 4
+    ADDRESS_BLOCKED = 5
+    TOO_MANY_REQUESTS = 6
+    DECODE = 7
+    TRANSPORT = 8
+    DEADLINE = 9
+    QUOTA = 10
+    BREAKER = 11
+    STORE = 12
+    NO_PRICE = 13
+    FILES = 14
+    FAULT = 70
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+# The more special before what it is a kind of.
+_BY_ERROR: tuple[tuple[type[SmscError], ExitCode], ...] = (
+    (AuthenticationError, ExitCode.AUTHENTICATION),
+    (AddressBlocked, ExitCode.ADDRESS_BLOCKED),
+    (TooManyRequests, ExitCode.TOO_MANY_REQUESTS),
+    (ApiError, ExitCode.REFUSED),
+    (DecodeError, ExitCode.DECODE),
+    (DeadlineExceeded, ExitCode.DEADLINE),
+    (TransportError, ExitCode.TRANSPORT),
+    (QuotaExhausted, ExitCode.QUOTA),
+    (BreakerOpen, ExitCode.BREAKER),
+    (StoreError, ExitCode.STORE),
+)
+
+
+@attrs.define(eq=False, slots=False)
+class Trouble(Exception):
+    """A command cannot go on, and the caller can do something about it.
+
+    Attributes:
+        message: What happened, then what to do.
+        code: What the process ends with.
+    """
+
+    message: str
+    code: ExitCode
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """Return what the process ends with for an error."""
+    if isinstance(error, Trouble):
+        return error.code
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        return ExitCode.BROKEN_PIPE
+    if isinstance(error, OSError):
+        return ExitCode.FILES
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.FAULT)

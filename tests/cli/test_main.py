@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from smsc_async.cli import demo, main
+from smsc_async.cli.app import run
+from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.errors import QuotaExhausted
+from tests.cli.running import environment, invoke, spawn
+
+
+def test_without_the_extra_the_error_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "smsc_async.cli.app")
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert 'need typer: pip install "smsc-async[cli]"' in capsys.readouterr().err
+
+
+def test_a_module_of_our_own_that_is_missing_is_not_taken_for_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "smsc_async.cli.app")
+    monkeypatch.setitem(sys.modules, "smsc_async.cli.trouble", None)
+    with pytest.raises(ModuleNotFoundError):
+        main()
+
+
+def test_the_package_runs_as_a_module() -> None:
+    ran = spawn("--version")
+    assert (ran.code, ran.stdout) == (0, f"smsc-async {version('smsc-async')}\n")
+
+
+def test_the_entry_point_runs_the_command_that_the_arguments_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["smsc-async", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("smsc-async ")
+
+
+def test_no_command_shows_the_help_and_is_misuse() -> None:
+    ran = invoke()
+    assert ran.code == 2
+    assert "demo" in ran.stdout + ran.stderr
+
+
+def test_an_unknown_option_is_misuse() -> None:
+    assert invoke("demo", "--nothing-like-it").code == 2
+
+
+def test_help_does_not_import_what_only_a_command_needs() -> None:
+    told = "import sys; sys.argv[1:] = ['--help']\ntry:\n    from smsc_async.cli import main; main()\nfinally:\n"
+    heavy = "{'starlette', 'uvicorn', 'sqlite3', 'smsc_async.simulator'} & set(sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{told}    sys.stderr.write(repr({heavy}))"],
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=300,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "set()")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (QuotaExhausted(42.0), 10, "smsc-async: no permit within the deadline"),
+        (Trouble("what happened: what to do", ExitCode.NO_PRICE), 13, "smsc-async: what happened: what to do\n"),
+        (FileNotFoundError(2, "No such file", "list.json"), 14, "list.json"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+        (ZeroDivisionError("of ours"), 70, "ZeroDivisionError: of ours\nrun smsc-async --debug"),
+    ],
+)
+def test_trouble_is_a_sentence_and_an_exit_code(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_with(error, monkeypatch, "demo") == code
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("error", [QuotaExhausted(42.0), ZeroDivisionError("of ours")])
+def test_debug_shows_the_traceback(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_with(error, monkeypatch, "--debug", "demo")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def run_with(error: BaseException, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    def fails() -> None:
+        raise error
+
+    monkeypatch.setattr(demo, "run_demo", fails)
+    monkeypatch.setattr(sys, "argv", ["smsc-async", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    return ended.value.code
+
+
+def test_a_reader_who_has_seen_enough_is_not_told_anything(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    led_away: list[int] = []
+
+    def dup2(_: int, descriptor: int) -> None:
+        led_away.append(descriptor)
+
+    monkeypatch.setattr(os, "dup2", dup2)
+    assert run_with(BrokenPipeError(32, "Broken pipe"), monkeypatch, "demo") == 141
+    assert led_away == [sys.stdout.fileno()]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_reader_who_has_seen_enough_ends_the_process_quietly() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smsc_async", "demo"],
+        env=environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=300) == 141
+    assert "Traceback" not in told
+    assert "Exception ignored" not in told

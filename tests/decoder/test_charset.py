@@ -1,0 +1,76 @@
+"""The bytes are believed before the declaration."""
+
+import codecs
+
+import pytest
+
+from smsc_async import Format, IncompleteReply, decode
+from smsc_async.decoder.charset import to_text
+from tests.decoder.shapes import fault, reply, zone
+
+NAMED = reply(Format.JSON, [zone(name="Россия, ЁЯё")]).decode()
+
+
+@pytest.mark.parametrize("declared", [None, "utf-8", "windows-1251", "koi8-r", "utf-16", "x-unknown", "zlib", "", "\0"])
+def test_utf8_is_read_as_such_whatever_is_declared(declared: str | None) -> None:
+    assert decode(NAMED.encode(), charset=declared).zones[0].name == "Россия, ЁЯё"
+
+
+@pytest.mark.parametrize("declared", [None, "utf-8", "windows-1251", "cp1251", "CP1251", "ISO-8859-1", "zlib", "idna"])
+def test_what_is_not_utf8_is_windows_1251(declared: str | None) -> None:
+    assert decode(NAMED.encode("cp1251"), charset=declared).zones[0].name == "Россия, ЁЯё"
+
+
+@pytest.mark.parametrize("declared", ["koi8-r", "KOI8-R", ' "koi8_r" ', "koi8-u", "iso-8859-5", "cp866", "ibm866"])
+def test_a_declared_cyrillic_charset_is_honoured(declared: str) -> None:
+    codec = declared.strip(' "')
+    assert decode(NAMED.encode(codec), charset=declared).zones[0].name == "Россия, ЁЯё"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    assert to_text(codecs.BOM_UTF8 + b"0,-2", None) == "0,-2"
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-be"])
+def test_utf16_is_told_by_its_mark(codec: str) -> None:
+    body = NAMED.encode(codec)
+    assert decode(body if codec == "utf-16" else codecs.BOM_UTF16_BE + body).zones[0].name == "Россия, ЁЯё"
+
+
+def test_utf16_cut_within_a_character_is_incomplete() -> None:
+    with pytest.raises(IncompleteReply, match="within a character of UTF-16"):
+        to_text(NAMED.encode("utf-16")[:-1], None)
+
+
+def test_bytes_marked_as_utf16_that_are_not_are_refused_with_their_place() -> None:
+    error = fault(codecs.BOM_UTF16_LE + b"a\0\x00\xdcb\0")
+    assert "not" in error.message
+    assert error.position == "byte 4"
+
+
+def test_utf8_cut_within_a_character_is_incomplete() -> None:
+    with pytest.raises(IncompleteReply, match="within a character of UTF-8"):
+        to_text("ERROR = 2 (ошибка".encode()[:-1], None)
+
+
+def test_a_cut_character_of_a_declared_charset_is_a_character_of_that_charset() -> None:
+    assert to_text(b"ab\xd0", "koi8-r") == "abп"
+
+
+@pytest.mark.parametrize(("declared", "named"), [(None, "windows-1251"), ("cp1251", "cp1251")])
+def test_the_byte_that_windows_1251_does_not_have_is_refused_with_its_place(declared: str | None, named: str) -> None:
+    error = fault(b"1,Russia\xd0\x98\xff,", charset=declared)
+    assert named in error.message
+    assert error.position == "byte 9"
+    assert error.excerpt == r"'1,Russia\xd0\x98\xff,'"
+
+
+def test_the_place_of_a_bad_byte_shows_ten_bytes_on_either_side() -> None:
+    error = fault(b"abcdefghijklm\xc0\x98nopqrstuvwxyz")
+    assert error.position == "byte 14"
+    assert error.excerpt == r"'efghijklm\xc0\x98nopqrstuvw'"
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
+def test_every_line_end_becomes_a_line_feed(end: str) -> None:
+    assert to_text(f"a{end}{end}b".encode(), None) == "a\n\nb"

@@ -1,0 +1,240 @@
+"""JSON: numbers keep their digits, and nothing is lost on the way."""
+
+import json
+
+import pytest
+
+from smsc_async import Format, IncompleteReply, decode
+from tests.decoder.shapes import CODE, ZONE, fault, prices, reply, zone
+
+
+def listing(zones: str = '[{"zone": "1"}]', codes: str = "[]", mail: str = '"0.10"', more: str = "") -> bytes:
+    return f'{{"zones": {zones}, "codes": {codes}, "mail": {mail}{more}}}'.encode()
+
+
+def test_numbers_keep_their_digits() -> None:
+    tariffs = decode(
+        listing(
+            '[{"zone": 7, "name": 5, "api": 2.50, "mass": 0, "mms": 8.00, "hlr": null, "call": "1.20"}]',
+            '[{"mccmnc": 25001, "cost": 1.850}]',
+            "0.10",
+        )
+    )
+    assert prices(tariffs) == {"api": "2.50", "mass": "0", "mms": "8.00", "hlr": None, "call": "1.20"}
+    assert (tariffs.zones[0].zone, tariffs.zones[0].name) == ("7", "5")
+    assert (tariffs.codes[0].mccmnc, str(tariffs.codes[0].cost), str(tariffs.mail)) == ("25001", "1.850", "0.10")
+
+
+def test_texts_of_numbers_are_plain_texts() -> None:
+    tariffs = decode(listing('[{"zone": 7, "name": 5, "n": 5.0}]'))
+    assert {type(text) for text in (tariffs.zones[0].zone, tariffs.zones[0].name, tariffs.zones[0].extra["n"])} == {str}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["true", "false", "[]", "{}", '["2.50"]', "-1", "-0", "1e5", "1E400", "NaN", "Infinity", "-Infinity", "1" * 5000],
+)
+def test_what_is_not_a_price_is_refused_with_its_place(value: str) -> None:
+    zones = ", ".join(f'{{"zone": "{row}", "api": {value if row == 3 else 1}}}' for row in range(5))
+    assert fault(listing(f"[{zones}]")).position == "zones[3].api"
+    assert fault(listing(codes=f'[{{"mccmnc": "25001", "cost": {value}}}]')).position == "codes[0].cost"
+    assert fault(listing(mail=value)).position == "mail"
+
+
+@pytest.mark.parametrize("value", ["true", "[]", '{"a": 1}'])
+@pytest.mark.parametrize("member", ["zone", "name"])
+def test_a_number_or_a_name_of_another_type_is_refused(member: str, value: str) -> None:
+    row = {"zone": '"1"', "name": '"x"', member: value}
+    error = fault(listing("[{" + ", ".join(f'"{key}": {text}' for key, text in row.items()) + "}]"))
+    assert (error.position, error.message) == (f"zones[0].{member}", "neither a text nor a number")
+    assert error.excerpt == repr(value)
+
+
+@pytest.mark.parametrize("name", ["", ', "name": null', ', "name": ""', ', "name": "  "'])
+def test_a_name_may_be_missing(name: str) -> None:
+    assert decode(listing(f'[{{"zone": "1"{name}}}]')).zones[0].name == ""
+
+
+@pytest.mark.parametrize("number", ["", '"zone": null,', '"zone": "",', '"zone": "  ",'])
+def test_a_zone_without_its_number_is_refused(number: str) -> None:
+    error = fault(listing('[{"zone": "1"}, {' + number + '"api": "1"}]'))
+    assert error.position == "zones[1].zone"
+
+
+@pytest.mark.parametrize("codes", ["[]", "{}", '""', "null"])
+def test_codes_may_be_empty(codes: str) -> None:
+    assert decode(listing(codes=codes)).codes == ()
+
+
+def test_codes_may_be_absent() -> None:
+    assert decode(b'{"zones": [{"zone": "1"}], "mail": null}').codes == ()
+
+
+@pytest.mark.parametrize("section", ["zones", "codes"])
+@pytest.mark.parametrize("value", ['"x"', "1", "0", "true", "false", '{"a": 1}'])
+def test_a_section_of_another_type_is_refused(section: str, value: str) -> None:
+    error = fault(listing(**{section: value}))
+    assert (error.position, error.message) == (section, "not an array")
+
+
+@pytest.mark.parametrize("section", ["zones", "codes"])
+@pytest.mark.parametrize("value", ['"x"', "1", "null", "true", "[]"])
+def test_a_row_of_another_type_is_refused(section: str, value: str) -> None:
+    error = fault(listing(**{section: f"[{'{'}{'}'}, {value}]"}))
+    assert (error.position, error.message) == (f"{section}[1]", "not an object")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"[1]", b'[{"zones": []}]'])
+def test_an_array_is_refused(body: bytes) -> None:
+    error = fault(body)
+    assert (error.format, error.excerpt) == ("JSON", repr(body.decode()))
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"status": "ok"}', b'{"error": "x"}'])
+def test_an_object_of_another_kind_is_refused(body: bytes) -> None:
+    assert "neither a tariff list nor a refusal" in fault(body).message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"zones": [], "mail": "1"}',
+        b'{"zones": null, "mail": "1"}',
+        b'{"codes": [], "mail": "1"}',
+        b'{"mail": "1"}',
+        b'{"zones": [{"zone": "1"}]}',
+    ],
+)
+def test_a_list_without_a_zone_or_an_email_price_is_incomplete(body: bytes) -> None:
+    with pytest.raises(IncompleteReply):
+        decode(body)
+
+
+@pytest.mark.parametrize("mail", ["null", '""', '"-"'])
+def test_an_empty_email_price_is_none(mail: str) -> None:
+    assert decode(listing(mail=mail)).mail is None
+
+
+def test_what_is_not_documented_is_kept_as_text_or_json() -> None:
+    kept = '"s": "a: b", "n": 20.50, "t": true, "z": null, "l": [1.0, "x", {}], "d": {"k\\"": -0, "ж": "é"}'
+    tariffs = decode(
+        listing(f'[{{"zone": "1"}}, {{"zone": "2", {kept}}}]', f'[{{"mccmnc": "25001", {kept}}}]', more=f", {kept}")
+    )
+    expected = {
+        "s": "a: b",
+        "n": "20.50",
+        "t": "true",
+        "z": "null",
+        "l": '[1.0, "x", {}]',
+        "d": '{"k\\"": -0, "ж": "é"}',
+    }
+    assert [dict(each.extra) for each in tariffs.zones] == [{}, expected]
+    assert (dict(tariffs.codes[0].extra), dict(tariffs.extra)) == (expected, expected)
+
+
+def test_an_odd_number_that_is_not_documented_is_kept_as_it_is_written() -> None:
+    assert decode(listing(more=', "x": NaN, "y": 1e999999, "z": ' + "1" * 5000)).extra == {
+        "x": "NaN",
+        "y": "1e999999",
+        "z": "1" * 5000,
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        listing('[{"zone": "1", "api": "1", "api": "2"}]'),
+        listing('[{"zone": "1", "api": "1", "api": "1"}]'),
+        listing('[{"zone": "1", "a\\u0070i": "1", "api" : "2"}]'),
+        listing('[{"zone": "1", "name": "a:b", "api": "1", "api": "2"}]'),
+        listing(codes='[{"mccmnc": "25001", "cost": "1", "cost": null}]'),
+        listing(more=', "mail": "0.20"'),
+        listing(more=', "zones": []'),
+        listing(more=', "x": {"y": 1, "y": 2}'),
+        listing(more=', "x": 1, "x": 2'),
+    ],
+)
+def test_a_member_that_comes_twice_is_refused(body: bytes) -> None:
+    error = fault(body)
+    assert "twice" in error.message
+    assert error.position
+
+
+def test_the_member_that_comes_twice_is_named() -> None:
+    error = fault(listing('[{"zone": "7", "api": "1", "api": "2"}]'))
+    assert error.position == "api"
+    assert error.excerpt.startswith('\'{"zone": "7"')
+
+
+@pytest.mark.parametrize("name", ["a: b", ":", 'x": "y', "\\"])
+def test_colons_in_names_are_no_members(name: str) -> None:
+    rows = [zone(name=name), zone(zone="2")]
+    assert decode(reply(Format.JSON, rows)).zones[0].name == name
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"zones": ' + "[" * 100_000 + "]" * 100_000 + "}"])
+def test_deep_nesting_is_refused(text: str) -> None:
+    error = fault(text.encode())
+    assert "deeper" in error.message
+    assert error.format == "JSON"
+
+
+def test_nesting_is_kept_up_to_32_levels() -> None:
+    for depth in (1, 31, 32, *range(100, 1200, 50)):
+        value = "[" * depth + "]" * depth
+        if depth < 33:
+            assert decode(listing(more=f', "x": {value}')).extra["x"] == value
+        else:
+            for body in (listing(more=f', "x": {value}'), f'{{"error_code": {value}}}'.encode(), listing(value)):
+                assert "deeper" in fault(body).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"zones": [}',
+        '{"zones": #, "mail": 1}',
+        "{'zones': []}",
+        '{"zones": [],}',
+        '{"a": 1} {"b": 2}',
+        '{"a": "\\x"}  , 1',
+        '{"a" 1}',
+    ],
+)
+def test_broken_json_is_refused_with_its_place(text: str) -> None:
+    error = fault(text.encode())
+    assert not isinstance(error, IncompleteReply)
+    assert error.position.startswith("line 1, column ")
+
+
+def test_the_place_of_a_fault_is_shown() -> None:
+    error = fault(b'{"zones":\n  [?]}')
+    assert (error.position, error.excerpt) == ("line 2, column 4", "'?]}'")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"',
+        '{"zones',
+        '{"zones"',
+        '{"zones":',
+        '{"zones": [{"zone": "1\\',
+        '{"z": "\\u04',
+        '{"mail": 0.',
+        '{"mail": nul',
+        '{"mail": -',
+        '{"a": 1,',
+    ],
+)
+def test_json_that_stops_is_incomplete(text: str) -> None:
+    with pytest.raises(IncompleteReply):
+        decode(text.encode())
+
+
+def test_both_ways_of_parsing_read_the_same() -> None:
+    body = json.dumps({"zones": [ZONE, zone(zone="2", name="b")], "codes": [CODE], "mail": "0.10"})
+    thorough = decode(body.replace('"b"', '"b:"').encode())
+    assert decode(body.encode()).codes == thorough.codes
+    assert decode(body.encode()).zones[0] == thorough.zones[0]

@@ -1,0 +1,220 @@
+"""XML: no DTD, no depth, and whatever the provider adds."""
+
+import time
+import tracemalloc
+from decimal import Decimal
+
+import pytest
+
+from smsc_async import DecodeError, Format, IncompleteReply, decode
+from smsc_async.decoder.usual_xml import take_zones
+from tests.decoder.shapes import ZONE, fault, prices, reply, zone
+
+ROW = '<zone name="Russia" api="2.50" mass="2.40" mms="8.00" hlr="0.30" call="1.20">1</zone>'
+USUAL = f"<price>\n<zones>\n{ROW}\n</zones>\n<mail>0.10</mail>\n</price>\n"
+BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol">'
+    + "".join(f'<!ENTITY lol{n} "{f"&lol{n - 1 or str()};" * 10}">' for n in range(1, 10))
+    + "]><price><zones>&lol9;</zones><mail>1</mail></price>"
+)
+
+
+def test_the_usual_zones_are_taken_out_before_parsing() -> None:
+    rows, rest = take_zones(USUAL)
+    assert rows == [("Russia", "2.50", "2.40", "8.00", "0.30", "1.20", "1")]
+    assert rest == "<price>\n<zones></zones>\n<mail>0.10</mail>\n</price>\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<zones>", "<zones><!-- a -->"),
+        ("<zones>", "<zones >"),
+        ("<price>", "<!-- <zones></zones> --><price>"),
+        ("<price>", "<?x <zones></zones> ?><price>"),
+        ("</price>", "</price><?x?>"),
+        ("<zone name", "<zone  name"),
+        ('name="Russia" api="2.50"', 'api="2.50" name="Russia"'),
+        ("'", "'"),
+        ('"Russia"', "'Russia'"),
+        ('"Russia"', '"R&#117;ssia"'),
+        ('"Russia"', '"R&#x75;ssia"'),
+        (">1</zone>", "><![CDATA[1]]></zone>"),
+        (">1</zone>", "> 1\n</zone >"),
+        ("<zones>", ['<?xml version="1.0" ?>', "<zones>"][1]),
+    ],
+)
+def test_the_same_list_written_otherwise_is_the_same_list(old: str, new: str) -> None:
+    assert decode(USUAL.replace(old, new, 1).encode()) == decode(USUAL.encode())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("</zone>", "</zone>junk"),
+        ("</zones>", "junk</zones>"),
+        ("</zones>", "</zones><zones/>"),
+        ("<mail>", "<mail>0<x/>"),
+        ("1</zone>", "1<x/>2</zone>"),
+        ("<zone ", "<zone name='x' "),
+        ("</zone>", "<a/><a/></zone>"),
+        ("</price>", "<mail>0.20</mail></price>"),
+        ("</price>", "<vat>1</vat><vat>2</vat></price>"),
+        ("</price>", "</price><price/>"),
+        ("</price>", "&nbsp;</price>"),
+        ("</mail>", "</mial>"),
+        ("Russia", "<"),
+        ("Russia", "&"),
+        ("Russia", "\x01"),
+        ("Russia", "&#1;"),
+        ("Russia", "&#xD800;"),
+        ("<price>", "<price xmlns='http://example.com/'>"),
+        ("0.10", "\0"),
+    ],
+)
+def test_what_is_no_xml_or_cannot_be_told_is_refused(old: str, new: str) -> None:
+    broken = USUAL.replace(old, new, 1)
+    assert broken != USUAL
+    with pytest.raises(DecodeError):
+        decode(broken.encode())
+
+
+def test_a_section_within_a_section_is_no_section() -> None:
+    assert decode(USUAL.replace("</zones>", "<zones></zones></zones>").encode()) == decode(USUAL.encode())
+
+
+def test_text_in_an_empty_section_is_kept_like_any_other() -> None:
+    assert decode(USUAL.replace("<zones>\n", "<zones>junk", 1).replace("<zone ", "<zone  ").encode()).extra == {
+        "zones": "junk"
+    }
+
+
+def test_zones_elsewhere_are_no_zones() -> None:
+    with pytest.raises(IncompleteReply, match="without a single zone"):
+        decode(USUAL.replace("<zones>", "<x><zones>").replace("</zones>", "</zones></x>").encode())
+
+
+@pytest.mark.parametrize("encoding", ["windows-1251", "UTF-8", "utf-16", "ucs-4", "x-unknown", "utf-7"])
+def test_the_encoding_that_the_document_declares_means_nothing(encoding: str) -> None:
+    body = f'\ufeff<?xml version="1.0" encoding="{encoding}"?>\n{USUAL}'.replace("Russia", "Россия").encode()
+    assert decode(body).zones[0].name == "Россия"
+
+
+def test_layout_before_the_declaration_is_no_fault() -> None:
+    assert decode(f'\r\n <?xml version="1.0"?>\r\n{USUAL}'.encode()) == decode(USUAL.encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BOMB,
+        BOMB.replace("9;", "1;"),
+        f'<!DOCTYPE price SYSTEM "file:///etc/passwd">{USUAL}',
+        f'<!DOCTYPE price [<!ENTITY x "2.50">]>{USUAL.replace("2.50", "&x;")}',
+        f"<!DOCTYPE price>{USUAL}",
+    ],
+)
+def test_a_document_type_declaration_is_refused_before_anything_is_expanded(body: str) -> None:
+    error = fault(body.encode(), Format.XML)
+    assert "document type" in error.message
+    assert error.format == "XML"
+
+
+def test_an_entity_declared_without_a_document_type_is_refused() -> None:
+    fault(f'<!ENTITY x "2.50">{USUAL}'.encode())
+
+
+@pytest.mark.parametrize(
+    "text", ["<price>" * 100_000, "<price>" * 100_000 + "</price>" * 100_000, "<price>" + "<a>" * 3 + "<b/>"]
+)
+def test_deep_nesting_is_refused(text: str) -> None:
+    assert "deeper" in fault(text.encode()).message
+
+
+def test_deep_nesting_is_refused_before_it_is_built() -> None:
+    body = b"<price>" * 1_000_000
+    tracemalloc.start()
+    fault(body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * len(body)
+
+
+def test_four_levels_are_not_deep() -> None:
+    assert decode(USUAL.replace("</zone>", "<a><b/></a></zone>").replace("<b/>", "").encode()).zones[0].extra == {
+        "a": ""
+    }
+    assert "deeper" in fault(USUAL.replace("</zone>", "<a><b/></a></zone>").encode()).message
+
+
+def test_what_is_not_documented_is_kept_under_its_name_or_path() -> None:
+    text = (
+        '<price currency="RUB"><zones count="1">'
+        '<zone name="Russia" api="2.50" vat="20">1<since year="2024"> May </since></zone><note>n</note></zones>'
+        '<codes><mccmnc cost="1.85" tag="t">25001</mccmnc><mccmnc cost="1.90">25002</mccmnc></codes>'
+        "<mail>0.10</mail><taxes><vat>20</vat></taxes><empty/></price>"
+    )
+    tariffs = decode(text.encode())
+    assert tariffs.zones[0].extra == {"vat": "20", "since": "May", "since.year": "2024"}
+    assert [code.extra for code in tariffs.codes] == [{"tag": "t"}, {}]
+    assert tariffs.extra == {"currency": "RUB", "zones.count": "1", "zones.note": "n", "taxes.vat": "20", "empty": ""}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<price/>",
+        "<price><mail>1</mail></price>",
+        "<price><zones/><mail>1</mail></price>",
+        USUAL.replace("mail", "email"),
+    ],
+)
+def test_a_list_without_a_zone_or_an_email_price_is_incomplete(text: str) -> None:
+    with pytest.raises(IncompleteReply):
+        decode(text.encode())
+
+
+@pytest.mark.parametrize("mail", ["<mail/>", "<mail></mail>", "<mail>-</mail>", "<mail>\n</mail>"])
+def test_an_empty_email_price_is_none(mail: str) -> None:
+    assert decode(USUAL.replace("<mail>0.10</mail>", mail).encode()).mail is None
+
+
+def test_an_email_price_may_have_layout_around_it() -> None:
+    assert decode(USUAL.replace("0.10", "\r\n 0.10\t").encode()).mail == Decimal("0.10")
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_a_zone_without_its_number_is_refused(text: str) -> None:
+    for unusual in ("<zone ", "<zone  "):
+        error = fault(USUAL.replace(">1<", f">{text}<").replace("<zone ", unusual).encode())
+        assert error.position == "zones/zone[1]"
+
+
+def test_a_fault_is_named_by_line_and_column_of_the_whole_text() -> None:
+    error = fault(USUAL.replace("</mail>", "</mial>").encode())
+    assert error.message == "mismatched tag"
+    assert (error.position, error.excerpt) == ("line 5, column 13", "'mial>'")
+
+
+def test_another_root_is_refused() -> None:
+    error = fault(b"<prices/>")
+    assert (error.message, error.excerpt) == ("neither a tariff list nor a refusal", "'<prices>'")
+
+
+def test_a_name_of_an_element_may_be_in_any_alphabet() -> None:
+    error = fault(USUAL.replace("</zone>", "<ж/><ж/></zone>").encode())
+    assert error.position == "zones/zone[1] \\u0436"
+
+
+def test_the_usual_and_the_parsed_zones_are_the_same_zones() -> None:
+    rows = [zone(zone=str(number), name=f"Zone {number}", mms="" if number % 3 else "-") for number in range(50)]
+    body = reply(Format.XML, rows)
+    assert decode(body) == decode(body.replace(b"<zones>", b"<zones><!---->"))
+    assert prices(decode(body)) == {name: None if name == "mms" else ZONE[name] for name in list(ZONE)[2:]}
+
+
+def test_the_time_for_hostile_text_grows_with_its_length_alone() -> None:
+    for piece in ("<zones><zone name=", '<zone name="', "</zone>", "<zones>\n\n\n\n", "<zones></zones>"):
+        started = time.process_time()
+        fault(("<price>" + piece * 50_000).encode())
+        assert time.process_time() - started < 2

@@ -1,0 +1,97 @@
+"""What the store of a process keeps, and how much of it."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+
+from smsc_async import Account, Client, MemoryStore, Quota, Tariffs, decode
+from smsc_async.records import Format
+from smsc_async.simulator import make_tariffs, render, sample_tariffs
+from smsc_async.stores import Lead
+from smsc_async.stores.memory import _Kept  # pyright: ignore[reportPrivateUsage]  # what it weighs is inside
+
+pytestmark = pytest.mark.anyio
+
+HERE = "https://smsc.example/sys/get.php"
+
+
+async def keep(store: MemoryStore, account: Account, tariffs: Tariffs | None = None) -> None:
+    await store.land(HERE, account, Lead(), None, tariffs or sample_tariffs())
+
+
+async def test_a_list_is_given_to_the_credentials_that_fetched_it_and_to_no_others() -> None:
+    store = MemoryStore()
+    await keep(store, Account("alex", "123"))
+    assert store.recall_at_once(HERE, Account("alex", "123"), 60.0) is not None
+    for other in (Account("alex", "1234"), Account("alexa", "123"), Account.with_api_key("123", name="alex")):
+        assert store.recall_at_once(HERE, other, 60.0) is None
+    assert store.recall_at_once(HERE.replace("smsc", "other"), Account("alex", "123"), 60.0) is None
+
+
+async def test_what_was_used_least_recently_goes_first_when_there_is_too_much() -> None:
+    accounts = [Account(f"login{i}", "123") for i in range(4)]
+    store = MemoryStore(keep_bytes=3 * _Kept(sample_tariffs()).size)
+    for account in accounts[:3]:
+        await keep(store, account)
+    assert store.recall_at_once(HERE, accounts[0], 60.0) is not None
+    await keep(store, accounts[3])
+    kept = [store.recall_at_once(HERE, account, 60.0) is not None for account in accounts]
+    assert kept == [True, False, True, True]
+
+
+async def test_a_list_that_takes_the_place_of_another_is_counted_once() -> None:
+    store = MemoryStore(keep_bytes=2 * _Kept(sample_tariffs()).size)
+    for _ in range(10):
+        await keep(store, Account("alex", "123"))
+    await keep(store, Account("boris", "123"))
+    assert store.recall_at_once(HERE, Account("alex", "123"), 60.0) is not None
+
+
+async def test_a_store_of_no_bytes_keeps_nothing() -> None:
+    store = MemoryStore(keep_bytes=0)
+    await keep(store, Account("alex", "123"))
+    assert store.recall_at_once(HERE, Account("alex", "123"), 60.0) is None
+
+
+async def test_an_exchange_without_a_list_keeps_the_last_one() -> None:
+    store = MemoryStore()
+    await keep(store, Account("alex", "123"))
+    await store.land(HERE, Account("alex", "123"), Lead(), None, None)
+    assert store.recall_at_once(HERE, Account("alex", "123"), 60.0) is not None
+
+
+@pytest.mark.parametrize("zones", [50, 2_000])
+async def test_a_list_weighs_no_more_than_it_is_counted_for(zones: int) -> None:
+    body = render(make_tariffs(zones=zones, operators=zones // 10), Format.JSON)
+    decode(body)  # what is made once and for all is not the list's
+    tracemalloc.start()
+    tariffs = decode(body)
+    weight, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    counted = _Kept(tariffs).size
+    assert counted / 4 < weight <= counted
+
+
+@pytest.mark.parametrize("wrong", [{"keep_bytes": -1}, {"cold_start": "maybe"}])
+async def test_an_option_that_makes_no_sense_is_refused_with_its_name(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        MemoryStore(**wrong)  # type: ignore[arg-type]  # the point
+
+
+async def test_a_machine_that_slept_does_not_take_an_old_list_for_a_fresh_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    await keep(store, Account("alex", "123"))
+    wall = 2_000_000_000.0 + 86_400 * 365 * 30
+    monkeypatch.setattr("time.time", lambda: wall)
+    assert store.recall_at_once(HERE, Account("alex", "123"), 3_600.0) is None
+
+
+async def test_quotas_of_different_width_share_a_store_and_each_keeps_its_own() -> None:
+    store = MemoryStore()
+    short = Quota(per=0.01, guard=0.0, linger=0.0)
+    for quota in (short, Quota()):
+        permit = await store.gate.acquire("alex", quota, token=True)
+        permit.seen = 0.0
+    assert Client(store=store).statistics().calls == 0

@@ -1,0 +1,169 @@
+"""The client over real sockets: threads, several loops, a fork, and what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from functools import partial
+
+import anyio
+import pytest
+
+from smsc_async import Account, Client, MemoryStore, Quota
+from smsc_async.simulator import Rules, SimulatedAccount, Simulator, sample_tariffs, serve
+from smsc_async.transport import Connections
+
+# The server's window is 0.4 s; the client's guard is as wide again as a busy machine may need.
+RULES = Rules(per=0.4)
+QUOTA = Quota(per=0.4, guard=0.1, linger=0.1)
+
+
+@pytest.fixture
+def simulator() -> Simulator:
+    return Simulator([SimulatedAccount("alex", "123"), SimulatedAccount("boris", "456")], rules=RULES)
+
+
+@pytest.fixture
+def base_url(simulator: Simulator) -> Iterator[str]:
+    with serve(simulator) as server:
+        yield server.base_url
+
+
+def client_at(base_url: str, store: MemoryStore, **options: float) -> Client:
+    return Client(Account("alex", "123"), base_url=base_url, store=store, quota=QUOTA, deadline=60, **options)  # type: ignore[arg-type]  # numbers
+
+
+@pytest.mark.anyio
+async def test_connections_are_kept_and_used_again(base_url: str, simulator: Simulator) -> None:
+    async with client_at(base_url, MemoryStore()) as client:
+        for _ in range(3):
+            assert await client.tariffs(max_age=0) == sample_tariffs()
+        (session,) = client._sessions.values()  # pyright: ignore[reportPrivateUsage]  # connections are inside
+        connections = session.transport._transport  # pyright: ignore[reportPrivateUsage]
+        assert isinstance(connections, Connections)
+        assert len(connections._idle) == 1  # pyright: ignore[reportPrivateUsage]
+        assert not connections._busy  # pyright: ignore[reportPrivateUsage]
+    assert not simulator.violations()
+
+
+@pytest.mark.parametrize(
+    "backends", [["asyncio"] * 10, ["trio"] * 10, ["asyncio", "trio"] * 5], ids=["asyncio", "trio", "both"]
+)
+def test_ten_threads_with_a_loop_each_keep_one_quota(backends: list[str], base_url: str, simulator: Simulator) -> None:
+    store = MemoryStore()
+    faults: list[BaseException] = []
+
+    async def use() -> None:
+        async with client_at(base_url, store) as client:
+            for _ in range(2):
+                await client.tariffs(max_age=0)
+
+    def run(backend: str) -> None:
+        try:
+            anyio.run(use, backend=backend)
+        except BaseException as fault:  # noqa: BLE001  # told by the test
+            faults.append(fault)
+
+    threads = [threading.Thread(target=run, args=[backend]) for backend in backends]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    # Threads that ask at the same time share a request, so there are twenty at most.
+    assert 2 <= len(simulator.log) <= 20
+    assert not simulator.violations()
+    assert all(arrival.code == 0 for arrival in simulator.log)
+
+
+def test_one_client_serves_several_loops_in_turn(base_url: str) -> None:
+    client = client_at(base_url, MemoryStore())
+
+    async def use() -> None:
+        async with client:
+            assert await client.tariffs(max_age=0) == sample_tariffs()
+
+    for backend in ("asyncio", "trio", "asyncio"):
+        anyio.run(use, backend=backend)
+
+
+def test_a_client_that_was_not_closed_in_one_loop_works_in_the_next(base_url: str) -> None:
+    client = client_at(base_url, MemoryStore())
+    with warnings.catch_warnings():
+        # The sockets of the loops before are dropped with them: asyncio says so.
+        warnings.simplefilter("ignore", ResourceWarning)
+        for backend in ("asyncio", "trio", "asyncio", "trio"):
+            assert anyio.run(partial(client.tariffs, max_age=0), backend=backend) == sample_tariffs()
+        assert len(client._sessions) == 1  # pyright: ignore[reportPrivateUsage]  # the loops before are forgotten
+        anyio.run(client.aclose, backend="trio")
+        del client
+        gc.collect()
+
+
+def test_a_loop_that_ends_in_the_middle_of_a_request_leaves_the_next_caller_to_ask(
+    base_url: str, simulator: Simulator
+) -> None:
+    store = MemoryStore()
+
+    async def leave() -> None:
+        client = client_at(base_url, store)
+        task = asyncio.create_task(client.tariffs())
+        await asyncio.sleep(0)
+        task.cancel()
+        client._sessions.clear()  # pyright: ignore[reportPrivateUsage]  # as a process that ends does: nobody closes it
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of the socket that was left with the loop
+        asyncio.run(leave())
+        gc.collect()
+    assert len(store.flights) == 0
+    asyncio.run(_fetch(base_url, store))
+    assert not simulator.violations()
+
+
+async def _fetch(base_url: str, store: MemoryStore) -> None:
+    async with client_at(base_url, store) as client:
+        assert await client.tariffs() == sample_tariffs()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_client_works_in_the_child_after_a_fork_in_the_middle_of_a_request(
+    base_url: str, simulator: Simulator
+) -> None:
+    client = client_at(base_url, MemoryStore())
+
+    async def fork_while_under_way() -> int:
+        asking = asyncio.create_task(client.tariffs())
+        await asyncio.sleep(0.001)
+        child = os.fork()
+        if child == 0:
+            # Not through this loop, whose selector is the parent's.
+            os._exit(_in_the_child(client))
+        assert await asking == sample_tariffs()
+        await client.aclose()
+        return child
+
+    with warnings.catch_warnings():
+        # Forking beside threads is discouraged, and the server of this test is one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = asyncio.run(fork_while_under_way())
+    assert os.waitpid(child, 0)[1] == 0
+    assert not simulator.violations()
+
+
+def _in_the_child(client: Client) -> int:
+    ended = [1]
+
+    def use() -> None:
+        tariffs = asyncio.run(client.tariffs(max_age=0))
+        ended[0] = 0 if tariffs == sample_tariffs() else 2
+
+    # In a thread of its own, since this one still has the parent's loop running.
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join(30.0)
+    return ended[0]
