@@ -22,7 +22,7 @@ from smsc_async.errors import (
 from smsc_async.fleet import Outcome
 from smsc_async.limiter.quota import Quota
 from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
-from smsc_async.stores import MemoryStore, SQLiteStore
+from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
 from smsc_async.transport import LimitedTransport
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Price",
     "Quota",
     "QuotaExhausted",
+    "RedisStore",
     "SQLiteStore",
     "Secret",
     "Service",

@@ -38,7 +38,7 @@ LAYERS = [
 PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "diff"]
 IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
 ONLY_IMPORTER_OF_HTTPX = "transport"
-EXTRAS = {"cli": {"rich", "typer"}, "simulator": {"starlette", "uvicorn"}}
+EXTRAS = {"cli": {"rich", "typer"}, "stores": {"redis"}, "simulator": {"starlette", "uvicorn"}}
 
 
 def imports(module: str, source: str, *, is_package: bool) -> Iterator[str]:

@@ -6,9 +6,10 @@
 
 from smsc_async.stores.memory import MemoryStore
 from smsc_async.stores.protocol import Lead, Store
+from smsc_async.stores.redis import RedisStore
 from smsc_async.stores.sqlite import SQLiteStore
 
-__all__ = ["Lead", "MemoryStore", "SQLiteStore", "Store", "default_store"]
+__all__ = ["Lead", "MemoryStore", "RedisStore", "SQLiteStore", "Store", "default_store"]
 
 _DEFAULT = MemoryStore()
 

@@ -34,7 +34,7 @@ from smsc_async.stores.digests import Digests, Pepper
 from smsc_async.stores.protocol import Lead
 from smsc_async.stores.shelf import Shelf
 
-__all__ = ["KEEP_BYTES", "ColdStart", "Place", "Seen", "SharedStore"]
+__all__ = ["KEEP_BYTES", "ColdStart", "Place", "Seen", "SharedStore", "StoreLostError"]
 
 KEEP_BYTES: Final = 64 * 2**20
 ColdStart: TypeAlias = Literal["grant", "wait"]
@@ -74,6 +74,10 @@ class Seen:
     packed: bytes | None = None
     age: float = 0.0
     wall: float = 0.0
+
+
+class StoreLostError(Exception):
+    """The store is not the one that digests were made for; asked again, they are made anew."""
 
 
 @attrs.frozen
@@ -139,26 +143,26 @@ class SharedStore(ABC):
 
     async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:  # noqa: ARG002  # a lead is renewed
         """Return a list that another process has, or comes to have meanwhile, or the right to fetch one."""
-        place = await self._place(endpoint, account)
         at_hand = (endpoint, account.fingerprint)
         began, pause, usable = now(), _FIRST_LOOK, True
         holder = secrets.randbits(62)
         while True:
-            waited = now() - began
-            fresh = max(max_age, waited) if usable else -1.0
-            seen = await self._look(place, fresh, holder, last=not self._shelf.has(at_hand))
-            if seen.packed is not None and not seen.leads:
-                tariffs = unpacked(seen.packed, seen.wall)
-                if tariffs is not None:
-                    self._shelf.put(at_hand, tariffs, seen.age)
-                    return tariffs
-                usable = False
-                continue
+            place = await self._place(endpoint, account)
+            fresh = max(max_age, now() - began) if usable else -1.0
+            seen = Seen(leads=False)
+            with contextlib.suppress(StoreLostError):
+                seen = await self._look(place, fresh, holder, last=not self._shelf.has(at_hand))
             if seen.leads:
                 if seen.packed is not None:
                     self._shelf.put(at_hand, seen.packed, seen.age)
                 self._leads[holder] = None
                 return Lead(_Held(place, holder))
+            if seen.packed is not None:
+                tariffs = unpacked(seen.packed, seen.wall)
+                if tariffs is not None:
+                    self._shelf.put(at_hand, tariffs, seen.age)
+                    return tariffs
+                usable = False
             await anyio.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # spreads load
             pause = min(pause * 1.5, _LAST_LOOK)
 

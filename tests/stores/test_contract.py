@@ -18,9 +18,26 @@ from smsc_async.limiter.gate import Gate, Permit
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.stores import Lead, Store
-from tests.stores.conftest import QUOTA, Make
+from tests.stores.conftest import LOOPS_OF_STORES, QUOTA, Make
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=LOOPS_OF_STORES)
+def loop_and_store(request: pytest.FixtureRequest) -> tuple[str, str]:
+    told: tuple[str, str] = request.param
+    return told
+
+
+@pytest.fixture
+def anyio_backend(loop_and_store: tuple[str, str]) -> str:
+    return loop_and_store[0]
+
+
+@pytest.fixture
+def store_kind(loop_and_store: tuple[str, str]) -> str:
+    return loop_and_store[1]
+
 
 ALEX = Account("alex", "123")
 ENDPOINT = "https://smsc.example/sys/get.php"
