@@ -10,7 +10,7 @@ import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar, cast
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -57,10 +57,9 @@ class _Connection(Protocol):
     async def read_response(self) -> bytes: ...
 
 
-# The library's own types differ from one release to the next.
-_client_of = cast("Callable[..., _Client]", getattr(Redis, "from_url"))  # noqa: B009
-_retry = cast("Callable[..., object]", Retry)
-_no_backoff = cast("Callable[[], object]", NoBackoff)
+def _untyped(thing: object) -> Any:
+    """The same, whose own types differ from one release of the library to the next."""
+    return thing
 
 
 class _Connections:
@@ -167,10 +166,11 @@ class Wire:
         options: dict[str, Any] = {
             "socket_timeout": SECONDS,
             "socket_connect_timeout": SECONDS,
-            "retry": _retry(_no_backoff(), 0),
+            "retry": _untyped(Retry)(_untyped(NoBackoff)(), 0),
             "redis_connect_func": self._connected,
         }
-        return _client_of(self._url(), **options)
+        client: _Client = _untyped(Redis).from_url(self._url(), **options)
+        return client
 
     async def _connected(self, connection: _Connection) -> None:
         """Ask a server who it is before anything else: after a restart it may have forgotten what it had granted."""
