@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from smsc_async.limiter.quota import Quota
     from smsc_async.observing import CallEnded, RequestEnded
     from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
-    from smsc_async.stores import MemoryStore
+    from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
     from smsc_async.transport import LimitedTransport
 else:
     # Imported when asked for: a worker that only decodes, or only names an error, does not pay for the HTTP library.
@@ -61,7 +61,9 @@ else:
         "Price": "records",
         "Quota": "limiter.quota",
         "QuotaExhausted": "errors",
+        "RedisStore": "stores",
         "RequestEnded": "observing",
+        "SQLiteStore": "stores",
         "Secret": "accounts",
         "Service": "records",
         "SmscError": "errors",
@@ -113,7 +115,9 @@ __all__ = [
     "Price",
     "Quota",
     "QuotaExhausted",
+    "RedisStore",
     "RequestEnded",
+    "SQLiteStore",
     "Secret",
     "Service",
     "SmscError",

@@ -368,13 +368,15 @@ class Client:
         async def fly() -> None:
             nonlocal outcome
             try:
-                outcome = await self._fly(exchange, account, age, flight.deadline)
+                outcome = await self._fly(session, exchange, account, age, flight.deadline)
             except Exception as fault:  # noqa: BLE001  # an error of the store, or a fault of ours: whoever waits has to see it
                 outcome = bare(fault) if isinstance(fault, SmscError) else fault
 
         session.detached.start(fly, lambda: flights.land(key, flight, outcome))
 
-    async def _fly(self, exchange: Exchange, account: Account, age: float, until: float) -> Tariffs | SmscError:
+    async def _fly(
+        self, session: _Session, exchange: Exchange, account: Account, age: float, until: float
+    ) -> Tariffs | SmscError:
         seconds = until - now()
         turn: Tariffs | Lead | None = None
         with anyio.move_on_after(seconds):
@@ -383,6 +385,8 @@ class Client:
             return late(seconds, None)
         if isinstance(turn, Tariffs):
             return turn
+        if turn.lease is not None:
+            session.detached.start(partial(self._store.hold, turn), lambda: None)
         tariffs: Tariffs | None = None
         try:
             result = await exchange.run(until - now())

@@ -38,7 +38,11 @@ LAYERS = [
 PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "differences", "outage", "scrubbing"]
 IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
 ONLY_IMPORTER_OF_HTTPX = "transport"
-EXTRAS = {"cli": {"keyring", "platformdirs", "rich", "typer"}, "simulator": {"starlette", "uvicorn"}}
+EXTRAS = {
+    "cli": {"keyring", "platformdirs", "rich", "typer"},
+    "simulator": {"starlette", "uvicorn"},
+    "stores": {"redis"},
+}
 
 
 def imports(module: str, source: str, *, is_package: bool) -> Iterator[str]:

@@ -57,7 +57,9 @@ async def test_a_call_tells_how_it_ended() -> None:
         with anyio.move_on_after(1):
             await client.tariffs()
     calls = [each for each in events if isinstance(each, CallEnded)]
-    assert [each.outcome for each in calls] == ["fetched", "shared", "stale", "failed", "cancelled"]
+    # Whoever of the two is told first is the loop's to choose.
+    assert sorted(each.outcome for each in calls[:2]) == ["fetched", "shared"]
+    assert [each.outcome for each in calls[2:]] == ["stale", "failed", "cancelled"]
     assert isinstance(calls[2].error, TransportError)
 
 

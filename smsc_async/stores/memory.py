@@ -144,6 +144,9 @@ class MemoryStore:
         """Return the lead: within a process, the flights have seen to it that nobody else fetches the same."""
         return Lead()
 
+    async def hold(self, lead: Lead) -> None:
+        """Do nothing: a lead has no lease here."""
+
     async def land(
         self,
         endpoint: str,

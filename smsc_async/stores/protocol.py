@@ -69,6 +69,13 @@ class Store(Ledger, Protocol):
         """Give a lead back, with what came of it: the answer and the list in it, or ``None`` where there is no list."""
         ...
 
+    async def hold(self, lead: Lead) -> None:
+        """Renew a lead until it has landed; raises nothing.
+
+        To be run beside the fetching, in a task of its own, where the lead has a lease.
+        """
+        ...
+
     async def shut(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window: the service has refused with error 9."""
         ...

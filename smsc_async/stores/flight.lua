@@ -1,0 +1,61 @@
+-- Answers, and who fetches them. clock.lua stands before it.
+--
+-- KEYS[2]  who has the lead for one answer: {holder, until when}
+-- KEYS[3]  the answers of this share of the logins, by key: {when it came, the same in seconds since the epoch, bytes}
+-- KEYS[4]  their keys by when they were used last
+-- ARGV[4]  what to do: look, renew or land
+-- ARGV[5]  the key of the answer
+-- ARGV[6]  the holder
+-- ARGV[7]  how long a lead lasts
+local now = the_time()
+if not now then return {'lost'} end
+local key, holder, lasts = ARGV[5], ARGV[6], tonumber(ARGV[7])
+
+local lead = redis.call('GET', KEYS[2])
+lead = lead and cmsgpack.unpack(lead)
+-- A lead further in the future than one lasts is from before the clock was set back.
+if lead and (lead[2] <= now or lead[2] > now + lasts) then lead = nil end
+
+local function take_lead()
+  redis.call('SET', KEYS[2], cmsgpack.pack({holder, now + lasts}), 'PX', 86400000)
+end
+
+if ARGV[4] == 'renew' then
+  if not lead or lead[1] == holder then take_lead() end
+  return {'done', now}
+end
+
+if ARGV[4] == 'land' then
+  if lead and lead[1] == holder then redis.call('DEL', KEYS[2]) end
+  if ARGV[9] ~= '' then
+    redis.call('HSET', KEYS[3], key, cmsgpack.pack({now, ARGV[8], ARGV[9]}))
+    redis.call('ZADD', KEYS[4], now, key)
+    local total = 0
+    for _, each in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+      total = total + redis.call('HSTRLEN', KEYS[3], each)
+    end
+    while total > tonumber(ARGV[10]) do
+      local oldest = redis.call('ZPOPMIN', KEYS[4])[1]
+      total = total - redis.call('HSTRLEN', KEYS[3], oldest)
+      redis.call('HDEL', KEYS[3], oldest)
+    end
+  end
+  return {'done', now}
+end
+
+local fresh, last = tonumber(ARGV[8]), ARGV[9] == '1'
+local answer = redis.call('HGET', KEYS[3], key)
+answer = answer and cmsgpack.unpack(answer)
+if answer then
+  -- From the future: the clock was set back since, and its age is anybody's guess.
+  local age = answer[1] <= now and now - answer[1] or 1e15
+  if age < fresh then
+    redis.call('ZADD', KEYS[4], now, key)
+    return {'answer', now, age, answer[2], answer[3]}
+  end
+  answer[1] = age
+end
+if lead and lead[1] ~= holder then return {'led', now} end
+take_lead()
+if answer and last then return {'lead', now, answer[1], answer[2], answer[3]} end
+return {'lead', now}

@@ -1,0 +1,364 @@
+"""The store of many machines: a Redis, or a Valkey, that all their processes share.
+
+What is decided, is decided in scripts on the server, each over the keys of one login; this side asks, keeps time, and
+checks that what it was granted is still worth something when it arrives.
+
+Logins are dealt out to ``_SHARES`` shares, each with a hash tag, and so on one node of a cluster. Each share has a
+record of what the processes have agreed on (``clock.lua``): where it is missing, the store was flushed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from smsc_async.errors import StoreError
+from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.gate import Permit
+from smsc_async.limiter.quota import Quota
+from smsc_async.stores.digests import Pepper
+from smsc_async.stores.rows import after, poll
+from smsc_async.stores.scripts import FLIGHT, MARK, OPEN, PERMIT, Script
+from smsc_async.stores.shared import KEEP_BYTES, ColdStart, Place, Seen, SharedStore, StoreLostError
+
+__all__ = ["RedisStore"]
+
+T = TypeVar("T")
+
+_SHARES: Final = 256
+_MICRO: Final = 1_000_000
+# What the server's clock may be off from ours before it counts as a step: the last round trip, this much, and what two
+# clocks drift apart (twenty times what a crystal does).
+_SLACK: Final = 0.25
+_DRIFT: Final = 0.001
+
+
+@attrs.frozen
+class _Slip:
+    """What the server knows a permit by."""
+
+    id: str
+    login: str
+
+
+@attrs.frozen
+class _Heard:
+    """What the server's time was, by our clock."""
+
+    ahead: float
+    at: float
+    took: float
+
+
+@attrs.frozen
+class _Known:
+    """Which store it is.
+
+    Attributes:
+        salt: Its own, hexadecimal; another one after it was flushed.
+        run: Of the server.
+    """
+
+    salt: str
+    run: str | None
+
+
+class RedisStore(SharedStore):
+    """Keeps quota, answers and breakers in a Redis, for every process of every machine that uses it.
+
+    Redis 6.2 or later, or Valkey, as they come; asyncio only. Passwords and logins are in it as digests only. One round
+    trip gives a permit. While the server cannot be reached no permit is given: a call ends in a ``StoreError`` within a
+    second. A store that is empty, or whose server was restarted, may have forgotten what it granted: it gives no permit
+    for a window and a lease. ``maxmemory-policy`` has to be ``noeviction``: what Redis drops by itself is forgotten as
+    well, and nobody notices.
+
+    A process that ends without giving a permit back (a crash, SIGKILL) holds it until its call would have ended in any
+    case, and then a window longer.
+
+    Args:
+        url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, with user, password and database where there are any; as
+            redis-py reads it.
+        pepper: A secret of yours, the same for all that share the store, that digests are made with. Without one a
+            digest costs some 50 ms of a core for each account and process, once.
+        keep_bytes: How many bytes of answers, packed, are kept in the server, the least recently used going first; a
+            quarter of that, unpacked, in this process. What is kept of the quota is never dropped.
+        lease: Seconds that a request lasts at most where it has no deadline that the limiter can see; and how long a
+            request of a lost store may still be under way. The longest ``deadline`` of your clients, if that is more.
+        cold_start: ``"wait"`` sends nothing for a window and a lease after the store was found empty. ``"grant"``
+            trusts an empty store, but for one that this process has seen in use.
+
+    Raises:
+        ValueError: An argument is out of its range.
+        ImportError: redis-py is missing.
+
+    Example:
+        >>> from smsc_async import RedisStore
+        >>> RedisStore("rediss://user:password@redis.example/0", pepper="a long random text")
+        RedisStore('redis.example:6379')
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pepper: Pepper | None = None,
+        keep_bytes: int = KEEP_BYTES,
+        lease: float = 90.0,
+        cold_start: ColdStart = "wait",
+    ) -> None:
+        try:
+            # An extra, which takes half a second to import: here, and not in the first call.
+            from smsc_async.stores.redis_wire import Wire  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise ImportError('RedisStore needs redis-py: pip install "smsc-async[redis]"') from error
+        super().__init__(pepper=pepper, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
+        del pepper
+        self._wire = Wire(url)
+        del url
+        self._waits = cold_start == "wait"
+        self._known: _Known | None = None
+        self._used = False
+        self._heard: dict[str, _Heard] = {}
+        self._unfinished: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"RedisStore({self._wire.name!r})"
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop. The store can be used again."""
+        await asyncio.gather(*self._unfinished)
+        await self._wire.aclose()
+
+    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+        """Return a permit, or when to ask again.
+
+        Raises:
+            StoreError: The server does not answer.
+            RuntimeError: Not in asyncio.
+        """
+        lease = self._lease if lease == math.inf else max(lease, 0.0)
+        permit = Permit(login, quota, token)
+        began = _steady()
+
+        async def ask(known: _Known) -> Any:
+            slip = permit.lease = _Slip(secrets.token_hex(8), await self._digests.of_login(login, _bytes(known)))
+            lasts = quota.absence + self._lease
+            numbers = [quota.requests, quota.window, quota.linger, quota.concurrent, token, lease, lasts]
+            return await self._permits(known, slip, "take", lasts + lease, *numbers)
+
+        try:
+            reply = await self._in_store(ask)
+        except asyncio.CancelledError:
+            # It may have been granted: nobody will use it.
+            self._begin(self._untake(permit))
+            raise
+        if reply[0] == b"taken":
+            if _steady() - began < lease:
+                return permit
+            # It has been on its way for longer than the server holds it for us.
+            await self.give_back(permit, Ending.UNSENT)
+            return Refusal(0.0)
+        tokens_in = tuple(each / _MICRO for each in reply[4:])
+        # Another process may give back one that is out, sooner than it has to.
+        bound = poll(quota.window if tokens_in else 2.0) if reply[3] else math.inf
+        return Refusal(min(reply[2] / _MICRO, bound), tokens_in)
+
+    async def give_back(self, permit: Permit, ending: Ending) -> None:
+        """Take a permit back. Where the server does not answer, its lease ends it."""
+        await asyncio.shield(self._begin(self._give_back(permit, ending)))
+
+    async def shut(self, login: str, quota: Quota) -> None:
+        """Give no token of the login for a window."""
+
+        async def ask(known: _Known) -> None:
+            slip = _Slip("", await self._digests.of_login(login, _bytes(known)))
+            await self._permits(known, slip, "shut", quota.window, quota.requests, quota.window)
+
+        await self._in_store(ask)
+
+    async def mark(self, name: str, seconds: float) -> None:
+        """Remember a name for so long; longer where it is remembered for longer already."""
+        await self._wire.call(MARK, [_mark(name)], [max(math.ceil(seconds * 1_000), 1)])
+
+    async def marked(self, names: Sequence[str]) -> list[float]:
+        """Return for each name how many seconds longer it is remembered, 0.0 where it is not."""
+        left = await self._wire.ask(*[("PTTL", _mark(name)) for name in names])
+        return [max(each, 0) / 1_000 for each in left]
+
+    async def unmark(self, name: str) -> None:
+        """Forget a name."""
+        await self._wire.ask(("DEL", _mark(name)))
+
+    async def _give_back(self, permit: Permit, ending: Ending) -> None:
+        instant = now()
+        row = after(instant, permit.quota, ending, token=permit.token, seen=permit.seen)
+        away = (0.0, 0.0) if row is None else (max(row.token_at - instant, 0.0), max(row.slot_at - instant, 0.0))
+        slip, known = permit.lease, self._known
+        assert isinstance(slip, _Slip)
+        # Where the store was lost meanwhile, it is closed for as long as this could matter.
+        with contextlib.suppress(StoreError, StoreLostError):
+            if known is not None:
+                await self._permits(known, slip, "give", permit.quota.absence, *away)
+
+    async def _untake(self, permit: Permit) -> None:
+        if permit.lease is not None:
+            await self._give_back(permit, Ending.UNSENT)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Begin something that comes to its end even where its caller is cancelled."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        return task
+
+    async def _permits(self, known: _Known, slip: _Slip, what: str, keeps: float, *numbers: float) -> Any:
+        """Ask the permits of a login.
+
+        Args:
+            known: The store.
+            slip: Of the permit.
+            what: What to do.
+            keeps: Seconds that what is written matters, at the most.
+            numbers: What it needs beside: whole numbers as they are, seconds as floats.
+        """
+        share = _share(slip.login)
+        told = [math.ceil(each * _MICRO) if isinstance(each, float) else int(each) for each in numbers]
+        return await self._ask(
+            known, share, PERMIT, [f"{share}:permits:{slip.login}"], [what, slip.id, math.ceil(keeps * 1_000), *told]
+        )
+
+    async def _ask(
+        self, known: _Known, share: str, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]
+    ) -> Any:
+        """Return what a script says, having told it what time it should be."""
+        asked = _steady()
+        heard = self._heard.get(share)
+        clock: list[str | int] = ["", 0]
+        if heard is not None:
+            slack = _SLACK + heard.took + (asked - heard.at) * _DRIFT
+            clock = [int((asked + heard.ahead) * _MICRO), int(slack * _MICRO)]
+        reply = await self._wire.call(script, [f"{share}:clock", *keys], [known.salt, *clock, *arguments])
+        got = _steady()
+        if reply[0] == b"lost" or self._wire.run != known.run:
+            raise StoreLostError(known)
+        self._used = True
+        self._heard[share] = _Heard(reply[1] / _MICRO - (asked + got) / 2, got, got - asked)
+        return reply
+
+    async def _in_store(self, work: Callable[[_Known], Awaitable[T]]) -> T:
+        """Return what ``work`` does in the store as it is: again where it turns out to be another one."""
+        for _ in range(3):
+            known = await self._opened()
+            try:
+                return await work(known)
+            except StoreLostError:
+                self._forget(known)
+        raise StoreError("Redis has been flushed or restarted over and over", self._wire.name)
+
+    def _forget(self, known: _Known) -> None:
+        if self._known is known:
+            self._known = None
+
+    async def _opened(self) -> _Known:
+        if self._known is not None:
+            return self._known
+        async with self._wire.opening():
+            if self._known is None:
+                self._known = await self._open()
+            return self._known
+
+    async def _open(self) -> _Known:
+        """Find out which store it is, and see to it that a new one gives nothing that an old one may have given."""
+        told: dict[bytes, bytes]
+        (told,) = await self._wire.ask(("HGETALL", _STORE))
+        run, former = self._wire.run, told.get(b"run", b"").decode()
+        restarted = former not in {"", run}
+        if b"salt" not in told:
+            _, told = await self._wire.ask(("HSETNX", _STORE, "salt", secrets.token_hex(16)), ("HGETALL", _STORE))
+        known = _Known(told[b"salt"].decode(), run)
+        lost = self._used or restarted
+        if lost or not former:
+            # All shares, even those of which nobody has missed anything yet.
+            words: list[str | int] = [known.salt, int(lost or self._waits), int(lost)]
+            shares = [f"{_tag(share)}:clock" for share in range(_SHARES)]
+            await self._wire.ask(*[("EVAL", OPEN.text, 1, share, *words) for share in shares])
+            await self._wire.ask(("HSET", _STORE, "run", run or ""))
+            self._heard.clear()
+        return known
+
+    async def _salt(self) -> bytes:
+        return b"" if self._peppered else _bytes(await self._opened())
+
+    async def _look(self, place: Place, fresh: float, holder: int, *, last: bool) -> Seen:
+        known = await self._opened()
+        try:
+            reply = await self._flights(known, place, "look", holder, math.ceil(fresh * _MICRO), int(last))
+        except asyncio.CancelledError:
+            self._begin(self._unlead(place, holder, None))
+            raise
+        except StoreLostError:
+            self._forget(known)
+            raise
+        if len(reply) == 2:
+            return Seen(leads=reply[0] == b"lead")
+        return Seen(leads=reply[0] == b"lead", packed=reply[4], age=reply[2] / _MICRO, wall=float(reply[3]))
+
+    async def _renew(self, place: Place, holder: int) -> None:
+        with contextlib.suppress(StoreLostError):
+            await self._flights(await self._opened(), place, "renew", holder)
+
+    async def _unlead(self, place: Place, holder: int, shared: bytes | None) -> None:
+        async def land() -> None:
+            with contextlib.suppress(StoreError, StoreLostError):
+                share = self._keep_bytes // _SHARES
+                await self._flights(
+                    await self._opened(), place, "land", holder, repr(time.time()), shared or b"", share
+                )
+
+        await asyncio.shield(self._begin(land()))
+
+    async def _flights(self, known: _Known, place: Place, what: str, holder: int, *beside: str | bytes | int) -> Any:
+        share = _share(place.login)
+        keys = [f"{share}:lead:{place.key}", f"{share}:answers", f"{share}:used"]
+        lasts = math.ceil(self.LEAD_SECONDS * _MICRO)
+        return await self._ask(known, share, FLIGHT, keys, [what, place.key, str(holder), lasts, *beside])
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._wire.after_fork()
+        self._unfinished = set()
+
+
+_STORE: Final = "{smsc}:store"
+
+
+def _steady() -> float:
+    """Seconds by a clock that goes on while this machine sleeps, as the server's does."""
+    return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
+
+
+_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def _bytes(known: _Known) -> bytes:
+    return bytes.fromhex(known.salt)
+
+
+def _tag(share: int) -> str:
+    return f"{{smsc:{share:02x}}}"
+
+
+def _share(login: str) -> str:
+    return _tag(int(login[:2], 16))
+
+
+def _mark(name: str) -> str:
+    return f"{{smsc}}:mark:{name}"

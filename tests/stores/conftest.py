@@ -1,0 +1,63 @@
+"""The stores under test, each as its users make it, with a window that is short enough for real time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from smsc_async import MemoryStore, RedisStore, SQLiteStore
+from smsc_async.limiter.quota import Quota
+from smsc_async.stores import Store
+from tests.stores.redis_server import RedisServer
+
+QUOTA = Quota(per=0.3, guard=0.02, linger=0.1)
+
+Make: TypeAlias = Callable[[], Store]
+"""Returns another store over the same file or server, as another process would have it."""
+
+LOOPS_OF_STORES = [
+    pytest.param((loop, kind), id=f"{loop}-{kind}")
+    for kind in ("memory", "sqlite", "redis")
+    for loop in ("asyncio", "trio")
+    if (loop, kind) != ("trio", "redis")
+]
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def make_store(
+    store_kind: str, tmp_path: Path, request: pytest.FixtureRequest, anyio_backend_name: str
+) -> AsyncIterator[Make]:
+    made: list[SQLiteStore | RedisStore] = []
+    memory = MemoryStore()
+    url = ""
+    if store_kind == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        server.ask("FLUSHALL")
+        url = server.url
+
+    def make() -> Store:
+        if store_kind == "memory":
+            return memory
+        if store_kind == "sqlite":
+            made.append(SQLiteStore(tmp_path / "store.db", pepper="a long random text", lease=1.0))
+        else:
+            made.append(RedisStore(url, pepper="a long random text", lease=1.0, cold_start="grant"))
+        return made[-1]
+
+    yield make
+    for store in made:
+        await store.aclose()
+
+
+@pytest.fixture
+def store(make_store: Make) -> Store:
+    return make_store()

@@ -1,0 +1,247 @@
+"""What every store does, whatever it is made of: one suite over all of them, on both event loops."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import anyio
+import anyio.lowlevel
+import attrs
+import pytest
+
+from smsc_async import Account, QuotaExhausted, Tariffs, decode
+from smsc_async.flights import Flights
+from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.gate import Gate, Permit
+from smsc_async.limiter.quota import Quota
+from smsc_async.protocol import Reply
+from smsc_async.stores import Lead, Store
+from tests.stores.conftest import LOOPS_OF_STORES, QUOTA, Make
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=LOOPS_OF_STORES)
+def loop_and_store(request: pytest.FixtureRequest) -> tuple[str, str]:
+    told: tuple[str, str] = request.param
+    return told
+
+
+@pytest.fixture
+def anyio_backend(loop_and_store: tuple[str, str]) -> str:
+    return loop_and_store[0]
+
+
+@pytest.fixture
+def store_kind(loop_and_store: tuple[str, str]) -> str:
+    return loop_and_store[1]
+
+
+ALEX = Account("alex", "123")
+ENDPOINT = "https://smsc.example/sys/get.php"
+BODY = b'{"zones": [{"zone": "1", "name": "Russia", "api": "2.50"}], "codes": [], "mail": "0.10"}'
+REPLY = Reply(200, "application/json; charset=utf-8", None, BODY)
+
+
+def _list() -> Tariffs:
+    return attrs.evolve(decode(BODY), fetched_at=datetime.now(UTC))
+
+
+async def _take(store: Store, login: str = "alex", *, token: bool = True, quota: Quota = QUOTA) -> Permit | Refusal:
+    return await store.take(login, quota, token=token, lease=1.0)
+
+
+async def _taken(store: Store, login: str = "alex", *, token: bool = True, quota: Quota = QUOTA) -> Permit:
+    permit = await _take(store, login, token=token, quota=quota)
+    assert isinstance(permit, Permit)
+    return permit
+
+
+async def _answered(store: Store, permit: Permit, ending: Ending = Ending.WHOLE) -> None:
+    permit.seen = now()
+    await store.give_back(permit, ending)
+
+
+async def test_three_tokens_are_given_and_a_fourth_is_not(make_store: Make) -> None:
+    answers = [await _take(make_store()) for _ in range(4)]
+    assert [isinstance(answer, Permit) for answer in answers] == [True, True, True, False]
+
+
+async def test_a_token_is_free_a_window_after_its_answer_and_not_before(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    permits = [await _taken(here) for _ in range(3)]
+    for permit in permits:
+        await _answered(here, permit)
+    refused = await _take(there)
+    assert isinstance(refused, Refusal)
+    assert QUOTA.window - 0.1 < refused.retry_in <= QUOTA.window
+    assert len(refused.tokens_in) == 3
+    await anyio.sleep(refused.tokens_in[-1] + 0.005)
+    assert [isinstance(await _take(there), Permit) for _ in range(4)] == [True, True, True, False]
+
+
+async def test_what_was_not_sent_is_free_at_once(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    permits = [await _taken(here) for _ in range(3)]
+    await here.give_back(permits[0], Ending.UNSENT)
+    assert isinstance(await _take(there), Permit)
+
+
+async def test_an_exchange_without_an_answer_keeps_its_token_for_linger_and_a_window(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    for _ in range(3):
+        await here.give_back(await _taken(here), Ending.CUT)
+    refused = await _take(there)
+    assert isinstance(refused, Refusal)
+    assert QUOTA.window < refused.tokens_in[0] <= QUOTA.absence
+
+
+async def test_a_fifteenth_request_has_no_slot_and_takes_no_token(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    permits = [await _taken(here, token=False) for _ in range(14)]
+    refused = await _take(there)
+    assert isinstance(refused, Refusal)
+    assert not refused.tokens_in
+    await _answered(here, permits[0])
+    assert isinstance(await _take(there), Permit)
+
+
+async def test_a_slot_lingers_after_an_exchange_that_was_cut(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    permits = [await _taken(here, token=False) for _ in range(14)]
+    await here.give_back(permits[0], Ending.CUT)
+    refused = await _take(there, token=False)
+    assert isinstance(refused, Refusal)
+    assert 0 < refused.retry_in <= QUOTA.linger
+    await anyio.sleep(QUOTA.linger + 0.005)
+    assert isinstance(await _take(there, token=False), Permit)
+
+
+async def test_logins_and_quotas_have_nothing_to_do_with_each_other(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    wide = Quota(requests=4, per=1800.0)
+    answers = [await _take(here, "alex", quota=wide) for _ in range(5)]
+    assert [isinstance(answer, Permit) for answer in answers] == [True, True, True, True, False]
+    assert isinstance(await _take(there, "boris"), Permit)
+
+
+async def test_a_login_that_is_shut_has_no_token_for_a_window(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    await here.shut("alex", QUOTA)
+    refused = await _take(there)
+    assert isinstance(refused, Refusal)
+    assert QUOTA.window - 0.1 < refused.tokens_in[0] <= QUOTA.window
+    assert isinstance(await _take(there, token=False), Permit)
+    await anyio.sleep(QUOTA.window)
+    assert isinstance(await _take(there), Permit)
+
+
+async def test_waiting_calls_go_as_tokens_come_free_whoever_gives_them_back(make_store: Make) -> None:
+    stores = [make_store() for _ in range(3)]
+    granted: list[float] = []
+
+    async def call(store: Store) -> None:
+        permit = await store.gate.acquire("alex", QUOTA, token=True)
+        granted.append(now())
+        await anyio.sleep(0.02)
+        permit.seen = now()
+        await store.gate.release(permit, Ending.WHOLE)
+
+    async with anyio.create_task_group() as group:
+        for i in range(6):
+            group.start_soon(call, stores[i % 3])
+    granted.sort()
+    assert granted[3] - granted[0] > QUOTA.window
+    assert granted[5] - granted[0] < 2 * QUOTA.window
+
+
+async def test_a_call_whose_permit_comes_too_late_is_refused_at_once(make_store: Make) -> None:
+    for _ in range(3):
+        await _answered(make_store(), await _taken(make_store()))
+    began = now()
+    with anyio.fail_after(0.2), pytest.raises(QuotaExhausted) as caught:
+        await make_store().gate.acquire("alex", QUOTA, token=True)
+    assert now() - began < 0.15
+    assert 0 < caught.value.retry_after <= QUOTA.window
+
+
+async def test_a_cancelled_wait_leaves_no_permit_taken(make_store: Make) -> None:
+    store = make_store()
+    for tick in range(12):
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_cancel_after, scope, tick)
+                permit = await store.gate.acquire("alex", QUOTA, token=True)
+                await store.gate.release(permit, Ending.UNSENT)
+                group.cancel_scope.cancel()
+    await anyio.sleep(0.05)
+    assert [isinstance(await _take(make_store()), Permit) for _ in range(3)] == [True, True, True]
+
+
+async def _cancel_after(scope: anyio.CancelScope, ticks: int) -> None:
+    for _ in range(ticks):
+        await anyio.lowlevel.checkpoint()
+    scope.cancel()
+
+
+async def test_a_list_goes_to_the_credentials_that_fetched_it_and_to_nobody_else(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
+    assert isinstance(lead, Lead)
+    tariffs = _list()
+    await here.land(ENDPOINT, ALEX, lead, REPLY, tariffs)
+    found = here.recall_at_once(ENDPOINT, ALEX, 60.0)
+    assert found == tariffs
+    shared = there.recall_at_once(ENDPOINT, ALEX, 60.0) or await there.board(ENDPOINT, ALEX, 60.0, 1.0)
+    assert shared == tariffs
+    assert isinstance(shared, Tariffs)
+    assert shared.fetched_at is not None
+    assert abs((shared.fetched_at - datetime.now(UTC)).total_seconds()) < 1
+    for other in (Account("alex", "124"), Account("boris", "123"), Account.with_api_key("123", name="alex")):
+        assert there.recall_at_once(ENDPOINT, other, math.inf) is None
+        assert isinstance(await there.board(ENDPOINT, other, 60.0, 1.0), Lead)
+    assert isinstance(await there.board("https://other.example/sys/get.php", ALEX, 60.0, 1.0), Lead)
+
+
+async def test_a_list_that_is_too_old_is_fetched_anew_and_is_there_all_the_same(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
+    assert isinstance(lead, Lead)
+    await here.land(ENDPOINT, ALEX, lead, REPLY, _list())
+    await anyio.sleep(0.02)
+    assert there.recall_at_once(ENDPOINT, ALEX, 0.01) is None
+    assert isinstance(await there.board(ENDPOINT, ALEX, 0.01, 1.0), Lead)
+    assert there.recall_at_once(ENDPOINT, ALEX, math.inf) == _list()
+
+
+async def test_marks_are_remembered_for_as_long_as_the_longest_and_by_everybody(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    await here.mark("one", 0.2)
+    await there.mark("one", 0.05)
+    await here.mark("two", 100.0)
+    one, two, three = await there.marked(["one", "two", "three"])
+    assert 0.1 < one <= 0.2
+    assert 99.0 < two <= 100.0
+    assert three == 0.0
+    await there.unmark("two")
+    assert (await here.marked(["two"])) == [0.0]
+    await anyio.sleep(one)
+    assert await here.marked(["one"]) == [0.0]
+    await here.mark("three", 1.0)
+    assert await there.marked([]) == []
+
+
+async def test_a_label_is_the_same_for_all_and_tells_credentials_apart(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    labels = [await here.label(each) for each in (ALEX, Account("alex", "124"), Account("boris", "123"))]
+    assert len(set(labels)) == 3
+    assert await there.label(Account("alex", "123")) == labels[0]
+
+
+async def test_a_store_has_one_gate_and_one_set_of_flights(store: Store) -> None:
+    assert isinstance(store.gate, Gate)
+    assert isinstance(store.flights, Flights)
+    assert store.gate is store.gate
+    assert store.flights is store.flights

@@ -1,0 +1,163 @@
+"""One quota for real processes in real time: judged at the simulator's own log."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smsc_async.simulator import Rules, SimulatedAccount, Simulator, serve
+from tests.arrival_log import windows_broken
+from tests.stores.redis_server import RedisServer
+from tests.stores.worker_process import LEASE, quota
+
+ROOT = Path(__file__).parents[2]
+PER = 0.4
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def store_name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "store.db")
+    server: RedisServer = request.getfixturevalue("redis_server")
+    server.ask("FLUSHALL")
+    return server.url
+
+
+@pytest.fixture
+def simulator() -> Iterator[tuple[Simulator, str]]:
+    # 20 % of a window of jitter, on the way to the answer.
+    simulator = Simulator([SimulatedAccount("alex", "123")], rules=Rules(per=PER), latency=(0.0, 0.2 * PER), seed=1)
+    with serve(simulator) as server:
+        yield simulator, server.base_url
+
+
+class Workers:
+    """Processes that are started in an instant; see ``worker_process.py``."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.stores.worker_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            cwd=ROOT,
+            bufsize=1,
+        )
+
+    def start(self, name: str, *words: object) -> None:
+        assert self._process.stdin is not None
+        print(name, *words, file=self._process.stdin, flush=True)
+
+    def hear(self) -> tuple[str, int, str]:
+        """Return who said it, its pid, and what it said."""
+        assert self._process.stdout is not None
+        name, pid, said = self._process.stdout.readline().rstrip().split(" ", 2)
+        return name, int(pid), said
+
+    def end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with self._process:
+            pass
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    workers = Workers()
+    yield workers
+    workers.end()
+
+
+def test_eight_processes_share_one_quota_though_one_is_killed_while_it_holds_a_permit(
+    store_name: str, simulator: tuple[Simulator, str], workers: Workers
+) -> None:
+    service, base_url = simulator
+    workers.start("victim", "hang", store_name, base_url, PER)
+    for i in range(7):
+        workers.start(f"survivor{i}", "fetch", store_name, base_url, PER, 3)
+    heard = [workers.hear() for _ in range(1)]
+    while heard[-1][0] != "victim":
+        heard.append(workers.hear())
+    os.kill(heard.pop()[1], signal.SIGKILL)
+    heard += [workers.hear() for _ in range(7 - len(heard))]
+    assert sorted((name, said) for name, _, said in heard) == [(f"survivor{i}", "3 answers") for i in range(7)]
+    log = service.arrivals("alex")
+    assert len(log) == 21
+    assert service.violations() == []
+    assert windows_broken([(each.at, each.finished_at) for each in log], per=PER) == []
+    span = log[-1].at - log[0].at
+    optimum = _optimum([each.finished_at - each.at for each in log if each.finished_at is not None])
+    assert span < 1.15 * optimum, f"{span:.2f} s, and {optimum:.2f} s would do"
+
+
+def _optimum(trips: list[float]) -> float:
+    """When the last of 21 requests goes at the earliest: each token, a window after the end of its last trip.
+
+    One of the three tokens was lost with its holder, for the rest of its lease and as long as any that was cut.
+    """
+    rule = quota(PER)
+    free = [0.0, 0.0, _LEASE_AND_A_WINDOW]
+    at = 0.0
+    for trip in trips:
+        at = min(free)
+        free.remove(at)
+        free.append(at + trip + rule.window)
+    return at
+
+
+# The gate of the victim has no deadline, so that its lease is the store's.
+_LEASE_AND_A_WINDOW = LEASE + quota(PER).absence
+
+
+def test_another_process_fetches_where_the_one_that_others_wait_for_is_killed(
+    store_name: str, simulator: tuple[Simulator, str], workers: Workers
+) -> None:
+    service, base_url = simulator
+    workers.start("leader", "hang_list", store_name, base_url, PER)
+    _, pid, said = workers.hear()
+    assert said == "leads"
+    for i in range(3):
+        workers.start(f"follower{i}", "one_list", store_name, base_url, PER, 60)
+    os.kill(pid, signal.SIGKILL)
+    assert sorted(workers.hear()[2] for _ in range(3)) == ["66 zones"] * 3
+    assert len(service.log) == 1
+
+
+def test_a_program_that_is_restarted_over_and_over_keeps_the_quota(
+    store_name: str, simulator: tuple[Simulator, str], workers: Workers
+) -> None:
+    service, base_url = simulator
+    for i in range(10):
+        workers.start(f"run{i}", "one_list", store_name, base_url, PER, 0)
+        assert workers.hear()[::2] == (f"run{i}", "66 zones")
+    assert len(service.log) == 10
+    assert service.violations() == []
+
+
+def test_four_workers_that_start_together_send_one_request(tmp_path: Path, simulator: tuple[Simulator, str]) -> None:
+    service, base_url = simulator
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "uvicorn", "--workers", "4", "--port", "0", "--log-level", "warning"),
+            "tests.stores.startup_app:app",
+        ],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        cwd=ROOT,
+        env={**os.environ, "TEST_STORE": str(tmp_path / "store.db"), "TEST_BASE_URL": base_url},
+    )
+    assert server.stdout is not None
+    try:
+        said = [server.stdout.readline() for _ in range(4)]
+    finally:
+        server.terminate()
+        with server:
+            server.stdout.read()
+    assert said == ["worker has its list\n"] * 4
+    assert len(service.log) == 1

@@ -1,0 +1,290 @@
+"""A Redis that is killed, stopped, flushed, restarted, or loses an answer: closed and soon told, never a permit twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from smsc_async import Account, Quota, RedisStore, StoreError
+from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.gate import Permit
+from smsc_async.stores import redis as redis_store
+from smsc_async.stores.scripts import Script
+from tests.arrival_log import windows_broken
+from tests.stores.redis_server import RedisServer
+
+pytestmark = pytest.mark.asyncio
+
+QUOTA = Quota(per=0.3, guard=0.02, linger=0.05)
+ALEX = Account("alex", "123")
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@asynccontextmanager
+async def _open(url: str, *, lease: float = 0.3, cold: bool = False) -> AsyncGenerator[RedisStore]:
+    store = RedisStore(url, pepper="a long random text", lease=lease, cold_start="wait" if cold else "grant")
+    yield store
+    await store.aclose()
+
+
+async def _take(store: RedisStore, *, lease: float = 0.3) -> Permit | Refusal:
+    return await store.take("alex", QUOTA, token=True, lease=lease)
+
+
+class Load:
+    """Workers that take permits as fast as they get them, and a log of when each was used."""
+
+    def __init__(self, url: str) -> None:
+        self.used: list[tuple[float, float | None]] = []
+        self.failed: list[StoreError] = []
+        self.longest = 0.0
+        self._url = url
+        self._over = False
+
+    async def work(self) -> None:
+        async with _open(self._url) as store:
+            while not self._over:
+                began = time.monotonic()
+                try:
+                    async with asyncio.timeout(1.5):
+                        answer = await _take(store)
+                except StoreError as error:
+                    self.failed.append(error)
+                    self.longest = max(self.longest, time.monotonic() - began)
+                    await asyncio.sleep(0.02)
+                    continue
+                if isinstance(answer, Refusal):
+                    await asyncio.sleep(min(answer.retry_in, 0.05))
+                    continue
+                self.used.append((time.monotonic(), None))
+                await asyncio.sleep(0.01)
+                answer.seen = time.monotonic()
+                await store.give_back(answer, Ending.WHOLE)
+
+    @asynccontextmanager
+    async def run(self) -> AsyncGenerator[None]:
+        tasks = [asyncio.create_task(self.work()) for _ in range(3)]
+        while len(self.used) < 3:  # noqa: ASYNC110  # nothing is waited for in earnest
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        yield
+        await asyncio.sleep(1.3)
+        self._over = True
+        await asyncio.gather(*tasks)
+
+    def check(self) -> None:
+        assert windows_broken(self.used, per=QUOTA.per) == []
+        assert self.longest < 1.2
+
+
+async def test_a_server_that_is_killed_and_restarted_empty_under_load_gives_nothing_twice(server: RedisServer) -> None:
+    load = Load(server.url)
+    async with load.run():
+        server.kill()
+        await asyncio.sleep(0.3)
+        server.start()
+        restarted = time.monotonic()
+    load.check()
+    assert load.failed
+    again = [at for at, _ in load.used if at > restarted]
+    assert again
+    assert again[0] - restarted > QUOTA.absence
+
+
+async def test_a_server_that_is_restarted_with_an_old_snapshot_is_closed_for_a_while() -> None:
+    with RedisServer("--appendonly", "no") as server:
+        async with _open(server.url) as store:
+            permit = await _take(store)
+            assert isinstance(permit, Permit)
+            await store.give_back(permit, Ending.UNSENT)
+            server.ask("SAVE")
+            taken = [await _take(store) for _ in range(3)]
+            assert all(isinstance(each, Permit) for each in taken)
+            server.kill()
+            server.start()
+            assert isinstance(await _take(store), Refusal)
+        async with _open(server.url) as another:
+            refused = await _take(another)
+            assert isinstance(refused, Refusal)
+            assert 0 < refused.retry_in <= QUOTA.absence + 0.3
+            await asyncio.sleep(refused.retry_in + 0.01)
+            assert isinstance(await _take(another), Permit)
+
+
+async def test_a_server_that_is_stopped_under_load_fails_every_call_within_a_second(server: RedisServer) -> None:
+    load = Load(server.url)
+    async with load.run():
+        server.signal(signal.SIGSTOP)
+        await asyncio.sleep(1.2)
+        server.signal(signal.SIGCONT)
+    load.check()
+    assert load.failed
+    assert "has not answered" in str(load.failed[0])
+    assert str(server.socket) in str(load.failed[0])
+
+
+async def test_a_store_that_is_flushed_under_load_is_closed_for_a_window_and_a_lease(server: RedisServer) -> None:
+    load = Load(server.url)
+    async with load.run():
+        server.ask("FLUSHALL")
+        flushed = time.monotonic()
+    load.check()
+    assert not load.failed
+    again = [at for at, _ in load.used if at > flushed + 0.05]
+    assert again[0] - flushed > QUOTA.absence
+
+
+async def test_scripts_that_the_server_has_forgotten_are_told_again(server: RedisServer) -> None:
+    load = Load(server.url)
+    async with load.run():
+        server.ask("SCRIPT", "FLUSH")
+    load.check()
+    assert not load.failed
+
+
+async def test_a_store_found_empty_gives_nothing_for_a_window_and_a_lease(server: RedisServer) -> None:
+    async with _open(server.url, cold=True) as store:
+        refused = await _take(store)
+        assert isinstance(refused, Refusal)
+        assert refused.tokens_in == (refused.retry_in,) * 3
+        assert QUOTA.absence < refused.retry_in <= QUOTA.absence + 0.3
+        await asyncio.sleep(refused.retry_in + 0.01)
+        assert isinstance(await _take(store), Permit)
+    async with _open(server.url, cold=True) as another:
+        assert isinstance(await _take(another), Permit)
+
+
+async def test_a_lost_answer_takes_no_second_permit(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await store.take("boris", QUOTA, token=True, lease=1.0), Permit)
+        wire = store._wire  # pyright: ignore[reportPrivateUsage]
+        real = wire.call
+        lost: list[object] = []
+
+        async def losing(script: Script, keys: list[str], arguments: list[str | bytes | int]) -> object:
+            if not lost:
+                lost.append(await real(script, keys, arguments))
+            return await real(script, keys, arguments)
+
+        wire.call = losing  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
+        assert [isinstance(await _take(store), Permit) for _ in range(4)] == [True, True, True, False]
+
+
+async def test_a_connection_that_was_closed_while_idle_is_made_anew(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await _take(store), Permit)
+        server.ask("CLIENT", "KILL", "TYPE", "normal")
+        assert isinstance(await _take(store), Permit)
+
+
+async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_back(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await _take(store), Permit)
+        instants = iter([0.0, 0.0, 0.0])
+        real = redis_store._steady  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(redis_store, "_steady", lambda: next(instants, real()))
+        assert await _take(store) == Refusal(0.0)
+        assert isinstance(await _take(store), Permit)
+        assert isinstance(await _take(store), Permit)
+
+
+async def test_a_cancelled_take_leaves_nothing_taken(server: RedisServer) -> None:
+    async with _open(server.url, lease=60.0) as store:
+        await store.label(ALEX)
+        for ticks in range(14):
+            task = asyncio.create_task(_take(store, lease=60.0))
+            for _ in range(ticks):
+                await asyncio.sleep(0.0002)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                answer = await task
+                assert isinstance(answer, Permit)
+                await store.give_back(answer, Ending.UNSENT)
+        await asyncio.sleep(0.05)
+        assert [isinstance(await _take(store), Permit) for _ in range(3)] == [True] * 3
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_is_set_an_hour_forth_or_back_changes_nothing(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    def shifted(script: Script) -> Script:
+        faked = "{redis.call('TIME')[1] + (redis.call('GET', 'faked') or 0), redis.call('TIME')[2]}"
+        return Script(script.text.replace("redis.call('TIME')", faked))
+
+    for name in ("PERMIT", "FLIGHT", "OPEN"):
+        monkeypatch.setattr(redis_store, name, shifted(getattr(redis_store, name)))
+    load = Load(server.url)
+    async with load.run():
+        server.ask("SET", "faked", str(hours * 3600))
+        stepped = time.monotonic()
+    load.check()
+    after = [at for at, _ in load.used if at > stepped]
+    assert after[0] - stepped < QUOTA.window + 0.2
+    assert not load.failed
+    # A process that has not heard the time before the step waits no longer than one that has.
+    async with _open(server.url) as another:
+        answer = await _take(another)
+        assert isinstance(answer, Permit) or answer.retry_in < QUOTA.window
+
+
+async def test_nothing_listens_and_no_credential_is_told() -> None:
+    async with _open("redis://user:hunter2@127.0.0.1:1/0") as store:
+        with pytest.raises(StoreError) as caught:
+            await _take(store)
+    assert caught.value.store == "127.0.0.1:1"
+    assert "hunter2" not in f"{caught.value!r} {caught.value} {caught.value.__context__} {store!r}"
+
+
+async def test_keys_and_values_hold_no_login_and_no_password(server: RedisServer) -> None:
+    account = Account("somebody@example.com", "correct horse")
+    async with _open(server.url) as store:
+        await store.take(account.login, QUOTA, token=True, lease=1.0)
+        await store.mark(f"wrong {await store.label(account)}", 5.0)
+        await store.board("https://smsc.example/sys/get.php", account, 60.0, 1.0)
+    with RedisServer() as other:
+        assert other.ask("PING")
+    server.ask("SAVE")
+    dump = (server.socket.parent / "dump.rdb").read_bytes()
+    assert b"somebody" not in dump
+    assert b"correct horse" not in dump
+
+
+async def test_every_script_keeps_to_one_slot_of_a_cluster() -> None:
+    with RedisServer("--cluster-enabled", "yes") as server:
+        server.ask("CLUSTER", "ADDSLOTS", *map(str, range(16384)))
+        while b"cluster_state:ok" not in server.ask("CLUSTER", "INFO"):
+            time.sleep(0.02)  # noqa: ASYNC251  # nothing else runs
+        async with _open(server.url) as store:
+            permit = await _take(store)
+            assert isinstance(permit, Permit)
+            await store.give_back(permit, Ending.WHOLE)
+            await store.shut("alex", QUOTA)
+            lead = await store.board("https://smsc.example/sys/get.php", ALEX, 60.0, 1.0)
+            await store.land("https://smsc.example/sys/get.php", ALEX, lead, None, None)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+            await store.mark("one", 1.0)
+            assert (await store.marked(["one"]))[0] > 0
+
+
+async def test_trio_is_told_where_to_go(server: RedisServer) -> None:
+    store = RedisStore(server.url, pepper="x")
+
+    async def take() -> None:
+        await _take(store)
+
+    with pytest.raises(RuntimeError, match="asyncio only"):
+        await asyncio.to_thread(trio.run, take)

@@ -1,0 +1,334 @@
+"""The file of a SQLite store: whatever befalls it, a ``StoreError`` that names it, or closed until it cannot matter."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import shutil
+import sqlite3
+import stat
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from smsc_async import Account, Quota, SQLiteStore, StoreError
+from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.gate import Permit
+from smsc_async.stores import sqlite_file, worker
+from smsc_async.stores.boot import boot_id, is_same_boot
+from tests.stores.conftest import QUOTA
+
+pytestmark = pytest.mark.asyncio
+
+
+@asynccontextmanager
+async def _open(
+    path: Path, *, cold: bool = False, pepper: str | None = "a long random text"
+) -> AsyncGenerator[SQLiteStore]:
+    store = SQLiteStore(path, pepper=pepper, lease=0.2, cold_start="wait" if cold else "grant")
+    yield store
+    await store.aclose()
+
+
+async def _take(store: SQLiteStore, login: str = "alex", *, quota: Quota = QUOTA) -> Permit | Refusal:
+    return await store.take(login, quota, token=True, lease=0.5)
+
+
+async def _is_closed(store: SQLiteStore) -> bool:
+    answer = await _take(store, "a login that nobody has used")
+    return isinstance(answer, Refusal) and 0 < answer.retry_in <= QUOTA.absence + 0.4
+
+
+async def test_the_file_is_its_owners_alone_whatever_the_umask_and_its_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "store.db"
+    before = os.umask(0)
+    try:
+        async with _open(path) as store:
+            await _take(store)
+            modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"store.db": 0o600, "store.db-wal": 0o600, "store.db-shm": 0o600}
+
+
+async def test_a_new_file_is_trusted_or_closed_as_it_is_told(tmp_path: Path) -> None:
+    async with _open(tmp_path / "one.db") as store:
+        assert isinstance(await _take(store), Permit)
+    async with _open(tmp_path / "two.db", cold=True) as store:
+        assert await _is_closed(store)
+    async with _open(tmp_path / "one.db", cold=True) as store:
+        assert isinstance(await _take(store), Permit)
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\x00" + b"\xff" * 4000])
+async def test_a_file_of_garbage_is_named_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(content)
+    async with _open(path) as store:
+        for _ in range(2):
+            with pytest.raises(StoreError) as caught:
+                await _take(store)
+            assert caught.value.store == str(path)
+    assert path.read_bytes() == content
+
+
+async def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    content = path.read_bytes()
+    async with _open(path) as store:
+        with pytest.raises(StoreError, match="something else"):
+            await _take(store)
+    assert path.read_bytes() == content
+
+
+async def test_a_store_of_another_version_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with _open(path) as store:
+        await _take(store)
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA user_version = 2")
+    other.close()
+    async with _open(path) as store:
+        with pytest.raises(StoreError, match="version 2"):
+            await _take(store)
+
+
+async def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    async with _open(tmp_path / "folder") as store:
+        with pytest.raises(StoreError, match="unable to open"):
+            await _take(store)
+    (tmp_path / "file").write_bytes(b"")
+    async with _open(tmp_path / "file" / "store.db") as store:
+        with pytest.raises(StoreError) as caught:
+            await _take(store)
+    assert str(tmp_path / "file" / "store.db") in str(caught.value)
+
+
+async def _with(store: SQLiteStore, statement: str) -> None:
+    await _take(store, "another")
+    connection = store._file._connection  # pyright: ignore[reportPrivateUsage]
+    assert connection is not None
+    connection.execute(statement).fetchall()
+
+
+async def test_a_full_disk_is_told_and_over_when_there_is_room_again(tmp_path: Path) -> None:
+    async with _open(tmp_path / "store.db") as store:
+        permit = await _take(store)
+        assert isinstance(permit, Permit)
+        await _with(store, "PRAGMA max_page_count = 1")
+        with pytest.raises(StoreError, match="full"):
+            await asyncio.gather(*[_take(store, f"login{i}") for i in range(300)])
+        await store.give_back(permit, Ending.UNSENT)
+        await _with(store, "PRAGMA max_page_count = 100000")
+        assert isinstance(await _take(store), Permit)
+
+
+async def test_a_file_that_has_become_read_only_is_told(tmp_path: Path) -> None:
+    async with _open(tmp_path / "store.db") as store:
+        await _with(store, "PRAGMA query_only = 1")
+        with pytest.raises(StoreError, match="readonly"):
+            await _take(store)
+
+
+async def test_a_deleted_file_is_missed_at_once_and_made_anew_closed(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with _open(path, pepper=None) as store:
+        assert isinstance(await _take(store), Permit)
+        path.unlink()
+        assert await _is_closed(store)
+        await asyncio.sleep(QUOTA.absence + 0.21)
+        assert isinstance(await _take(store), Permit)
+
+
+async def test_remains_of_a_deleted_file_tell_a_new_process_that_it_was_used(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with _open(path) as former, _open(path) as store:
+        await _take(former)
+        path.unlink()
+        assert await _is_closed(store)
+
+
+async def test_a_copy_that_takes_the_place_of_the_file_is_closed(tmp_path: Path) -> None:
+    path, copy = tmp_path / "store.db", tmp_path / "copy.db"
+    async with _open(path) as store:
+        await _take(store)
+    shutil.copy(path, copy)
+    async with _open(copy) as store:
+        assert await _is_closed(store)
+    async with _open(path) as store:
+        assert isinstance(await _take(store, "boris"), Permit)
+        copy.replace(path)
+        assert await _is_closed(store)
+
+
+async def test_after_another_boot_nothing_is_believed_but_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    async with _open(path) as store:
+        await _take(store)
+        await store.mark("one", 5.0)
+    monkeypatch.setattr(sqlite_file, "boot_id", lambda: "another boot")
+    async with _open(path) as store:
+        assert await _is_closed(store)
+        assert 4.5 < (await store.marked(["one"]))[0] <= 5.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("a", "a", True), ("a", "b", False), ("since 1000", "since 1020", True), ("since 1000", "since 1031", False)],
+)
+async def test_boots_are_told_apart(one: str, other: str, *, same: bool) -> None:
+    assert is_same_boot(one, other) == same
+    assert is_same_boot(boot_id(), boot_id())
+
+
+async def test_a_boot_has_a_name_where_the_system_gives_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smsc_async.stores.boot._NAMESPACE", tmp_path / "none")
+    assert " " not in boot_id()
+    monkeypatch.setattr("smsc_async.stores.boot._LINUX", tmp_path / "none")
+    assert boot_id().startswith("since ")
+    assert is_same_boot(boot_id(), boot_id())
+
+
+async def test_another_process_that_holds_the_file_is_waited_for_and_then_told(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with _open(path) as store:
+        await _take(store)
+        other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        asyncio.get_running_loop().call_later(0.1, lambda: other.execute("COMMIT"))
+        assert isinstance(await _take(store), Permit)
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        answers = await asyncio.gather(*[_take(store, f"login{i}") for i in range(20)], return_exceptions=True)
+        assert time.monotonic() - began < 1.0
+        assert all(isinstance(answer, StoreError) for answer in answers)
+        other.execute("COMMIT")
+        other.close()
+        assert isinstance(await _take(store), Permit)
+
+
+async def test_a_file_being_made_by_another_process_is_waited_for(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    async with _open(tmp_path / "store.db") as store:
+        with pytest.raises(StoreError):
+            await _take(store)
+        asyncio.get_running_loop().call_later(0.1, os.close, folder)
+        assert isinstance(await _take(store), Permit)
+
+
+async def test_a_cancelled_take_leaves_nothing_taken(tmp_path: Path) -> None:
+    async with _open(tmp_path / "store.db") as store:
+        await _take(store, "boris")
+        for ticks in range(12):
+            task = asyncio.create_task(_take(store))
+            for _ in range(ticks):
+                await asyncio.sleep(0.00005)
+            task.cancel()
+            try:
+                answer = await task
+            except asyncio.CancelledError:
+                continue
+            assert isinstance(answer, Permit)
+            await store.give_back(answer, Ending.UNSENT)
+        assert [isinstance(await _take(store), Permit) for _ in range(3)] == [True] * 3
+
+
+async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path: Path) -> None:
+    async with _open(tmp_path / "store.db") as store:
+        late = [await _take(store) for _ in range(3)]
+        await asyncio.sleep(0.5 + QUOTA.absence + 0.01)
+        taken = await _take(store)
+        assert isinstance(taken, Permit)
+        for permit in late[:2]:
+            assert isinstance(permit, Permit)
+            permit.seen = time.monotonic()
+            await store.give_back(permit, Ending.WHOLE)
+        assert isinstance(await _take(store), Refusal)
+
+
+async def test_rows_of_logins_that_do_not_come_back_are_cleared_away(tmp_path: Path) -> None:
+    brief = Quota(per=0.01, guard=0.0, linger=0.0)
+    async with _open(tmp_path / "store.db") as store:
+        for i in range(400):
+            permit = await store.take(f"login{i}", brief, token=True, lease=0.01)
+            assert isinstance(permit, Permit)
+        other = sqlite3.connect(tmp_path / "store.db")
+        assert other.execute("SELECT count(*) FROM permits").fetchone()[0] < 200
+        other.close()
+
+
+async def test_the_thread_ends_when_there_is_nothing_to_do_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_IDLE_SECONDS", 0.02)
+    store = SQLiteStore(tmp_path / "store.db", pepper="x")
+    await _take(store)
+    thread = store._worker._thread  # pyright: ignore[reportPrivateUsage]
+    assert thread is not None
+    thread.join(5)
+    assert not thread.is_alive()
+    assert not (tmp_path / "store.db-wal").exists()
+    assert isinstance(await _take(store), Permit)
+    await store.aclose()
+    await store.aclose()
+
+
+async def test_a_store_that_is_dropped_in_use_disturbs_nobody(tmp_path: Path) -> None:
+    async def use() -> None:
+        await _take(SQLiteStore(tmp_path / "store.db", pepper="x"))
+
+    await use()
+    gc.collect()
+
+
+async def test_a_child_process_goes_on_with_a_connection_of_its_own(tmp_path: Path) -> None:
+    async with _open(tmp_path / "store.db") as store:
+        assert isinstance(await _take(store), Permit)
+        assert await asyncio.to_thread(_in_a_child, lambda: asyncio.run(_two_of_four(store))) == 0
+        assert isinstance(await _take(store), Refusal)
+
+
+async def _two_of_four(store: SQLiteStore) -> bool:
+    return [isinstance(await _take(store), Permit) for _ in range(3)] == [True, True, False]
+
+
+def _in_a_child(work: Callable[[], bool]) -> int:
+    child = os.fork()
+    if not child:
+        os._exit(0 if work() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
+    account = Account("somebody@example.com", "correct horse")
+    for pepper in ("a long random text", None):
+        path = tmp_path / f"{pepper}.db"
+        async with _open(path, pepper=pepper) as store:
+            await _take(store, account.login)
+            await store.mark(f"wrong {await store.label(account)}", 5.0)
+            await store.board("https://smsc.example/sys/get.php", account, 60.0, 1.0)
+        names = await asyncio.to_thread(os.listdir, tmp_path)
+        content = b"".join((tmp_path / name).read_bytes() for name in names)
+        assert b"somebody" not in content
+        assert b"correct horse" not in content
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"pepper": ""}, {"keep_bytes": -1}, {"lease": 0.0}, {"lease": float("inf")}, {"cold_start": "no"}]
+)
+async def test_a_wrong_argument_is_told(tmp_path: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SQLiteStore(tmp_path / "store.db", **wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert repr(SQLiteStore(tmp_path / "store.db")) == f"SQLiteStore({str(tmp_path / 'store.db')!r})"

@@ -1,0 +1,91 @@
+"""Workers of the process tests, all forked from one process that has everything imported: so they start together.
+
+Reads lines ``NAME CALL ARGUMENTS`` and forks a process for each, which says ``NAME …`` on the common standard output.
+
+    fetch STORE BASE_URL PER CALLS     so many requests of one login, through the limiter alone
+    hang STORE BASE_URL PER            takes a permit, says its pid, and never ends
+    one_list STORE BASE_URL PER MAX_AGE   fetches the list once with a client
+    hang_list STORE BASE_URL PER       leads a flight, says its pid, and never lands
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import httpx
+
+from smsc_async import Account, Client, LimitedTransport, RedisStore, SQLiteStore
+from smsc_async.limiter.quota import Quota
+
+ALEX: Final = Account("alex", "123")
+FORM: Final = {"get_price": "1", "login": "alex", "psw": "123", "fmt": "3"}
+LEASE: Final = 0.6
+
+
+def open_store(name: str) -> SQLiteStore | RedisStore:
+    if name.startswith("unix:"):
+        return RedisStore(name, pepper="a long random text", lease=LEASE, cold_start="grant")
+    return SQLiteStore(name, pepper="a long random text", lease=LEASE)
+
+
+def quota(per: float) -> Quota:
+    return Quota(per=per, guard=0.05, linger=0.1)
+
+
+async def fetch(store: str, base_url: str, per: str, calls: str) -> str:
+    shared = open_store(store)
+    transport = LimitedTransport(httpx.AsyncHTTPTransport(verify=False), quota=quota(float(per)), store=shared)
+    async with httpx.AsyncClient(transport=transport, base_url=base_url, timeout=30) as client:
+        replies = await asyncio.gather(*[client.post("get.php", data=FORM) for _ in range(int(calls))])
+    await shared.aclose()
+    return f"{sum('error_code' not in reply.text for reply in replies)} answers"
+
+
+async def hang(store: str, _base_url: str, per: str) -> str:
+    await open_store(store).gate.acquire("alex", quota(float(per)), token=True)
+    return "holds"
+
+
+async def one_list(store: str, base_url: str, per: str, max_age: str) -> str:
+    shared = open_store(store)
+    shared.LEAD_SECONDS = 1.0
+    async with Client(ALEX, base_url=base_url, store=shared, quota=quota(float(per)), max_age=float(max_age)) as client:
+        tariffs = await client.tariffs()
+    await shared.aclose()
+    return f"{len(tariffs.zones)} zones"
+
+
+async def hang_list(store: str, base_url: str, _per: str) -> str:
+    shared = open_store(store)
+    shared.LEAD_SECONDS = 1.0
+    await shared.board(f"{base_url}get.php", ALEX, 60.0, 60.0)
+    return "leads"
+
+
+CALLS: Final[dict[str, Callable[..., Awaitable[str]]]] = {
+    call.__name__: call for call in (fetch, hang, one_list, hang_list)
+}
+
+
+async def _tell(name: str, call: str, *arguments: str) -> None:
+    told = await CALLS[call](*arguments)
+    os.write(1, f"{name} {os.getpid()} {told}\n".encode())
+    if call.startswith("hang"):
+        await asyncio.sleep(3600)
+
+
+if __name__ == "__main__":
+    open_store("unix:///")  # what it imports, before the forks
+    children: list[int] = []
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            asyncio.run(_tell(*line.split()))
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
