@@ -164,6 +164,7 @@ async def test_certificates_are_read_once_however_many_ask_first() -> None:
 
     def create() -> ssl.SSLContext:
         made.append(1)
+        time.sleep(0.1)
         return real()
 
     with pytest.MonkeyPatch.context() as patch, hostile(says(answer()), tls=_good()) as server:
