@@ -29,6 +29,7 @@ def told(*command: str) -> str:
 
 for extra, command in {
     "smsc-async[simulator]": (sys.executable, "-I", "-c", "from smsc_async.simulator import Simulator"),
+    "smsc-async[testing]": (sys.executable, "-I", "-c", "from smsc_async.testing import SmscServer"),
     "smsc-async[cli]": (str(Path(sys.executable).with_name("smsc-async")), "demo"),
 }.items():
     error = told(*command)

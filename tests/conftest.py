@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from tests.loopback_only import Forbidden, loopback_only
 
+pytest_plugins = ["pytester", "smsc_async.testing.plugin"]
+
 settings.register_profile("ci", derandomize=True, max_examples=200, deadline=None)
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

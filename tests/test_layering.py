@@ -22,6 +22,7 @@ MODULES = {
 LAYERS = [
     ["__main__"],
     ["cli"],
+    ["testing"],
     ["simulator"],
     ["client"],
     ["fleet", "exchange", "detached", "observing"],
@@ -42,6 +43,7 @@ EXTRAS = {
     "cli": {"keyring", "platformdirs", "rich", "typer"},
     "simulator": {"starlette", "uvicorn"},
     "stores": {"redis"},
+    "testing": {"pytest"},
 }
 
 
@@ -103,7 +105,7 @@ def breaches(module: str, imported: set[str]) -> list[str]:
 
 
 # The package itself re-exports from every row but these.
-NOT_RE_EXPORTED = ["__main__", "cli", "simulator"]
+NOT_RE_EXPORTED = ["__main__", "cli", "simulator", "testing"]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -1,0 +1,143 @@
+"""The plugin in the hands of a stranger: pytest runs of their own, in a folder of their own."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+import smsc_async.testing.server  # here, so that the inner runs find it imported and leave it so
+
+assert smsc_async.testing.server
+
+
+@pytest.fixture(autouse=True)
+def _no_word_from_another_plugin(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
+
+
+def test_installed_it_is_found_and_imports_nothing_until_it_is_used(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile("""
+        import sys
+
+        import smsc_async
+
+        HEAVY = {"attrs", "anyio", "httpx", "starlette", "uvicorn", "smsc_async.client", "smsc_async.simulator.app"}
+
+        def test_before():
+            assert not HEAVY & set(sys.modules)
+
+        def test_use(smsc_server):
+            assert HEAVY <= set(sys.modules)
+    """)
+    # Without the other plugins that are installed here: some import as much.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.runpytest_subprocess("-p", "smsc_async", "-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
+def test_sync_asyncio_and_anyio_tests_use_it_alike(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import asyncio
+
+        import pytest
+        import trio
+
+
+        async def ask(smsc_server):
+            async with smsc_server.client() as client:
+                tariffs = await client.tariffs()
+            assert tariffs.zone("1").api
+            assert [arrival.code for arrival in smsc_server.log] == [0]
+
+        def test_sync(smsc_server):
+            asyncio.run(ask(smsc_server))
+
+        def test_sync_with_trio(smsc_server):
+            trio.run(ask, smsc_server)
+
+        @pytest.mark.asyncio
+        async def test_asyncio(smsc_server):
+            await ask(smsc_server)
+
+        @pytest.mark.anyio
+        @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+        async def test_anyio(smsc_server, anyio_backend):
+            await ask(smsc_server)
+    """)
+    pytester.runpytest("--strict-markers").assert_outcomes(passed=5)
+
+
+def test_the_rules_come_from_the_fixture_and_then_from_the_markers_the_closest_last(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        from smsc_async.testing import Rules
+
+        def test_default(smsc_server):
+            assert smsc_server.simulator.rules == Rules(per=2.0)
+            assert smsc_server.quota.per == 2.0
+
+        @pytest.mark.smsc_rules(requests=7, concurrent=2)
+        class TestOverridden:
+            @pytest.fixture
+            def smsc_rules(self):
+                return Rules(per=5.0, requests=1)
+
+            @pytest.mark.smsc_rules(concurrent=3)
+            def test_marked(self, smsc_server):
+                assert smsc_server.simulator.rules == Rules(per=5.0, requests=7, concurrent=3)
+    """)
+    pytester.runpytest("--strict-markers").assert_outcomes(passed=2)
+
+
+def test_an_unknown_rule_is_an_error(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.smsc_rules(minutes=1)
+        def test_it(smsc_server):
+            pass
+    """)
+    result = pytester.runpytest()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*unexpected keyword argument 'minutes'*"])
+
+
+def test_what_one_test_used_of_the_quota_is_not_missing_in_the_next(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import asyncio
+
+        import pytest
+
+        from smsc_async import Client, QuotaExhausted
+
+        @pytest.mark.smsc_rules(per=60.0)
+        @pytest.mark.parametrize("turn", range(2))
+        def test_three_at_once(smsc_server, turn):
+            async def ask():
+                # As an application may: a client made anew each time, with no store of its own.
+                async with Client(smsc_server.account, base_url=smsc_server.base_url, deadline=10, max_age=0) as client:
+                    await client.tariffs()
+
+            for _ in range(3):
+                asyncio.run(ask())
+            with pytest.raises(QuotaExhausted):
+                asyncio.run(ask())
+            assert smsc_server.violations() == []
+    """)
+    pytester.runpytest().assert_outcomes(passed=2)
+
+
+def test_the_server_is_gone_after_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        from pathlib import Path
+
+        def test_it(smsc_server):
+            Path("port").write_text(smsc_server.base_url.split(":")[2].partition("/")[0])
+    """)
+    pytester.runpytest().assert_outcomes(passed=1)
+    port = int((pytester.path / "port").read_text())
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 5)
