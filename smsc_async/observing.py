@@ -1,7 +1,8 @@
 """What a client tells of its calls: log records, events for whoever asks, and spans.
 
-One log record for each call, on the logger ``smsc_async``: at DEBUG where the list was kept, at INFO where it was fetched,
-at WARNING where there was none. The library adds no handler and sets no level.
+One log record for each call, on the logger ``smsc_async``: at DEBUG where the list was kept, else at INFO, failures
+too: their caller has the error, and Python prints a WARNING to the terminal of every program that has set up no logging.
+The library adds no handler and sets no level.
 
 Invariant: nothing here holds a credential: an account is told by its login, an error by its own words.
 """
@@ -136,9 +137,7 @@ class Observer:
             self._tell(event)
 
     def _log(self, event: CallEnded) -> None:
-        level = {"kept": logging.DEBUG, "fetched": logging.INFO, "shared": logging.INFO, "cancelled": logging.INFO}.get(
-            event.outcome, logging.WARNING
-        )
+        level = logging.DEBUG if event.outcome == "kept" else logging.INFO
         if _LOG.isEnabledFor(level):
             _LOG.log(
                 level,
