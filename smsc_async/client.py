@@ -14,7 +14,7 @@ import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import anyio
 import attrs
@@ -101,8 +101,8 @@ class Client:
         max_age: Seconds for which a list is fresh; 0 fetches each time.
         deadline: Seconds that a call may take, all waits and retries within it.
         retries: How many more attempts a failed request may have; each takes a permit of its own.
-        transport: What sends the requests, an ``httpx.AsyncBaseTransport``, or ``None`` for connections of its own.
-            The client limits and closes it.
+        transport: What sends the requests: ``None`` for connections of its own, ``"aiohttp"`` for aiohttp's (asyncio
+            only; the extra ``aiohttp``), or an ``httpx.AsyncBaseTransport`` of yours. The client limits and closes it.
         on_event: Called with a ``CallEnded`` for each call and a ``RequestEnded`` for each request, in the loop where it
             happens; it must not block, and what it raises is logged and goes no further.
         tracing: Whether each call is a span of OpenTelemetry (the extra ``otel``), with wait, attempts and outcome.
@@ -110,7 +110,7 @@ class Client:
     Raises:
         ValueError: An argument is out of its range, or ``base_url`` is not an HTTPS URL.
         TypeError: ``transport`` is a ``LimitedTransport``.
-        ImportError: ``tracing`` without the extra ``otel``.
+        ImportError: ``tracing`` without the extra ``otel``, or ``"aiohttp"`` without the extra ``aiohttp``.
 
     Example:
         >>> import asyncio
@@ -137,7 +137,7 @@ class Client:
         max_age: float = 60.0,
         deadline: float = 90.0,
         retries: int = 2,
-        transport: AsyncTransport | None = None,
+        transport: AsyncTransport | Literal["aiohttp"] | None = None,
         on_event: OnEvent | None = None,
         tracing: bool = False,
     ) -> None:
@@ -157,7 +157,7 @@ class Client:
             raise ValueError(f"retries={retries}: must be 0 or more")
         self._retries = retries
         self._observer = Observer(on_event, tracing=tracing)
-        self._transport = transport
+        self._new_transport = _factory(transport)
         self._sessions: dict[Hashable, _Session] = {}
         self._pid = os.getpid()
         self._closed = False
@@ -239,6 +239,7 @@ class Client:
 
         def start(work: Callable[[], Awaitable[None]], ended: Callable[[], None]) -> None:
             # In the loop that iterates, which need not run yet.
+            self._check_open()
             self._session().detached.start(work, ended)
 
         return Fleet(accounts, call, start, self.AT_ONCE)
@@ -417,7 +418,7 @@ class Client:
         if session is None:
             for former in [each for each in self._sessions if _is_over(each)]:
                 del self._sessions[former]
-            limited = LimitedTransport(self._transport or Connections(), quota=self._quota, store=self._store)
+            limited = LimitedTransport(self._new_transport(), quota=self._quota, store=self._store)
             session = self._sessions[loop] = _Session(limited)
         return session
 
@@ -449,6 +450,23 @@ def _is_over(loop: Hashable) -> bool:
     except RunFinishedError:
         return True
     return False
+
+
+def _factory(transport: AsyncTransport | Literal["aiohttp"] | None) -> Callable[[], AsyncTransport]:
+    """Return what makes the transport of an event loop."""
+    if transport is None:
+        return Connections
+    if isinstance(transport, AsyncTransport):
+        return lambda: transport
+    if transport != "aiohttp":
+        raise ValueError(f'transport={transport!r}: must be "aiohttp", an httpx.AsyncBaseTransport or None')
+    try:
+        from smsc_async.over_aiohttp import AiohttpConnections  # noqa: PLC0415  # an extra
+    except ModuleNotFoundError as error:
+        missing = error.name
+    else:
+        return AiohttpConnections
+    raise ImportError(f'transport="aiohttp" needs {missing}: pip install "smsc-async[aiohttp]"')
 
 
 def _checked_age(seconds: float) -> float:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import attrs
 
 from smsc_async.accounts import Account
+from smsc_async.errors import TransportError
 from smsc_async.limiter.parking import Waiter, new_waiter
 from smsc_async.records import Tariffs
 
@@ -49,8 +50,8 @@ class Fleet(AsyncIterator[Outcome]):
 
     Args:
         accounts: Whose lists.
-        call: Fetches one; raises nothing.
-        start: Begins work in a task of its own, and tells when it has ended.
+        call: Fetches one.
+        start: Begins work in a task of its own, and tells when it has ended; raises where the client is closed.
         at_once: How many are under way at most.
     """
 
@@ -74,45 +75,55 @@ class Fleet(AsyncIterator[Outcome]):
         self._drawing = False
         self._ready: deque[Outcome] = deque()
         self._fault: Exception | None = None
-        self._waiter: Waiter | None = None
+        self._waiters: set[Waiter] = set()  # one, unless several tasks share the work on the outcomes
 
     async def __anext__(self) -> Outcome:
         while True:
             self._fill()
             if self._ready:
                 return self._ready.popleft()
-            if self._fault is not None:
-                fault, self._fault = self._fault, None
-                raise fault
             if not self._under_way and not self._drawing:
-                raise StopAsyncIteration
-            self._waiter = new_waiter()
-            await self._waiter.sleep(_LIMITLESS)
+                # A fault of the source comes last: what was drawn before it is not lost.
+                fault, self._fault = self._fault, None
+                raise fault or StopAsyncIteration
+            waiter = new_waiter()
+            self._waiters.add(waiter)
+            try:
+                await waiter.sleep(_LIMITLESS)
+            finally:
+                self._waiters.remove(waiter)
 
     def _fill(self) -> None:
         while self._under_way + len(self._ready) < self._at_once:
             if self._source is not None:
-                account = next(self._source, None)
-                if account is None:
+                try:
+                    self._begin(next(self._source))
+                except StopIteration:
                     self._source = None
-                    return
-                self._begin(account)
+                except Exception as error:  # noqa: BLE001  # the source's own, for whoever runs the loop
+                    self._source, self._fault = None, error
             else:
                 # One at a time, in a task of its own: a slow source must not keep back what is ready.
                 if self._stream is not None and not self._drawing:
+                    self._start(self._draw, self._drawn)
                     self._drawing = True
-                    self._start(self._draw, self._wake)
                 return
 
     def _begin(self, account: Account) -> None:
-        outcome = Outcome(account, None, RuntimeError("the client was closed before this account's turn came"))
-        told: list[Outcome] = [outcome]
+        if not isinstance(account, Account):  # pyright: ignore[reportUnnecessaryIsInstance]  # of those who have no type checker
+            raise TypeError(
+                f"tariffs_for() takes accounts such as Account(login, password), not {type(account).__name__}"
+            )
+        told = [Outcome(account, None, TransportError("the client was closed while the call was under way"))]
 
         async def fetch() -> None:
-            told[0] = await self._call(account)
+            try:
+                told[0] = await self._call(account)
+            except Exception as fault:  # noqa: BLE001  # a fault of the client's own is no reason to lose the others
+                told[0] = Outcome(account, None, fault)
 
-        self._under_way += 1
         self._start(fetch, partial(self._ended, told))
+        self._under_way += 1
 
     def _ended(self, told: list[Outcome]) -> None:
         self._under_way -= 1
@@ -127,9 +138,11 @@ class Fleet(AsyncIterator[Outcome]):
             self._stream = None
         except Exception as error:  # noqa: BLE001  # the source's own, for whoever runs the loop
             self._stream, self._fault = None, error
-        finally:
-            self._drawing = False
+
+    def _drawn(self) -> None:
+        self._drawing = False
+        self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None:
-            self._waiter.wake()
+        for waiter in self._waiters:
+            waiter.wake()

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
@@ -146,9 +147,9 @@ class LimitedTransport(httpx.AsyncBaseTransport):
             passage.begun = True
             response = await self._transport.handle_async_request(request)
         except BaseException as error:
-            unsent = isinstance(error, _UNSENT) or not passage.may_have_left
+            passage.begun = passage.begun and not isinstance(error, _UNSENT)
             with suppress(StoreError):  # what went wrong first is what there is to say
-                await self._gate.release(permit, Ending.UNSENT if unsent else Ending.CUT)
+                await self._gate.release(permit, Ending.CUT if passage.may_have_left else Ending.UNSENT)
             raise
         permit.seen = now()
         if response.is_closed:
@@ -317,6 +318,10 @@ class _Lent(httpx.AsyncByteStream):
                 await self._connections._finish(line, reusable=self._whole)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # two halves of one thing
 
 
+# Reading a URL takes httpx as long as the rest of a request.
+_url: Final = lru_cache(maxsize=16)(httpx.URL)
+
+
 async def post(
     transport: LimitedTransport, endpoint: str, body: bytes, passage: Passage, scrub: Callable[[str], str]
 ) -> Reply | SmscError:
@@ -332,7 +337,7 @@ async def post(
         passage: Told how far it came.
         scrub: Strikes the secret out of what the server or its software says.
     """
-    url = httpx.URL(endpoint)
+    url = _url(endpoint)
     request = httpx.Request(
         "POST",
         url,
@@ -444,7 +449,7 @@ def _unpacked(body: bytes, encoding: str) -> bytes | DecodeError:
 
 def _failure(error: Exception, url: httpx.URL, passage: Passage, scrub: Callable[[str], str]) -> TransportError:
     server = url.netloc.decode("ascii")
-    sent = passage.may_have_left and not isinstance(error, _UNSENT)
+    sent = passage.may_have_left
     cause = None if sent else _ssl_cause(error)
     if cause is not None:
         return TlsError(f"{server} could not prove who it is ({cause}): nothing was sent")

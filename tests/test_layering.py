@@ -26,6 +26,7 @@ LAYERS = [
     ["simulator"],
     ["client"],
     ["fleet", "exchange", "detached", "observing"],
+    ["over_aiohttp"],
     ["transport"],
     ["breaker"],
     ["scrubbing", "outage", "stores"],
@@ -38,8 +39,10 @@ LAYERS = [
 ]
 PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "differences", "outage", "scrubbing"]
 IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
-ONLY_IMPORTER_OF_HTTPX = "transport"
+# The second is a transport of httpx by itself.
+IMPORTERS_OF_HTTPX = ["transport", "over_aiohttp"]
 EXTRAS = {
+    "over_aiohttp": {"aiohttp", "httpx_aiohttp"},
     "cli": {"keyring", "platformdirs", "rich", "typer"},
     "simulator": {"starlette", "uvicorn"},
     "stores": {"redis"},
@@ -86,8 +89,8 @@ def breaches(module: str, imported: set[str]) -> list[str]:
     own = layer_of(module)
     for name in sorted(imported):
         top = name.partition(".")[0]
-        if top == "httpx" and not is_in(module, ONLY_IMPORTER_OF_HTTPX):
-            found.append(f"{module} imports {name}: only {ONLY_IMPORTER_OF_HTTPX} may")
+        if top == "httpx" and not any(is_in(module, part) for part in IMPORTERS_OF_HTTPX):
+            found.append(f"{module} imports {name}: only {' and '.join(IMPORTERS_OF_HTTPX)} may")
         elif top in IMPURE_IMPORTS and is_pure(module):
             found.append(f"{module} imports {name}, and is pure")
         for part, packages in EXTRAS.items():
@@ -124,8 +127,8 @@ def test_the_package_does_not_import_what_needs_an_extra() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "breach"),
     [
-        ("smsc_async.client", "import httpx", "only transport may"),
-        ("smsc_async.stores.redis", "def f():\n    from httpx import URL", "only transport may"),
+        ("smsc_async.client", "import httpx", "only transport and"),
+        ("smsc_async.stores.redis", "def f():\n    from httpx import URL", "only transport and"),
         (
             "smsc_async.client",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import httpx._urls",

@@ -1,0 +1,187 @@
+"""Bytes to checked records, for 2,000 zones: beside bare parsers, and beside the same checks by other libraries."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from importlib.util import find_spec
+from typing import Annotated, Any
+from xml.etree import ElementTree as ET
+
+import attrs
+
+from benchmarks.pairing import Line, duration, in_turns, missing, timed
+from smsc_async import Format, decode
+from smsc_async.simulator.rendering import render
+from smsc_async.simulator.sample import make_tariffs
+
+TITLE = "Decoding: 2,000 zones, every check"
+TIMES = 3
+PRICE = r"[0-9]{1,12}(\.[0-9]{1,12})?"
+
+
+def run(rounds: int) -> list[Line]:
+    tariffs = make_tariffs(zones=2000 if rounds >= 5 else 200, operators=0)
+    bodies = {shape: render(tariffs, shape, missing="absent") for shape in Format}
+    texts = {shape: body.decode() for shape, body in bodies.items()}
+    contenders: dict[str, Callable[[], object]] = {
+        f"our {shape.name}": lambda body=body: decode(body) for shape, body in bodies.items()
+    }
+    contenders["json.loads"] = lambda: json.loads(bodies[Format.JSON])
+    contenders["ElementTree.fromstring"] = lambda: ET.fromstring(bodies[Format.XML])
+    contenders["csv.reader"] = lambda: list(csv.reader(io.StringIO(texts[Format.CSV])))
+    peers = {"pydantic": by_pydantic, "cattrs": by_cattrs, "msgspec": by_msgspec}
+    installed = {name: make for name, make in peers.items() if find_spec(name)}
+    for name, make in installed.items():
+        read = make()
+        checked(read(bodies[Format.JSON]), tariffs)
+        contenders[name] = lambda read=read: read(bodies[Format.JSON])
+    taken = in_turns({name: timed(call, TIMES) for name, call in contenders.items()}, max(2 * rounds - 1, 3))
+    lines = [
+        taken.line("JSON", "our JSON", "json.loads", each=TIMES, aim="≤ 3.0"),
+        taken.line("XML", "our XML", "ElementTree.fromstring", each=TIMES, aim="≤ 1.8"),
+        taken.line("comma-separated", "our CSV", "csv.reader", each=TIMES, aim="≤ 3.2"),
+        taken.line("plain text", "our PLAIN", "our CSV", each=TIMES, aim="≤ 1.6"),
+    ]
+    for name in peers:
+        if name in installed:
+            lines.append(taken.line("JSON, same records", "our JSON", name, each=TIMES, aim="< 1"))
+        else:
+            lines.append(missing("JSON, same records", duration(taken.median("our JSON") / TIMES), name))
+    return lines
+
+
+def checked(read: Any, tariffs: Any) -> None:
+    """See to it that a peer does the same work: frozen records with the same prices, as Decimal."""
+    assert [zone.api for zone in read.zones] == [zone.api for zone in tariffs.zones]
+    assert read.mail == tariffs.mail
+    assert len({zone.zone for zone in read.zones}) == len(tariffs.zones)
+
+
+def distinct(zones: Any) -> None:
+    if len({zone.zone for zone in zones}) != len(zones):
+        raise ValueError("a zone comes twice")
+
+
+def by_pydantic() -> Callable[[bytes], object]:
+    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+    matches = re.compile(PRICE).fullmatch
+
+    def price(text: object) -> object:
+        if text in {None, "", "-"}:
+            return None
+        if not isinstance(text, str) or not matches(text):
+            raise ValueError("not a price")
+        return Decimal(text)
+
+    Price = Annotated[Decimal | None, BeforeValidator(price)]
+
+    class Zone(BaseModel):
+        model_config = ConfigDict(frozen=True, extra="allow", str_strip_whitespace=True)
+        zone: str = Field(min_length=1, max_length=64)
+        name: str = ""
+        api: Price = None
+        mass: Price = None
+        mms: Price = None
+        hlr: Price = None
+        call: Price = None
+
+    class Tariffs(BaseModel):
+        model_config = ConfigDict(frozen=True, extra="allow")
+        zones: tuple[Zone, ...] = Field(min_length=1)
+        mail: Price
+
+    # So that the names of this function are found in the annotations, which are texts.
+    Zone.model_rebuild(_types_namespace={"Price": Price, "Decimal": Decimal})
+    Tariffs.model_rebuild(_types_namespace={"Price": Price, "Zone": Zone})
+
+    def read(body: bytes) -> object:
+        tariffs = Tariffs.model_validate_json(body)
+        distinct(tariffs.zones)
+        return tariffs
+
+    return read
+
+
+@attrs.frozen
+class PlainZone:
+    zone: str
+    name: str = ""
+    api: Decimal | None = None
+    mass: Decimal | None = None
+    mms: Decimal | None = None
+    hlr: Decimal | None = None
+    call: Decimal | None = None
+
+
+@attrs.frozen
+class PlainTariffs:
+    zones: tuple[PlainZone, ...]
+    mail: Decimal | None
+
+
+def by_cattrs() -> Callable[[bytes], object]:
+    import cattrs
+
+    converter = cattrs.Converter()
+    matches = re.compile(PRICE).fullmatch
+
+    def price(text: object, _: object) -> Decimal | None:
+        if text in {None, "", "-"}:
+            return None
+        if not isinstance(text, str) or not matches(text):
+            raise ValueError("not a price")
+        return Decimal(text)
+
+    converter.register_structure_hook(Decimal | None, price)
+
+    def read(body: bytes) -> object:
+        tariffs = converter.structure(json.loads(body), PlainTariffs)
+        if not tariffs.zones or any(not 1 <= len(zone.zone.strip()) <= 64 for zone in tariffs.zones):
+            raise ValueError("no zone, or one without its number")
+        distinct(tariffs.zones)
+        return tariffs
+
+    return read
+
+
+def by_msgspec() -> Callable[[bytes], object]:
+    import msgspec
+
+    matches = re.compile(PRICE).fullmatch
+
+    class Price(Decimal):
+        """A type of its own, since msgspec's Decimal takes NaN and 1e999."""
+
+    def price(_: type, text: object) -> Decimal:
+        if not isinstance(text, str) or not matches(text):
+            raise ValueError("not a price")
+        return Price(text)
+
+    Zone = msgspec.defstruct(
+        "Zone",
+        [
+            ("zone", Annotated[str, msgspec.Meta(min_length=1, max_length=64)]),
+            ("name", str, ""),
+            *((name, Price | None, None) for name in ("api", "mass", "mms", "hlr", "call")),
+        ],
+        frozen=True,
+    )
+    Tariffs = msgspec.defstruct(
+        "Tariffs",
+        [("zones", Annotated[tuple[Zone, ...], msgspec.Meta(min_length=1)]), ("mail", Price | None)],  # type: ignore[valid-type]
+        frozen=True,
+    )
+    decoder = msgspec.json.Decoder(Tariffs, dec_hook=price)
+
+    def read(body: bytes) -> object:
+        tariffs = decoder.decode(body)
+        distinct(tariffs.zones)
+        return tariffs
+
+    return read

@@ -1,0 +1,65 @@
+"""A long list is read in a worker thread, so that the loop goes on meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from smsc_async import Account, DeadlineExceeded, Tariffs, exchange
+from smsc_async.protocol import Reply
+from smsc_async.simulator import SimulatedAccount, Simulator, make_tariffs
+from tests.service import client_of
+
+pytestmark = pytest.mark.anyio
+ALEX = Account("alex", "123")
+Judge = Callable[[Reply], object]
+
+
+def serving(tariffs: Tariffs) -> Simulator:
+    return Simulator([SimulatedAccount("alex", "123", tariffs=tariffs)])
+
+
+@pytest.mark.parametrize(("zones", "apart"), [(50, False), (2000, True)])
+async def test_the_length_of_an_answer_decides_where_it_is_read(
+    zones: int, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    real: Judge = exchange.judge
+
+    def watched(reply: Reply) -> object:
+        threads.append(threading.get_ident())
+        return real(reply)
+
+    monkeypatch.setattr(exchange, "judge", watched)
+    tariffs = make_tariffs(zones=zones)
+    async with client_of(serving(tariffs), ALEX) as client:
+        assert await client.tariffs() == tariffs
+    assert [thread != threading.get_ident() for thread in threads] == [apart]
+
+
+async def test_a_deadline_does_not_wait_for_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = threading.Event()
+    reading = threading.Event()
+
+    def endless(_: Reply) -> object:
+        reading.set()
+        return done.wait(10.0)
+
+    monkeypatch.setattr(exchange, "judge", endless)
+    async with client_of(serving(make_tariffs(zones=2000)), ALEX) as client:
+        try:
+            with pytest.raises(DeadlineExceeded), anyio.fail_after(5.0):
+                await client.tariffs(deadline=1.0)
+            assert reading.is_set()
+        finally:
+            done.set()
+
+
+async def test_an_error_in_a_long_answer_is_the_same_as_in_a_short_one() -> None:
+    body = b'{"error": "authorise error", "error_code": 2, "padding": "' + b"x" * 200_000 + b'"}'
+    short = exchange.judge(Reply(200, "", None, body))
+    long = await exchange.judged(Reply(200, "", None, body))
+    assert repr(long) == repr(short)
