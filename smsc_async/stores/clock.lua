@@ -2,10 +2,12 @@
 --
 -- KEYS[1]  what the processes have agreed on for this share of the logins: {salt, correction, closed at}
 -- ARGV[1]  the salt that the caller's digests are made with
--- ARGV[2]  what the time should be by the caller's own clock, or empty where it has not heard it yet
--- ARGV[3]  how far the two may be apart
+-- ARGV[2]  numbers, packed as doubles. First what the time should be by the caller's own clock (0 where it has not heard
+--          it yet), then how far the two may be apart; what the rest are, each script says
 --
 -- All times are in microseconds. Returns nothing where this is not the store that the caller knows: flushed, or new.
+local numbers = {struct.unpack('>' .. string.rep('d', #ARGV[2] / 8), ARGV[2])}
+
 local function the_time()
   local kept = redis.call('GET', KEYS[1])
   if not kept then return nil end
@@ -13,9 +15,10 @@ local function the_time()
   if agreed[1] ~= ARGV[1] then return nil end
   local time = redis.call('TIME')
   local now = time[1] * 1000000 + time[2] + agreed[2]
-  local expected = tonumber(ARGV[2])
-  local stepped = expected and math.abs(now - expected) > tonumber(ARGV[3])
+  local expected = numbers[1]
+  local stepped = expected > 0 and math.abs(now - expected) > numbers[2]
   if stepped then
+    expected = math.floor(expected)
     agreed[2] = agreed[2] + expected - now
     now = expected
   end

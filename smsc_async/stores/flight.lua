@@ -3,13 +3,13 @@
 -- KEYS[2]  who has the lead for one answer: {holder, until when}
 -- KEYS[3]  the answers of this share of the logins, by key: {when it came, the same in seconds since the epoch, bytes}
 -- KEYS[4]  their keys by when they were used last
--- ARGV[4]  what to do: look, renew or land
--- ARGV[5]  the key of the answer
--- ARGV[6]  the holder
--- ARGV[7]  how long a lead lasts
+-- ARGV[3]  what to do: look, renew or land
+-- ARGV[4]  the key of the answer
+-- ARGV[5]  the holder
+-- The third number is how long a lead lasts.
 local now = the_time()
 if not now then return {'lost'} end
-local key, holder, lasts = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local key, holder, lasts = ARGV[4], ARGV[5], numbers[3]
 
 local lead = redis.call('GET', KEYS[2])
 lead = lead and cmsgpack.unpack(lead)
@@ -20,21 +20,21 @@ local function take_lead()
   redis.call('SET', KEYS[2], cmsgpack.pack({holder, now + lasts}), 'PX', 86400000)
 end
 
-if ARGV[4] == 'renew' then
+if ARGV[3] == 'renew' then
   if not lead or lead[1] == holder then take_lead() end
   return {'done', now}
 end
 
-if ARGV[4] == 'land' then
+if ARGV[3] == 'land' then
   if lead and lead[1] == holder then redis.call('DEL', KEYS[2]) end
-  if ARGV[9] ~= '' then
-    redis.call('HSET', KEYS[3], key, cmsgpack.pack({now, ARGV[8], ARGV[9]}))
+  if ARGV[7] ~= '' then
+    redis.call('HSET', KEYS[3], key, cmsgpack.pack({now, ARGV[6], ARGV[7]}))
     redis.call('ZADD', KEYS[4], now, key)
     local total = 0
     for _, each in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
       total = total + redis.call('HSTRLEN', KEYS[3], each)
     end
-    while total > tonumber(ARGV[10]) do
+    while total > numbers[4] do
       local oldest = redis.call('ZPOPMIN', KEYS[4])[1]
       total = total - redis.call('HSTRLEN', KEYS[3], oldest)
       redis.call('HDEL', KEYS[3], oldest)
@@ -43,7 +43,7 @@ if ARGV[4] == 'land' then
   return {'done', now}
 end
 
-local fresh, last = tonumber(ARGV[8]), ARGV[9] == '1'
+local fresh, last = numbers[4], numbers[5] == 1
 local answer = redis.call('HGET', KEYS[3], key)
 answer = answer and cmsgpack.unpack(answer)
 if answer then

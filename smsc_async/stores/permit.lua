@@ -1,8 +1,8 @@
 -- Permits of one login: the arithmetic of rows.py, where the permits are. clock.lua stands before it.
 --
 -- KEYS[2]  the permits: rows of {id, when its token is free, when its slot is, whether it is out, when it was written}
--- ARGV[4]  what to do: take, give or shut
--- ARGV[5]  the permit's id: a take that is asked again, since its answer was lost, takes nothing more
+-- ARGV[3]  what to do: take, give or shut
+-- ARGV[4]  the permit's id: a take that is asked again, since its answer was lost, takes nothing more
 local now, closed_at = the_time()
 if not now then return {'lost'} end
 
@@ -18,7 +18,7 @@ end
 -- A day more than any row lasts: keys end by the server's own clock, and an hour's step must not end them.
 local function save()
   if #rows > 0 then
-    redis.call('SET', KEYS[2], cmsgpack.pack(rows), 'PX', 86400000 + tonumber(ARGV[6]))
+    redis.call('SET', KEYS[2], cmsgpack.pack(rows), 'PX', math.ceil(86400000 + numbers[3] * 1000))
   elseif kept then
     redis.call('DEL', KEYS[2])
   end
@@ -30,19 +30,19 @@ local function without(id)
   end
 end
 
-local id = ARGV[5]
+local id = ARGV[4]
 
-if ARGV[4] == 'give' then
-  local token_for, slot_for = tonumber(ARGV[7]), tonumber(ARGV[8])
+if ARGV[3] == 'give' then
+  local token_for, slot_for = numbers[4], numbers[5]
   without(id)
   if token_for > 0 or slot_for > 0 then rows[#rows + 1] = {id, now + token_for, now + slot_for, 0, now} end
   save()
   return {'done', now}
 end
 
-local requests, window = tonumber(ARGV[7]), tonumber(ARGV[8])
+local requests, window = numbers[4], numbers[5]
 
-if ARGV[4] == 'shut' then
+if ARGV[3] == 'shut' then
   for i = 1, requests do
     without('shut' .. i)
     rows[#rows + 1] = {'shut' .. i, now + window, 0, 0, now}
@@ -51,7 +51,7 @@ if ARGV[4] == 'shut' then
   return {'done', now}
 end
 
-local linger, concurrent, token, lease, lasts = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11] == '1', tonumber(ARGV[12]), tonumber(ARGV[13])
+local linger, concurrent, token, lease, lasts = numbers[6], numbers[7], numbers[8] == 1, numbers[9], numbers[10]
 local closed_for = closed_at + lasts - now
 if closed_for > 0 then
   local answer = {'refused', now, closed_for, 0}

@@ -13,9 +13,10 @@ import asyncio
 import contextlib
 import math
 import secrets
+import struct
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -49,13 +50,8 @@ class _Slip:
     login: str
 
 
-@attrs.frozen
-class _Heard:
-    """What the server's time was, by our clock."""
-
-    ahead: float
-    at: float
-    took: float
+# What the server's time is ahead of our clock, when it was heard, and how long that took.
+_Heard: TypeAlias = tuple[float, float, float]
 
 
 @attrs.frozen
@@ -151,8 +147,10 @@ class RedisStore(SharedStore):
         async def ask(known: _Known) -> Any:
             slip = permit.lease = _Slip(secrets.token_hex(8), await self._digests.of_login(login, _bytes(known)))
             lasts = quota.absence + self._lease
-            numbers = [quota.requests, quota.window, quota.linger, quota.concurrent, token, lease, lasts]
-            return await self._permits(known, slip, "take", lasts + lease, *numbers)
+            rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
+            return await self._permits(
+                known, slip, "take", (lasts + lease, *rule, token, lease * _MICRO, lasts * _MICRO)
+            )
 
         try:
             reply = await self._in_store(ask)
@@ -180,7 +178,7 @@ class RedisStore(SharedStore):
 
         async def ask(known: _Known) -> None:
             slip = _Slip("", await self._digests.of_login(login, _bytes(known)))
-            await self._permits(known, slip, "shut", quota.window, quota.requests, quota.window)
+            await self._permits(known, slip, "shut", (quota.window, quota.requests, quota.window * _MICRO))
 
         await self._in_store(ask)
 
@@ -200,13 +198,14 @@ class RedisStore(SharedStore):
     async def _give_back(self, permit: Permit, ending: Ending) -> None:
         instant = now()
         row = after(instant, permit.quota, ending, token=permit.token, seen=permit.seen)
-        away = (0.0, 0.0) if row is None else (max(row.token_at - instant, 0.0), max(row.slot_at - instant, 0.0))
+        free_at = (instant, instant) if row is None else (row.token_at, row.slot_at)
+        away = [max(at - instant, 0.0) * _MICRO for at in free_at]
         slip, known = permit.lease, self._known
         assert isinstance(slip, _Slip)
         # Where the store was lost meanwhile, it is closed for as long as this could matter.
         with contextlib.suppress(StoreError, StoreLostError):
             if known is not None:
-                await self._permits(known, slip, "give", permit.quota.absence, *away)
+                await self._permits(known, slip, "give", (permit.quota.absence, *away))
 
     async def _untake(self, permit: Permit) -> None:
         if permit.lease is not None:
@@ -219,38 +218,35 @@ class RedisStore(SharedStore):
         task.add_done_callback(self._unfinished.discard)
         return task
 
-    async def _permits(self, known: _Known, slip: _Slip, what: str, keeps: float, *numbers: float) -> Any:
-        """Ask the permits of a login.
-
-        Args:
-            known: The store.
-            slip: Of the permit.
-            what: What to do.
-            keeps: Seconds that what is written matters, at the most.
-            numbers: What it needs beside: whole numbers as they are, seconds as floats.
-        """
+    async def _permits(self, known: _Known, slip: _Slip, what: str, numbers: Sequence[float]) -> Any:
+        """Ask the permits of a login; the first number is for how many seconds it matters what is written."""
         share = _share(slip.login)
-        told = [math.ceil(each * _MICRO) if isinstance(each, float) else int(each) for each in numbers]
-        return await self._ask(
-            known, share, PERMIT, [f"{share}:permits:{slip.login}"], [what, slip.id, math.ceil(keeps * 1_000), *told]
-        )
+        return await self._ask(known, share, PERMIT, (f"{share}:permits:{slip.login}",), numbers, (what, slip.id))
 
-    async def _ask(
-        self, known: _Known, share: str, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]
+    async def _ask(  # noqa: PLR0917  # they are what a script takes, in its order
+        self,
+        known: _Known,
+        share: str,
+        script: Script,
+        keys: Sequence[str],
+        numbers: Sequence[float],
+        words: Sequence[str | bytes],
     ) -> Any:
         """Return what a script says, having told it what time it should be."""
         asked = _steady()
         heard = self._heard.get(share)
-        clock: list[str | int] = ["", 0]
+        expected = slack = 0.0
         if heard is not None:
-            slack = _SLACK + heard.took + (asked - heard.at) * _DRIFT
-            clock = [int((asked + heard.ahead) * _MICRO), int(slack * _MICRO)]
-        reply = await self._wire.call(script, [f"{share}:clock", *keys], [known.salt, *clock, *arguments])
+            ahead, at, took = heard
+            expected = asked + ahead
+            slack = _SLACK + took + (asked - at) * _DRIFT
+        told = struct.pack(f">{len(numbers) + 2}d", expected * _MICRO, slack * _MICRO, *numbers)
+        reply = await self._wire.call(script, (f"{share}:clock", *keys), (known.salt, told, *words))
         got = _steady()
         if reply[0] == b"lost" or self._wire.run != known.run:
             raise StoreLostError(known)
         self._used = True
-        self._heard[share] = _Heard(reply[1] / _MICRO - (asked + got) / 2, got, got - asked)
+        self._heard[share] = (reply[1] / _MICRO - (asked + got) / 2, got, got - asked)
         return reply
 
     async def _in_store(self, work: Callable[[_Known], Awaitable[T]]) -> T:
@@ -277,15 +273,18 @@ class RedisStore(SharedStore):
 
     async def _open(self) -> _Known:
         """Find out which store it is, and see to it that a new one gives nothing that an old one may have given."""
-        told: dict[bytes, bytes]
-        (told,) = await self._wire.ask(("HGETALL", _STORE))
-        run, former = self._wire.run, told.get(b"run", b"").decode()
-        restarted = former not in {"", run}
-        if b"salt" not in told:
-            _, told = await self._wire.ask(("HSETNX", _STORE, "salt", secrets.token_hex(16)), ("HGETALL", _STORE))
-        known = _Known(told[b"salt"].decode(), run)
+        read = ("HMGET", _STORE, "salt", "run")
+        told: list[bytes | None]
+        (told,) = await self._wire.ask(read)
+        if told[0] is None:
+            _, told = await self._wire.ask(("HSETNX", _STORE, "salt", secrets.token_hex(16)), read)
+        salt, former = told
+        assert salt is not None
+        run = self._wire.run
+        restarted = former not in {None, (run or "").encode()}
+        known = _Known(salt.decode(), run)
         lost = self._used or restarted
-        if lost or not former:
+        if lost or former is None:
             # All shares, even those of which nobody has missed anything yet.
             words: list[str | int] = [known.salt, int(lost or self._waits), int(lost)]
             shares = [f"{_tag(share)}:clock" for share in range(_SHARES)]
@@ -300,7 +299,7 @@ class RedisStore(SharedStore):
     async def _look(self, place: Place, fresh: float, holder: int, *, last: bool) -> Seen:
         known = await self._opened()
         try:
-            reply = await self._flights(known, place, "look", holder, math.ceil(fresh * _MICRO), int(last))
+            reply = await self._flights(known, place, "look", holder, (fresh * _MICRO, last))
         except asyncio.CancelledError:
             self._begin(self._unlead(place, holder, None))
             raise
@@ -318,18 +317,26 @@ class RedisStore(SharedStore):
     async def _unlead(self, place: Place, holder: int, shared: bytes | None) -> None:
         async def land() -> None:
             with contextlib.suppress(StoreError, StoreLostError):
-                share = self._keep_bytes // _SHARES
-                await self._flights(
-                    await self._opened(), place, "land", holder, repr(time.time()), shared or b"", share
-                )
+                room = self._keep_bytes // _SHARES
+                answer = (repr(time.time()), shared or b"")
+                await self._flights(await self._opened(), place, "land", holder, (room,), *answer)
 
         await asyncio.shield(self._begin(land()))
 
-    async def _flights(self, known: _Known, place: Place, what: str, holder: int, *beside: str | bytes | int) -> Any:
+    async def _flights(  # likewise
+        self,
+        known: _Known,
+        place: Place,
+        what: str,
+        holder: int,
+        numbers: Sequence[float] = (),
+        *words: str | bytes,
+    ) -> Any:
+        """Ask the answers of a login."""
         share = _share(place.login)
-        keys = [f"{share}:lead:{place.key}", f"{share}:answers", f"{share}:used"]
-        lasts = math.ceil(self.LEAD_SECONDS * _MICRO)
-        return await self._ask(known, share, FLIGHT, keys, [what, place.key, str(holder), lasts, *beside])
+        keys = (f"{share}:lead:{place.key}", f"{share}:answers", f"{share}:used")
+        told = (self.LEAD_SECONDS * _MICRO, *numbers)
+        return await self._ask(known, share, FLIGHT, keys, told, (what, place.key, str(holder), *words))
 
     def _after_fork(self) -> None:
         super()._after_fork()

@@ -1,72 +1,55 @@
-"""The way to a Redis: one script call at a time, each within its second, and nothing of the URL in what it raises.
+"""The way to a Redis: whole answers, each within its second, and nothing of the URL in what is raised.
 
-Invariants: no call is longer than ``SECONDS``; nothing is tried again but on a connection that turned out to be closed,
-and then with the same id; nothing is believed of a server that was restarted until its store is opened anew.
+Of redis-py the connection is used (its URL, TLS, access control and parser), not the client: that costs as much again
+as a whole permit, and tries again what must not be tried again.
+
+Invariants: no call is longer than ``SECONDS``; a connection that may still have an answer under way is never used
+again; nothing is tried again but on a connection that turned out to be closed, and then with the same id.
 """
 
 from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionClosed
 from redis.exceptions import NoScriptError, RedisError
-from redis.exceptions import TimeoutError as ServerLate
 
 from smsc_async.errors import StoreError
 from smsc_async.stores.scripts import Script
 
 __all__ = ["SECONDS", "Wire"]
 
-T = TypeVar("T")
-
 # What a caller waits for the store at the most, connecting included.
 SECONDS: Final = 0.9
 # More at once gain nothing on one core, and each is a connection for the server to keep.
 _AT_ONCE: Final = 16
 
-
-_Word: TypeAlias = str | bytes | int
-
-
-class _Pipeline(Protocol):
-    def execute_command(self, *words: _Word) -> object: ...
-    async def execute(self) -> list[Any]: ...
-    async def __aenter__(self) -> Self: ...
-    async def __aexit__(self, *told: object) -> None: ...
-
-
-class _Client(Protocol):
-    """What is used of redis-py's client."""
-
-    async def execute_command(self, *words: _Word) -> Any: ...
-    def pipeline(self, *, transaction: bool) -> _Pipeline: ...
-    async def aclose(self) -> None: ...
+Word: TypeAlias = str | bytes | int
 
 
 class _Connection(Protocol):
+    """What is used of redis-py's connection, whose own types differ from one release to the next."""
+
     async def on_connect(self) -> None: ...
-    async def send_command(self, *words: str) -> None: ...
-    async def read_response(self) -> bytes: ...
+    async def connect(self) -> None: ...
+    async def disconnect(self, nowait: bool = ...) -> None: ...  # noqa: FBT001  # theirs
+    async def send_packed_command(self, command: bytes, check_health: bool = ...) -> None: ...  # noqa: FBT001  # theirs
+    async def read_response(self) -> Any: ...
 
 
-def _untyped(thing: object) -> Any:
-    """The same, whose own types differ from one release of the library to the next."""
-    return thing
+class _Line:
+    """The connections of one event loop: as many as are needed at once, the one used last first."""
 
-
-class _Connections:
-    """The connections of one event loop."""
-
-    def __init__(self, client: _Client) -> None:
-        self.client = client
+    def __init__(self, make: Callable[[], _Connection]) -> None:
+        self.make = make
+        self.idle: list[_Connection] = []
         self.room = asyncio.Semaphore(_AT_ONCE)
         self.opening = asyncio.Lock()
 
@@ -76,11 +59,11 @@ _orphans: Final[list[object]] = []
 
 
 class Wire:
-    """Calls to one server, from any number of event loops in turn or at once.
+    """Calls to one server, from any number of event loops.
 
     Attributes:
         name: Of the server, without credentials.
-        run: What the server calls this run of its; ``None`` before the first connection.
+        run: What the server calls this run of its own; ``None`` before the first connection.
     """
 
     def __init__(self, url: str) -> None:
@@ -90,32 +73,30 @@ class Wire:
         self.name = parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
         self._url: Callable[[], str] = lambda: url  # in a closure: it may hold a password
         self.run: str | None = None
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Connections] = weakref.WeakKeyDictionary()
+        self._lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = weakref.WeakKeyDictionary()
 
     def after_fork(self) -> None:
         """Leave the connections to the parent."""
-        _orphans.append(self._loops)
-        self._loops = weakref.WeakKeyDictionary()
+        _orphans.append(self._lines)
+        self._lines = weakref.WeakKeyDictionary()
 
-    async def call(self, script: Script, keys: Sequence[str], arguments: Sequence[_Word]) -> Any:
+    async def call(self, script: Script, keys: Sequence[str], arguments: Iterable[Word]) -> Any:
         """Return what a script returns.
 
         Raises:
             StoreError: The server does not answer in time, or refuses.
             RuntimeError: Not in asyncio.
         """
-        return await self._within(partial(_run, words=(len(keys), *keys, *arguments), script=script))
+        words = (len(keys), *keys, *arguments)
+        try:
+            return (await self._within(_packed(("EVALSHA", script.name, *words)), 1))[0]
+        except NoScriptError:
+            # Forgotten (SCRIPT FLUSH, a restart), or never heard of.
+            return (await self._within(_packed(("EVAL", script.text, *words)), 1))[0]
 
-    async def ask(self, *commands: Sequence[_Word]) -> list[Any]:
+    async def ask(self, *commands: Sequence[Word]) -> list[Any]:
         """Return the answers to commands, sent in one go; errors as in ``call``."""
-
-        async def run(client: _Client) -> list[Any]:
-            async with client.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                return await pipeline.execute()
-
-        return await self._within(run)
+        return await self._within(b"".join(_packed(command) for command in commands), len(commands))
 
     def opening(self) -> asyncio.Lock:
         """Return what keeps the calls of this event loop from opening the store more than once.
@@ -123,66 +104,88 @@ class Wire:
         Raises:
             RuntimeError: Not in asyncio.
         """
-        return self._mine().opening
+        return self._line().opening
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
-        mine = self._loops.pop(asyncio.get_running_loop(), None)
-        if mine is not None:
-            await mine.client.aclose()
+        line = self._lines.pop(asyncio.get_running_loop(), None)
+        while line is not None and line.idle:
+            await line.idle.pop().disconnect()
 
-    async def _within(self, work: Callable[[_Client], Awaitable[T]]) -> T:
-        mine = self._mine()
+    async def _within(self, packed: bytes, answers: int) -> list[Any]:
+        line = self._line()
         try:
-            async with asyncio.timeout(SECONDS), mine.room:
+            async with asyncio.timeout(SECONDS), line.room:
                 try:
-                    return await work(mine.client)
+                    return await _exchange(line, packed, answers)
                 except ConnectionClosed:
                     # One that had been idle, and was closed by the server: what was lost with it may have been done,
-                    # and is done once all the same.
-                    return await work(mine.client)
-        except (TimeoutError, ServerLate):
+                    # and is done once all the same. The others were closed with it.
+                    line.idle.clear()
+                    return await _exchange(line, packed, answers)
+        except NoScriptError:
+            raise
+        except TimeoutError:
             problem = f"Redis has not answered within {SECONDS:g} s"
         except (RedisError, OSError) as error:
             problem = f"Redis cannot be used ({type(error).__name__}: {str(error)[:200]})"
         # Raised here, so that it has no context: frames of the library may hold what is in the URL.
         raise StoreError(problem, self.name)
 
-    def _mine(self) -> _Connections:
+    def _line(self) -> _Line:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             loop = None
         if loop is None:
-            raise RuntimeError(
-                "RedisStore works on asyncio only: on trio use SQLiteStore, or a process that runs asyncio"
-            )
-        mine = self._loops.get(loop)
-        if mine is None:
-            mine = self._loops[loop] = _Connections(self._client())
-        return mine
-
-    def _client(self) -> _Client:
-        options: dict[str, Any] = {
-            "socket_timeout": SECONDS,
-            "socket_connect_timeout": SECONDS,
-            "retry": _untyped(Retry)(_untyped(NoBackoff)(), 0),
-            "redis_connect_func": self._connected,
-        }
-        client: _Client = _untyped(Redis).from_url(self._url(), **options)
-        return client
+            raise RuntimeError("RedisStore works on asyncio only: on trio use SQLiteStore")
+        line = self._lines.get(loop)
+        if line is None:
+            options: dict[str, Any] = {
+                # Times are kept in _within(): on Python 3.11 the library makes a task for each command to keep its own.
+                "socket_timeout": None,
+                "socket_connect_timeout": None,
+                "retry": _untyped(Retry)(_untyped(NoBackoff)(), 0),
+                "protocol": 2,
+                "redis_connect_func": self._connected,
+            }
+            # Only for what it reads from the URL.
+            line = self._lines[loop] = _Line(_untyped(ConnectionPool).from_url(self._url(), **options).make_connection)
+        return line
 
     async def _connected(self, connection: _Connection) -> None:
         """Ask a server who it is before anything else: after a restart it may have forgotten what it had granted."""
         await connection.on_connect()
-        await connection.send_command("INFO", "server")
-        told = await connection.read_response()
+        await connection.send_packed_command(_packed(("INFO", "server")), check_health=False)
+        told: bytes = await connection.read_response()
         self.run = told.partition(b"run_id:")[2].partition(b"\r")[0].decode("ascii", "replace")
 
 
-async def _run(client: _Client, *, script: Script, words: Sequence[_Word]) -> Any:
+async def _exchange(line: _Line, packed: bytes, answers: int) -> list[Any]:
+    connection = line.idle.pop() if line.idle else line.make()
     try:
-        return await client.execute_command("EVALSHA", script.name, *words)
+        await connection.send_packed_command(packed, check_health=False)  # connects if need be
+        told = [await connection.read_response() for _ in range(answers)]
     except NoScriptError:
-        # Forgotten (SCRIPT FLUSH, a restart), or never heard of.
-        return await client.execute_command("EVAL", script.text, *words)
+        line.idle.append(connection)
+        raise
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    line.idle.append(connection)
+    return told
+
+
+def _packed(words: Sequence[Word]) -> bytes:
+    """Return a command as it is on the wire."""
+    parts = [b"*%d" % len(words)]
+    for word in words:
+        told = word if isinstance(word, bytes) else str(word).encode()
+        parts += (b"$%d" % len(told), told)
+    parts.append(b"")
+    return b"\r\n".join(parts)
+
+
+def _untyped(thing: object) -> Any:
+    """The same, whose own types differ from one release of the library to the next."""
+    return thing

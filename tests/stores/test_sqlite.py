@@ -259,10 +259,10 @@ async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path
 
 
 async def test_rows_of_logins_that_do_not_come_back_are_cleared_away(tmp_path: Path) -> None:
-    brief = Quota(per=0.01, guard=0.0, linger=0.0)
+    brief = Quota(per=0.001, guard=0.0, linger=0.0)
     async with _open(tmp_path / "store.db") as store:
         for i in range(400):
-            permit = await store.take(f"login{i}", brief, token=True, lease=0.01)
+            permit = await store.take(f"login{i}", brief, token=True, lease=0.001)
             assert isinstance(permit, Permit)
         other = sqlite3.connect(tmp_path / "store.db")
         assert other.execute("SELECT count(*) FROM permits").fetchone()[0] < 200

@@ -1,0 +1,191 @@
+"""Answers that processes share: what is kept, how much of it, and who waits for whom."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+from smsc_async import Account, RedisStore, SQLiteStore, Tariffs, decode
+from smsc_async.protocol import Reply
+from smsc_async.stores import Lead
+from smsc_async.stores.answers import packed, unpacked
+from smsc_async.stores.digests import Digests
+from smsc_async.stores.shelf import Shelf
+from tests.stores.redis_server import RedisServer
+
+pytestmark = pytest.mark.asyncio
+
+ENDPOINT = "https://smsc.example/sys/get.php"
+BODY = b'{"zones": [{"zone": "1", "name": "Russia", "api": "2.50"}], "codes": [], "mail": "0.10"}'
+REPLY = Reply(200, "application/json", None, BODY)
+LIST = decode(BODY)
+SIZE = len(packed(REPLY))
+ALEX = Account("alex", "123")
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "store.db")
+    server: RedisServer = request.getfixturevalue("redis_server")
+    server.ask("FLUSHALL")
+    return server.url
+
+
+def _open(name: str, *, keep_bytes: int = 2**20, pepper: str | None = "x") -> SQLiteStore | RedisStore:
+    kind = RedisStore if name.startswith("unix:") else SQLiteStore
+    store = kind(name, pepper=pepper, keep_bytes=keep_bytes, cold_start="grant")
+    store.LEAD_SECONDS = 0.15
+    return store
+
+
+async def _fetch(store: SQLiteStore | RedisStore, account: Account = ALEX) -> None:
+    lead = await store.board(ENDPOINT, account, 60.0, 1.0)
+    assert isinstance(lead, Lead)
+    await store.land(ENDPOINT, account, lead, REPLY, LIST)
+
+
+async def test_a_follower_gets_what_the_leader_lands(name: str) -> None:
+    here, there = _open(name), _open(name)
+    lead = await here.board(ENDPOINT, ALEX, 0.0, 1.0)
+    assert isinstance(lead, Lead)
+    holding = asyncio.create_task(here.hold(lead))
+    following = asyncio.create_task(there.board(ENDPOINT, ALEX, 0.0, 1.0))
+    await asyncio.sleep(0.4)  # the lead has been renewed
+    assert not following.done()
+    await here.land(ENDPOINT, ALEX, lead, REPLY, LIST)
+    assert await following == LIST
+    await holding
+    await here.hold(lead)
+    await here.aclose()
+    await there.aclose()
+
+
+async def test_a_follower_leads_where_nothing_has_landed(name: str) -> None:
+    here, there = _open(name), _open(name)
+    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
+    following = asyncio.create_task(there.board(ENDPOINT, ALEX, 60.0, 1.0))
+    await asyncio.sleep(0.05)
+    assert isinstance(lead, Lead)
+    await here.land(ENDPOINT, ALEX, lead, None, None)
+    assert isinstance(await following, Lead)
+    await here.aclose()
+    await there.aclose()
+
+
+async def test_a_follower_leads_where_the_leader_has_not_renewed(name: str) -> None:
+    here, there = _open(name), _open(name)
+    assert isinstance(await here.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
+    began = time.monotonic()
+    assert isinstance(await there.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
+    assert time.monotonic() - began < 0.6
+    await here.aclose()
+    await there.aclose()
+
+
+async def test_a_follower_that_is_cancelled_leaves_no_lead(name: str) -> None:
+    here, there = _open(name), _open(name)
+    here.LEAD_SECONDS = there.LEAD_SECONDS = 60.0
+    await here.label(ALEX)
+    for ticks in range(12):
+        task = asyncio.create_task(here.board(ENDPOINT, ALEX, 60.0, 1.0))
+        for _ in range(ticks):
+            await asyncio.sleep(0.0001)
+        task.cancel()
+        try:
+            lead = await task
+        except asyncio.CancelledError:
+            continue
+        assert isinstance(lead, Lead)
+        await here.land(ENDPOINT, ALEX, lead, None, None)
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(1):
+        assert isinstance(await there.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
+    await here.aclose()
+    await there.aclose()
+
+
+async def test_an_answer_that_cannot_be_read_is_fetched_anew(name: str) -> None:
+    here, there = _open(name), _open(name)
+    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
+    assert isinstance(lead, Lead)
+    await here.land(ENDPOINT, ALEX, lead, Reply(200, "", None, b"something else"), LIST)
+    assert isinstance(await there.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
+    assert there.recall_at_once(ENDPOINT, ALEX, math.inf) is None
+    await here.aclose()
+    await there.aclose()
+
+
+async def test_so_many_bytes_are_kept_and_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    name = str(tmp_path / "store.db")
+    here = _open(name, keep_bytes=2 * SIZE)
+    alex, boris, clara = Account("alex", "1"), Account("boris", "2"), Account("clara", "3")
+    await _fetch(here, alex)
+    await _fetch(here, boris)
+    other = _open(name)
+    assert isinstance(await other.board(ENDPOINT, alex, 60.0, 1.0), Tariffs)
+    await _fetch(here, clara)
+    await other.aclose()
+    another = _open(name)
+    kept = [isinstance(await another.board(ENDPOINT, each, 60.0, 1.0), Tariffs) for each in (alex, boris, clara)]
+    assert kept == [True, False, True]
+    await here.aclose()
+    await another.aclose()
+
+
+async def test_a_share_of_a_server_keeps_its_part_of_the_bytes(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    here, there = _open(redis_server.url, keep_bytes=256 * (SIZE + 60)), _open(redis_server.url)
+    passwords = [Account("alex", str(i)) for i in range(3)]  # of one login, and so in one share
+    for each in passwords:
+        await _fetch(here, each)
+    kept = [isinstance(await there.board(ENDPOINT, each, 60.0, 1.0), Tariffs) for each in passwords]
+    assert kept == [False, False, True]
+    await here.aclose()
+    await there.aclose()
+
+
+async def test_nothing_is_kept_where_there_is_no_room(name: str) -> None:
+    here = _open(name, keep_bytes=0)
+    await _fetch(here)
+    assert here.recall_at_once(ENDPOINT, ALEX, math.inf) is None
+    assert isinstance(await here.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
+    await here.aclose()
+
+
+async def test_what_is_packed_comes_out_as_it_was_and_nothing_else_comes_out() -> None:
+    assert unpacked(packed(REPLY), 1_000.0) == LIST
+    for shared in (b"", b"junk", packed(REPLY)[:-9], zlib.compress(b"no head"), zlib.compress(b'""\n'), packed(REPLY)):
+        assert unpacked(shared, 1e30) is None
+
+
+async def test_a_shelf_holds_lists_and_bytes_up_to_a_size() -> None:
+    shelf = Shelf(2_400 * 2)
+    shelf.put(("one", b""), LIST, 10.0)
+    shelf.put(("two", b""), packed(REPLY), 0.0)
+    assert shelf.find(("one", b""), 9.0) is None
+    assert shelf.find(("one", b""), 11.0) is LIST
+    assert shelf.find(("two", b""), 11.0) == LIST
+    shelf.put(("three", b""), b"junk", 0.0)
+    assert shelf.find(("three", b""), 11.0) is None
+    shelf.put(("three", b""), LIST, 0.0)
+    assert shelf.find(("one", b""), math.inf) is None
+    assert shelf.has(("three", b""))
+
+
+async def test_digests_are_slow_without_a_pepper_and_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smsc_async.stores.digests._KEPT", 2)
+    digests = Digests(None)
+    first = await digests.of_account(ALEX, b"salt")
+    assert await digests.of_account(ALEX, b"salt") == first
+    assert await digests.of_account(ALEX, b"pepper") != first
+    assert await digests.of_login("alex", b"salt") != first
+    assert await digests.of_account(ALEX, b"salt") == first
+    peppered = [Digests(pepper) for pepper in ("one", b"one", "two")]
+    names = [await each.of_login("alex", b"") for each in peppered]
+    assert names[0] == names[1] != names[2]
