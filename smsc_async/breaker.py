@@ -111,10 +111,10 @@ class Trial:
     __slots__ = ("account", "label", "permit", "round", "worked_for")
 
     def __init__(self, account: Account, label: str, worked_for: float, round_: int) -> None:
-        self.account = account
-        self.label = label
-        self.worked_for = worked_for
-        self.round = round_
+        self.account: Account = account
+        self.label: str = label
+        self.worked_for: float = worked_for
+        self.round: int = round_
         self.permit: Permit | None = None
 
 
@@ -157,7 +157,7 @@ class Breakers:
         self._waiters: set[Waiter] = set()
         # For people alone: what this process has met. What decides is in the store.
         self._met: OrderedDict[tuple[str, str], tuple[str | None, float]] = OrderedDict()
-        self.budget = RetryBudget()
+        self.budget: RetryBudget = RetryBudget()
 
     async def admit(self, account: Account) -> Trial:
         """Let an attempt begin, waiting through the rest of an outage if the time allows.

@@ -55,8 +55,6 @@ class Exchange:
 
     Attributes:
         reply: The last answer that came, or ``None``.
-        attempts: Requests let through so far.
-        waited: Seconds that they waited for their permits, together.
         failure: What an attempt ended with that another follows, or ``None``.
     """
 
@@ -87,11 +85,22 @@ class Exchange:
         self._scrubber = Scrubber(account.secret)
         self._passage = Passage(self._claim)
         self._left_before = False
+        self._let_through_before = 0
+        self._waited_before = 0.0
         self.failure: SmscError | None = None
-        self.attempts: int = 0
-        self.waited: float = 0.0
         self._until = 0.0
         self.reply: Reply | None = None
+
+    @property
+    def attempts(self) -> int:
+        """Requests let through so far."""
+        return self._let_through_before + self._passage.begun
+
+    @property
+    def waited(self) -> float:
+        """Seconds that they waited for their permits, together."""
+        permit = self._passage.permit
+        return self._waited_before + (0.0 if permit is None else permit.waited)
 
     def may_have_left(self) -> bool:
         """Whether a byte of any attempt can have left."""
@@ -125,6 +134,7 @@ class Exchange:
 
     async def _attempt(self, n: int) -> Tariffs | SmscError:
         self._left_before = self.may_have_left()
+        self._let_through_before, self._waited_before = self.attempts, self.waited
         passage = self._passage = Passage(self._claim)
         trial: Trial | None = None
         outcome: Tariffs | SmscError | None = None
@@ -139,9 +149,6 @@ class Exchange:
                 await self._breakers.settle(
                     trial, outcome, may_have_left=passage.may_have_left, seen=passage.seen, is_late=is_late
                 )
-            if passage.permit is not None and passage.begun:
-                self.attempts += 1
-                self.waited += passage.permit.waited
             self._on_attempt(passage, outcome, n)
         assert outcome is not None, "it was sent to its end, or an error was caught"
         if isinstance(outcome, TooManyRequests):

@@ -27,14 +27,20 @@ class Progress(Protocol):
     """How far a flight has come.
 
     Attributes:
-        attempts: Requests let through for it so far.
-        waited: Seconds that they waited for their permits, together.
-        failure: What the last attempt but this one ended with, or ``None``.
+        failure: What an attempt ended with that another follows, or ``None``.
     """
 
-    attempts: int
-    waited: float
     failure: SmscError | None
+
+    @property
+    def attempts(self) -> int:
+        """Requests let through for it so far."""
+        ...
+
+    @property
+    def waited(self) -> float:
+        """Seconds that they waited for their permits, together."""
+        ...
 
     def may_have_left(self) -> bool:
         """Whether a byte of any of its requests can have left."""

@@ -31,7 +31,7 @@ class Outage:
         self._failures = 0
         self._rest = 0.0
         self._until = -math.inf
-        self.round = 0
+        self.round: int = 0
         """Changes with each rest; whoever asks remembers it, so that failures of one round lengthen the rest once."""
 
     @property
@@ -85,7 +85,7 @@ class RetryBudget:
     __slots__ = ("units",)
 
     def __init__(self) -> None:
-        self.units = self.CAPACITY
+        self.units: int = self.CAPACITY
 
     def spend(self) -> bool:
         """Take what a retry costs; ``False`` where it is not there."""
