@@ -252,11 +252,10 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def _new(self, scheme: str) -> httpx.AsyncHTTPTransport:
         if self._ssl is None and scheme == "https":
-            # A tenth of a second of reading certificates, which the loop is spared; fifty at once would read them once.
+            # A tenth of a second of reading certificates, which the loop is spared, and of which those wait who come next.
             async with self._ssl_turn:
-                if self._ssl is None:
-                    make = httpx.create_ssl_context
-                    self._ssl = await anyio.to_thread.run_sync(make, abandon_on_cancel=True)
+                make = httpx.create_ssl_context
+                self._ssl = self._ssl or await anyio.to_thread.run_sync(make, abandon_on_cancel=True)
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=self.IDLE_SECONDS)
         return httpx.AsyncHTTPTransport(verify=self._ssl or _TRUSTS_NOBODY, limits=limits)
 
