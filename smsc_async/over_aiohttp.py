@@ -47,7 +47,8 @@ class AiohttpConnections(AiohttpTransport):
                 # A tenth of a second of reading certificates, which the loop is spared.
                 tls = await anyio.to_thread.run_sync(httpx.create_ssl_context)
             # Others may have been here meanwhile: the first one's is everybody's.
-            self.client = self._session = self._session or _session(tls)
+            session: aiohttp.ClientSession = self._session or _session(tls)
+            self.client = self._session = session
         with _told_right():
             response = await super().handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)

@@ -66,7 +66,7 @@ def read_list(told: str, *, source: str | None, deadline: float) -> Tariffs:
         return _decoded(path.read_bytes(), told)
     if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
         raise Trouble(f"there is no file {told}", ExitCode.FILES)
-    tariffs = fetch(find_profile(None if told == NOW else told, source=source), fresh=False, deadline=deadline)
+    tariffs = fetch(find_profile(None if told == NOW else told, source=source), fresh=True, deadline=deadline)
     tell_age(told, tariffs)
     return tariffs
 

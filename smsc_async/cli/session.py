@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import anyio
@@ -13,20 +14,25 @@ from smsc_async.cli.trouble import ExitCode, Trouble
 from smsc_async.client import Client
 from smsc_async.fleet import Outcome
 from smsc_async.records import Tariffs
-from smsc_async.stores import MemoryStore, Store
+from smsc_async.stores import SQLiteStore, Store
 
 __all__ = ["DEADLINE", "fetch", "fetch_all", "new_store"]
 
 DEADLINE = 90.0
 
 
-def new_store() -> Store:
+def new_store() -> SQLiteStore:
     """Return the store of a command: the one place where it is chosen.
 
-    One for this process alone, as yet: commands that run within a minute of each other do not know of each other's
-    requests, nor of the lists that they fetched.
+    A file in the user's state folder, or where ``SMSC_STORE`` says: each command is a process of its own, and commands
+    that run within a minute of each other share one quota and the lists that they fetched.
     """
-    return MemoryStore()
+    path = os.environ.get("SMSC_STORE")
+    if path:
+        return SQLiteStore(path)
+    from platformdirs import user_state_path  # noqa: PLC0415  # not needed by whoever has the environment set
+
+    return SQLiteStore(user_state_path("smsc-async", ensure_exists=True) / "store.sqlite3")
 
 
 def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:
@@ -72,9 +78,12 @@ async def _fetch_all(
                     came[outcome.account] = outcome
                     advance()
 
-        async with anyio.create_task_group() as group:
-            for base_url in wanted:
-                group.start_soon(fetch_from, base_url)
+        try:
+            async with anyio.create_task_group() as group:
+                for base_url in wanted:
+                    group.start_soon(fetch_from, base_url)
+        finally:
+            await store.aclose()
     outcomes = ((profile.name, wanted[profile.base_url][account]) for profile, account in accounts)
     return {name: outcome for name, outcome in outcomes if outcome is not None}
 

@@ -109,8 +109,8 @@ class SharedStore(ABC):
             raise ValueError(f"lease={lease}: must be a finite number of seconds, more than 0")
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
-        self.gate = Gate(self)
-        self.flights = Flights()
+        self.gate: Gate = Gate(self)
+        self.flights: Flights = Flights()
         self._keep_bytes = keep_bytes
         self._lease = lease
         self._shelf = Shelf(keep_bytes // _AT_HAND)

@@ -66,7 +66,7 @@ class StoreFile:
         self._cold = cold
         self._connection: sqlite3.Connection | None = None
         self._place: str | None = None
-        self.salt = b""
+        self.salt: bytes = b""
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
@@ -135,7 +135,7 @@ class StoreFile:
             self._place = _place(self.path)
             connection.execute("BEGIN IMMEDIATE")
             self._set_up(connection, closed=lost or known not in (None, self._place))
-            self.salt = connection.execute("SELECT salt FROM store").fetchone()[0]
+            self.salt = bytes(connection.execute("SELECT salt FROM store").fetchone()[0])
             connection.execute("COMMIT")
             # From here on waiting is this module's: SQLite's own sleeps for whole milliseconds.
             connection.execute("PRAGMA busy_timeout = 0")

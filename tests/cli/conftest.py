@@ -22,6 +22,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.delenv(name, raising=False)
     config = tmp_path / "config.toml"
     monkeypatch.setenv("SMSC_CONFIG", str(config))
+    monkeypatch.setenv("SMSC_STORE", str(tmp_path / "store.sqlite3"))
     return config
 
 

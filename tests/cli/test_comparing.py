@@ -59,7 +59,7 @@ def test_an_account_that_fails_is_told_and_the_others_are_shown(simulator: Simul
     assert "theirs: the service refused with error 2" in ran.stderr
     assert "3.85" in ran.stdout
     simulator.fail(Fault.refusal(1), login="alex")
-    ran = invoke("compare", "mine", "theirs")
+    ran = invoke("compare", "mine", "theirs", "--fresh")
     assert (ran.code, ran.stdout) == (3, "")
 
 

@@ -1,0 +1,28 @@
+"""Where commands keep what they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smsc_async.cli.session import new_store
+from smsc_async.simulator import Simulator
+from tests.cli.running import invoke
+
+
+def test_commands_share_a_file_in_the_users_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SMSC_STORE")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert repr(new_store()) == f"SQLiteStore({str(tmp_path / 'smsc-async' / 'store.sqlite3')!r})"
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_list_that_another_command_has_just_fetched_is_taken(
+    monkeypatch: pytest.MonkeyPatch, simulator: Simulator
+) -> None:
+    monkeypatch.setenv("SMSC_LOGIN", "alex")
+    monkeypatch.setenv("SMSC_PASSWORD", "123")
+    for arguments in (["tariffs"], ["tariffs"], ["price", "--zone", "1"], ["tariffs", "--fresh"]):
+        assert invoke(*arguments).code == 0
+    assert len(simulator.log) == 2
