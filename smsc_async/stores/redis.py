@@ -16,7 +16,7 @@ import secrets
 import struct
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 
@@ -26,6 +26,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.digests import Pepper
+from smsc_async.stores.local_share import LocalShare
 from smsc_async.stores.rows import after, poll
 from smsc_async.stores.scripts import FLIGHT, MARK, OPEN, PERMIT, Script
 from smsc_async.stores.shared import KEEP_BYTES, ColdStart, Place, Seen, SharedStore, StoreLostError
@@ -72,7 +73,7 @@ class RedisStore(SharedStore):
 
     Redis 6.2 or later, or Valkey, as they come; asyncio only. Passwords and logins are in it as digests only. One round
     trip gives a permit. While the server cannot be reached no permit is given: a call ends in a ``StoreError`` within a
-    second. A store that is empty, or whose server was restarted, may have forgotten what it granted: it gives no permit
+    second (see ``on_outage``). A store that is empty, or whose server was restarted, may have forgotten what it granted: it gives no permit
     for a window and a lease. ``maxmemory-policy`` has to be ``noeviction``: what Redis drops by itself is forgotten as
     well, and nobody notices.
 
@@ -90,6 +91,11 @@ class RedisStore(SharedStore):
             request of a lost store may still be under way. The longest ``deadline`` of your clients, if that is more.
         cold_start: ``"wait"`` sends nothing for a window and a lease after the store was found empty. ``"grant"``
             trusts an empty store, but for one that this process has seen in use.
+        on_outage: ``"closed"``, or ``"local"`` for a part of the quota that each worker has for itself, always, and so
+            while the server is away too: ``(3 - 1) // workers`` tokens, the server giving out the rest. So one or two
+            workers have something to go on with, three or more have nothing.
+        workers: For ``"local"``: how many processes use the store at the same time, at most, those of a rolling restart
+            counted twice. More than that break the quota.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -109,6 +115,8 @@ class RedisStore(SharedStore):
         keep_bytes: int = KEEP_BYTES,
         lease: float = 90.0,
         cold_start: ColdStart = "wait",
+        on_outage: Literal["closed", "local"] = "closed",
+        workers: int | None = None,
     ) -> None:
         try:
             # An extra, which takes half a second to import: here, and not in the first call.
@@ -117,6 +125,11 @@ class RedisStore(SharedStore):
             raise ImportError('RedisStore needs redis-py: pip install "smsc-async[redis]"') from error
         super().__init__(pepper=pepper, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
         del pepper
+        if on_outage not in {"closed", "local"}:
+            raise ValueError(f'on_outage={on_outage!r}: must be "closed" or "local"')
+        if (on_outage == "local") != (workers is not None) or (workers is not None and workers < 1):
+            raise ValueError(f'workers={workers}: on_outage="local" needs to know how many there are, 1 or more')
+        self._share = None if workers is None else LocalShare(workers, lease)
         self._wire = Wire(url)
         del url
         self._waits = cold_start == "wait"
@@ -140,6 +153,24 @@ class RedisStore(SharedStore):
             StoreError: The server does not answer.
             RuntimeError: Not in asyncio.
         """
+        if self._share is None:
+            return await self._take(login, quota, token=token, lease=lease)
+        mine = self._share.take(login, quota, token=token)
+        if isinstance(mine, Permit):
+            return mine
+        try:
+            answer = await self._take(login, self._share.rest(quota), token=token, lease=lease)
+        except StoreError:
+            # Its own part comes free in any case.
+            if mine is None:
+                raise
+            return mine
+        if isinstance(answer, Permit) or mine is None:
+            return answer
+        soonest = sorted((*mine.tokens_in, *answer.tokens_in))
+        return Refusal(min(mine.retry_in, answer.retry_in), tuple(soonest))
+
+    async def _take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
         lease = self._lease if lease == math.inf else max(lease, 0.0)
         permit = Permit(login, quota, token)
         began = _steady()
@@ -171,10 +202,14 @@ class RedisStore(SharedStore):
 
     async def give_back(self, permit: Permit, ending: Ending) -> None:
         """Take a permit back. Where the server does not answer, its lease ends it."""
+        if self._share is not None and self._share.give_back(permit, ending):
+            return
         await asyncio.shield(self._begin(self._give_back(permit, ending)))
 
     async def shut(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window."""
+        if self._share is not None:
+            self._share.shut(login, quota)
 
         async def ask(known: _Known) -> None:
             slip = _Slip("", await self._digests.of_login(login, _bytes(known)))
@@ -342,6 +377,8 @@ class RedisStore(SharedStore):
         super()._after_fork()
         self._wire.after_fork()
         self._unfinished = set()
+        if self._share is not None:
+            self._share.start()
 
 
 _STORE: Final = "{smsc}:store"

@@ -121,7 +121,8 @@ class Wire:
                 except ConnectionClosed:
                     # One that had been idle, and was closed by the server: what was lost with it may have been done,
                     # and is done once all the same. The others were closed with it.
-                    line.idle.clear()
+                    while line.idle:
+                        await line.idle.pop().disconnect(nowait=True)
                     return await _exchange(line, packed, answers)
         except NoScriptError:
             raise

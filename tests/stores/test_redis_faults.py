@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ import trio
 from smsc_async import Account, Quota, RedisStore, StoreError
 from smsc_async.limiter.bucket import Ending, Refusal
 from smsc_async.limiter.gate import Permit
+from smsc_async.stores import Lead
 from smsc_async.stores import redis as redis_store
 from smsc_async.stores.scripts import Script
 from tests.arrival_log import windows_broken
@@ -185,8 +188,9 @@ async def test_a_lost_answer_takes_no_second_permit(server: RedisServer) -> None
 async def test_a_connection_that_was_closed_while_idle_is_made_anew(server: RedisServer) -> None:
     async with _open(server.url) as store:
         assert isinstance(await _take(store), Permit)
+        await asyncio.gather(_take(store), _take(store))
         server.ask("CLIENT", "KILL", "TYPE", "normal")
-        assert isinstance(await _take(store), Permit)
+        assert isinstance(await store.take("boris", QUOTA, token=True, lease=1.0), Permit)
 
 
 async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_back(
@@ -275,9 +279,122 @@ async def test_every_script_keeps_to_one_slot_of_a_cluster() -> None:
             await store.give_back(permit, Ending.WHOLE)
             await store.shut("alex", QUOTA)
             lead = await store.board("https://smsc.example/sys/get.php", ALEX, 60.0, 1.0)
-            await store.land("https://smsc.example/sys/get.php", ALEX, lead, None, None)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+            assert isinstance(lead, Lead)
+            await store.land("https://smsc.example/sys/get.php", ALEX, lead, None, None)
             await store.mark("one", 1.0)
             assert (await store.marked(["one"]))[0] > 0
+
+
+def _sharing(url: str, workers: int) -> RedisStore:
+    return RedisStore(url, pepper="x", lease=0.05, cold_start="grant", on_outage="local", workers=workers)
+
+
+async def _grants(store: RedisStore, *, token: bool = True) -> list[Permit]:
+    answers = [await store.take("alex", QUOTA, token=token, lease=5.0) for _ in range(15)]
+    return [answer for answer in answers if isinstance(answer, Permit)]
+
+
+async def test_two_workers_with_parts_of_their_own_never_give_more_than_the_quota(server: RedisServer) -> None:
+    one, two = _sharing(server.url, 2), _sharing(server.url, 2)
+    assert len(await _grants(one)) == 1  # its own part is closed for a while: what it gets is the server's
+    await asyncio.sleep(QUOTA.absence + 0.06)
+    held = [await _grants(one), await _grants(two)]
+    assert [len(each) for each in held] == [1, 1]
+    for permit in held[0]:
+        permit.seen = time.monotonic()
+        await one.give_back(permit, Ending.WHOLE)
+    refused = await _take(one)
+    assert isinstance(refused, Refusal)
+    assert refused.tokens_in[0] <= QUOTA.window
+    await one.shut("alex", QUOTA)
+    assert len(await _grants(two, token=False)) == 6  # five of its own, and the last of the two of the server
+    await one.aclose()
+    await two.aclose()
+
+
+async def test_a_worker_goes_on_with_its_part_while_the_server_is_away(server: RedisServer) -> None:
+    one, many = _sharing(server.url, 1), _sharing(server.url, 3)
+    await asyncio.sleep(QUOTA.absence + 0.06)
+    server.kill()
+    held = await _grants(one)
+    assert len(held) == 2
+    await one.give_back(held[0], Ending.UNSENT)
+    assert isinstance(await _take(one), Permit)
+    with pytest.raises(StoreError):
+        await _take(many)
+    await one.aclose()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"on_outage": "open"},
+        {"on_outage": "local"},
+        {"workers": 2},
+        {"on_outage": "local", "workers": 0},
+        {"url": "http://localhost"},
+    ],
+)
+async def test_a_wrong_argument_is_told(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"on_outage|workers|URL"):
+        RedisStore(**{"url": "redis://localhost", **wrong})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "smsc_async.stores.redis_wire", None)
+    with pytest.raises(ImportError, match=r"smsc-async\[redis\]"):
+        RedisStore("redis://localhost")
+
+
+async def test_a_server_that_is_flushed_without_end_is_told(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await _take(store), Permit)
+        wire = store._wire  # pyright: ignore[reportPrivateUsage]
+
+        async def lost(*_: object) -> list[bytes]:
+            return [b"lost"]
+
+        wire.call = lost  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
+        with pytest.raises(StoreError, match="over and over"):
+            await _take(store)
+
+
+async def test_a_leader_hears_nothing_of_a_store_that_was_lost_and_leads_anew(server: RedisServer) -> None:
+    endpoint = "https://smsc.example/sys/get.php"
+    async with _open(server.url) as store:
+        store.LEAD_SECONDS = 0.1
+        lead = await store.board(endpoint, ALEX, 60.0, 1.0)
+        assert isinstance(lead, Lead)
+        holding = asyncio.create_task(store.hold(lead))
+        server.ask("FLUSHALL")
+        await asyncio.sleep(0.1)
+        await store.land(endpoint, ALEX, lead, None, None)
+        await holding
+        server.ask("FLUSHALL")
+        assert isinstance(await store.board(endpoint, ALEX, 60.0, 1.0), Lead)
+
+
+async def test_a_child_process_has_connections_of_its_own(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await _take(store), Permit)
+
+        def child() -> int:
+            pid = os.fork()
+            if not pid:
+                granted = asyncio.run(_granted(store))
+                os._exit(granted)
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+        assert await asyncio.to_thread(child) == 2
+        assert isinstance(await _take(store), Refusal)
+    # What the child does, where its coverage is seen.
+    share = _sharing(server.url, 1)
+    share._after_fork()  # pyright: ignore[reportPrivateUsage]
+    await share.aclose()
+
+
+async def _granted(store: RedisStore) -> int:
+    return sum([isinstance(await _take(store), Permit) for _ in range(3)])
 
 
 async def test_trio_is_told_where_to_go(server: RedisServer) -> None:

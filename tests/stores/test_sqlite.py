@@ -8,9 +8,11 @@ import os
 import shutil
 import sqlite3
 import stat
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,10 @@ import pytest
 from smsc_async import Account, Quota, SQLiteStore, StoreError
 from smsc_async.limiter.bucket import Ending, Refusal
 from smsc_async.limiter.gate import Permit
-from smsc_async.stores import sqlite_file, worker
+from smsc_async.stores import sqlite_file, sqlite_tables, worker
 from smsc_async.stores.boot import boot_id, is_same_boot
+from smsc_async.stores.shared import Seen
+from smsc_async.stores.worker import Worker
 from tests.stores.conftest import QUOTA
 
 pytestmark = pytest.mark.asyncio
@@ -298,6 +302,9 @@ async def test_a_child_process_goes_on_with_a_connection_of_its_own(tmp_path: Pa
         assert isinstance(await _take(store), Permit)
         assert await asyncio.to_thread(_in_a_child, lambda: asyncio.run(_two_of_four(store))) == 0
         assert isinstance(await _take(store), Refusal)
+        # What the child does, where its coverage is seen.
+        store._after_fork()  # pyright: ignore[reportPrivateUsage]
+        assert isinstance(await _take(store), Refusal)
 
 
 async def _two_of_four(store: SQLiteStore) -> bool:
@@ -309,6 +316,139 @@ def _in_a_child(work: Callable[[], bool]) -> int:
     if not child:
         os._exit(0 if work() else 1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+async def test_a_file_that_another_process_makes_in_the_same_instant_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    real = sqlite_file._place  # pyright: ignore[reportPrivateUsage]
+    looked: list[Path] = []
+
+    def made_meanwhile(place: Path) -> str | None:
+        looked.append(place)
+        if len(looked) == 3:
+            path.touch()
+        return None if len(looked) < 3 else real(place)
+
+    monkeypatch.setattr(sqlite_file, "_place", made_meanwhile)
+    async with _open(path) as store:
+        assert isinstance(await _take(store), Permit)
+
+
+async def test_a_connection_to_a_file_that_is_gone_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with _open(path) as store:
+        await _take(store)
+        path.unlink()
+        (tmp_path / "store.db-wal").write_bytes(b"another's")
+    assert (tmp_path / "store.db-wal").read_bytes() == b"another's"
+
+
+async def test_a_change_that_fails_halfway_is_no_change(tmp_path: Path) -> None:
+    file = sqlite_file.StoreFile(tmp_path / "store.db", cold=False)
+
+    def change() -> None:
+        with file.writing() as connection:
+            connection.execute("DELETE FROM store")
+            raise ValueError
+
+    with pytest.raises(ValueError, match="^$"):
+        change()
+    with file.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM store").fetchone() == (1,)
+    file.close()
+
+
+async def test_no_permit_has_the_number_of_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    numbers = iter([7, 7, 7, 8])
+
+    def drawn(_bits: int) -> int:
+        return next(numbers)
+
+    monkeypatch.setattr("smsc_async.stores.sqlite_tables.random.getrandbits", drawn)
+    monkeypatch.setattr("smsc_async.stores.sqlite.now", lambda: 5.0)
+    async with _open(tmp_path / "store.db") as store:
+        permits = [await _take(store) for _ in range(2)]
+    assert all(isinstance(each, Permit) for each in permits)
+
+
+async def test_what_is_done_when_its_caller_gives_up_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = Worker(lambda: None, "test")
+    undone: list[int] = []
+    go = threading.Event()
+
+    def work() -> int:
+        go.wait()
+        return 1
+
+    task = asyncio.create_task(thread.run(work, undone.append))
+    await asyncio.sleep(0.02)
+    # The loop does not get to hear that it is done before it is cancelled.
+    go.set()
+    time.sleep(0.05)  # noqa: ASYNC251
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    thread.close()
+    assert undone == [1]
+
+
+async def test_the_lead_that_another_process_has_taken_in_between_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = sqlite_tables.look
+    first: list[bool] = []
+
+    def look(connection: sqlite3.Connection, key: str, clocks: tuple[float, float]) -> tuple[Seen | None, bool]:
+        first.append(not first)
+        return (None, False) if first[-1] else real(connection, key, clocks)
+
+    alex, endpoint = Account("alex", "123"), "https://smsc.example/sys/get.php"
+    async with _open(tmp_path / "store.db") as here, _open(tmp_path / "store.db") as there:
+        await here.board(endpoint, alex, 60.0, 1.0)
+        monkeypatch.setattr(sqlite_tables, "look", look)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await there.board(endpoint, alex, 60.0, 1.0)
+    assert len(first) > 2
+
+
+async def test_a_wait_for_a_turn_that_is_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "PATIENCE", -1.0)
+    async with _open(tmp_path / "store.db") as store:
+        with pytest.raises(StoreError, match="busy"):
+            await _take(store)
+
+
+async def test_what_cannot_be_undone_is_left_to_its_lease() -> None:
+    ended = threading.Event()
+    thread = Worker(ended.set, "test")
+
+    def undo(_: None) -> None:
+        raise StoreError("broken")
+
+    task = asyncio.create_task(thread.run(lambda: time.sleep(0.05), undo))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    task = asyncio.create_task(thread.run(lambda: time.sleep(0.05)))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await asyncio.to_thread(thread.close)
+    assert ended.is_set()
+
+
+async def test_a_disk_that_cannot_be_shared_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As SQLite answers on a file system without shared memory.
+    class Unshared(sqlite3.Connection):
+        def execute(self, sql: str, *told: object) -> sqlite3.Cursor:
+            return super().execute("SELECT 'delete'" if "journal_mode" in sql else sql, *told)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Unshared))
+    async with _open(tmp_path / "store.db") as store:
+        with pytest.raises(StoreError, match="local disk"):
+            await _take(store)
 
 
 async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""A part of the quota that a worker may use without asking anybody: so that it can go on while the server is away.
+
+The quota is divided for good, and not only in an outage: nobody can know whether the others still reach the server. Of
+``n`` tokens each of ``w`` workers has ``(n - 1) // w`` for itself, the server gives out the rest, and together that is
+never more than ``n``. The same goes for slots. A worker's part is closed for an absence and a lease after its start, in
+case a predecessor has just used it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import attrs
+
+from smsc_async.limiter.bucket import Buckets, Ending, Refusal
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.gate import Permit
+from smsc_async.limiter.quota import Quota
+
+__all__ = ["LocalShare"]
+
+
+class LocalShare:
+    """The part of one worker of ``workers``; thread-safe."""
+
+    def __init__(self, workers: int, lease: float) -> None:
+        self._workers = workers
+        self._lease = lease
+        self.start()
+
+    def start(self) -> None:
+        """Begin, or begin anew in a child process."""
+        self._lock = threading.Lock()
+        self._buckets = Buckets()
+        self._started = time.monotonic()
+
+    def rest(self, quota: Quota) -> Quota:
+        """Return what is left for the server to give out."""
+        return attrs.evolve(
+            quota,
+            requests=quota.requests - self._workers * self._of(quota.requests),
+            concurrent=quota.concurrent - self._workers * self._of(quota.concurrent),
+        )
+
+    def take(self, login: str, quota: Quota, *, token: bool) -> Permit | Refusal | None:
+        """Return a permit of this worker's own, when to ask again, or ``None`` where it has no part to give."""
+        requests, concurrent = self._of(quota.requests), self._of(quota.concurrent)
+        if (token and not requests) or not concurrent:
+            return None
+        wait = self._started + quota.absence + self._lease - time.monotonic()
+        if wait > 0:
+            return None
+        mine = attrs.evolve(quota, requests=max(requests, 1), concurrent=concurrent)
+        with self._lock:
+            refusal = self._buckets.take(login, now(), mine, token=token)
+        if refusal is not None:
+            return refusal
+        permit = Permit(login, mine, token)
+        permit.lease = self._buckets
+        return permit
+
+    def give_back(self, permit: Permit, ending: Ending) -> bool:
+        """Take a permit back if it is of this part, and say whether it is."""
+        with self._lock:
+            mine = permit.lease is self._buckets
+            if mine:
+                self._buckets.give_back(permit.login, now(), permit.quota, ending, token=permit.token, seen=permit.seen)
+        return mine
+
+    def shut(self, login: str, quota: Quota) -> None:
+        """Give no token of the login for a window."""
+        with self._lock:
+            self._buckets.shut(login, now(), quota)
+
+    def _of(self, count: int) -> int:
+        return (count - 1) // self._workers
