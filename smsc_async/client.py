@@ -63,6 +63,12 @@ class Statistics:
         retries: Requests that were a second or later try.
         refusals: How often the service refused, by its error code.
         breakers: What is not sent at present, as far as this process knows; for all clients that share the store.
+
+    Example:
+        >>> from smsc_async import Statistics
+        >>> done = Statistics(calls=12, hits=9, shared=2, requests=1)
+        >>> done.calls - done.hits - done.shared
+        1
     """
 
     calls: int = 0
@@ -195,6 +201,18 @@ class Client:
             StoreError: The store does not answer.
             ValueError: There is no account, or a number is out of its range.
             RuntimeError: The client is closed.
+
+        Example:
+            >>> import asyncio
+            >>> from smsc_async.testing import SmscServer  # in place of the service
+            >>> async def main(server: SmscServer) -> None:
+            ...     async with server.client() as client:
+            ...         tariffs = await client.tariffs()
+            ...         again = await client.tariffs(max_age=600)
+            ...         print(tariffs.zone("32").api, client.statistics().requests)
+            >>> with SmscServer() as server:
+            ...     asyncio.run(main(server))
+            4.10 1
         """
         who = account or self._account
         if who is None:
@@ -231,6 +249,22 @@ class Client:
         Raises:
             ValueError: A number is out of its range.
             RuntimeError: The client is closed.
+
+        Example:
+            >>> import asyncio
+            >>> from smsc_async import Account
+            >>> from smsc_async.testing import SmscServer  # in place of the service
+            >>> async def main(server: SmscServer) -> None:
+            ...     accounts = [server.account, server.add_account("boris", "456"), Account("clara", "wrong")]
+            ...     async with server.client() as client:
+            ...         outcomes = [outcome async for outcome in client.tariffs_for(accounts)]
+            ...     for outcome in sorted(outcomes, key=lambda outcome: outcome.account.login):
+            ...         print(outcome.account.login, type(outcome.error).__name__)
+            >>> with SmscServer() as server:
+            ...     asyncio.run(main(server))
+            alex NoneType
+            boris NoneType
+            clara AuthenticationError
         """
         self._check_open()
         age = self._max_age if max_age is None else _checked_age(max_age)

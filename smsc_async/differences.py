@@ -170,6 +170,12 @@ class Compared:
         zone: The zone's number.
         name: Its name in the first list that has it.
         prices: One for each list, in their order; ``None`` where the list has no such zone or no price for it.
+
+    Example:
+        >>> from decimal import Decimal
+        >>> from smsc_async import Compared
+        >>> Compared("1", "Russia", (Decimal("2.50"), None, Decimal("2.40"))).cheapest
+        Decimal('2.40')
     """
 
     zone: str
@@ -241,6 +247,13 @@ def compare(lists: Mapping[str, Tariffs], *, service: Service | str = Service.AP
 
     Raises:
         ValueError: No such service.
+
+    Example:
+        >>> from smsc_async import compare, decode
+        >>> alex = decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.1"}')
+        >>> boris = decode(b'{"zones": [{"zone": "1", "api": "2.40"}], "mail": "0.1"}')
+        >>> compare({"alex": alex, "boris": boris}).rows[0].prices
+        (Decimal('2.50'), Decimal('2.40'))
     """
     service = Service(service)
     by_zone = [{zone.zone: zone for zone in tariffs.zones} for tariffs in lists.values()]

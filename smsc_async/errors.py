@@ -100,7 +100,16 @@ class ApiError(SmscError):
 
 @attrs.define(eq=False, slots=False)
 class ParameterError(ApiError):
-    """Error 1: the service did not understand the parameters of the request."""
+    """Error 1: the service did not understand the parameters of the request.
+
+    Example:
+        >>> from smsc_async import ParameterError, decode
+        >>> try:
+        ...     decode(b"ERROR = 1 (parameters error)")
+        ... except ParameterError as error:
+        ...     print(error.code, error.retryable, error.retry_after)
+        1 False None
+    """
 
     advice: ClassVar[str] = "check the login for stray characters and base_url for the right service"
 
@@ -110,6 +119,14 @@ class AuthenticationError(ApiError):
     """Error 2: wrong login or password, or this address is not on the account's list of allowed addresses.
 
     Never retried: five of them within 30 minutes make the service block the address.
+
+    Example:
+        >>> from smsc_async import AuthenticationError, decode
+        >>> try:
+        ...     decode(b"ERROR = 2 (authorise error)")
+        ... except AuthenticationError as error:
+        ...     print(error.code, error.retryable, error.retry_after)
+        2 False None
     """
 
     advice: ClassVar[str] = (
@@ -122,6 +139,14 @@ class AddressBlocked(ApiError):
     """Error 4: the service has blocked the address that the request came from for a while.
 
     Never retried: a blocked address that goes on asking stays blocked.
+
+    Example:
+        >>> from smsc_async import AddressBlocked, decode
+        >>> try:
+        ...     decode(b"ERROR = 4 (ip is blocked)")
+        ... except AddressBlocked as error:
+        ...     print(error.code, error.retryable, error.retry_after)
+        4 False None
     """
 
     advice: ClassVar[str] = "send nothing from this address until the block ends (the provider says 30 minutes)"
@@ -133,6 +158,14 @@ class TooManyRequests(ApiError):
 
     This library does not cause it: when it comes, something else uses the same login, or another worker does so
     without a shared store.
+
+    Example:
+        >>> from smsc_async import TooManyRequests, decode
+        >>> try:
+        ...     decode(b"ERROR = 9 (duplicate request, wait a minute)")
+        ... except TooManyRequests as error:
+        ...     print(error.code, error.retryable, error.retry_after)
+        9 True 60.0
     """
 
     retryable = True
@@ -191,7 +224,16 @@ class DecodeError(SmscError):
 
 @attrs.define(eq=False, slots=False)
 class IncompleteReply(DecodeError):
-    """The answer stops before its end: a connection was cut, or the service sent less than a whole list."""
+    """The answer stops before its end: a connection was cut, or the service sent less than a whole list.
+
+    Example:
+        >>> from smsc_async import IncompleteReply, decode
+        >>> try:
+        ...     decode(b'{"zones": [{"zone": "1", "api": "2.50"}')
+        ... except IncompleteReply as error:
+        ...     print(error.format, error.may_have_counted)
+        JSON True
+    """
 
 
 @attrs.define(eq=False, slots=False)
@@ -204,6 +246,21 @@ class TransportError(SmscError):
         retryable: Whether another try can help.
         retry_after: Seconds that the server asked for, or ``None``.
         status: The HTTP status where one came, else ``None``.
+
+    Example:
+        >>> import asyncio
+        >>> from smsc_async import Account, Client, MemoryStore, TransportError
+        >>> async def main() -> None:
+        ...     # Nobody listens there.
+        ...     async with Client(
+        ...         Account("alex", "123"), base_url="http://127.0.0.1:9/sys/", store=MemoryStore(), retries=0
+        ...     ) as client:
+        ...         try:
+        ...             await client.tariffs()
+        ...         except TransportError as error:
+        ...             print(error.retryable, error.may_have_counted, error.status)
+        >>> asyncio.run(main())
+        True False None
     """
 
     message: str
@@ -218,7 +275,23 @@ class TransportError(SmscError):
 
 @attrs.define(eq=False, slots=False)
 class DeadlineExceeded(TransportError):
-    """The call did not end within the time that it was given."""
+    """The call did not end within the time that it was given.
+
+    Example:
+        >>> import asyncio
+        >>> from smsc_async import DeadlineExceeded
+        >>> from smsc_async.testing import Fault, SmscServer
+        >>> async def main(server: SmscServer) -> None:
+        ...     server.fail(Fault.hang())
+        ...     async with server.client(deadline=0.1) as client:
+        ...         try:
+        ...             await client.tariffs()
+        ...         except DeadlineExceeded as error:
+        ...             print(error.retryable)
+        >>> with SmscServer() as server:
+        ...     asyncio.run(main(server))
+        True
+    """
 
 
 @attrs.define(eq=False, slots=False)
@@ -226,6 +299,12 @@ class TlsError(TransportError):
     """The server could not prove who it is: untrusted, expired or foreign certificate, or no TLS at all.
 
     Nothing was sent. Never retried, and never tried at another host.
+
+    Example:
+        >>> from smsc_async import TlsError, TransportError
+        >>> error: TransportError = TlsError("smsc.example could not prove who it is: nothing was sent")
+        >>> error.retryable, error.may_have_counted
+        (False, False)
     """
 
     # The whole row again, so that the positions are those of the parent.
@@ -267,6 +346,11 @@ class BreakerOpen(SmscError):
         reason: Which refusal it was, and what to do.
         retry_after: Seconds until the next request is let through.
         code: The error code that is remembered: 2 or 4; ``None`` where it was no single refusal.
+
+    Example:
+        >>> from smsc_async import BreakerOpen
+        >>> print(BreakerOpen("this password was refused", 900.0))
+        not sent: this password was refused; closed for another 900 s
     """
 
     retryable = True
@@ -286,6 +370,11 @@ class StoreError(SmscError):
     Attributes:
         message: What failed, and what to do.
         store: Which store: a path, or host and port; never a credential.
+
+    Example:
+        >>> from smsc_async import StoreError
+        >>> print(StoreError("it does not answer", "redis.example:6379"))
+        redis.example:6379: it does not answer
     """
 
     retryable = True

@@ -37,6 +37,21 @@ class RequestEnded:
         waited: Seconds that it waited for its permit.
         error: Why it brought no list, or ``None``; also ``None`` where it was cut off by a deadline or by closing.
         status: The HTTP status where one came and was no list, else ``None``.
+
+    Example:
+        >>> import asyncio
+        >>> from smsc_async import Client, MemoryStore, RequestEnded
+        >>> from smsc_async.testing import SmscServer
+        >>> def note(event: object) -> None:
+        ...     if isinstance(event, RequestEnded):
+        ...         print(event.login, event.attempt, event.sent, event.error)
+        >>> async def main(server: SmscServer) -> None:
+        ...     store = MemoryStore()
+        ...     async with Client(server.account, base_url=server.base_url, store=store, on_event=note) as client:
+        ...         await client.tariffs()
+        >>> with SmscServer() as server:
+        ...     asyncio.run(main(server))
+        alex 0 True None
     """
 
     login: str
