@@ -28,6 +28,7 @@ SMALL = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "
 def fleet_times(path: Path) -> None:
     """Seconds over the number of accounts."""
     with server.running() as base_url, plt.rc_context(SMALL):
+        fleet.seconds(fleet.ours, base_url, COUNTS[-1])
         figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
         for name, fetch in fleet.contenders().items():
             counts = [count for count in COUNTS if name != fleet.BARE_HTTPX or count <= MOST_FOR_BARE_HTTPX]

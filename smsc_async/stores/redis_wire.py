@@ -70,7 +70,9 @@ class Wire:
         parts = urlsplit(url)
         if parts.scheme not in {"redis", "rediss", "unix"}:
             raise ValueError("the URL must begin with redis://, rediss:// (TLS) or unix://")
-        self.name: str = parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+        self.name: str = (
+            parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+        )
         self._url: Callable[[], str] = lambda: url  # in a closure: it may hold a password
         self.run: str | None = None
         self._lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = weakref.WeakKeyDictionary()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from smsc_async import Format, IncompleteReply, decode
+from smsc_async import DecodeError, Format, IncompleteReply, decode
 from tests.decoder.shapes import CODE, ZONE, fault, prices, reply, zone
 
 
@@ -248,3 +248,11 @@ def test_both_ways_of_parsing_read_the_same() -> None:
     thorough = decode(body.replace('"b"', '"b:"').encode())
     assert decode(body.encode()).codes == thorough.codes
     assert decode(body.encode()).zones[0] == thorough.zones[0]
+
+
+@pytest.mark.parametrize("colon", [":", " :", "\n:", " : "])
+@pytest.mark.parametrize("name", ["a", "a: b", 'a\\": b', ": b"])
+def test_a_member_that_comes_twice_is_found_however_its_colon_is_spaced(colon: str, name: str) -> None:
+    zone = f'{{"zone"{colon}"1", "name": "{name}", "api": "1", "api"{colon}"2"}}'
+    with pytest.raises(DecodeError, match="comes twice"):
+        decode(f'{{"zones": [{zone}], "mail": "0.1"}}'.encode())

@@ -93,7 +93,10 @@ async def _call(client: Client, net: _Net, **options: Any) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("act", ACTS)
-async def test_the_password_shows_nowhere_but_in_the_body(act: str, spans: InMemorySpanExporter) -> None:
+@pytest.mark.parametrize("transport", [None, httpx.AsyncHTTPTransport], ids=["own", "httpx"])
+async def test_the_password_shows_nowhere_but_in_the_body(
+    act: str, transport: Callable[[], httpx.AsyncBaseTransport] | None, spans: InMemorySpanExporter
+) -> None:
     net = _Net()
     events: list[CallEnded | RequestEnded] = []
     with hostile(ACTS[act]) as server, all_logs() as lines:
@@ -105,6 +108,7 @@ async def test_the_password_shows_nowhere_but_in_the_body(act: str, spans: InMem
             store=MemoryStore(),
             on_event=events.append,
             tracing=True,
+            transport=transport and transport(),
         ) as client:
             await _call(client, net, deadline=0.3 if act == "deadline" else 5.0)
             await _call(client, net, deadline=0.1, stale_ok=True)

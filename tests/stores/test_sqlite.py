@@ -353,7 +353,7 @@ async def test_a_change_that_fails_halfway_is_no_change(tmp_path: Path) -> None:
             connection.execute("DELETE FROM store")
             raise ValueError
 
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         change()
     with file.reading() as connection:
         assert connection.execute("SELECT count(*) FROM store").fetchone() == (1,)
