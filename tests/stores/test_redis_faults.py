@@ -296,7 +296,10 @@ async def _grants(store: RedisStore, *, token: bool = True) -> list[Permit]:
 
 async def test_two_workers_with_parts_of_their_own_never_give_more_than_the_quota(server: RedisServer) -> None:
     one, two = _sharing(server.url, 2), _sharing(server.url, 2)
-    assert len(await _grants(one)) == 1  # its own part is closed for a while: what it gets is the server's
+    first = await _grants(one)
+    assert len(first) == 1  # its own part is closed for a while: what it gets is the server's
+    await one.give_back(first[0], Ending.UNSENT)
+    assert len(await _grants(one)) == 1
     await asyncio.sleep(QUOTA.absence + 0.06)
     held = [await _grants(one), await _grants(two)]
     assert [len(each) for each in held] == [1, 1]
@@ -389,8 +392,18 @@ async def test_a_child_process_has_connections_of_its_own(server: RedisServer) -
         assert isinstance(await _take(store), Refusal)
     # What the child does, where its coverage is seen.
     share = _sharing(server.url, 1)
-    share._after_fork()  # pyright: ignore[reportPrivateUsage]
+    for each in (share, store):
+        each._after_fork()  # pyright: ignore[reportPrivateUsage]
     await share.aclose()
+
+
+async def test_calls_that_come_together_open_the_store_once(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        answers = await asyncio.gather(*[_take(store) for _ in range(5)])
+        assert sum(isinstance(each, Permit) for each in answers) == 3
+        server.ask("FLUSHALL")
+        answers = await asyncio.gather(*[_take(store) for _ in range(5)])
+        assert not any(isinstance(each, Permit) for each in answers)
 
 
 async def _granted(store: RedisStore) -> int:

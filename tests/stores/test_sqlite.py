@@ -20,7 +20,7 @@ import pytest
 from smsc_async import Account, Quota, SQLiteStore, StoreError
 from smsc_async.limiter.bucket import Ending, Refusal
 from smsc_async.limiter.gate import Permit
-from smsc_async.stores import sqlite_file, sqlite_tables, worker
+from smsc_async.stores import Lead, shared, sqlite_file, sqlite_tables, worker
 from smsc_async.stores.boot import boot_id, is_same_boot
 from smsc_async.stores.shared import Seen
 from smsc_async.stores.worker import Worker
@@ -249,6 +249,24 @@ async def test_a_cancelled_take_leaves_nothing_taken(tmp_path: Path) -> None:
         assert [isinstance(await _take(store), Permit) for _ in range(3)] == [True] * 3
 
 
+async def test_a_call_that_is_cancelled_where_there_is_nothing_leaves_what_others_have(tmp_path: Path) -> None:
+    alex, endpoint = Account("alex", "123"), "https://smsc.example/sys/get.php"
+    async with _open(tmp_path / "store.db") as here, _open(tmp_path / "store.db") as there:
+        lead = await here.board(endpoint, alex, 60.0, 1.0)
+        held = [await _take(here) for _ in range(3)]
+        for call in (lambda: _take(there), lambda: there.board(endpoint, alex, 60.0, 1.0)):
+            task = asyncio.ensure_future(call())
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        assert isinstance(await _take(there), Refusal)
+        assert len(held) == 3
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await there.board(endpoint, alex, 60.0, 1.0)
+        assert isinstance(lead, Lead)
+
+
 async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path: Path) -> None:
     async with _open(tmp_path / "store.db") as store:
         late = [await _take(store) for _ in range(3)]
@@ -303,7 +321,7 @@ async def test_a_child_process_goes_on_with_a_connection_of_its_own(tmp_path: Pa
         assert await asyncio.to_thread(_in_a_child, lambda: asyncio.run(_two_of_four(store))) == 0
         assert isinstance(await _take(store), Refusal)
         # What the child does, where its coverage is seen.
-        store._after_fork()  # pyright: ignore[reportPrivateUsage]
+        shared._after_fork()  # pyright: ignore[reportPrivateUsage]
         assert isinstance(await _take(store), Refusal)
 
 
