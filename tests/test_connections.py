@@ -403,18 +403,3 @@ def test_aiohttp_without_the_extra_names_the_extra(monkeypatch: pytest.MonkeyPat
 def test_another_word_for_a_transport_is_refused() -> None:
     with pytest.raises(ValueError, match="must be"):
         Client(ALEX, transport="requests")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-
-
-async def test_a_host_that_takes_no_connection_in_time_is_sent_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("smsc_async.transport.CONNECT_SECONDS", 0.05)
-
-    async def connect(*_: object) -> None:
-        await anyio.sleep(10.0)
-
-    monkeypatch.setattr(anyio, "connect_tcp", connect)
-    async with client_at("http://127.0.0.1:9/sys/", None) as client:
-        with pytest.raises(TransportError, match=r"no connection within 0\.05 s.*nothing was sent") as caught:
-            await client.tariffs()
-        assert not caught.value.may_have_counted

@@ -88,7 +88,9 @@ def saved(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("alex")
-def test_lists_that_are_the_same_end_with_0_and_others_with_1(saved: Path, simulator: Simulator) -> None:
+def test_lists_that_are_the_same_end_with_0_and_others_with_1(
+    saved: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     ran = invoke("diff", str(saved), "now")
     assert (ran.code, ran.stdout) == (0, "")
     assert ran.stderr.endswith("no changes\n")
@@ -106,6 +108,8 @@ def test_lists_that_are_the_same_end_with_0_and_others_with_1(saved: Path, simul
         "unpriced,32,Latvija,hlr,0.40,,,",
         "removed,66,Other countries = all the rest,,,,,",
     ]
+    # As if a minute had passed: "now" is fetched each time, and the fourth in a minute would wait.
+    monkeypatch.setenv("SMSC_STORE", str(tmp_path / "later.sqlite3"))
     table = [line.split() for line in invoke("diff", str(saved), "env").stdout.splitlines()]
     assert table[0] == ["change", "id", "name", "price", "old", "new", "by", "%"]
     assert table[3] == ["dearer", "32", "Latvija", "api", "4.10", "4.51", "0.41", "10.0"]

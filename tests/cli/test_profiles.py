@@ -108,7 +108,7 @@ def test_an_account_of_the_file_can_have_a_key(plain_environment: Path, monkeypa
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ('login = "alex"\npassword = "123"', "holds a password: take it out"),
+        ('login = "alex"\npassword = "s3cret-word"', "holds a password: take it out"),
         ('login = "alex"\npassword_from = "env:A"\nhost = "x"', "unknown member 'host'"),
         ('login = "alex"', "either password_from or api_key_from"),
         ('login = 1\npassword_from = "env:A"', "needs texts"),
@@ -125,11 +125,11 @@ def test_a_file_that_is_wrong_is_told_with_what_to_do(
     members: str, said: str, plain_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(plain_environment, members)
-    monkeypatch.setenv("A", "123")
+    monkeypatch.setenv("A", "s3cret-word")
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     told = refused("alex")
     assert said in told
-    assert "123" not in told
+    assert "s3cret-word" not in told
 
 
 def test_an_account_that_is_not_there_is_told_with_those_that_are(plain_environment: Path) -> None:

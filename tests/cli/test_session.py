@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import pytest
 
+import smsc_async
 from smsc_async.cli.session import new_store
 from smsc_async.simulator import Simulator
 from tests.cli.running import invoke
@@ -26,3 +28,11 @@ def test_a_list_that_another_command_has_just_fetched_is_taken(
     for arguments in (["tariffs"], ["tariffs"], ["price", "--zone", "1"], ["tariffs", "--fresh"]):
         assert invoke(*arguments).code == 0
     assert len(simulator.log) == 2
+
+
+def test_the_package_can_be_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["smsc-async", "--help"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_path(str(Path(smsc_async.__file__).with_name("__main__.py")), run_name="__main__")
+    assert caught.value.code == 0
+    assert "tariffs" in capsys.readouterr().out

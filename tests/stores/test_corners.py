@@ -1,0 +1,123 @@
+"""What few ever meet: forks, late answers, and what is given back to a store that has nothing to do with it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+
+import anyio
+import pytest
+
+from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, Quota, RedisStore, SQLiteStore, Tariffs
+from smsc_async.client import _is_over  # pyright: ignore[reportPrivateUsage]  # asked of loops that few have
+from smsc_async.limiter.bucket import Buckets, Ending
+from smsc_async.limiter.gate import Permit
+from smsc_async.simulator import sample_tariffs
+from smsc_async.stores import Lead, Store, memory, shared
+from smsc_async.stores.local_share import LocalShare
+from tests.service import ALEX, URL, client_of, service
+from tests.stores.redis_server import RedisServer
+
+QUOTA = Quota(per=0.3, guard=0.02, linger=0.1)
+
+
+@pytest.mark.anyio
+async def test_a_store_that_does_not_answer_in_time_ends_the_call() -> None:
+    class Slow(MemoryStore):
+        async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:
+            await anyio.sleep(math.inf)
+            return Lead()
+
+    async with Client(ALEX, base_url=URL, store=Slow()) as client:
+        with pytest.raises(DeadlineExceeded) as caught:
+            await client.tariffs(deadline=0.05)
+    assert not caught.value.may_have_counted
+
+
+@pytest.mark.anyio
+async def test_a_client_in_a_child_leaves_the_parents_connections_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with client_of(service(latency=0.0)) as client:
+        await client.tariffs()
+        sessions = client._sessions  # pyright: ignore[reportPrivateUsage]  # what is left alone is inside
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        assert await client.tariffs(max_age=0) == sample_tariffs()
+        assert client._sessions is not sessions  # pyright: ignore[reportPrivateUsage]
+        await next(iter(sessions.values())).transport.aclose()
+
+
+def test_a_loop_that_runs_is_not_over() -> None:
+    async def ask() -> bool:
+        from trio.lowlevel import current_trio_token
+
+        return _is_over(current_trio_token())
+
+    assert not anyio.run(ask, backend="trio")
+
+
+def test_a_generation_is_not_dropped_before_its_time() -> None:
+    buckets = Buckets()
+    buckets.take("alex", 0.0, QUOTA, token=True)
+    buckets.give_back("alex", 0.0, QUOTA, Ending.WHOLE, token=True, seen=0.0)
+    buckets.turn(0.1)
+    assert buckets.count()["buckets"] == 1
+
+
+def test_a_part_of_the_quota_takes_back_only_what_is_its_own() -> None:
+    assert not LocalShare(3, 90.0).give_back(Permit("alex", QUOTA, token=True), Ending.WHOLE)
+
+
+def test_every_store_is_told_of_a_fork(tmp_path: Path) -> None:
+    stores: list[Store] = [
+        MemoryStore(),
+        SQLiteStore(tmp_path / "store.db"),
+        RedisStore("redis://localhost", cold_start="grant"),
+    ]
+    gates = [store.gate._lock for store in stores]  # pyright: ignore[reportPrivateUsage]  # renewed in the child
+    memory._after_fork()  # pyright: ignore[reportPrivateUsage]  # as the system calls it
+    shared._after_fork()  # pyright: ignore[reportPrivateUsage]
+    assert all(store.gate._lock is not lock for store, lock in zip(stores, gates, strict=True))  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_take_that_brought_nothing_leaves_nothing_to_undo(tmp_path: Path) -> None:
+    SQLiteStore(tmp_path / "store.db")._untake(None)  # pyright: ignore[reportPrivateUsage]
+
+
+def test_what_is_known_of_another_redis_is_not_forgotten() -> None:
+    store = RedisStore("redis://localhost", cold_start="grant")
+    store._forget(object())  # type: ignore[arg-type] # pyright: ignore[reportPrivateUsage, reportArgumentType]
+
+
+def test_calls_that_start_together_open_the_store_once(redis_server: RedisServer) -> None:
+    async def both() -> None:
+        store = RedisStore(redis_server.url, pepper="a long random text", lease=1.0, cold_start="grant")
+        opened = await asyncio.gather(store._opened(), store._opened())  # pyright: ignore[reportPrivateUsage]
+        assert opened[0] is opened[1]
+        await store.aclose()
+
+    redis_server.ask("FLUSHALL")
+    asyncio.run(both())
+
+
+def test_a_look_that_is_cancelled_leads_nobody(redis_server: RedisServer) -> None:
+    async def look() -> None:
+        store = RedisStore(redis_server.url, pepper="a long random text", lease=1.0, cold_start="grant")
+        real = store._flights  # pyright: ignore[reportPrivateUsage]
+        cancelled = iter([True])
+
+        async def flights(*arguments: object) -> object:
+            reply = await real(*arguments)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+            if next(cancelled, False):
+                raise asyncio.CancelledError
+            return reply
+
+        store._flights = flights  # type: ignore[assignment, method-assign] # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+        with pytest.raises(asyncio.CancelledError):
+            await store.board(URL, ALEX, 60.0, 1.0)
+        turn = await store.board(URL, ALEX, 60.0, 5.0)
+        assert isinstance(turn, Lead)
+        await store.land(URL, ALEX, turn, None, None)
+        await store.aclose()
+
+    redis_server.ask("FLUSHALL")
+    asyncio.run(look())
