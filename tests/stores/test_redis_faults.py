@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -220,6 +220,35 @@ async def test_a_cancelled_take_leaves_nothing_taken(server: RedisServer) -> Non
                 await store.give_back(answer, Ending.UNSENT)
         await asyncio.sleep(0.05)
         assert [isinstance(await _take(store), Permit) for _ in range(3)] == [True] * 3
+
+
+async def test_a_call_that_is_cancelled_while_the_server_thinks_leaves_no_lead_and_no_permit(
+    server: RedisServer,
+) -> None:
+    endpoint = "https://smsc.example/sys/get.php"
+    async with _open(server.url) as store, _open(server.url) as other:
+        store.LEAD_SECONDS = other.LEAD_SECONDS = 60.0
+        await store.label(ALEX)
+        wire = store._wire  # pyright: ignore[reportPrivateUsage]
+        real = wire.call
+
+        async def slow(script: Script, keys: list[str], arguments: list[str | bytes | int]) -> object:
+            told = await real(script, keys, arguments)
+            await asyncio.sleep(0.1)
+            return told
+
+        wire.call = slow  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
+        calls: list[Awaitable[object]] = [store.board(endpoint, ALEX, 60.0, 1.0), _take(store)]
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        await asyncio.sleep(0.05)
+        wire.call = real  # type: ignore[method-assign]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(1):
+            assert isinstance(await other.board(endpoint, ALEX, 60.0, 1.0), Lead)
+        assert [isinstance(await _take(other), Permit) for _ in range(3)] == [True] * 3
 
 
 @pytest.mark.parametrize("hours", [1, -1])
