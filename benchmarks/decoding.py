@@ -21,16 +21,20 @@ from smsc_async.simulator.sample import make_tariffs
 
 TITLE = "Decoding: 2,000 zones, every check"
 TIMES = 3
+SAME = "our JSON, the same body"
 PRICE = r"[0-9]{1,12}(\.[0-9]{1,12})?"
 
 
 def run(rounds: int) -> list[Line]:
     tariffs = make_tariffs(zones=2000 if rounds >= 5 else 200, operators=0)
-    bodies = {shape: render(tariffs, shape, missing="absent") for shape in Format}
+    bodies = {shape: render(tariffs, shape) for shape in Format}
+    # To peers a missing price is one that is not there: a hook of msgspec cannot make None of an empty one.
+    plainer = render(tariffs, Format.JSON, missing="absent")
     texts = {shape: body.decode() for shape, body in bodies.items()}
     contenders: dict[str, Callable[[], object]] = {
         f"our {shape.name}": lambda body=body: decode(body) for shape, body in bodies.items()
     }
+    contenders[SAME] = lambda: decode(plainer)
     contenders["json.loads"] = lambda: json.loads(bodies[Format.JSON])
     contenders["ElementTree.fromstring"] = lambda: ET.fromstring(bodies[Format.XML])
     contenders["csv.reader"] = lambda: list(csv.reader(io.StringIO(texts[Format.CSV])))
@@ -38,8 +42,8 @@ def run(rounds: int) -> list[Line]:
     installed = {name: make for name, make in peers.items() if find_spec(name)}
     for name, make in installed.items():
         read = make()
-        checked(read(bodies[Format.JSON]), tariffs)
-        contenders[name] = lambda read=read: read(bodies[Format.JSON])
+        checked(read(plainer), tariffs)
+        contenders[name] = lambda read=read: read(plainer)
     taken = in_turns({name: timed(call, TIMES) for name, call in contenders.items()}, max(2 * rounds - 1, 3))
     lines = [
         taken.line("JSON", "our JSON", "json.loads", each=TIMES, aim="≤ 3.0"),
@@ -49,9 +53,9 @@ def run(rounds: int) -> list[Line]:
     ]
     for name in peers:
         if name in installed:
-            lines.append(taken.line("JSON, same records", "our JSON", name, each=TIMES, aim="< 1"))
+            lines.append(taken.line("JSON, same records", SAME, name, each=TIMES, aim="< 1"))
         else:
-            lines.append(missing("JSON, same records", duration(taken.median("our JSON") / TIMES), name))
+            lines.append(missing("JSON, same records", duration(taken.median(SAME) / TIMES), name))
     return lines
 
 

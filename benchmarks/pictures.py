@@ -36,8 +36,16 @@ def fleet_times(path: Path) -> None:
                 min(fleet.seconds(fetch, base_url, count) for _ in range(2 if count <= 300 else 1)) for count in counts
             ]
             axes.plot(counts, best, "o-", color=COLOURS[name], markersize=4)
+            # The one that ends early stands above the others: its name goes over its end, theirs behind.
+            above = counts[-1] != COUNTS[-1]
             axes.annotate(
-                name, (counts[-1], best[-1]), (6, 0), textcoords="offset points", va="center", color=COLOURS[name]
+                name,
+                (counts[-1], best[-1]),
+                (0, 8) if above else (6, 0),
+                textcoords="offset points",
+                ha="center" if above else "left",
+                va="bottom" if above else "center",
+                color=COLOURS[name],
             )
         axes.set(xscale="log", yscale="log", xlabel="accounts", ylabel="seconds")
         axes.set_xlim(COUNTS[0], COUNTS[-1] * 12)

@@ -105,6 +105,17 @@ async def test_no_accounts_have_no_outcomes(
     assert [outcome async for outcome in client.tariffs_for(wrap(iter(())))] == []
 
 
+async def test_credentials_that_never_worked_go_four_at_a_time_the_first_time(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    given = accounts(*[1.0] * 12)
+    for took in (3.0, 1.0):
+        began = anyio.current_time()
+        assert len([outcome async for outcome in client.tariffs_for(given, max_age=0)]) == 12
+        assert anyio.current_time() - began == pytest.approx(took)
+
+
 async def test_outcomes_come_as_they_are_ready(client: Client) -> None:
     outcomes = [outcome async for outcome in client.tariffs_for(accounts(3.0, 1.0, 2.0))]
     assert logins(outcomes) == ["1.0-1", "2.0-2", "3.0-0"]
