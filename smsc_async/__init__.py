@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from smsc_async.limiter.quota import Quota
     from smsc_async.observing import CallEnded, RequestEnded
     from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
+    from smsc_async.snapshots import Snapshot
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
     from smsc_async.transport import LimitedTransport
 else:
@@ -67,6 +68,7 @@ else:
         "Secret": "accounts",
         "Service": "records",
         "SmscError": "errors",
+        "Snapshot": "snapshots",
         "Statistics": "client",
         "StoreError": "errors",
         "Tariffs": "records",
@@ -121,6 +123,7 @@ __all__ = [
     "Secret",
     "Service",
     "SmscError",
+    "Snapshot",
     "Statistics",
     "StoreError",
     "Tariffs",
