@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 
@@ -21,6 +22,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     """Run every test marked ``anyio`` on both loops in real time; for virtual time see ``tests/virtual_time.py``."""
     return request.param
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_loop_unasked() -> None:
+    """Keep ``asyncio.get_event_loop()`` from making a loop: pytest-asyncio calls it, and closes none that comes so."""
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(scope="session", autouse=True)
