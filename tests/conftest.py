@@ -18,6 +18,11 @@ settings.register_profile("thorough", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run the tests: more than there are cores, since many tests wait for a window."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     """Run every test marked ``anyio`` on both loops in real time; for virtual time see ``tests/virtual_time.py``."""

@@ -4,10 +4,27 @@
 ``redis`` for many machines.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
 from smsc_async.stores.memory import MemoryStore
 from smsc_async.stores.protocol import Lead, Store
-from smsc_async.stores.redis import RedisStore
-from smsc_async.stores.sqlite import SQLiteStore
+
+if TYPE_CHECKING:
+    from smsc_async.stores.redis import RedisStore
+    from smsc_async.stores.sqlite import SQLiteStore
+else:
+    # Imported when asked for: they cost a third of the package's import, and most programs use neither.
+    _HOMES: Final = {"RedisStore": "redis", "SQLiteStore": "sqlite"}
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value
+
 
 __all__ = ["Lead", "MemoryStore", "RedisStore", "SQLiteStore", "Store", "default_store"]
 

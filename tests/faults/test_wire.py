@@ -52,10 +52,11 @@ NO_LENGTH: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnec
 
 
 def bomb(size: int) -> bytes:
-    """A gzip stream of so many zero bytes."""
+    """The beginning of a gzip stream of so many zero bytes: a mebibyte's worth, over and over."""
     packer = zlib.compressobj(9, wbits=31)
-    piece = bytes(2**20)
-    return b"".join([*(packer.compress(piece) for _ in range(size // 2**20)), packer.flush()])
+    head = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
+    piece = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return head + piece * (size // 2**20)
 
 
 @attrs.frozen
