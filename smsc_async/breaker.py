@@ -48,6 +48,7 @@ from smsc_async.limiter.quota import Quota
 from smsc_async.outage import Outage, RetryBudget
 from smsc_async.records import Tariffs
 from smsc_async.stores import Store
+from smsc_async.stores.protocol import OWN
 
 __all__ = ["Breakers", "OpenBreaker", "Trial", "breakers_of"]
 
@@ -273,8 +274,7 @@ class Breakers:
 
     @property
     def _ledger(self) -> str:
-        # No login can be so: the service's have no control characters, and this is never sent.
-        return f"\0authorization errors {self._service}"
+        return f"{OWN}authorization errors {self._service}"
 
     def _name(self, what: str, label: str) -> str:
         return f"{what} {self._service} {label}"

@@ -18,7 +18,7 @@ from smsc_async.limiter.gate import Gate, Permit
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
-from smsc_async.stores.protocol import Lead
+from smsc_async.stores.protocol import OWN, Lead
 
 __all__ = ["MemoryStore"]
 
@@ -103,9 +103,9 @@ class MemoryStore:
         """Return a permit, or when to ask again."""
         instant = now()
         with self._lock:
-            refusal = (self._cold and self._too_early(instant, quota)) or self._buckets.take(
-                login, instant, quota, token=token
-            )
+            refusal = (
+                self._cold and not login.startswith(OWN) and self._too_early(instant, quota)
+            ) or self._buckets.take(login, instant, quota, token=token)
             permit = Permit(login, quota, token)
             permit.lease = self._era
             return refusal or permit

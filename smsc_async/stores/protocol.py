@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
@@ -14,7 +14,15 @@ from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
 
-__all__ = ["Lead", "Store"]
+__all__ = ["OWN", "Lead", "Store"]
+
+OWN: Final = "\0"
+"""What a name begins with under which the library keeps a count of its own: no login of the service's can.
+
+A store that has lost its memory is closed to a login for as long as what it forgot could matter. To these it is open at
+once: the breakers count authorization errors over half an hour, and to send nothing for so long after every first use,
+flush or restart would cost more than the count that was lost.
+"""
 
 
 @attrs.frozen

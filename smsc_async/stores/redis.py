@@ -177,10 +177,10 @@ class RedisStore(SharedStore):
 
         async def ask(known: _Known) -> Any:
             slip = permit.lease = _Slip(secrets.token_hex(8), await self._digests.of_login(login, _bytes(known)))
-            lasts = quota.absence + self._lease
+            lasts = self._closed_for(login, quota)
             rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
             return await self._permits(
-                known, slip, "take", (lasts + lease, *rule, token, lease * _MICRO, lasts * _MICRO)
+                known, slip, "take", (quota.absence + self._lease + lease, *rule, token, lease * _MICRO, lasts * _MICRO)
             )
 
         try:

@@ -31,7 +31,7 @@ from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Tariffs
 from smsc_async.stores.answers import packed, unpacked
 from smsc_async.stores.digests import Digests, Pepper
-from smsc_async.stores.protocol import Lead
+from smsc_async.stores.protocol import OWN, Lead
 from smsc_async.stores.shelf import Shelf
 
 __all__ = ["KEEP_BYTES", "ColdStart", "Place", "Seen", "SharedStore", "StoreLostError"]
@@ -116,6 +116,10 @@ class SharedStore(ABC):
         self._shelf = Shelf(keep_bytes // _AT_HAND)
         self._leads: dict[int, Waiter | None] = {}
         _all.add(self)
+
+    def _closed_for(self, login: str, quota: Quota) -> float:
+        """Seconds for which a store that has lost its memory gives nothing of a login."""
+        return 0.0 if login.startswith(OWN) else quota.absence + self._lease
 
     @abstractmethod
     async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:

@@ -166,7 +166,7 @@ class SQLiteStore(SharedStore):
             if salt and salt != self._file.salt:
                 self._known_salt = None
                 return None
-            closed_for = permit.quota.absence + self._lease
+            closed_for = self._closed_for(permit.login, permit.quota)
             answer = tables.take(connection, login, instant, permit.quota, row, closed_for=closed_for)
             if isinstance(answer, Refusal):
                 return answer

@@ -15,10 +15,12 @@ import pytest
 import trio
 
 from smsc_async import Account, Quota, RedisStore, StoreError
+from smsc_async.breaker import AUTHORIZATION_ERRORS
 from smsc_async.limiter.bucket import Ending, Refusal
 from smsc_async.limiter.gate import Permit
 from smsc_async.stores import Lead
 from smsc_async.stores import redis as redis_store
+from smsc_async.stores.protocol import OWN
 from smsc_async.stores.scripts import Script
 from tests.arrival_log import windows_broken
 from tests.stores.redis_server import RedisServer
@@ -163,6 +165,8 @@ async def test_a_store_found_empty_gives_nothing_for_a_window_and_a_lease(server
         assert isinstance(refused, Refusal)
         assert refused.tokens_in == (refused.retry_in,) * 3
         assert QUOTA.absence < refused.retry_in <= QUOTA.absence + 0.3
+        # The breakers' own count, over half an hour, is begun anew: else nothing would be sent for so long.
+        assert isinstance(await store.take(f"{OWN}x", AUTHORIZATION_ERRORS, token=True, lease=1.0), Permit)
         await asyncio.sleep(refused.retry_in + 0.01)
         assert isinstance(await _take(store), Permit)
     async with _open(server.url, cold=True) as another:

@@ -18,10 +18,12 @@ from pathlib import Path
 import pytest
 
 from smsc_async import Account, Quota, SQLiteStore, StoreError
+from smsc_async.breaker import AUTHORIZATION_ERRORS
 from smsc_async.limiter.bucket import Ending, Refusal
 from smsc_async.limiter.gate import Permit
 from smsc_async.stores import Lead, shared, sqlite_file, sqlite_tables, worker
 from smsc_async.stores.boot import boot_id, is_same_boot
+from smsc_async.stores.protocol import OWN
 from smsc_async.stores.shared import Seen
 from smsc_async.stores.worker import Worker
 from tests.stores.conftest import QUOTA
@@ -148,6 +150,7 @@ async def test_a_deleted_file_is_missed_at_once_and_made_anew_closed(tmp_path: P
         assert isinstance(await _take(store), Permit)
         path.unlink()
         assert await _is_closed(store)
+        assert isinstance(await _take(store, f"{OWN}x", quota=AUTHORIZATION_ERRORS), Permit)
         await asyncio.sleep(QUOTA.absence + 0.21)
         assert isinstance(await _take(store), Permit)
 
