@@ -28,10 +28,11 @@ if TYPE_CHECKING:
         TransportError,
     )
     from smsc_async.fleet import Outcome
+    from smsc_async.history import History
     from smsc_async.limiter.quota import Quota
     from smsc_async.observing import CallEnded, RequestEnded
     from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
-    from smsc_async.snapshots import Snapshot
+    from smsc_async.snapshots import Period, PricePoint, Snapshot
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
     from smsc_async.transport import LimitedTransport
 else:
@@ -52,6 +53,7 @@ else:
         "DecodeError": "errors",
         "Extra": "records",
         "Format": "records",
+        "History": "history",
         "IncompleteReply": "errors",
         "LimitedTransport": "transport",
         "MemoryStore": "stores",
@@ -59,7 +61,9 @@ else:
         "OperatorTariff": "records",
         "Outcome": "fleet",
         "ParameterError": "errors",
+        "Period": "snapshots",
         "Price": "records",
+        "PricePoint": "snapshots",
         "Quota": "limiter.quota",
         "QuotaExhausted": "errors",
         "RedisStore": "stores",
@@ -107,6 +111,7 @@ __all__ = [
     "DecodeError",
     "Extra",
     "Format",
+    "History",
     "IncompleteReply",
     "LimitedTransport",
     "MemoryStore",
@@ -114,7 +119,9 @@ __all__ = [
     "OperatorTariff",
     "Outcome",
     "ParameterError",
+    "Period",
     "Price",
+    "PricePoint",
     "Quota",
     "QuotaExhausted",
     "RedisStore",

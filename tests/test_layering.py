@@ -25,6 +25,8 @@ LAYERS = [
     ["testing"],
     ["simulator"],
     ["client"],
+    ["watching"],
+    ["history"],
     ["fleet", "exchange", "detached", "observing"],
     ["over_aiohttp"],
     ["transport"],
@@ -37,7 +39,18 @@ LAYERS = [
     ["records"],
     ["errors"],
 ]
-PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "differences", "snapshots", "outage", "scrubbing"]
+PURE = [
+    "protocol",
+    "decoder",
+    "records",
+    "errors",
+    "limiter.bucket",
+    "differences",
+    "snapshots",
+    "history.packing",
+    "outage",
+    "scrubbing",
+]
 IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
 # The second is a transport of httpx by itself.
 IMPORTERS_OF_HTTPX = ["transport", "over_aiohttp"]
