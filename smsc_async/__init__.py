@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from smsc_async.snapshots import Period, PricePoint, Snapshot
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
     from smsc_async.transport import LimitedTransport
+    from smsc_async.watching import Update
 else:
     # Imported when asked for: a worker that only decodes, or only names an error, does not pay for the HTTP library.
     _HOMES: Final = {
@@ -79,6 +80,7 @@ else:
         "TlsError": "errors",
         "TooManyRequests": "errors",
         "TransportError": "errors",
+        "Update": "watching",
         "Zone": "records",
         "compare": "differences",
         "decode": "decoder",
@@ -137,6 +139,7 @@ __all__ = [
     "TlsError",
     "TooManyRequests",
     "TransportError",
+    "Update",
     "Zone",
     "compare",
     "decode",

@@ -1,8 +1,9 @@
 """The file of a history: made, checked, and told apart from every other file.
 
 Invariants: what is not a history of ours is never written to; what is committed is on the disk (``synchronous=FULL``, so
-that a power cut takes nothing of it); no connection outlives a piece of work. That costs a millisecond or two for work that
-is done every few minutes, and saves minding threads, forks, event loops, and a file that was deleted or replaced.
+that a power cut takes nothing of it); no connection outlives a piece of work. That costs a millisecond, and a writer some ten
+of waiting for the disk, in work that is done every few minutes; it saves minding threads, forks, event loops, and a file
+that was deleted or replaced.
 """
 
 from __future__ import annotations
