@@ -28,12 +28,14 @@ if TYPE_CHECKING:
         TransportError,
     )
     from smsc_async.fleet import Outcome
+    from smsc_async.history import History
     from smsc_async.limiter.quota import Quota
     from smsc_async.observing import CallEnded, RequestEnded
     from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
-    from smsc_async.snapshots import Snapshot
+    from smsc_async.snapshots import Period, PricePoint, Snapshot
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
     from smsc_async.transport import LimitedTransport
+    from smsc_async.watching import Update
 else:
     # Imported when asked for: a worker that only decodes, or only names an error, does not pay for the HTTP library.
     _HOMES: Final = {
@@ -52,6 +54,7 @@ else:
         "DecodeError": "errors",
         "Extra": "records",
         "Format": "records",
+        "History": "history",
         "IncompleteReply": "errors",
         "LimitedTransport": "transport",
         "MemoryStore": "stores",
@@ -59,7 +62,9 @@ else:
         "OperatorTariff": "records",
         "Outcome": "fleet",
         "ParameterError": "errors",
+        "Period": "snapshots",
         "Price": "records",
+        "PricePoint": "snapshots",
         "Quota": "limiter.quota",
         "QuotaExhausted": "errors",
         "RedisStore": "stores",
@@ -75,6 +80,7 @@ else:
         "TlsError": "errors",
         "TooManyRequests": "errors",
         "TransportError": "errors",
+        "Update": "watching",
         "Zone": "records",
         "compare": "differences",
         "decode": "decoder",
@@ -107,6 +113,7 @@ __all__ = [
     "DecodeError",
     "Extra",
     "Format",
+    "History",
     "IncompleteReply",
     "LimitedTransport",
     "MemoryStore",
@@ -114,7 +121,9 @@ __all__ = [
     "OperatorTariff",
     "Outcome",
     "ParameterError",
+    "Period",
     "Price",
+    "PricePoint",
     "Quota",
     "QuotaExhausted",
     "RedisStore",
@@ -130,6 +139,7 @@ __all__ = [
     "TlsError",
     "TooManyRequests",
     "TransportError",
+    "Update",
     "Zone",
     "compare",
     "decode",

@@ -34,6 +34,7 @@ from smsc_async.errors import (
 from smsc_async.exchange import Exchange, bare, late
 from smsc_async.fleet import Fleet, Outcome
 from smsc_async.flights import Flight, Result
+from smsc_async.history import History
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.parking import in_trio
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
@@ -42,6 +43,7 @@ from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Lead, Store, default_store
 from smsc_async.transport import AsyncTransport, Connections, LimitedTransport, Passage
+from smsc_async.watching import Update, Watch, Watcher, checked_every, name_of
 
 __all__ = ["Client", "Statistics"]
 
@@ -277,6 +279,73 @@ class Client:
             self._session().detached.start(work, ended)
 
         return Fleet(accounts, call, start, self.AT_ONCE)
+
+    def watch(
+        self,
+        account: Account | None = None,
+        *,
+        every: float = 900.0,
+        history: History | None = None,
+        name: str | None = None,
+        reader: str = "watch",
+        deadline: float | None = None,
+    ) -> AsyncIterator[Update]:
+        """Return the changes of an account's list, each when it is seen, for as long as somebody iterates.
+
+        A round that fails (no answer, a blocked address, a history that cannot be written) comes as an ``error``, and the
+        watch goes on. With a ``history``, every list is on the disk before anybody is told of a change in it, and what
+        changed while the program was not running is told when it runs again. A change counts as reported when the next
+        update is asked for: a program that is killed before that is told the same change again, and no other.
+
+        Rounds are at fixed instants, the first one at once; what was slept through is not made up for.
+
+        Args:
+            account: Whose list, or ``None`` for the client's own account.
+            every: Seconds between rounds. After a failed one the next is made in five minutes at the latest.
+            history: Where lists are kept, or ``None`` to compare with what this loop has seen alone.
+            name: What the account is called there, or ``None`` for its login.
+            reader: Whose reports they are: each reader of a history is told every change, so two watches of an account
+                that share a history need names of their own.
+            deadline: Seconds for the list of each round, or ``None`` for the client's.
+
+        Returns:
+            An async iterator of ``Update``, for one consumer. The first list that a reader sees is no change.
+
+        Raises:
+            AuthenticationError: From the iterator: the credentials are refused. So do ``ParameterError``, and
+                ``BreakerOpen`` where they were refused a short while ago.
+            StoreError: From the iterator, when it begins: the history cannot be used.
+            ValueError: There is no account or no name for it, or a number is out of its range.
+            RuntimeError: The client is closed.
+
+        Example:
+            >>> import asyncio
+            >>> from decimal import Decimal
+            >>> from smsc_async.simulator import sample_tariffs
+            >>> from smsc_async.testing import SmscServer  # in place of the service
+            >>> async def main(server: SmscServer) -> None:
+            ...     async with server.client() as client:
+            ...         await client.tariffs()
+            ...         server.set_tariffs(sample_tariffs(Decimal("1.10")))  # everything a tenth dearer
+            ...         async for update in client.watch(every=0.05):
+            ...             for change in update.changes:
+            ...                 if change.name == "Latvia" and change.price == "api":
+            ...                     print(change.old, change.new)
+            ...             break
+            >>> with SmscServer() as server:
+            ...     asyncio.run(main(server))
+            4.10 4.51
+        """
+        who = account or self._account
+        if who is None:
+            raise ValueError("whose list? Pass an account to watch() or to Client()")
+        self._check_open()
+        # A program that is started again and again does not use up the quota; but each round has a list of its own.
+        age = min(self._max_age, checked_every(every) / 2)
+        fetch = partial(
+            self.tariffs, who, max_age=age, deadline=None if deadline is None else _checked_deadline(deadline)
+        )
+        return Watch(Watcher(name_of(who, name), fetch, history, reader), every)
 
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 
 import attrs
 
-from smsc_async.records import Tariffs
+from smsc_async.records import Service, Tariffs
 
-__all__ = ["Snapshot"]
+__all__ = ["Period", "PricePoint", "Snapshot", "price_points"]
 
 
 def _in_utc(_: object, attribute: attrs.Attribute[datetime], value: datetime) -> None:
@@ -40,3 +42,95 @@ class Snapshot:
     account: str
     taken_at: datetime = attrs.field(validator=_in_utc)
     tariffs: Tariffs
+
+
+@attrs.frozen
+class Period:
+    """A time in which every snapshot of an account had the same list, to the last digit.
+
+    Attributes:
+        account: Whose list.
+        since: When the first of the snapshots was taken.
+        until: When the last of them was taken. When the list changed after it, nobody saw.
+        count: How many they are.
+        tariffs: The list.
+
+    Example:
+        >>> from datetime import UTC, datetime
+        >>> from smsc_async import Period, decode
+        >>> tariffs = decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.1"}')
+        >>> period = Period("alex", datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC), 2300, tariffs)
+        >>> (period.until - period.since).days
+        23
+    """
+
+    account: str
+    since: datetime = attrs.field(validator=_in_utc)
+    until: datetime = attrs.field(validator=_in_utc)
+    count: int
+    tariffs: Tariffs
+
+
+@attrs.frozen
+class PricePoint:
+    """A time in which a price was seen to be the same.
+
+    Attributes:
+        since: When it was first seen.
+        until: When it was last seen, before another one was.
+        price: The price, or ``None`` where the account had none.
+
+    Example:
+        >>> from datetime import UTC, datetime
+        >>> from decimal import Decimal
+        >>> from smsc_async import PricePoint
+        >>> at = datetime(2026, 11, 24, tzinfo=UTC)
+        >>> PricePoint(at, at, Decimal("2.50")).price
+        Decimal('2.50')
+    """
+
+    since: datetime
+    until: datetime
+    price: Decimal | None
+
+
+def price_points(
+    periods: Iterable[Period],
+    *,
+    zone: str | None = None,
+    operator: str | None = None,
+    mail: bool = False,
+    service: Service | str = Service.API,
+) -> tuple[PricePoint, ...]:
+    """Return one price over time, as ``History.prices()`` tells it.
+
+    Args:
+        periods: Of one account, oldest first.
+        zone: The zone's number, or ``None``.
+        operator: The operator's code, or ``None``.
+        mail: Whether it is the e-mail price, in place of the two.
+        service: What is sent.
+
+    Raises:
+        TypeError: None of the three is given, or ``mail`` and another.
+        ValueError: No such service.
+    """
+    if mail == (zone is not None or operator is not None):
+        raise TypeError('which price? Name a zone, an operator or both, such as zone="1", or mail=True')
+    points: list[PricePoint] = []
+    for period in periods:
+        price = period.tariffs.mail if mail else _price(period.tariffs, zone, operator, Service(service))
+        if points and points[-1].price == price:
+            points[-1] = attrs.evolve(points[-1], until=period.until)
+        else:
+            points.append(PricePoint(period.since, period.until, price))
+    return tuple(points)
+
+
+def _price(tariffs: Tariffs, zone: str | None, operator: str | None, service: Service) -> Decimal | None:
+    if zone is not None and not any(each.zone == zone for each in tariffs.zones):
+        zone = None  # a zone may come and go: an operator's tariff still answers
+    if zone is None and operator is None:
+        return None
+    price = tariffs.price(zone, operator=operator, service=service)
+    return None if price is None else price.cost
