@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from smsc_async.accounts import Account, Secret
     from smsc_async.breaker import OpenBreaker
-    from smsc_async.client import Client, Statistics
+    from smsc_async.client import Client
     from smsc_async.decoder import decode
     from smsc_async.differences import Change, ChangeKind, Compared, Comparison, compare, diff
     from smsc_async.errors import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from smsc_async.observing import CallEnded, RequestEnded
     from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
     from smsc_async.snapshots import Period, PricePoint, Snapshot
+    from smsc_async.statistics import Statistics
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
     from smsc_async.transport import LimitedTransport
     from smsc_async.watching import Update
@@ -74,7 +75,7 @@ else:
         "Service": "records",
         "SmscError": "errors",
         "Snapshot": "snapshots",
-        "Statistics": "client",
+        "Statistics": "statistics",
         "StoreError": "errors",
         "Tariffs": "records",
         "TlsError": "errors",

@@ -6,24 +6,20 @@ but the credentials that fetched it; what a caller sees of a shared error is a c
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import math
-import os
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable
 from functools import partial
-from types import MappingProxyType, TracebackType
-from typing import Final, Literal, Self
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import anyio
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.breaker import OpenBreaker, breakers_of
-from smsc_async.detached import Detached
+from smsc_async.breaker import breakers_of
 from smsc_async.errors import (
-    ApiError,
     AuthenticationError,
     BreakerOpen,
     DeadlineExceeded,
@@ -34,62 +30,24 @@ from smsc_async.errors import (
 from smsc_async.exchange import Exchange, bare, late
 from smsc_async.fleet import Fleet, Outcome
 from smsc_async.flights import Flight, Result
-from smsc_async.history import History
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.parking import in_trio
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.observing import Observer, OnEvent, RequestEnded, Watched
 from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
+from smsc_async.sessions import Session, Sessions, transport_factory
+from smsc_async.statistics import Statistics, Tally
 from smsc_async.stores import Lead, Store, default_store
 from smsc_async.transport import AsyncTransport, Connections, LimitedTransport, Passage
-from smsc_async.watching import Update, Watch, Watcher, checked_every, name_of
 
-__all__ = ["Client", "Statistics"]
+if TYPE_CHECKING:
+    from smsc_async.history import History
+    from smsc_async.watching import Update
+
+__all__ = ["Client"]
 
 # What a call with more time may escape.
 _OUT_OF_TIME: Final = (DeadlineExceeded, QuotaExhausted, BreakerOpen)
-
-
-@attrs.frozen
-class Statistics:
-    """What a client has done since it was made.
-
-    Attributes:
-        calls: Lists asked for.
-        hits: Of them, answered from the store at once.
-        shared: Of them, answered by a request that was under way already.
-        requests: Requests let through to the service, retries among them.
-        waits: Of them, those that had to wait for a permit.
-        waited: Seconds that they waited, together.
-        retries: Requests that were a second or later try.
-        refusals: How often the service refused, by its error code.
-        breakers: What is not sent at present, as far as this process knows; for all clients that share the store.
-
-    Example:
-        >>> from smsc_async import Statistics
-        >>> done = Statistics(calls=12, hits=9, shared=2, requests=1)
-        >>> done.calls - done.hits - done.shared
-        1
-    """
-
-    calls: int = 0
-    hits: int = 0
-    shared: int = 0
-    requests: int = 0
-    waits: int = 0
-    waited: float = 0.0
-    retries: int = 0
-    refusals: Mapping[int, int] = MappingProxyType({})
-    breakers: tuple[OpenBreaker, ...] = ()
-
-
-class _Session:
-    """What a client has in one event loop."""
-
-    def __init__(self, transport: LimitedTransport) -> None:
-        self.transport = transport
-        self.detached = Detached()
 
 
 class Client:
@@ -165,13 +123,11 @@ class Client:
             raise ValueError(f"retries={retries}: must be 0 or more")
         self._retries = retries
         self._observer = Observer(on_event, tracing=tracing)
-        self._new_transport = _factory(transport)
-        self._sessions: dict[Hashable, _Session] = {}
-        self._pid = os.getpid()
+        connections = transport_factory(transport)
+        kept = self._store  # without the client: it is to go when nobody has it any more, not when cycles are collected
+        self._sessions = Sessions(lambda: LimitedTransport(connections(), quota=quota, store=kept))
         self._closed = False
-        self._counts = dict.fromkeys(("calls", "hits", "shared", "requests", "waits", "retries"), 0)
-        self._waited = 0.0
-        self._refusals: dict[int, int] = {}
+        self._tally = Tally()
 
     async def tariffs(
         self,
@@ -276,7 +232,7 @@ class Client:
         def start(work: Callable[[], Awaitable[None]], ended: Callable[[], None]) -> None:
             # In the loop that iterates, which need not run yet.
             self._check_open()
-            self._session().detached.start(work, ended)
+            self._sessions.get().detached.start(work, ended)
 
         return Fleet(accounts, call, start, self.AT_ONCE)
 
@@ -336,6 +292,9 @@ class Client:
             ...     asyncio.run(main(server))
             4.10 4.51
         """
+        # Most programs watch nothing.
+        from smsc_async.watching import Watch, Watcher, checked_every, name_of  # noqa: PLC0415
+
         who = account or self._account
         if who is None:
             raise ValueError("whose list? Pass an account to watch() or to Client()")
@@ -349,12 +308,7 @@ class Client:
 
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""
-        return Statistics(
-            **self._counts,
-            waited=self._waited,
-            refusals=MappingProxyType(dict(self._refusals)),
-            breakers=self._breakers.open(),
-        )
+        return self._tally.statistics(self._breakers.open())
 
     async def reset_breakers(self, account: Account | None = None) -> None:
         """Let requests through again that were refused a short while ago, for everybody who shares the store.
@@ -373,11 +327,7 @@ class Client:
     async def aclose(self) -> None:
         """Stop what is under way in this event loop and close its connections; calls that wait get an error."""
         self._closed = True
-        session = self._sessions.pop(_loop(), None)
-        self._sessions.clear()
-        if session is not None:
-            await session.detached.aclose()
-            await session.transport.aclose()
+        await self._sessions.aclose()
 
     async def __aenter__(self) -> Self:
         self._closed = False
@@ -389,7 +339,7 @@ class Client:
         await self.aclose()
 
     def __del__(self) -> None:
-        if getattr(self, "_sessions", None) and self._pid == os.getpid():
+        if getattr(self, "_sessions", None):
             warnings.warn(
                 "a smsc_async.Client was dropped with open connections: use 'async with' or 'await client.aclose()'",
                 ResourceWarning,
@@ -402,10 +352,10 @@ class Client:
         return Outcome(account, result) if isinstance(result, Tariffs) else Outcome(account, None, result)
 
     def _kept(self, account: Account, age: float) -> Tariffs | None:
-        self._counts["calls"] += 1
+        self._tally.calls += 1
         kept = self._store.recall_at_once(self._endpoint, account, age) if age > 0 else None
         if kept is not None:
-            self._counts["hits"] += 1
+            self._tally.hits += 1
             if self._observer.wants_kept:
                 self._observer.kept(account.login)
         return kept
@@ -426,8 +376,8 @@ class Client:
     async def _fetched(self, account: Account, age: float, seconds: float, watched: Watched) -> Tariffs | Exception:
         key = (self._endpoint, account.fingerprint)
         until = now() + seconds
-        session = self._session()
-        while self._sessions.get(_loop()) is session:
+        session = self._sessions.get()
+        while self._sessions.has(session):
             flight, leads = self._store.flights.board(key, until)
             if leads:
                 self._launch(session, account, key, flight, age)
@@ -443,11 +393,11 @@ class Client:
             # The leader was lost, or had less time than there is here: then this call leads the next.
             if result is None or (isinstance(result, _OUT_OF_TIME) and flight.deadline < until):
                 continue
-            self._counts["shared"] += 1
+            self._tally.shared += 1
             return copy.copy(result) if isinstance(result, SmscError) else result
         return TransportError("the client was closed while the call was under way")
 
-    def _launch(self, session: _Session, account: Account, key: Hashable, flight: Flight, age: float) -> None:
+    def _launch(self, session: Session, account: Account, key: Hashable, flight: Flight, age: float) -> None:
         """Begin the request that a flight is about; it lands however that goes."""
         flights = self._store.flights
         # Another thread's flight may have landed between the look at the store and the boarding.
@@ -479,7 +429,7 @@ class Client:
         session.detached.start(fly, lambda: flights.land(key, flight, outcome))
 
     async def _fly(
-        self, session: _Session, exchange: Exchange, account: Account, age: float, until: float
+        self, session: Session, exchange: Exchange, account: Account, age: float, until: float
     ) -> Tariffs | SmscError:
         seconds = until - now()
         turn: Tariffs | Lead | None = None
@@ -504,26 +454,7 @@ class Client:
         waited = 0.0 if passage.permit is None else passage.permit.waited
         status = error.status if isinstance(error, TransportError) else None
         self._observer.request(RequestEnded(account.login, n, passage.begun, waited, error, status))
-        if passage.permit is not None and passage.begun:
-            self._counts["requests"] += 1
-            self._counts["retries"] += n > 0
-            self._counts["waits"] += passage.permit.waited > 0
-            self._waited += passage.permit.waited
-        if isinstance(outcome, ApiError):
-            self._refusals[outcome.code] = self._refusals.get(outcome.code, 0) + 1
-
-    def _session(self) -> _Session:
-        if self._pid != os.getpid():
-            # The parent's sockets: closing them here would say goodbye in its name.
-            self._sessions, self._pid = {}, os.getpid()
-        loop = _loop()
-        session = self._sessions.get(loop)
-        if session is None:
-            for former in [each for each in self._sessions if _is_over(each)]:
-                del self._sessions[former]
-            limited = LimitedTransport(self._new_transport(), quota=self._quota, store=self._store)
-            session = self._sessions[loop] = _Session(limited)
-        return session
+        self._tally.attempt(passage, outcome, n)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -532,44 +463,6 @@ class Client:
 
 def _refuses_credentials(error: SmscError) -> bool:
     return isinstance(error, AuthenticationError) or (isinstance(error, BreakerOpen) and error.code == 2)
-
-
-def _loop() -> Hashable:
-    if in_trio():
-        from trio.lowlevel import current_trio_token  # noqa: PLC0415  # only for those who run it
-
-        return current_trio_token()
-    return asyncio.get_running_loop()
-
-
-def _is_over(loop: Hashable) -> bool:
-    if isinstance(loop, asyncio.AbstractEventLoop):
-        return loop.is_closed()
-    from trio import RunFinishedError, lowlevel  # noqa: PLC0415  # it is loaded: the loop is its token
-
-    assert isinstance(loop, lowlevel.TrioToken)
-    try:
-        loop.run_sync_soon(bool)
-    except RunFinishedError:
-        return True
-    return False
-
-
-def _factory(transport: AsyncTransport | Literal["aiohttp"] | None) -> Callable[[], AsyncTransport]:
-    """Return what makes the transport of an event loop."""
-    if transport is None:
-        return Connections
-    if isinstance(transport, AsyncTransport):
-        return lambda: transport
-    if transport != "aiohttp":
-        raise ValueError(f'transport={transport!r}: must be "aiohttp", an httpx.AsyncBaseTransport or None')
-    try:
-        from smsc_async.over_aiohttp import AiohttpConnections  # noqa: PLC0415  # an extra
-    except ModuleNotFoundError as error:
-        missing = error.name
-    else:
-        return AiohttpConnections
-    raise ImportError(f'transport="aiohttp" needs {missing}: pip install "smsc-async[aiohttp]"')
 
 
 def _checked_age(seconds: float) -> float:

@@ -42,7 +42,7 @@ async def test_connections_are_kept_and_used_again(base_url: str, simulator: Sim
     async with client_at(base_url, MemoryStore()) as client:
         for _ in range(3):
             assert await client.tariffs(max_age=0) == sample_tariffs()
-        (session,) = client._sessions.values()  # pyright: ignore[reportPrivateUsage]  # connections are inside
+        (session,) = client._sessions._sessions.values()  # pyright: ignore[reportPrivateUsage]  # connections are inside
         connections = session.transport._transport  # pyright: ignore[reportPrivateUsage]
         assert isinstance(connections, Connections)
         assert len(connections._idle) == 1  # pyright: ignore[reportPrivateUsage]
@@ -114,7 +114,7 @@ def test_a_loop_that_ends_in_the_middle_of_a_request_leaves_the_next_caller_to_a
         task = asyncio.create_task(client.tariffs())
         await asyncio.sleep(0)
         task.cancel()
-        client._sessions.clear()  # pyright: ignore[reportPrivateUsage]  # as a process that ends does: nobody closes it
+        client._sessions._sessions.clear()  # pyright: ignore[reportPrivateUsage]  # as a process that ends does: nobody closes it
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of the socket that was left with the loop

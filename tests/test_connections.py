@@ -300,7 +300,7 @@ async def test_idle_connections_are_closed_after_a_while(monkeypatch: pytest.Mon
     with server(always(WHOLE)) as base_url:
         async with client_at(base_url, None) as client:
             await client.tariffs()
-            connections = client._session().transport._transport  # pyright: ignore[reportPrivateUsage]
+            connections = client._sessions.get().transport._transport  # pyright: ignore[reportPrivateUsage]
             assert isinstance(connections, Connections)
             assert not connections._idle  # pyright: ignore[reportPrivateUsage]
 

@@ -183,7 +183,7 @@ async def test_a_loop_that_is_left_early_leaves_nothing(
     began = anyio.current_time()
     assert len([outcome async for outcome in client.tariffs_for(known)]) == asked
     assert anyio.current_time() == began
-    assert not client._session().detached._scopes  # pyright: ignore[reportPrivateUsage]
+    assert not client._sessions.get().detached._scopes  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_slow_source_keeps_no_outcome_back(client: Client) -> None:

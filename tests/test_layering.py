@@ -27,6 +27,7 @@ LAYERS = [
     ["client"],
     ["watching"],
     ["history"],
+    ["sessions", "statistics"],
     ["fleet", "exchange", "detached", "observing"],
     ["over_aiohttp", "webhook"],
     ["transport"],

@@ -31,7 +31,7 @@ def service() -> Iterator[tuple[Simulator, str]]:
 
 
 def _connections(client: Client) -> Connections:
-    (session,) = client._sessions.values()  # pyright: ignore[reportPrivateUsage]
+    (session,) = client._sessions._sessions.values()  # pyright: ignore[reportPrivateUsage]
     inner = session.transport._transport  # pyright: ignore[reportPrivateUsage]
     assert isinstance(inner, Connections)
     return inner
@@ -40,7 +40,7 @@ def _connections(client: Client) -> Connections:
 async def _nothing_is_lost(client: Client, store: MemoryStore) -> None:
     """All is given back, as soon as what was under way has ended."""
     connections = _connections(client)
-    (session,) = client._sessions.values()  # pyright: ignore[reportPrivateUsage]
+    (session,) = client._sessions._sessions.values()  # pyright: ignore[reportPrivateUsage]
     detached = session.detached
     with anyio.fail_after(20):
         while detached._scopes:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it has no event for this

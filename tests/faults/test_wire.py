@@ -270,7 +270,7 @@ async def test_a_connection_that_was_idle_for_long_is_closed_and_another_made(mo
                 assert outcome.tariffs is not None
             await anyio.sleep(0.1)
             assert (await client.tariffs()).zones  # over the one that was used last, and the other is closed
-            (session,) = client._sessions.values()  # pyright: ignore[reportPrivateUsage]
+            (session,) = client._sessions._sessions.values()  # pyright: ignore[reportPrivateUsage]
             connections = session.transport._transport  # pyright: ignore[reportPrivateUsage]
             assert isinstance(connections, Connections)
             assert len(connections._idle) == 1  # pyright: ignore[reportPrivateUsage]

@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, Quota, RedisStore, SQLiteStore, Tariffs
-from smsc_async.client import _is_over  # pyright: ignore[reportPrivateUsage]  # asked of loops that few have
 from smsc_async.limiter.bucket import Buckets, Ending
 from smsc_async.limiter.gate import Permit
+from smsc_async.sessions import _is_over  # pyright: ignore[reportPrivateUsage]  # asked of loops that few have
 from smsc_async.simulator import sample_tariffs
 from smsc_async.stores import Lead, Store, memory, shared
 from smsc_async.stores.local_share import LocalShare
@@ -39,11 +39,11 @@ async def test_a_store_that_does_not_answer_in_time_ends_the_call() -> None:
 async def test_a_client_in_a_child_leaves_the_parents_connections_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     async with client_of(service(latency=0.0)) as client:
         await client.tariffs()
-        sessions = client._sessions  # pyright: ignore[reportPrivateUsage]  # what is left alone is inside
+        parents = client._sessions.get()  # pyright: ignore[reportPrivateUsage]  # what is left alone is inside
         monkeypatch.setattr("os.getpid", lambda: -1)
         assert await client.tariffs(max_age=0) == sample_tariffs()
-        assert client._sessions is not sessions  # pyright: ignore[reportPrivateUsage]
-        await next(iter(sessions.values())).transport.aclose()
+        assert client._sessions.get() is not parents  # pyright: ignore[reportPrivateUsage]
+        await parents.transport.aclose()
 
 
 def test_a_loop_that_runs_is_not_over() -> None:
