@@ -139,7 +139,7 @@ def parts(
 
 @app.command()
 def compare(
-    accounts: Annotated[list[str], typer.Argument(help="Accounts of the configuration file, or env.")],
+    accounts: o.AccountNames,
     *,
     service: Annotated[Service, typer.Option(help="Which price.")] = Service.API,
     mix: Annotated[
@@ -166,8 +166,8 @@ def compare(
 
 @app.command()
 def diff(
-    old: Annotated[str, typer.Argument(help="A saved list, an account, now, or - for standard input.")],
-    new: Annotated[str, typer.Argument(help="Likewise.")],
+    old: o.ListName,
+    new: o.ListName,
     *,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
