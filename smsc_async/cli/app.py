@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -28,6 +27,8 @@ app: typer.Typer = typer.Typer(
 
 def _tell_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         typer.echo(f"smsc-async {version('smsc-async')}")
         raise typer.Exit
 
@@ -140,7 +141,7 @@ def parts(
 
 @app.command()
 def compare(
-    accounts: Annotated[list[str], typer.Argument(help="Accounts of the configuration file, or env.")],
+    accounts: o.AccountNames,
     *,
     service: Annotated[Service, typer.Option(help="Which price.")] = Service.API,
     mix: Annotated[
@@ -167,8 +168,8 @@ def compare(
 
 @app.command()
 def diff(
-    old: Annotated[str, typer.Argument(help="A saved list, an account, now, or - for standard input.")],
-    new: Annotated[str, typer.Argument(help="Likewise.")],
+    old: o.ListName,
+    new: o.ListName,
     *,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,

@@ -13,12 +13,14 @@ from smsc_async.cli.writing import Output, Shape
 __all__ = [
     "DEADLINE",
     "AccountName",
+    "AccountNames",
     "Bom",
     "Columns",
     "Deadline",
     "DecimalComma",
     "Fresh",
     "HistoryFile",
+    "ListName",
     "OutputOption",
     "PasswordFrom",
     "shape",
@@ -26,13 +28,35 @@ __all__ = [
 
 DEADLINE: Final = 90.0
 
+
+def _complete_account(incomplete: str) -> list[str]:
+    from smsc_async.cli.profiles import account_names  # noqa: PLC0415  # for completion alone
+
+    return [name for name in account_names() if name.startswith(incomplete)]
+
+
+def _complete_list(incomplete: str) -> list[str]:
+    # With nothing to complete, the shell offers files: a saved list is what is meant most often.
+    found = _complete_account(incomplete) if incomplete else []
+    return [*found, "now"] if incomplete and "now".startswith(incomplete) else found
+
+
 AccountName = Annotated[
     str | None,
     typer.Argument(
         metavar="ACCOUNT",
         help="An account of the configuration file; without it the one of the environment, or the file's default.",
         show_default=False,
+        autocompletion=_complete_account,
     ),
+]
+AccountNames = Annotated[
+    list[str],
+    typer.Argument(help="Accounts of the configuration file, or env.", autocompletion=_complete_account),
+]
+ListName = Annotated[
+    str,
+    typer.Argument(help="A saved list, an account, now, or - for standard input.", autocompletion=_complete_list),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ask the service even where a list is less than a minute old.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="The shape of the data.")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ import attrs
 from smsc_async.accounts import Account, Secret
 from smsc_async.cli.trouble import ExitCode, Trouble
 
-__all__ = ["ENVIRONMENT", "Profile", "account_of", "config_file", "filed_under", "find_profile", "secret_variables"]
+__all__ = ["ENVIRONMENT", "Profile", "account_names", "account_of", "config_file", "filed_under", "find_profile", "secret_variables"]
 
 ENVIRONMENT: Final = "env"
 """What the account of the environment is called, where a command names several."""
@@ -60,6 +61,19 @@ def config_file() -> Path:
     return user_config_path("smsc-async") / "config.toml"
 
 
+def account_names() -> list[str]:
+    """Return what ``find_profile`` takes, for completion; nothing where the file cannot be read or understood.
+
+    Names that a shell would take apart are left out. No password is looked for.
+    """
+    try:
+        told = list(_table(_read(config_file()).get("accounts")))
+    except (Trouble, OSError):
+        told = []
+    environment = [ENVIRONMENT] if _is_in_environment() else []
+    return [name for name in [*told, *environment] if re.fullmatch(r"\w[\w.@+-]*", name)]
+
+
 def find_profile(name: str | None, *, source: str | None = None) -> Profile:
     """Return the account of that name.
 
@@ -70,8 +84,7 @@ def find_profile(name: str | None, *, source: str | None = None) -> Profile:
     Raises:
         Trouble: There is no such account, or the file is not understood.
     """
-    in_environment = bool(os.environ.get("SMSC_LOGIN") or os.environ.get("SMSC_API_KEY"))
-    if name == ENVIRONMENT or (name is None and in_environment):
+    if name == ENVIRONMENT or (name is None and _is_in_environment()):
         profile = _from_environment()
     else:
         profile = _from_file(name, config_file())
@@ -112,6 +125,10 @@ def account_of(profile: Profile) -> Account:
     except ValueError as error:
         refused = str(error)
     raise _misuse(f"account {profile.name!r}: {refused}")
+
+
+def _is_in_environment() -> bool:
+    return bool(os.environ.get("SMSC_LOGIN") or os.environ.get("SMSC_API_KEY"))
 
 
 def _from_environment() -> Profile:

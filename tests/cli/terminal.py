@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from threading import Timer
 from typing import Final
 
 __all__ = ["COLUMNS", "commands_on_terminal", "on_terminal", "shown"]
@@ -59,6 +60,8 @@ def on_terminal(*argv: str, typed: Sequence[tuple[str, str]] = (), code: int | N
     told = b""
     seen = 0
     waiting = list(typed)
+    patience = Timer(120, process.kill)
+    patience.start()
     try:
         with process:
             while came := _read(ours):
@@ -67,6 +70,7 @@ def on_terminal(*argv: str, typed: Sequence[tuple[str, str]] = (), code: int | N
                     seen = found + len(waiting[0][0].encode())
                     os.write(ours, waiting.pop(0)[1].encode())
     finally:
+        patience.cancel()
         os.close(ours)
     assert not waiting, f"{waiting} was not typed after {told!r}"
     assert code is None or process.returncode == code, f"{process.returncode} after {told!r}"
