@@ -13,7 +13,7 @@
      │   └─ TlsError               the server could not prove who it is
      ├─ QuotaExhausted           not sent: its permit would come after the deadline
      ├─ BreakerOpen              not sent: the same request was refused a short while ago
-     └─ StoreError               not sent: the shared store does not answer
+     └─ StoreError               not sent: the shared store does not answer; or a history cannot be used
 
 Misuse is a ``ValueError`` or a ``TypeError``.
 
@@ -366,6 +366,8 @@ class BreakerOpen(SmscError):
 @attrs.define(eq=False, slots=False)
 class StoreError(SmscError):
     """Nothing was sent: the store that keeps the quota does not answer, and without it no permit is given.
+
+    From a ``History``: its file cannot be used.
 
     Attributes:
         message: What failed, and what to do.

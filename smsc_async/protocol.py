@@ -28,6 +28,7 @@ __all__ = [
     "declared_charset",
     "endpoint",
     "form",
+    "is_loopback",
     "key_label",
     "quota_key",
     "reserve_endpoint",
@@ -100,7 +101,7 @@ def endpoint(base_url: str) -> str:
         raise ValueError(f"base_url must be an https:// URL such as https://smscentre.com/sys/, not {parts.scheme}:…")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("base_url must have no user, query or fragment: credentials go into Account")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError(f"base_url must be https: the password would cross the network to {parts.hostname} in clear")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}/get.php"
 
@@ -197,7 +198,8 @@ def _domain(host: str) -> str:
     return host.removeprefix("www.").removeprefix("www2.")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine itself, whose traffic nobody else sees."""
     if host == "localhost":
         return True
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Annotated, NoReturn
 
@@ -180,7 +181,8 @@ def diff(
 
     A saved list is what `tariffs -o json` wrote, or an answer of the service in any of its formats.
     """
-    from smsc_async.cli.comparing import read_list, write_changes
+    from smsc_async.cli.changing import write_changes
+    from smsc_async.cli.comparing import read_list
     from smsc_async.differences import diff as changed
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
@@ -188,6 +190,59 @@ def diff(
     changes = changed(before, after)
     write_changes(changes, shape)
     raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.FINE)
+
+
+@app.command()
+def watch(
+    accounts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ACCOUNT…", help="Accounts of the configuration file, or env.", show_default=False),
+    ] = None,
+    *,
+    every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look, such as 90s, 15m or 1h.")] = "15m",
+    history: o.HistoryFile = None,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND", help="Run for each report, which it gets as JSON on standard input; no shell."),
+    ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option(envvar="SMSC_WEBHOOK", metavar="URL", help="Post each report as JSON to an https:// URL."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end, as a job for cron.")] = False,
+    reader: Annotated[
+        str,
+        typer.Option(help="Who is told: watches that share a history are told all changes each under its own name."),
+    ] = "watch",
+    output: o.OutputOption = Output.TABLE,
+    password_from: o.PasswordFrom = None,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Report what changes in the lists of accounts, each change once, until Ctrl-C.
+
+    Lists are kept in a history; what changed while no watch ran is reported by the next one.
+    """
+    from smsc_async.cli.durations import seconds_of
+    from smsc_async.cli.profiles import find_profile, secret_variables
+    from smsc_async.cli.session import new_history
+    from smsc_async.cli.telling import command_of, webhook_of
+    from smsc_async.cli.watching import Plan, run_watch
+
+    if output not in {Output.TABLE, Output.JSON}:
+        raise Trouble("a watch writes -o table, or -o json with a line for each report", ExitCode.USAGE)
+    names: Iterable[str | None] = dict.fromkeys(accounts or ()) or (None,)
+    profiles = [find_profile(name, source=password_from) for name in names]
+    told = [] if run is None else [command_of(run, secret_variables(profiles))]
+    plan = Plan(
+        every=seconds_of(every),
+        once=once,
+        deadline=deadline,
+        history=new_history(history),
+        reader=reader,
+        as_json=output is Output.JSON,
+        tells=(*told, *([] if webhook is None else [webhook_of(webhook)])),
+    )
+    raise typer.Exit(run_watch(profiles, plan))
 
 
 @app.command()

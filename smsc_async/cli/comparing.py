@@ -1,4 +1,4 @@
-"""``compare`` and ``diff``: several lists side by side, and what changed between two."""
+"""``compare``: several lists side by side; and lists by what they are called."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from smsc_async.cli.listing import tell_age
@@ -17,23 +15,19 @@ from smsc_async.cli.profiles import ENVIRONMENT, find_profile
 from smsc_async.cli.screen import dash, notes, output, show
 from smsc_async.cli.selection import Plain, chosen, plain
 from smsc_async.cli.session import fetch, fetch_all
-from smsc_async.cli.tables import money, new_table, row_table
+from smsc_async.cli.tables import money, new_table
 from smsc_async.cli.trouble import ExitCode, Trouble, exit_code
 from smsc_async.cli.writing import Output, Shape, write_json, write_rows
 from smsc_async.decoder import decode
-from smsc_async.differences import Change, ChangeKind, Comparison
+from smsc_async.differences import Comparison
 from smsc_async.errors import SmscError
 from smsc_async.fleet import Outcome
 from smsc_async.records import Row, Tariffs
 
-__all__ = ["NOW", "fetch_for_comparison", "read_list", "read_mix", "write_changes", "write_comparison"]
+__all__ = ["NOW", "fetch_for_comparison", "read_list", "read_mix", "write_comparison"]
 
 NOW = "now"
 """The list of the account of the environment, or of the file's default, as it is now."""
-
-
-_COLOURS: Final = {ChangeKind.DEARER: "red", ChangeKind.CHEAPER: "green"}
-_NUMBERS: Final = ("old", "new", "difference", "percent")
 
 
 def read_mix(told: Sequence[str]) -> dict[str, int]:
@@ -71,64 +65,12 @@ def read_list(told: str, *, source: str | None, deadline: float) -> Tariffs:
     return tariffs
 
 
-def write_changes(changes: Sequence[Change], shape: Shape) -> None:
-    """Write what changed.
-
-    Raises:
-        Trouble: There is no such column.
-    """
-    rows = chosen([_change_row(change) for change in changes], shape.columns)
-    if shape.output is Output.JSON:
-        write_json(plain({"changes": rows}))
-    elif shape.output is not Output.TABLE:
-        write_rows(rows, shape)
-    elif rows:
-        out = output()
-        show(out, row_table(rows, out) if shape.columns else _change_table(rows, out))
-    notes().print(f"{len(changes)} changes" if changes else "no changes")
-
-
-def _change_table(rows: Sequence[Row], out: Console) -> Table:
-    table = new_table(out)
-    table.add_column("change", no_wrap=True)
-    table.add_column("id", no_wrap=True)
-    table.add_column("name", overflow="fold", min_width=20)
-    table.add_column("price", no_wrap=True)
-    for name in ("old", "new", "by", "%"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        change = str(row["change"])
-        # The codes of operators are longer than the numbers of zones: no column has to say which it is.
-        texts = (str(row[name] or "") for name in ("id", "name", "price"))
-        table.add_row(
-            Text(change, _COLOURS.get(ChangeKind(change), "")),
-            *texts,
-            *("" if row[name] is None else f"{row[name]}" for name in _NUMBERS),
-        )
-    return table
-
-
 def _decoded(body: bytes, where: str) -> Tariffs:
     try:
         return decode(body)
     except SmscError as error:
         reason = str(error)
     raise Trouble(f"{where} is not a tariff list: {reason}", ExitCode.DECODE)
-
-
-def _change_row(change: Change) -> Row:
-    percent = change.percent
-    return {
-        "change": change.kind.value,
-        "line": change.line,
-        "id": change.id,
-        "name": change.name if not change.old_name else f"{change.old_name} -> {change.name}",
-        "price": change.price or None,
-        "old": change.old,
-        "new": change.new,
-        "difference": change.difference,
-        "percent": percent,
-    }
 
 
 def fetch_for_comparison(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -17,6 +18,7 @@ __all__ = [
     "Deadline",
     "DecimalComma",
     "Fresh",
+    "HistoryFile",
     "OutputOption",
     "PasswordFrom",
     "shape",
@@ -46,6 +48,17 @@ PasswordFrom = Annotated[
     ),
 ]
 Deadline = Annotated[float, typer.Option(help="Seconds that it may take, waiting for the quota included.")]
+
+HistoryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--history",
+        envvar="SMSC_HISTORY",
+        metavar="FILE",
+        help="Where lists are kept over time; by default a file in your folder for the state of programs.",
+        show_default=False,
+    ),
+]
 
 
 def shape(output: Output, columns: str | None, *, bom: bool = False, decimal_comma: bool = False) -> Shape:

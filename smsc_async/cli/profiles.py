@@ -10,7 +10,7 @@ import getpass
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final, cast
@@ -20,7 +20,7 @@ import attrs
 from smsc_async.accounts import Account, Secret
 from smsc_async.cli.trouble import ExitCode, Trouble
 
-__all__ = ["ENVIRONMENT", "Profile", "account_of", "config_file", "find_profile"]
+__all__ = ["ENVIRONMENT", "Profile", "account_of", "config_file", "filed_under", "find_profile", "secret_variables"]
 
 ENVIRONMENT: Final = "env"
 """What the account of the environment is called, where a command names several."""
@@ -76,6 +76,24 @@ def find_profile(name: str | None, *, source: str | None = None) -> Profile:
     else:
         profile = _from_file(name, config_file())
     return profile if source is None else attrs.evolve(profile, source=source)
+
+
+def filed_under(profile: Profile) -> str:
+    """Return the name under which an account's lists are kept over time: the environment may name another one tomorrow."""
+    return profile.login if profile.name == ENVIRONMENT and profile.login else profile.name
+
+
+def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
+    """Return the environment variables that hold passwords and keys: of these accounts, and of all in the file.
+
+    Raises:
+        Trouble: The file is not understood.
+    """
+    known = [_table(each) for each in _table(_read(config_file()).get("accounts")).values()]
+    sources = [each.source for each in profiles]
+    sources += [str(members.get(name, "")) for members in known for name in ("password_from", "api_key_from")]
+    named = {name for kind, _, name in (source.partition(":") for source in sources) if kind == "env"}
+    return frozenset({"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_WEBHOOK", *named})
 
 
 def account_of(profile: Profile) -> Account:

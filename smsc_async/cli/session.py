@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
 
@@ -13,10 +14,11 @@ from smsc_async.cli.screen import notes, progress
 from smsc_async.cli.trouble import ExitCode, Trouble
 from smsc_async.client import Client
 from smsc_async.fleet import Outcome
+from smsc_async.history import History
 from smsc_async.records import Tariffs
 from smsc_async.stores import SQLiteStore, Store
 
-__all__ = ["DEADLINE", "fetch", "fetch_all", "new_store"]
+__all__ = ["DEADLINE", "fetch", "fetch_all", "new_client", "new_history", "new_store"]
 
 DEADLINE = 90.0
 
@@ -33,6 +35,15 @@ def new_store() -> SQLiteStore:
     from platformdirs import user_state_path  # noqa: PLC0415  # not needed by whoever has the environment set
 
     return SQLiteStore(user_state_path("smsc-async", ensure_exists=True) / "store.sqlite3")
+
+
+def new_history(told: Path | None) -> History:
+    """Return the history of a command: what was named, or a file beside the store."""
+    if told is not None:
+        return History(told)
+    from platformdirs import user_state_path  # noqa: PLC0415  # not needed by whoever has the environment set
+
+    return History(user_state_path("smsc-async", ensure_exists=True) / "history.sqlite3")
 
 
 def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:
@@ -67,7 +78,7 @@ async def _fetch_all(
     for profile, account in accounts:
         wanted.setdefault(profile.base_url, {})[account] = None
     # One client for each host: they share the store, and so the quota.
-    clients = {base_url: _client(base_url, store, deadline) for base_url in wanted}
+    clients = {base_url: new_client(base_url, store, deadline) for base_url in wanted}
     what = accounts[0][0].name if len(accounts) == 1 else f"{len(accounts)} accounts"
     with progress(notes(), f"fetching the list of {what}", sum(map(len, wanted.values()))) as advance:
 
@@ -88,7 +99,12 @@ async def _fetch_all(
     return {name: outcome for name, outcome in outcomes if outcome is not None}
 
 
-def _client(base_url: str, store: Store, deadline: float) -> Client:
+def new_client(base_url: str, store: Store, deadline: float) -> Client:
+    """Return a client of a command.
+
+    Raises:
+        Trouble: An argument is out of its range.
+    """
     try:
         return Client(base_url=base_url, store=store, deadline=deadline)
     except ValueError as error:

@@ -41,6 +41,7 @@ class ExitCode(IntEnum):
     STORE = 12
     NO_PRICE = 13
     FILES = 14
+    NOT_TOLD = 15
     FAULT = 70
     INTERRUPTED = 130
     BROKEN_PIPE = 141

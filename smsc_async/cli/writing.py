@@ -16,7 +16,7 @@ import attrs
 from smsc_async.cli.selection import Plain
 from smsc_async.records import Row
 
-__all__ = ["Output", "Shape", "write_json", "write_rows"]
+__all__ = ["Output", "Shape", "write_json", "write_line", "write_rows"]
 
 
 class Output(StrEnum):
@@ -54,6 +54,13 @@ def write_json(document: Plain) -> None:
     _write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
 
 
+def write_line(line: bytes) -> None:
+    """Write what is ready to be written, at once."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
 def write_rows(rows: Sequence[Row], shape: Shape) -> None:
     """Write rows that have the same columns as CSV or TSV, with a line of their names."""
     delimiter = "\t" if shape.output is Output.TSV else (";" if shape.decimal_comma else ",")
@@ -76,6 +83,4 @@ def _cell(value: str | Decimal | None, shape: Shape) -> str:
 
 
 def _write(text: str) -> None:
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode())
-    sys.stdout.buffer.flush()
+    write_line(text.encode())

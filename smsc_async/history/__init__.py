@@ -69,6 +69,11 @@ class History:
     def __repr__(self) -> str:
         return f"History({str(self._file.path)!r})"
 
+    @property
+    def path(self) -> Path:
+        """Where the file is, or is to be."""
+        return self._file.path
+
     async def __aenter__(self) -> Self:
         return self
 

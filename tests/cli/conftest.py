@@ -12,7 +12,16 @@ import pytest
 
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 
-CLEARED = ("SMSC_LOGIN", "SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_BASE_URL", "NO_COLOR", "FORCE_COLOR", "COLUMNS")
+CLEARED = (
+    "SMSC_LOGIN",
+    "SMSC_PASSWORD",
+    "SMSC_API_KEY",
+    "SMSC_BASE_URL",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "COLUMNS",
+    "SMSC_WEBHOOK",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +32,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     config = tmp_path / "config.toml"
     monkeypatch.setenv("SMSC_CONFIG", str(config))
     monkeypatch.setenv("SMSC_STORE", str(tmp_path / "store.sqlite3"))
+    monkeypatch.setenv("SMSC_HISTORY", str(tmp_path / "history.sqlite3"))
     return config
 
 

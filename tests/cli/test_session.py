@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import smsc_async
-from smsc_async.cli.session import new_store
+from smsc_async.cli.session import new_history, new_store
 from smsc_async.simulator import Simulator
 from tests.cli.running import invoke
 
@@ -17,6 +17,12 @@ def test_commands_share_a_file_in_the_users_state_folder(monkeypatch: pytest.Mon
     monkeypatch.delenv("SMSC_STORE")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert repr(new_store()) == f"SQLiteStore({str(tmp_path / 'smsc-async' / 'store.sqlite3')!r})"
+
+
+def test_the_history_is_beside_it_unless_another_one_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert new_history(None).path == tmp_path / "smsc-async" / "history.sqlite3"
+    assert new_history(tmp_path / "another.db").path == tmp_path / "another.db"
 
 
 @pytest.mark.usefixtures("base_url")

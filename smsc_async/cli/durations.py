@@ -1,0 +1,56 @@
+"""Times as they are told on a command line: how long, and when."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from smsc_async.cli.trouble import ExitCode, Trouble
+
+__all__ = ["instant_of", "instant_or_none", "seconds_of", "shown"]
+
+_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw]?)", re.ASCII)
+_NOW: Final = "now"
+
+
+def seconds_of(told: str) -> float:
+    """Return the seconds of a duration such as ``90``, ``15m``, ``1.5h`` or ``30d``.
+
+    Raises:
+        Trouble: It is not one, or it is nothing.
+    """
+    found = _DURATION.fullmatch(told.strip().lower())
+    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if seconds <= 0:
+        raise Trouble(f"{told!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d", ExitCode.USAGE)
+    return seconds
+
+
+def instant_or_none(told: str) -> datetime | None:
+    """Return an instant such as ``2026-11-01``, ``2026-11-01T12:30+05:00`` or ``now``; without a time zone it is in UTC."""
+    if told.lower() == _NOW:
+        return datetime.now(UTC)
+    try:
+        instant = datetime.fromisoformat(told)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+
+
+def instant_of(told: str) -> datetime:
+    """Return an instant, as ``instant_or_none`` reads it.
+
+    Raises:
+        Trouble: It is not one.
+    """
+    instant = instant_or_none(told)
+    if instant is None:
+        raise Trouble(f"{told!r} is not an instant: must be such as 2026-11-01 or 2026-11-01T12:30", ExitCode.USAGE)
+    return instant
+
+
+def shown(instant: datetime) -> str:
+    """Return an instant for a reader, in UTC, to the minute."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}"
