@@ -1,4 +1,7 @@
-"""The commands and their arguments. What a command needs is imported when it runs: ``--help`` has to be quick."""
+"""The commands and their arguments. What a command needs is imported when it runs: ``--help`` has to be quick.
+
+Long, since all that can be typed is here to be read; what is done with it is not.
+"""
 
 from __future__ import annotations
 
