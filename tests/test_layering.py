@@ -57,7 +57,7 @@ IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "soc
 IMPORTERS_OF_HTTPX = ["transport", "over_aiohttp", "webhook"]
 EXTRAS = {
     "over_aiohttp": {"aiohttp", "httpx_aiohttp"},
-    "cli": {"keyring", "platformdirs", "rich", "typer"},
+    "cli": {"keyring", "matplotlib", "platformdirs", "rich", "typer"},
     "simulator": {"starlette", "uvicorn"},
     "stores": {"redis"},
     "testing": {"pytest"},

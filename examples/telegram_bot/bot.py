@@ -13,7 +13,7 @@ from aiogram.exceptions import AiogramError
 from aiogram.filters import Command, CommandObject
 from aiogram.types import Message
 
-from smsc_async import Account, Client, QuotaExhausted, SmscError, SQLiteStore, Tariffs
+from smsc_async import Account, Client, History, QuotaExhausted, SmscError, SQLiteStore, Update
 
 log = logging.getLogger(__name__)
 
@@ -38,27 +38,26 @@ async def price(message: Message, command: CommandObject, client: Client) -> Non
     await message.answer(answer)
 
 
-def changes(old: Tariffs, new: Tariffs) -> Iterator[str]:
-    """Yield a line for each zone whose price of an SMS is another."""
-    before = {each.zone: each.api for each in old.zones}
-    for each in new.zones:
-        if before.get(each.zone) != each.api:
-            yield f"{each.name}: {before.get(each.zone, 'new')} → {each.api}"
+def lines_of(update: Update) -> Iterator[str]:
+    """Yield a line for each price of an SMS that is another."""
+    for change in update.changes:
+        if change.price == "api":
+            yield f"{change.name}: {change.old or 'new'} → {change.new or 'no price'}"
 
 
-async def watch(bot: Bot, client: Client, *, chat: int, every: float) -> None:
-    """Tell the chat what has changed, for ever; a failure is logged and the next round goes on from the last list."""
-    last: Tariffs | None = None
-    while True:
-        try:
-            new = await client.tariffs(max_age=0)
-            lines = list(changes(last or new, new))
-            if lines:
+async def watch(bot: Bot, client: Client, history: History, *, chat: int, every: float, pause: float = 60) -> None:
+    """Tell the chat what has changed, for ever; with the history also what has while the bot was not running."""
+    async for update in client.watch(every=every, history=history):
+        if update.error is not None:
+            log.warning("no tariff list: %s", update.error)
+        lines = list(lines_of(update))
+        while lines:
+            try:
                 await bot.send_message(chat, "\n".join(lines)[:4096])  # no longer message is taken
-            last = new  # only now: what could not be told is told in the next round
-        except (SmscError, AiogramError) as error:
-            log.warning("nothing to tell: %s", error)
-        await asyncio.sleep(every)
+                break  # asking for the next update says that this one was told
+            except AiogramError as error:
+                log.warning("not told: %s", error)
+            await asyncio.sleep(pause)
 
 
 def dispatcher_of(client: Client) -> Dispatcher:
@@ -71,11 +70,13 @@ def dispatcher_of(client: Client) -> Dispatcher:
 async def main() -> None:
     """Run the bot until it is stopped."""
     store = SQLiteStore(os.environ.get("TARIFFS_DB", "tariffs.db"))  # a crash loop does not use up the quota
+    history = History(os.environ.get("HISTORY_DB", "history.db"))  # nor does it lose a change
     base_url = os.environ.get("SMSC_BASE_URL", "https://smscentre.com/sys/")
     bot = Bot(os.environ["BOT_TOKEN"])
     try:
         async with Client(Account.from_env(), base_url=base_url, store=store, max_age=300) as client:
-            watching = asyncio.create_task(watch(bot, client, chat=int(os.environ["WATCHING_CHAT"]), every=900))
+            chat = int(os.environ["WATCHING_CHAT"])
+            watching = asyncio.create_task(watch(bot, client, history, chat=chat, every=900))
             try:
                 await dispatcher_of(client).start_polling(bot)  # pyright: ignore[reportUnknownMemberType]  # its **kwargs
             finally:

@@ -1,9 +1,13 @@
-"""The commands and their arguments. What a command needs is imported when it runs: ``--help`` has to be quick."""
+"""The commands and their arguments. What a command needs is imported when it runs: ``--help`` has to be quick.
+
+Long, since all that can be typed is here to be read; what is done with it is not.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -171,6 +175,7 @@ def diff(
     old: o.ListName,
     new: o.ListName,
     *,
+    history: o.HistoryFile = None,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
     bom: o.Bom = False,
@@ -180,14 +185,17 @@ def diff(
 ) -> None:
     """Show what changed between two lists; ends with 1 where anything did.
 
-    A saved list is what `tariffs -o json` wrote, or an answer of the service in any of its formats.
+    A saved list is what `tariffs -o json` wrote, or an answer of the service in any of its formats. ACCOUNT@INSTANT, such as
+    main@2026-11-01, is the list that a watch has kept and that was in force at that instant.
     """
     from smsc_async.cli.changing import write_changes
     from smsc_async.cli.comparing import read_list
+    from smsc_async.cli.session import new_history
     from smsc_async.differences import diff as changed
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
-    before, after = (read_list(told, source=password_from, deadline=deadline) for told in (old, new))
+    kept = new_history(history)
+    before, after = (read_list(told, source=password_from, deadline=deadline, history=kept) for told in (old, new))
     changes = changed(before, after)
     write_changes(changes, shape)
     raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.FINE)
@@ -244,6 +252,58 @@ def watch(
         tells=(*told, *([] if webhook is None else [webhook_of(webhook)])),
     )
     raise typer.Exit(run_watch(profiles, plan))
+
+
+@app.command()
+def history(
+    account: Annotated[
+        str | None,
+        typer.Argument(metavar="ACCOUNT", help="Whose lists; without it those of all accounts.", show_default=False),
+    ] = None,
+    *,
+    zone: Annotated[str | None, typer.Option(help="A zone whose price to show over time; its number or name.")] = None,
+    operator: Annotated[str | None, typer.Option(help="An operator whose price to show over time.")] = None,
+    mail: Annotated[bool, typer.Option("--mail", help="Show the e-mail price over time.")] = False,
+    service: Annotated[Service, typer.Option(help="Which price.")] = Service.API,
+    since: Annotated[str | None, typer.Option(metavar="INSTANT", help="From then on, such as 2026-11-01.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="INSTANT", help="Up to then; now is one, too.")] = None,
+    chart: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the price into a .png or .svg (the extra plot).")
+    ] = None,
+    prune: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Drop lists older than, say, 90d that changed nothing.")
+    ] = None,
+    history: o.HistoryFile = None,
+    output: o.OutputOption = Output.TABLE,
+    columns: o.Columns = None,
+    bom: o.Bom = False,
+    decimal_comma: o.DecimalComma = False,
+) -> None:
+    """Show the lists that were kept over time, or one price over time. Asks the service for nothing."""
+    from smsc_async.cli import remembering
+    from smsc_async.cli.charting import check_chart, draw_prices
+    from smsc_async.cli.durations import instant_of, seconds_of
+    from smsc_async.cli.over_time import write_periods, write_prices
+    from smsc_async.cli.session import new_history
+
+    shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
+    wanted = remembering.Wanted(zone=zone, operator=operator, mail=mail, service=service)
+    kept = new_history(history)
+    if prune is not None:
+        remembering.prune(kept, account, seconds_of(prune))
+        return
+    if chart is not None:
+        remembering.check_wanted(wanted)
+        check_chart(chart)
+    first, last = (None if told is None else instant_of(told) for told in (since, until))
+    periods = remembering.kept_periods(kept, account, since=first, until=last)
+    if not wanted.any:
+        write_periods(periods, shape)
+        return
+    points, title = remembering.prices_of(periods, wanted)
+    write_prices(points, title, shape)
+    if chart is not None and points:
+        draw_prices(points, chart, title=title)
 
 
 @app.command()

@@ -10,8 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from smsc_async.cli.durations import instant_or_none
 from smsc_async.cli.listing import tell_age
 from smsc_async.cli.profiles import ENVIRONMENT, find_profile
+from smsc_async.cli.remembering import kept_list
 from smsc_async.cli.screen import dash, notes, output, show
 from smsc_async.cli.selection import Plain, chosen, plain
 from smsc_async.cli.session import fetch, fetch_all
@@ -22,6 +24,7 @@ from smsc_async.decoder import decode
 from smsc_async.differences import Comparison
 from smsc_async.errors import SmscError
 from smsc_async.fleet import Outcome
+from smsc_async.history import History
 from smsc_async.records import Row, Tariffs
 
 __all__ = ["NOW", "fetch_for_comparison", "read_list", "read_mix", "write_comparison"]
@@ -45,8 +48,10 @@ def read_mix(told: Sequence[str]) -> dict[str, int]:
     return mix
 
 
-def read_list(told: str, *, source: str | None, deadline: float) -> Tariffs:
-    """Return a list by what it was called: a file, ``-`` for standard input, ``now``, or the name of an account.
+def read_list(told: str, *, source: str | None, deadline: float, history: History) -> Tariffs:
+    """Return a list by what it was called.
+
+    A file, ``-`` for standard input, ``now``, the name of an account, or that with an instant, for a list that was kept.
 
     Raises:
         Trouble: It is none of them.
@@ -58,6 +63,10 @@ def read_list(told: str, *, source: str | None, deadline: float) -> Tariffs:
     path = Path(told)
     if path.is_file():
         return _decoded(path.read_bytes(), told)
+    account, _, tail = told.rpartition("@")
+    instant = instant_or_none(tail) if account else None
+    if instant is not None:
+        return kept_list(history, account, instant)
     if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
         raise Trouble(f"there is no file {told}", ExitCode.FILES)
     tariffs = fetch(find_profile(None if told == NOW else told, source=source), fresh=True, deadline=deadline)

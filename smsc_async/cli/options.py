@@ -56,7 +56,9 @@ AccountNames = Annotated[
 ]
 ListName = Annotated[
     str,
-    typer.Argument(help="A saved list, an account, now, or - for standard input.", autocompletion=_complete_list),
+    typer.Argument(
+        help="A saved list, an account, ACCOUNT@INSTANT, now, or - for standard input.", autocompletion=_complete_list
+    ),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ask the service even where a list is less than a minute old.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="The shape of the data.")]
@@ -72,7 +74,6 @@ PasswordFrom = Annotated[
     ),
 ]
 Deadline = Annotated[float, typer.Option(help="Seconds that it may take, waiting for the quota included.")]
-
 HistoryFile = Annotated[
     Path | None,
     typer.Option(

@@ -12,7 +12,7 @@ from smsc_async.cli.trouble import ExitCode, Trouble
 from smsc_async.cli.writing import Output, Shape, write_json, write_rows
 from smsc_async.records import Price, Row, Service, Tariffs, Zone
 
-__all__ = ["price_row", "write_parts", "write_row"]
+__all__ = ["one_zone", "price_row", "write_parts", "write_row"]
 
 
 def price_row(
@@ -32,7 +32,7 @@ def price_row(
         Trouble: No such zone, several of them, or no price.
         TypeError: Neither a zone nor an operator is given.
     """
-    key = None if zone is None else _one_zone(tariffs, zone)
+    key = None if zone is None else one_zone(tariffs, zone)
     price = tariffs.price(key, operator=operator, service=service)
     if price is None:
         names = [*([] if key is None else [f"zone {key}"]), *([] if operator is None else [f"operator {operator}"])]
@@ -77,7 +77,12 @@ def _counted(name: str, value: str | Decimal | None) -> object:
     return int(value) if name in _COUNTS and isinstance(value, Decimal) else value
 
 
-def _one_zone(tariffs: Tariffs, wanted: str) -> str:
+def one_zone(tariffs: Tariffs, wanted: str) -> str:
+    """Return the number of the one zone that has this number, or this text in its name.
+
+    Raises:
+        Trouble: There is none, or there are several.
+    """
     zones = zones_like(tariffs, wanted).zones
     if len(zones) == 1:
         return zones[0].zone

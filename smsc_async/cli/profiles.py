@@ -21,7 +21,16 @@ import attrs
 from smsc_async.accounts import Account, Secret
 from smsc_async.cli.trouble import ExitCode, Trouble
 
-__all__ = ["ENVIRONMENT", "Profile", "account_names", "account_of", "config_file", "filed_under", "find_profile", "secret_variables"]
+__all__ = [
+    "ENVIRONMENT",
+    "Profile",
+    "account_names",
+    "account_of",
+    "config_file",
+    "filed_under",
+    "find_profile",
+    "secret_variables",
+]
 
 ENVIRONMENT: Final = "env"
 """What the account of the environment is called, where a command names several."""

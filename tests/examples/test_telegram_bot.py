@@ -18,7 +18,7 @@ from aiogram.methods.base import TelegramType
 from aiogram.types import Chat, Message, Update, User
 
 from examples.telegram_bot import bot as example
-from smsc_async import Client
+from smsc_async import Client, History
 from smsc_async.simulator import sample_tariffs
 from smsc_async.testing import Fault, SmscServer
 
@@ -132,10 +132,11 @@ async def test_other_trouble_is_told_without_its_details(smsc_server: SmscServer
 @pytest.mark.asyncio
 @pytest.mark.smsc_rules(requests=1000)
 async def test_a_watch_tells_a_change_once_through_outages_of_either_side(
-    smsc_server: SmscServer, bot: Bot, telegram: Telegram
+    smsc_server: SmscServer, bot: Bot, telegram: Telegram, tmp_path: Path
 ) -> None:
+    history = History(tmp_path / "h.db")
     async with smsc_server.client(retries=0) as client:
-        watching = asyncio.create_task(example.watch(bot, client, chat=4711, every=0.01))
+        watching = asyncio.create_task(example.watch(bot, client, history, chat=4711, every=0.01, pause=0.01))
         await until(lambda: len(smsc_server.log) >= 2)
         assert telegram.sent == []
         telegram.failures = 2
@@ -163,6 +164,7 @@ async def test_the_whole_bot_polls_answers_and_ends(
     monkeypatch.setattr(example, "dispatcher_of", dispatcher_of)
     monkeypatch.setattr(example, "Bot", {"42:TOKEN": bot}.__getitem__)
     variables = {"BOT_TOKEN": "42:TOKEN", "WATCHING_CHAT": "4711", "TARIFFS_DB": f"{tmp_path}/t.db", **smsc_server.env}
+    variables["HISTORY_DB"] = f"{tmp_path}/h.db"
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     telegram.updates = [said("/price 32")]
