@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from smsc_async.limiter.quota import Quota
     from smsc_async.observing import CallEnded, RequestEnded
     from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
+    from smsc_async.report import render_report
     from smsc_async.snapshots import Snapshot
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
     from smsc_async.transport import LimitedTransport
@@ -79,6 +80,7 @@ else:
         "compare": "differences",
         "decode": "decoder",
         "diff": "differences",
+        "render_report": "report",
     }
 
     def __getattr__(name: str) -> object:
@@ -134,4 +136,5 @@ __all__ = [
     "compare",
     "decode",
     "diff",
+    "render_report",
 ]

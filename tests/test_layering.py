@@ -33,11 +33,23 @@ LAYERS = [
     ["flights"],
     ["limiter", "decoder"],
     ["accounts"],
+    ["report"],
     ["protocol", "differences", "snapshots"],
     ["records"],
     ["errors"],
 ]
-PURE = ["protocol", "decoder", "records", "errors", "limiter.bucket", "differences", "snapshots", "outage", "scrubbing"]
+PURE = [
+    "protocol",
+    "decoder",
+    "records",
+    "errors",
+    "limiter.bucket",
+    "differences",
+    "snapshots",
+    "report",
+    "outage",
+    "scrubbing",
+]
 IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
 # The second is a transport of httpx by itself.
 IMPORTERS_OF_HTTPX = ["transport", "over_aiohttp"]
