@@ -190,6 +190,42 @@ def diff(
     raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.FINE)
 
 
+@app.command("report")
+def make_report(
+    accounts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ACCOUNT|ACCOUNT=FILE",
+            help="Accounts to fetch, and saved lists of earlier times; without any, the account of the environment, "
+            "or the file's default.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where to, or - for standard output.")
+    ] = "report.html",
+    title: Annotated[str, typer.Option(help="What the page is called.")] = "Tariffs",
+    service: Annotated[
+        Service, typer.Option(help="Which price the comparison and the charts show first.")
+    ] = Service.API,
+    fresh: o.Fresh = False,
+    password_from: o.PasswordFrom = None,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Write a page to search, sort, compare, chart and print: one HTML file that needs no network."""
+    from datetime import UTC, datetime
+
+    from smsc_async.cli.reporting import gather, write_page
+    from smsc_async.report import render_report
+
+    snapshots, code = gather(accounts or (), password_from=password_from, fresh=fresh, deadline=deadline)
+    if snapshots:
+        page = render_report(snapshots, title=title, service=service, generated_at=datetime.now(UTC))
+        write_page(page, output, snapshots)
+    raise typer.Exit(code)
+
+
 @app.command()
 def simulator(
     *,
