@@ -60,10 +60,12 @@ function units(price, digits) {
 
 const digitsOf = (...prices) => Math.max(...prices.map((price) => (price.split(".")[1] ?? "").length));
 
-function written(number, digits) {
-  const text = String(number < 0n ? -number : number).padStart(digits + 1, "0");
+const sizeOf = (number) => (number < 0n ? -number : number);
+
+function written(number, digits, isLess = number < 0n) {
+  const text = String(sizeOf(number)).padStart(digits + 1, "0");
   const whole = text.slice(0, text.length - digits);
-  return `${number < 0n ? "−" : "+"}${whole}${digits ? `.${text.slice(-digits)}` : ""}`;
+  return `${isLess ? "−" : "+"}${whole}${digits ? `.${text.slice(-digits)}` : ""}`;
 }
 
 function isLess(one, other) {
@@ -79,13 +81,11 @@ function difference(from, to) {
   const old = units(from, digits);
   const by = units(to, digits) - old;
   if (old === 0n) return [written(by, digits), null];
-  const thousandths = by * 1000n;
-  let percent = thousandths / old;
-  const rest = thousandths - percent * old;
-  const twice = 2n * (rest < 0n ? -rest : rest);
-  const size = old < 0n ? -old : old;
-  if (twice > size || (twice === size && percent % 2n !== 0n)) percent += by < 0n === old < 0n ? 1n : -1n;
-  return [written(by, digits), written(percent, 1)];
+  const [all, whole] = [sizeOf(by) * 1000n, sizeOf(old)];
+  let percent = all / whole;
+  const twice = 2n * (all % whole);
+  if (twice > whole || (twice === whole && percent % 2n === 1n)) percent += 1n;
+  return [written(by, digits), written(percent, 1, by < 0n !== old < 0n)];
 }
 
 // --- lines

@@ -115,12 +115,13 @@ class Change {
     const values = priced === null ? [] : unfolded(line.price(priced), account.taken.length);
     const [from, to] = [values[list - 1] ?? null, values[list] ?? null];
     const [by, percent] = from !== null && to !== null ? difference(from, to) : [null, null];
-    return [String(account.taken[list]), account.name, KINDS[kind][0], line.id, this.name, price, from, to, by, percent];
+    return [String(account.taken[list]), account.name, KINDS[kind][0], line.id, this.names.join(" → "), price, from, to, by, percent];
   }
 
-  get name() {
+  get names() {
     const { line, list } = this;
-    return this.kind === "n" ? `${line.nameIn(list - 1)} → ${line.nameIn(list)}` : line.kind === "zone" ? line.nameIn(list) : line.title;
+    if (this.kind === "n") return [line.nameIn(list - 1), line.nameIn(list)];
+    return [line.kind === "zone" ? line.nameIn(list) || line.title : line.title];
   }
 
   value(column) {
@@ -132,7 +133,9 @@ class Change {
   }
 
   build() {
-    const [seconds, who, kind, id, name, ...prices] = this.texts;
+    const [seconds, who, kind, id, , ...prices] = this.texts;
+    // Each for itself: a name that turns letters round must not turn the other.
+    const names = this.names.flatMap((name, place) => [place ? " → " : "", make("bdi", {}, name)]);
     const [, sign] = KINDS[this.kind];
     return make(
       "tr",
@@ -141,7 +144,7 @@ class Change {
       make("td", {}, make("bdi", {}, who)),
       make("td", {}, make("span", { class: `kind ${kind}` }, `${sign} ${kind}`)),
       make("td", {}, id),
-      make("th", { scope: "row" }, opener(this, name)),
+      make("th", { scope: "row" }, opener(this, ...names)),
       ...prices.map((text) => make("td", {}, text ?? "")),
     );
   }

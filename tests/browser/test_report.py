@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from smsc_async import Service, Snapshot, Tariffs, compare, diff, render_report
+from smsc_async import Service, Snapshot, Tariffs, Zone, compare, diff, render_report
 from smsc_async.simulator import make_tariffs, sample_tariffs
 from tests.browser.conftest import Open
 from tests.browser.lists import weeks
@@ -178,11 +178,9 @@ def test_names_are_text_whatever_is_in_them(opened: Open) -> None:
     assert column(shown_zones(page), 1) == names[::-1]
     assert column(page.locator(".compared"), 1) == names[::-1]
     assert set(column(page.locator(".changes"), 1)) == {names[0], names[3]}
-    # A name that turns letters round does so within its cell.
-    assert (
-        page.locator(".changes td:has-text('api')").first.evaluate("(cell) => getComputedStyle(cell).direction")
-        == "ltr"
-    )
+    # A name that turns letters round does so within its bounds.
+    renamed = page.locator(".changes tr", has_text="renamed").first.locator("th bdi")
+    assert renamed.all_text_contents() == [names[0], names[-1]]
     for name in names:
         page.locator("#search").fill(name)
         assert name in column(shown_zones(page), 1)
@@ -223,6 +221,21 @@ def test_the_changes_are_those_of_the_library_to_the_digit(opened: Open) -> None
     ]
     assert len(told) > 150
     assert told == expected
+
+
+def test_percents_are_rounded_as_the_library_does(opened: Open) -> None:
+    olds = ("8.00", "0.3", "1000", "7")
+    moves = [(old, by) for old in olds for by in ("0.01", "-0.01", "0.02", "0.012", "0.5", "1.5", "-2.5", "100.05")]
+    old = Tariffs(tuple(Zone(str(place), "x", api=Decimal(price)) for place, (price, _) in enumerate(moves)))
+    new = Tariffs(
+        tuple(Zone(str(place), "x", api=Decimal(price) + Decimal(by)) for place, (price, by) in enumerate(moves))
+    )
+    page = opened(days_of("alex", old, new))
+    expected = [
+        [f"{value:+}".replace("-", MINUS) for value in (each.difference, each.percent)] for each in diff(old, new)
+    ]
+    assert [row[-2:] for row in rows_of(page.locator(".changes"))] == expected
+    assert {"+0.2", f"{MINUS}0.2", f"{MINUS}0.0", "+0.0"} <= {percent for _, percent in expected}
 
 
 def test_the_changes_are_filtered_by_kind_and_by_account(opened: Open) -> None:
