@@ -17,9 +17,12 @@ function seriesOf(line, service) {
     if (!own) return [];
     const values = unfolded(own.price(service), account.taken.length);
     const points = account.taken.map((at, list) => ({ at, value: values[list] }));
-    return [{ name: account.name, look: `look-${place % LOOKS}`, points }];
+    return [{ name: account.name, look: lookOf(place), points }];
   });
 }
+
+// A colour and a dash: no two of the first 36 accounts have both.
+const lookOf = (place) => `look-${place % LOOKS} dash-${(place + Math.floor(place / LOOKS)) % LOOKS}`;
 
 function openChart(line, service) {
   find("#chart-title").replaceChildren(make("bdi", {}, line.title));

@@ -1,7 +1,7 @@
 """What the page's script is given: every price at every instant, and every change, in few bytes. Pure.
 
 A price that stays costs its digits once, whatever the number of lists: 300 zones, 3 accounts and 30 lists in which
-every price is another are about 1.5 MB, and a usual month a tenth of that. ``data.js`` reads it back.
+every price is another are a page of 1.3 MB, and a usual month a tenth of that. ``data.js`` reads it back.
 """
 
 from __future__ import annotations

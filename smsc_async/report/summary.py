@@ -92,7 +92,8 @@ def _mover(change: Change) -> str:
     price = f" {change.price}" if change.line == "zone" else ""
     percent = f"{change.percent:+}".replace("-", _SIGNS[ChangeKind.REMOVED])
     return (
-        f"<li><span><bdi>{escaped(line)}</bdi>{price} {money(change.old)} → {money(change.new)}</span> "
+        f"<li><span><bdi>{escaped(line)}</bdi>{price} "
+        f'<span class="prices">{money(change.old)} → {money(change.new)}</span></span> '
         f'<span class="kind {change.kind.value}">{_SIGNS[change.kind]} {percent} %</span></li>'
     )
 

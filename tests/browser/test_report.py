@@ -290,18 +290,28 @@ def test_light_and_dark_can_be_read(opened: Open, scheme: str, pictures: Path) -
     page.screenshot(path=pictures / f"{scheme}-chart.png")
 
 
-def test_a_phone_needs_no_pushing_sideways(opened: Open, pictures: Path) -> None:
-    page = opened([*weeks(), *days_of("an account with a name that is longer", sample_tariffs())],
-                  viewport={"width": 390, "height": 844})  # fmt: skip
-    width = "document.scrollingElement.scrollWidth"
-    assert page.evaluate(width) <= 390
-    page.screenshot(path=pictures / "phone.png", full_page=True)
+@pytest.mark.parametrize("width", [390, 720, 1280])
+@pytest.mark.parametrize("accounts", [1, 3, 12])
+def test_no_screen_has_to_be_pushed_sideways(opened: Open, pictures: Path, width: int, accounts: int) -> None:
+    names = ["alex", "an account with a name that is longer", "a-login-that-has-no-place-to-be-broken-at", *"abcdefghi"]
+    snapshots = [
+        Snapshot(name, each.taken_at, each.tariffs)
+        for name in names[:accounts]
+        for each in weeks()[: 12 if name == "alex" else 1]
+    ]
+    page = opened(snapshots, viewport={"width": width, "height": 844})
+    pushed = "document.scrollingElement.scrollWidth"
+    assert page.evaluate(pushed) <= width
+    page.locator("#comparison").scroll_into_view_if_needed()
+    page.screenshot(path=pictures / f"{width}-{accounts}.png")
     press(page, "/", "ArrowDown", "Enter")
     dialog = page.locator("#chart")
     expect(dialog).to_be_visible()
-    assert page.evaluate(width) <= 390
-    assert dialog.evaluate("(box) => box.scrollWidth <= box.clientWidth && box.getBoundingClientRect().right <= 390")
-    page.screenshot(path=pictures / "phone-chart.png")
+    assert page.evaluate(pushed) <= width
+    assert dialog.evaluate(
+        "(box) => box.scrollWidth <= box.clientWidth && box.getBoundingClientRect().right <= innerWidth"
+    )
+    page.screenshot(path=pictures / f"{width}-{accounts}-chart.png")
 
 
 def test_it_prints_all_tables_and_no_controls(opened: Open, pictures: Path) -> None:
