@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,10 @@ assert not loaded, f"import smsc_async loads {loaded}"
 
 tariffs = smsc_async.decode(b'{"zones": [{"zone": "1", "name": "Russia", "api": "2.50"}], "mail": "0.10"}')
 assert tariffs.zone("1").api == Decimal("2.50"), tariffs
+
+# Its template, style and script are files of the package.
+snapshot = smsc_async.Snapshot("alex", datetime(2026, 11, 24, tzinfo=UTC), tariffs)
+assert "Russia" in smsc_async.render_report([snapshot])
 
 
 def told(*command: str) -> str:

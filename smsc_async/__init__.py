@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from smsc_async.limiter.quota import Quota
     from smsc_async.observing import CallEnded, RequestEnded
     from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
+    from smsc_async.report import render_report
     from smsc_async.snapshots import Period, PricePoint, Snapshot
     from smsc_async.statistics import Statistics
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
@@ -86,6 +87,7 @@ else:
         "compare": "differences",
         "decode": "decoder",
         "diff": "differences",
+        "render_report": "report",
     }
 
     def __getattr__(name: str) -> object:
@@ -145,4 +147,5 @@ __all__ = [
     "compare",
     "decode",
     "diff",
+    "render_report",
 ]

@@ -11,6 +11,8 @@ from hypothesis import settings
 
 from tests.loopback_only import Forbidden, loopback_only
 
+# Needs a Chromium and a group of its own: told by name, as `.ci/run` does.
+collect_ignore = ["browser"]
 pytest_plugins = ["pytester", "smsc_async.testing.plugin"]
 
 settings.register_profile("ci", derandomize=True, max_examples=200, deadline=None)

@@ -36,6 +36,7 @@ LAYERS = [
     ["flights"],
     ["limiter", "decoder"],
     ["accounts"],
+    ["report"],
     ["protocol", "differences", "snapshots"],
     ["records"],
     ["errors"],
@@ -49,6 +50,7 @@ PURE = [
     "differences",
     "snapshots",
     "history.packing",
+    "report",
     "outage",
     "scrubbing",
 ]

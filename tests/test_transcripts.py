@@ -16,7 +16,9 @@ from tests.transcripts import Transcript, differences_on, is_as_shown, rewritten
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the pages show a shell of POSIX")
 
 WITH_TRANSCRIPTS = [page for page in PAGES if transcripts_of(page)]
-COMMANDS = "|".join(command.callback.__name__ for command in app.registered_commands if command.callback is not None)
+COMMANDS = "|".join(
+    command.name or command.callback.__name__ for command in app.registered_commands if command.callback is not None
+)
 PAGE = """\
 Text, and `$ smsc-async` in it.
 

@@ -148,10 +148,17 @@ def stage(folder: Path) -> Generator[SmscServer]:
             patch.delenv(name)
         for name in ("SMSC_LOGIN", "SMSC_PASSWORD", "SMSC_BASE_URL", "SMSC_CONFIG", "SMSC_STORE", "PYTHONUTF8"):
             patch.setenv(name, plain[name])
+        patch.setenv("SMSC_HISTORY", str(folder / "history.sqlite3"))
         patch.setenv("HOME", str(folder))
         patch.setenv("PYTHONWARNINGS", "error")
         patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
         patch.chdir(work)
+        # What a watch has kept and reported yesterday.
+        server.set_tariffs(dearer)
+        assert invoke("watch", "main", "--once").code == 0
+        server.set_tariffs(sample_tariffs())
+        (folder / "store.sqlite3").unlink()
+        server.reset()
         yield server
 
 

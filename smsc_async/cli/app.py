@@ -201,11 +201,63 @@ def diff(
     raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.FINE)
 
 
+@app.command("report")
+def make_report(
+    accounts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ACCOUNT|ACCOUNT=FILE",
+            help="Accounts to fetch, and saved lists of earlier times; without any, the account of the environment, "
+            "or the file's default.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where to, or - for standard output.")
+    ] = "report.html",
+    title: Annotated[str, typer.Option(help="What the page is called.")] = "Tariffs",
+    service: Annotated[
+        Service, typer.Option(help="Which price the comparison and the charts show first.")
+    ] = Service.API,
+    history: o.HistoryFile = None,
+    since: o.Since = None,
+    fresh: o.Fresh = False,
+    password_from: o.PasswordFrom = None,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Write a page to search, sort, compare, chart and print: one HTML file that needs no network."""
+    from datetime import UTC, datetime
+
+    from smsc_async.cli.durations import instant_of
+    from smsc_async.cli.reporting import gather, write_page
+    from smsc_async.cli.session import new_history
+    from smsc_async.report import render_report
+
+    snapshots, code = gather(
+        accounts or (),
+        history=new_history(history),
+        since=None if since is None else instant_of(since),
+        password_from=password_from,
+        fresh=fresh,
+        deadline=deadline,
+    )
+    if snapshots:
+        page = render_report(snapshots, title=title, service=service, generated_at=datetime.now(UTC))
+        write_page(page, output, snapshots)
+    raise typer.Exit(code)
+
+
 @app.command()
 def watch(
     accounts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ACCOUNT…", help="Accounts of the configuration file, or env.", show_default=False),
+        typer.Argument(
+            metavar="ACCOUNT…",
+            help="Accounts of the configuration file, or env.",
+            show_default=False,
+            autocompletion=o.complete_account,
+        ),
     ] = None,
     *,
     every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look, such as 90s, 15m or 1h.")] = "15m",
@@ -258,14 +310,19 @@ def watch(
 def history(
     account: Annotated[
         str | None,
-        typer.Argument(metavar="ACCOUNT", help="Whose lists; without it those of all accounts.", show_default=False),
+        typer.Argument(
+            metavar="ACCOUNT",
+            help="Whose lists; without it those of all accounts.",
+            show_default=False,
+            autocompletion=o.complete_account,
+        ),
     ] = None,
     *,
     zone: Annotated[str | None, typer.Option(help="A zone whose price to show over time; its number or name.")] = None,
     operator: Annotated[str | None, typer.Option(help="An operator whose price to show over time.")] = None,
     mail: Annotated[bool, typer.Option("--mail", help="Show the e-mail price over time.")] = False,
     service: Annotated[Service, typer.Option(help="Which price.")] = Service.API,
-    since: Annotated[str | None, typer.Option(metavar="INSTANT", help="From then on, such as 2026-11-01.")] = None,
+    since: o.Since = None,
     until: Annotated[str | None, typer.Option(metavar="INSTANT", help="Up to then; now is one, too.")] = None,
     chart: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the price into a .png or .svg (the extra plot).")

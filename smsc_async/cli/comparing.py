@@ -27,7 +27,7 @@ from smsc_async.fleet import Outcome
 from smsc_async.history import History
 from smsc_async.records import Row, Tariffs
 
-__all__ = ["NOW", "fetch_for_comparison", "read_list", "read_mix", "write_comparison"]
+__all__ = ["NOW", "fetch_for_comparison", "read_file", "read_list", "read_mix", "write_comparison"]
 
 NOW = "now"
 """The list of the account of the environment, or of the file's default, as it is now."""
@@ -62,7 +62,7 @@ def read_list(told: str, *, source: str | None, deadline: float, history: Histor
         return _decoded(sys.stdin.buffer.read(), "standard input")
     path = Path(told)
     if path.is_file():
-        return _decoded(path.read_bytes(), told)
+        return read_file(path)
     account, _, tail = told.rpartition("@")
     instant = instant_or_none(tail) if account else None
     if instant is not None:
@@ -72,6 +72,16 @@ def read_list(told: str, *, source: str | None, deadline: float, history: Histor
     tariffs = fetch(find_profile(None if told == NOW else told, source=source), fresh=True, deadline=deadline)
     tell_age(told, tariffs)
     return tariffs
+
+
+def read_file(path: Path) -> Tariffs:
+    """Return the list that a file holds.
+
+    Raises:
+        Trouble: It is not a list.
+        OSError: It cannot be read.
+    """
+    return _decoded(path.read_bytes(), str(path))
 
 
 def _decoded(body: bytes, where: str) -> Tariffs:

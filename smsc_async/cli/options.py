@@ -23,13 +23,16 @@ __all__ = [
     "ListName",
     "OutputOption",
     "PasswordFrom",
+    "Since",
+    "complete_account",
     "shape",
 ]
 
 DEADLINE: Final = 90.0
 
 
-def _complete_account(incomplete: str) -> list[str]:
+def complete_account(incomplete: str) -> list[str]:
+    """Return the accounts of the configuration file that begin so."""
     from smsc_async.cli.profiles import account_names  # noqa: PLC0415  # for completion alone
 
     return [name for name in account_names() if name.startswith(incomplete)]
@@ -37,7 +40,7 @@ def _complete_account(incomplete: str) -> list[str]:
 
 def _complete_list(incomplete: str) -> list[str]:
     # With nothing to complete, the shell offers files: a saved list is what is meant most often.
-    found = _complete_account(incomplete) if incomplete else []
+    found = complete_account(incomplete) if incomplete else []
     return [*found, "now"] if incomplete and "now".startswith(incomplete) else found
 
 
@@ -47,12 +50,12 @@ AccountName = Annotated[
         metavar="ACCOUNT",
         help="An account of the configuration file; without it the one of the environment, or the file's default.",
         show_default=False,
-        autocompletion=_complete_account,
+        autocompletion=complete_account,
     ),
 ]
 AccountNames = Annotated[
     list[str],
-    typer.Argument(help="Accounts of the configuration file, or env.", autocompletion=_complete_account),
+    typer.Argument(help="Accounts of the configuration file, or env.", autocompletion=complete_account),
 ]
 ListName = Annotated[
     str,
@@ -74,6 +77,7 @@ PasswordFrom = Annotated[
     ),
 ]
 Deadline = Annotated[float, typer.Option(help="Seconds that it may take, waiting for the quota included.")]
+Since = Annotated[str | None, typer.Option(metavar="INSTANT", help="From then on, such as 2026-11-01.")]
 HistoryFile = Annotated[
     Path | None,
     typer.Option(

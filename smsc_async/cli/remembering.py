@@ -18,7 +18,7 @@ from smsc_async.history import History
 from smsc_async.records import Service, Tariffs
 from smsc_async.snapshots import Period, PricePoint, price_points
 
-__all__ = ["Wanted", "check_wanted", "kept_list", "kept_periods", "prices_of", "prune"]
+__all__ = ["Wanted", "check_wanted", "kept_list", "kept_periods", "name_in_history", "prices_of", "prune"]
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +62,7 @@ def kept_periods(
         Trouble: It has nothing of that account.
         StoreError: The history cannot be used.
     """
-    name = None if account is None else _filed(account)
+    name = None if account is None else name_in_history(account)
 
     async def read() -> tuple[tuple[Period, ...], tuple[str, ...]]:
         return await history.periods(name, since=since, until=until), await history.accounts()
@@ -82,7 +82,7 @@ def kept_list(history: History, account: str, instant: datetime) -> Tariffs:
         Trouble: The history has none from so long ago.
         StoreError: The history cannot be used.
     """
-    name = _filed(account)
+    name = name_in_history(account)
     snapshot = anyio.run(history.at, name, instant)
     if snapshot is None:
         raise Trouble(f"no list of {name!r} from {shown(instant)} UTC or before in {history.path}", ExitCode.FILES)
@@ -99,7 +99,7 @@ def prune(history: History, account: str | None, seconds: float) -> None:
 
     async def drop() -> int:
         before = datetime.now(UTC) - timedelta(seconds=seconds)
-        return await history.prune(before, account=None if account is None else _filed(account))
+        return await history.prune(before, account=None if account is None else name_in_history(account))
 
     notes().print(f"{anyio.run(drop)} repetitions dropped; every change is still there")
 
@@ -130,7 +130,7 @@ def prices_of(periods: Sequence[Period], wanted: Wanted) -> tuple[tuple[PricePoi
     return points, title
 
 
-def _filed(account: str) -> str:
+def name_in_history(account: str) -> str:
     """Return the name under which the lists of an account are kept."""
     return filed_under(find_profile(account)) if account == ENVIRONMENT else account
 

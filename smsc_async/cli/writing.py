@@ -16,7 +16,7 @@ import attrs
 from smsc_async.cli.selection import Plain
 from smsc_async.records import Row
 
-__all__ = ["Output", "Shape", "write_json", "write_line", "write_rows"]
+__all__ = ["Output", "Shape", "write_json", "write_line", "write_rows", "write_text"]
 
 
 class Output(StrEnum):
@@ -51,7 +51,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 def write_json(document: Plain) -> None:
     """Write a document."""
-    _write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
 
 
 def write_line(line: bytes) -> None:
@@ -69,7 +69,7 @@ def write_rows(rows: Sequence[Row], shape: Shape) -> None:
     writer.writerow(list(rows[0]) if rows else shape.columns)
     for row in rows:
         writer.writerow([_cell(value, shape) for value in row.values()])
-    _write(("\ufeff" if shape.bom else "") + text.getvalue())
+    write_text(("\ufeff" if shape.bom else "") + text.getvalue())
 
 
 def _cell(value: str | Decimal | None, shape: Shape) -> str:
@@ -82,5 +82,6 @@ def _cell(value: str | Decimal | None, shape: Shape) -> str:
     return f"'{value}" if value.startswith(_FORMULA) else value
 
 
-def _write(text: str) -> None:
+def write_text(text: str) -> None:
+    """Write a text as UTF-8."""
     write_line(text.encode())

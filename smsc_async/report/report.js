@@ -1,0 +1,253 @@
+// The page: its tables made into sheets, its search, its keys, its printing.
+
+const SHOWN_AT_ONCE = 200;
+const PRINTED_AT_MOST = 5000;
+const sheets = [];
+let service = data.services.indexOf(data.service);
+
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+find("#time-zone").textContent = `Times are in ${zone}.`;
+for (const time of document.querySelectorAll("time")) time.textContent = local(Date.parse(time.dateTime) / 1000);
+
+// --- prices
+
+const panels = [...document.querySelectorAll(".panel")];
+panels.forEach((panel, place) => {
+  const { lines } = data.accounts[place];
+  const zones = lines.filter(({ kind }) => kind === "zone");
+  const others = lines.slice(zones.length, -1);
+  const open = ({ line }) => openChart(line, service);
+  const add = (table, linesOfTable) => {
+    const rows = [...table.tBodies[0].rows];
+    const last = rows.length - 1;
+    // Beyond the rows are lines that the newest list has no more: those show among the changes only.
+    const models = rows.map((row, number) => adopted(row, linesOfTable(number, last)));
+    sheets.push(new Sheet(table, models, { open }));
+  };
+  add(find(".zones", panel), (number) => zones[number]);
+  add(find(".codes", panel), (number, last) => (number === last ? lines.at(-1) : others[number]));
+});
+
+function showPanel([place]) {
+  panels.forEach((panel, number) => panel.classList.toggle("away", number !== place));
+  tellFound();
+}
+
+// --- comparison
+
+function compareAccounts(table) {
+  // As `compare` orders them: the zones of the first list, then what the others add.
+  const zones = new Map();
+  panels.forEach((panel, place) => {
+    const count = find(".zones", panel).tBodies[0].rows.length;
+    for (const line of data.accounts[place].lines.slice(0, count)) {
+      if (!zones.has(line.id)) zones.set(line.id, { line, prices: panels.map(() => null) });
+      zones.get(line.id).prices[place] = line;
+    }
+  });
+  const rows = [...table.tBodies[0].rows];
+  const models = [...zones.values()].map(({ line, prices }, number) => ({ ...adopted(rows[number], line), prices }));
+  for (const model of models) find("button", model.row()).model = model;
+  const sheet = new Sheet(table, models, { open: ({ line }) => openChart(line, service) });
+  sheets.push(sheet);
+  const show = ([chosen]) => {
+    service = chosen;
+    find("#compared-service").textContent = data.services[service];
+    const wins = panels.map(() => 0);
+    for (const model of models) markCheapest(model, wins);
+    tellWins(wins);
+    sheet.draw();
+  };
+  choices(find("#services"), "Price of", data.services, { checked: [service], changed: show });
+  show([service]);
+}
+
+function markCheapest({ prices, row }, wins) {
+  const told = prices.map((line) => (line ? latest(line.price(service)) : null));
+  const there = told.filter((price) => price !== null);
+  const cheapest = there.length ? there.reduce((one, other) => (isLess(other, one) ? other : one)) : null;
+  const isBest = told.map((price) => price !== null && isSame(price, cheapest));
+  // Where all are the same, none is the cheapest.
+  const marks = !isBest.every(Boolean);
+  told.forEach((price, place) => {
+    const best = marks && isBest[place];
+    const cell = row().cells[place + 2];
+    cell.className = best ? "best" : "";
+    cell.replaceChildren(price ?? MISSING, ...(best ? [make("span", {}, " cheapest")] : []));
+    wins[place] += best;
+  });
+}
+
+function tellWins(wins) {
+  const told = wins.flatMap((count, place) => [place ? ", " : "", make("bdi", {}, data.accounts[place].name), ` in ${count}`]);
+  find("#wins").replaceChildren("Zones in which an account is the cheapest: ", ...told, ".");
+}
+
+// --- changes
+
+function* changesOf(account) {
+  for (let step = account.changes.length - 1; step >= 0; step -= 1) {
+    for (const [, place, letters] of account.changes[step].matchAll(/(\d+)([a-z]\S*)/g)) {
+      for (const [, kind, price] of letters.matchAll(/([a-z])(\d?)/g)) {
+        yield new Change(account, step + 1, account.lines[Number(place)], kind, price);
+      }
+    }
+  }
+}
+
+class Change {
+  constructor(account, list, line, kind, price) {
+    Object.assign(this, { account, list, line, kind });
+    this.priced = price === "" ? null : Number(price);
+  }
+
+  get service() {
+    return this.priced ?? service;
+  }
+
+  get texts() {
+    return (this.told ??= this.tell());
+  }
+
+  tell() {
+    const { account, list, line, kind, priced } = this;
+    const price = priced === null ? null : { zone: data.services[priced], operator: "cost", mail: "mail" }[line.kind];
+    const values = priced === null ? [] : unfolded(line.price(priced), account.taken.length);
+    const [from, to] = [values[list - 1] ?? null, values[list] ?? null];
+    const [by, percent] = from !== null && to !== null ? difference(from, to) : [null, null];
+    return [String(account.taken[list]), account.name, KINDS[kind][0], line.id, this.names.join(" → "), price, from, to, by, percent];
+  }
+
+  get names() {
+    const { line, list } = this;
+    if (this.kind === "n") return [line.nameIn(list - 1), line.nameIn(list)];
+    return [line.kind === "zone" ? line.nameIn(list) || line.title : line.title];
+  }
+
+  value(column) {
+    return this.texts[column];
+  }
+
+  row() {
+    return (this.element ??= this.build());
+  }
+
+  build() {
+    const [seconds, who, kind, id, , ...prices] = this.texts;
+    // Each for itself: a name that turns letters round must not turn the other.
+    const names = this.names.flatMap((name, place) => [place ? " → " : "", make("bdi", {}, name)]);
+    const [, sign] = KINDS[this.kind];
+    return make(
+      "tr",
+      {},
+      make("td", {}, timeElement(Number(seconds))),
+      make("td", {}, make("bdi", {}, who)),
+      make("td", {}, make("span", { class: `kind ${kind}` }, `${sign} ${kind}`)),
+      make("td", {}, id),
+      make("th", { scope: "row" }, opener(this, ...names)),
+      ...prices.map((text) => make("td", {}, text ?? "")),
+    );
+  }
+}
+
+function listChanges() {
+  const table = find(".changes");
+  const models = data.accounts.flatMap((account) => [...changesOf(account)]);
+  // Of one instant in the order of the accounts: the sort keeps it.
+  models.sort((one, other) => other.account.taken[other.list] - one.account.taken[one.list]);
+  const there = Object.keys(KINDS).filter((kind) => models.some((model) => model.kind === kind));
+  let kinds = [];
+  let who = null;
+  const sheet = new Sheet(table, models, {
+    open: ({ line, service: price }) => openChart(line, price),
+    limit: SHOWN_AT_ONCE,
+    matches: ({ kind, account }) =>
+      (!kinds.length || kinds.includes(kind)) && (who === null || who === account),
+    drawn: tellChanges,
+  });
+  sheets.push(sheet);
+  const again = () => {
+    sheet.limit = SHOWN_AT_ONCE;
+    sheet.draw();
+  };
+  const names = there.map((kind) => `${KINDS[kind][1]} ${KINDS[kind][0]} ${models.filter((each) => each.kind === kind).length}`);
+  const changed = (places) => { kinds = places.map((place) => there[place]); again(); };
+  if (there.length) choices(find("#kinds"), "Kind", names, { type: "checkbox", changed });
+  if (there.length && data.accounts.length > 1) {
+    const accounts = ["all", ...data.accounts.map(({ name }) => make("bdi", {}, name))];
+    const one = ([place]) => { who = data.accounts[place - 1] ?? null; again(); };
+    choices(find("#whose"), "Account", accounts, { checked: [0], changed: one });
+  }
+  find("#more button").addEventListener("click", () => {
+    const next = sheet.rows.length;
+    sheet.limit += SHOWN_AT_ONCE;
+    sheet.draw();
+    sheet.stops[next].focus();
+  });
+  addEventListener("beforeprint", () => limitTo(sheet, PRINTED_AT_MOST));
+  addEventListener("afterprint", () => limitTo(sheet, SHOWN_AT_ONCE));
+  sheet.search(wanted());
+}
+
+function limitTo(sheet, limit) {
+  sheet.limit = limit;
+  sheet.draw();
+}
+
+function tellChanges({ models, found, rows }) {
+  const left = found.length - rows.length;
+  const told = left ? `${rows.length} of ${found.length} changes` : `${found.length} changes`;
+  find("#changed").textContent = models.length ? told : "No list differs from the one before it.";
+  find(".changes").hidden = !found.length;
+  find("#more").hidden = !left;
+}
+
+// --- search and keys
+
+const input = find("#search");
+const wanted = () => plain(input.value).split(/\s+/).filter(Boolean);
+const isShown = ({ body }) => body.offsetParent !== null;
+
+function tellFound() {
+  const shown = sheets.filter((sheet) => isShown(sheet) && sheet.body.closest(".panel"));
+  const count = shown.reduce((sum, sheet) => sum + sheet.found.length, 0);
+  const all = shown.reduce((sum, sheet) => sum + sheet.models.length, 0);
+  find("#found").textContent = input.value.trim() ? `${count} of ${all} lines` : "";
+}
+
+function search() {
+  for (const sheet of sheets) sheet.search(wanted());
+  tellFound();
+}
+
+input.addEventListener("input", search);
+input.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    event.preventDefault();
+    if (!input.value) input.blur();
+    input.value = "";
+    search();
+  } else if (event.key === "ArrowDown" || event.key === "Enter") {
+    event.preventDefault();
+    sheets.filter(isShown).some((sheet) => sheet.enter());
+  }
+});
+addEventListener("keydown", (event) => {
+  const isTyping = event.target.matches("input[type=search], textarea, select");
+  if (event.key !== "/" || isTyping || dialog.open || event.ctrlKey || event.altKey || event.metaKey) return;
+  event.preventDefault();
+  input.focus();
+  input.select();
+});
+
+// --- beginning
+
+const names = data.accounts.map(({ name }) => make("bdi", {}, name));
+if (names.length > 1) choices(find("#accounts"), "Account", names, { checked: [0], changed: showPanel });
+showPanel([0]);
+document.documentElement.classList.add("ready");
+const compared = find(".compared");
+if (compared) compareAccounts(compared);
+for (const sheet of sheets) sheet.draw();
+// There can be a hundred thousand of them: after the first paint.
+requestAnimationFrame(() => setTimeout(listChanges));

@@ -1,0 +1,102 @@
+"""What a reader wants to know first: how many lists of whom, and what got dearer or cheaper. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Final
+
+from smsc_async.differences import Change, ChangeKind, diff
+from smsc_async.report.courses import Course
+from smsc_async.report.texts import escaped, money, time_element
+from smsc_async.snapshots import Snapshot
+
+__all__ = ["cards_of", "extent_of"]
+
+_SIGNS: Final = {
+    ChangeKind.DEARER: "▲",
+    ChangeKind.CHEAPER: "▼",
+    ChangeKind.ADDED: "+",
+    ChangeKind.REMOVED: "−",  # noqa: RUF001  # as wide as the plus
+    ChangeKind.RENAMED: "≈",
+    ChangeKind.PRICED: "●",
+    ChangeKind.UNPRICED: "○",
+}
+_MOVERS: Final = 3
+
+
+def extent_of(courses: Sequence[Course]) -> str:
+    """Return in a line how much the page shows, and from when."""
+    instants = sorted(snapshot.taken_at for course in courses for snapshot in course.snapshots)
+    if not instants:
+        return "No lists."
+    # Each on its own: Python's grammar of plurals is ours to know.
+    counts = f"{_counted(len(courses), 'account')}, {_counted(len(instants), 'list')}"
+    if instants[0] == instants[-1]:
+        return f"{counts}, {time_element(instants[0])}"
+    return f"{counts}, {time_element(instants[0])} to {time_element(instants[-1])}"
+
+
+def cards_of(courses: Iterable[Course]) -> str:
+    """Return a card for each account."""
+    return "\n".join(_card(course) for course in courses)
+
+
+def _card(course: Course) -> str:
+    tariffs = course.newest.tariffs
+    facts = f"{_counted(len(tariffs.zones), 'zone')}, {_counted(len(tariffs.codes), 'operator')}"
+    return (
+        f'<article class="card"><h3><bdi>{escaped(course.account)}</bdi></h3>'
+        f"<p>{facts}, e-mail {money(tariffs.mail)}</p>{_changes(course.snapshots)}</article>"
+    )
+
+
+def _changes(snapshots: Sequence[Snapshot]) -> str:
+    if len(snapshots) == 1:
+        return '<p class="quiet">One list: nothing to compare it with yet.</p>'
+    first, before, newest = snapshots[0], snapshots[-2], snapshots[-1]
+    lately = diff(before.tariffs, newest.tariffs)
+    parts = [_since("the list before", before, lately), _movers(lately)]
+    if len(snapshots) > 2:
+        parts.append(_since("the first list", first, diff(first.tariffs, newest.tariffs)))
+    return "".join(parts)
+
+
+def _since(what: str, old: Snapshot, changes: Iterable[Change]) -> str:
+    counts = Counter(change.kind for change in changes)
+    told = " ".join(
+        f'<span class="kind {kind.value}">{_SIGNS[kind]} {counts[kind]} {kind.value}</span>'
+        for kind in _SIGNS
+        if counts[kind]
+    )
+    return f'<p class="since">Since {what}, {time_element(old.taken_at)}: {told or "no changes"}</p>'
+
+
+def _movers(changes: Iterable[Change]) -> str:
+    """The prices that rose and fell most, in percent."""
+    moved = sorted(((_percent(each), each) for each in changes if each.percent), key=lambda pair: pair[0])
+    risen = [each for percent, each in reversed(moved) if percent > 0][:_MOVERS]
+    fallen = [each for percent, each in moved if percent < 0][:_MOVERS]
+    items = "\n".join(map(_mover, [*risen, *fallen]))
+    return f'<ul class="movers">{items}</ul>' if items else ""
+
+
+def _percent(change: Change) -> Decimal:
+    assert change.percent is not None
+    return change.percent
+
+
+def _mover(change: Change) -> str:
+    line = change.name or (f"operator {change.id}" if change.id else "e-mail")
+    price = f" {change.price}" if change.line == "zone" else ""
+    percent = f"{change.percent:+}".replace("-", _SIGNS[ChangeKind.REMOVED])
+    return (
+        f"<li><span><bdi>{escaped(line)}</bdi>{price} "
+        f'<span class="prices">{money(change.old)} → {money(change.new)}</span></span> '
+        f'<span class="kind {change.kind.value}">{_SIGNS[change.kind]} {percent} %</span></li>'
+    )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

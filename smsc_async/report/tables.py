@@ -1,0 +1,96 @@
+"""The tables as they stand without a script: the newest list of each account, and all of them side by side. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Final
+
+from smsc_async.differences import Compared, compare
+from smsc_async.records import Service, Tariffs, Zone
+from smsc_async.report.courses import Course
+from smsc_async.report.texts import escaped, money, time_element
+
+__all__ = ["comparison_of", "panels_of"]
+
+_ABOUT: Final = {
+    Service.API: "An SMS sent through the API",
+    Service.MASS: "An SMS sent from the personal account",
+    Service.MMS: "An MMS message",
+    Service.HLR: "An HLR request",
+    Service.CALL: "A voice message",
+}
+
+
+def panels_of(courses: Iterable[Course]) -> str:
+    """Return a section for each account with what its newest list holds."""
+    return "\n".join(_panel(place, course) for place, course in enumerate(courses))
+
+
+def _panel(place: int, course: Course) -> str:
+    tariffs = course.newest.tariffs
+    return (
+        f'<section class="panel" aria-labelledby="panel-{place}"><h3 id="panel-{place}">'
+        f"<bdi>{escaped(course.account)}</bdi> <small>{time_element(course.newest.taken_at)}</small></h3>\n"
+        f'<div class="pair">{_zone_table(tariffs)}{_code_table(tariffs)}</div></section>'
+    )
+
+
+def _zone_table(tariffs: Tariffs) -> str:
+    zones = {zone.zone: zone for zone in tariffs.zones}.values()
+    heads = "".join(_price_head(each.value, _ABOUT[each]) for each in Service)
+    return _table("zones", "Zones", f"{_LINE_HEADS}{heads}", [_zone_row(zone) for zone in zones])
+
+
+def _zone_row(zone: Zone) -> str:
+    return _row(zone.zone, zone.name, [f"<td>{money(getattr(zone, each.value))}" for each in Service])
+
+
+def _code_table(tariffs: Tariffs) -> str:
+    codes = {code.mccmnc: code for code in tariffs.codes}.values()
+    rows = [f'<tr><th scope="row">{escaped(code.mccmnc)}<td>{money(code.cost)}' for code in codes]
+    rows.append(f'<tr><th scope="row">e-mail<td>{money(tariffs.mail)}')
+    heads = '<th scope="col">operator' + _price_head("cost", "The individual tariff of an operator")
+    return _table("codes", "Operators, e-mail", heads, rows)
+
+
+def comparison_of(courses: Sequence[Course], service: Service) -> str:
+    """Return the accounts side by side, with the cheapest of each row marked."""
+    if len(courses) < 2:
+        return '<p class="note">One account: there is nothing to compare it with.</p>'
+    # Their places, since names may be the same once they are shown.
+    lists = {str(place): course.newest.tariffs for place, course in enumerate(courses)}
+    rows = [_row(each.zone, each.name, _marked(each)) for each in compare(lists, service=service).rows]
+    heads = "".join(f'<th scope="col" data-type="number"><bdi>{escaped(course.account)}</bdi>' for course in courses)
+    return _table("compared", "Accounts side by side", f"{_LINE_HEADS}{heads}", rows)
+
+
+def _marked(row: Compared) -> list[str]:
+    cheapest = row.cheapest
+    # Where all are the same, none is the cheapest.
+    marks = cheapest is not None and any(price != cheapest for price in row.prices)
+    return [_compared_cell(price, best=marks and price == cheapest) for price in row.prices]
+
+
+def _compared_cell(price: Decimal | None, *, best: bool) -> str:
+    return f'<td class="best">{money(price)}<span> cheapest</span>' if best else f"<td>{money(price)}"
+
+
+_LINE_HEADS: Final = '<th scope="col" data-type="number">zone<th scope="col">name'
+
+
+def _price_head(name: str, about: str) -> str:
+    return f'<th scope="col" data-type="number" title="{about}">{name}'
+
+
+def _row(key: str, name: str, cells: Iterable[str]) -> str:
+    # HTML closes cells and rows by itself: a third of the bytes of a large table.
+    return f'<tr><td>{escaped(key)}<th scope="row">{escaped(name)}{"".join(cells)}'
+
+
+def _table(kind: str, caption: str, heads: str, rows: Sequence[str]) -> str:
+    body = "\n".join(rows)
+    return (
+        f'<table class="{kind}"><caption>{caption}</caption><thead><tr>{heads}</thead>\n'
+        f"<tbody>\n{body}</tbody></table>\n"
+    )

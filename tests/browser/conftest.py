@@ -1,0 +1,97 @@
+"""A real Chromium, opened on reports: offline, with nobody's settings, and every word that it logs noted.
+
+Not among the tests of the README's command, which needs Python and pip alone: `.ci/run` runs them where Chromium is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from smsc_async import Snapshot, render_report
+
+FLAGS = (
+    "--no-sandbox",  # as root, in a container
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+Open: TypeAlias = Callable[..., Page]
+
+_figures: list[str] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("report in Chromium")
+    for figure in _figures:
+        terminalreporter.write_line(figure)
+
+
+@pytest.fixture
+def tell() -> Callable[[str], None]:
+    """Tell a figure at the end of the run."""
+    return _figures.append
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    assert path, "no Chromium on the path: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        _figures.append(f"Chromium {browser.version}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    _figures.append(f"pictures: {folder}")
+    return folder
+
+
+@contextmanager
+def watched(page: Page, address: str) -> Generator[None]:
+    """See to it that a page asks for nothing but itself, and has nothing to say to its console."""
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    yield
+    assert page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)") == []
+    assert (asked, said) == ([address], [])
+
+
+@pytest.fixture
+def opened(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
+    """Open a report of lists in a browser with settings of its own, such as ``color_scheme="dark"``."""
+    with ExitStack() as stack:
+
+        def open_report(snapshots: Iterable[Snapshot], *, title: str = "Tariffs", **settings: Any) -> Page:
+            path = tmp_path / "report.html"
+            path.write_text(render_report(snapshots, title=title), "utf-8")
+            given: dict[str, Any] = {"timezone_id": "Europe/Berlin", "locale": "en-GB", **settings}
+            context = chromium.new_context(**given)
+            stack.callback(context.close)
+            context.set_default_timeout(10_000)
+            page = context.new_page()
+            stack.enter_context(watched(page, path.as_uri()))
+            page.goto(path.as_uri())
+            if settings.get("java_script_enabled", True):
+                page.wait_for_function("document.querySelector('#changed').textContent")
+            return page
+
+        yield open_report

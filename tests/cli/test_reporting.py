@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+import stat
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smsc_async.records import Format
+from smsc_async.simulator import Fault, SimulatedAccount, Simulator, render, sample_tariffs
+from tests.cli.running import invoke
+from tests.report.pages import data_of, unfolded
+
+DAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A list of a tenth less, saved on the first of November."""
+    path = tmp_path / "before.json"
+    path.write_bytes(render(sample_tariffs(Decimal("0.9")), Format.JSON))
+    os.utime(path, (DAY.timestamp(), DAY.timestamp()))
+    return path
+
+
+def accounts_in(page: str) -> list[Any]:
+    found: list[Any] = data_of(page)["accounts"]
+    return found
+
+
+@pytest.mark.usefixtures("both")
+def test_a_page_has_the_lists_of_the_accounts(tmp_path: Path) -> None:
+    path = (
+        tmp_path / "a name that is longer than a line of the screen, so that it would be broken in two" / "report.html"
+    )
+    path.parent.mkdir()
+    ran = invoke("report", "theirs", "mine", "-o", str(path), "--title", "Prices of us", "--service", "hlr")
+    assert (ran.code, ran.stdout) == (0, ""), ran
+    assert ran.stderr.endswith(f"{path}: accounts: 2, lists: 2\n")
+    page = path.read_text("utf-8")
+    assert [account["name"] for account in accounts_in(page)] == ["theirs", "mine"]
+    assert "<title>Prices of us</title>" in page
+    assert data_of(page)["service"] == "hlr"
+    assert page.count("Made <time") == 1
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.usefixtures("alex")
+def test_without_a_name_it_is_the_account_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke("report").code == 0
+    (account,) = accounts_in((tmp_path / "report.html").read_text("utf-8"))
+    assert (account["name"], account["zones"][0][2]) == ("env", "3.85")
+
+
+@pytest.mark.usefixtures("both")
+def test_saved_lists_of_an_account_are_its_past(saved: Path) -> None:
+    ran = invoke("report", "theirs", f"mine={saved}", "mine", "-o", "-")
+    assert ran.code == 0, ran
+    theirs, mine = accounts_in(ran.stdout)
+    assert (theirs["name"], mine["name"]) == ("theirs", "mine")
+    assert mine["taken"][0] == DAY.timestamp()
+    assert unfolded(mine["zones"][0][2], 2) == ["3.47", "3.85"]
+    assert mine["changes"][0].startswith("0d0d1")
+
+
+@pytest.mark.usefixtures("both")
+def test_lists_that_a_watch_has_kept_are_the_past_of_their_account(simulator: Simulator) -> None:
+    assert invoke("watch", "mine", "--once").code == 0
+    simulator.put(SimulatedAccount("alex", "123", tariffs=sample_tariffs(Decimal("1.1"))))
+    ran = invoke("report", "mine", "theirs", "--fresh", "-o", "-")
+    assert ran.code == 0, ran
+    mine, theirs = accounts_in(ran.stdout)
+    assert unfolded(mine["zones"][0][2], 2) == ["3.85", "4.24"]
+    assert len(theirs["taken"]) == 1
+    (mine,) = accounts_in(invoke("report", "mine", "--since", "2100-01-01", "-o", "-").stdout)
+    assert len(mine["taken"]) == 1
+
+
+def test_saved_lists_alone_need_no_account_and_no_service(saved: Path) -> None:
+    ran = invoke("report", str(saved), "-o", "-")
+    assert (ran.code, ran.stderr) == (0, "")
+    assert [account["name"] for account in accounts_in(ran.stdout)] == ["before"]
+
+
+@pytest.mark.usefixtures("both")
+def test_an_account_that_fails_is_told_and_the_others_are_reported(simulator: Simulator, saved: Path) -> None:
+    simulator.fail(Fault.refusal(2), login="boris")
+    ran = invoke("report", "mine", "theirs", "-o", "-")
+    assert ran.code == 4
+    assert "theirs: the service refused with error 2" in ran.stderr
+    assert [account["name"] for account in accounts_in(ran.stdout)] == ["mine"]
+    assert [account["name"] for account in accounts_in(invoke("report", "theirs", str(saved), "-o", "-").stdout)] == [
+        "before"
+    ]
+
+
+@pytest.mark.usefixtures("both")
+def test_where_no_list_came_the_page_that_was_there_stays(simulator: Simulator, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("the page before", "utf-8")
+    simulator.fail(Fault.refusal(1), login="alex")
+    assert invoke("report", "mine", "-o", str(path)).code == 3
+    assert path.read_text("utf-8") == "the page before"
+
+
+def test_a_page_takes_the_place_of_the_one_before_also_behind_a_link(saved: Path, tmp_path: Path) -> None:
+    path, link = tmp_path / "report.html", tmp_path / "link.html"
+    path.write_text("the page before", "utf-8")
+    link.symlink_to(path)
+    assert invoke("report", str(saved), "-o", str(link)).code == 0
+    assert link.is_symlink()
+    assert path.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_a_device_stays_one(saved: Path) -> None:
+    assert invoke("report", str(saved), "-o", os.devnull).code == 0
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+def test_a_page_that_cannot_be_written_is_told_and_leaves_nothing(saved: Path, tmp_path: Path) -> None:
+    ran = invoke("report", str(saved), "-o", str(tmp_path / "nowhere" / "report.html"))
+    assert ran.code == 14
+    assert "cannot write" in ran.stderr
+    assert "No such file or directory" in ran.stderr
+    assert invoke("report", str(saved), "-o", str(tmp_path)).code == 14
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["before.json"]
+
+
+@pytest.mark.usefixtures("both")
+@pytest.mark.parametrize(
+    ("source", "code", "said"),
+    [
+        ("missing.json", 14, "there is no file missing.json"),
+        ("mine=missing.json", 14, "there is no file missing.json"),
+        ("nobody", 2, "no account 'nobody'"),
+        ("=x", 2, "no account '=x'"),
+    ],
+)
+def test_what_is_neither_an_account_nor_a_file_is_told(source: str, code: int, said: str) -> None:
+    ran = invoke("report", source, "-o", "-")
+    assert (ran.code, ran.stdout) == (code, "")
+    assert said in ran.stderr
+
+
+@pytest.mark.usefixtures("both")
+def test_a_file_that_is_no_list_is_told_before_anything_is_fetched(tmp_path: Path, simulator: Simulator) -> None:
+    odd = tmp_path / "odd.json"
+    odd.write_text("{}", "utf-8")
+    ran = invoke("report", "mine", f"mine={odd}", "-o", "-")
+    assert ran.code == 7
+    assert f"{odd} is not a tariff list" in ran.stderr
+    assert simulator.log == []
