@@ -173,13 +173,16 @@ def _print_comparison(comparison: Comparison, totals: tuple[Decimal | None, ...]
     table = new_table(out, title=f"{comparison.service.value}: * is the cheapest of a row")
     table.add_column("zone", justify="right", no_wrap=True)
     table.add_column("name", overflow="fold", min_width=20)
-    for name in comparison.names:
-        table.add_column(name, justify="right", overflow="fold")
-    for row in comparison.rows:
-        table.add_row(row.zone, row.name, *_marked(comparison, row.prices, dash(out)))
+    lines = [*(row.prices for row in comparison.rows), *([totals] if totals else [])]
+    marked = [_marked(comparison, prices, dash(out)) for prices in lines]
+    for name, column in zip(comparison.names, zip(*marked, strict=True), strict=True):
+        # The name may be folded, a price may not.
+        table.add_column(name, justify="right", overflow="fold", min_width=max(cell.cell_len for cell in column))
+    for row, cells in zip(comparison.rows, marked, strict=False):
+        table.add_row(row.zone, row.name, *cells)
     if totals:
         table.add_section()
-        table.add_row("", "sum of the mix", *_marked(comparison, totals, dash(out)))
+        table.add_row("", "sum of the mix", *marked[-1])
     show(out, table)
 
 

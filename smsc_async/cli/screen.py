@@ -11,8 +11,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
 
 __all__ = ["dash", "notes", "output", "progress", "show"]
 
@@ -34,10 +36,16 @@ def dash(console: Console) -> str:
     return "-" if console.options.ascii_only else "–"  # noqa: RUF001  # the sign that is meant
 
 
-def show(console: Console, what: RenderableType) -> None:
-    """Print something, without the spaces that fill its lines up to their full width."""
+def show(console: Console, table: Table) -> None:
+    """Print a table, without the spaces that fill its lines up to their full width.
+
+    Where the terminal is too narrow its lines go on beyond it: rich would cut prices and leave columns out.
+    """
+    needed = _needed_width(table)
+    if needed > console.width:
+        table.width = needed
     with console.capture() as captured:
-        console.print(what)
+        console.print(table, crop=False)
     console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
@@ -55,6 +63,19 @@ def progress(console: Console, title: str, total: int) -> Generator[Callable[[],
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda: bar.advance(task)
+
+
+def _needed_width(table: Table) -> int:
+    _, right, _, left = table.padding
+    between = (max(left, right) if table.collapse_padding else left + right) + (1 if table.box else 0)
+    edges = left + right if table.pad_edge else 0
+    return sum(_needed_by(column) for column in table.columns) + between * (len(table.columns) - 1) + edges
+
+
+def _needed_by(column: Column) -> int:
+    if not column.no_wrap:
+        return column.min_width or 1
+    return max(cell_len(str(cell)) for cell in (column.header, *column.cells))
 
 
 def _console(stream: TextIO) -> Console:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from smsc_async.cli.screen import dash
@@ -16,6 +17,9 @@ from smsc_async.records import OperatorTariff, Row, Service, Tariffs, Zone
 __all__ = ["money", "new_table", "operator_table", "pair_table", "row_table", "totals", "zone_table"]
 
 _OPERATORS_A_LINE = 5
+_BETWEEN_OPERATORS = 3
+_NAME_WIDTH = 20
+"""Twenty letters tell most names apart; a narrow terminal folds them rather than the prices."""
 
 
 def new_table(console: Console, *, title: str | None = None) -> Table:
@@ -37,8 +41,7 @@ def zone_table(
     """Return the zones with their prices for these services."""
     table = new_table(console, title=title)
     table.add_column("zone", justify="right", no_wrap=True)
-    # Twenty letters tell most names apart; a narrow terminal folds them rather than the prices.
-    table.add_column("name", overflow="fold", min_width=20)
+    table.add_column("name", overflow="fold", min_width=_NAME_WIDTH)
     for name in services:
         table.add_column(name.value, justify="right", no_wrap=True)
     missing = dash(console)
@@ -51,12 +54,15 @@ def zone_table(
 def operator_table(codes: Sequence[OperatorTariff], console: Console) -> Table:
     """Return the individual tariffs of operators, several to a line."""
     missing = dash(console)
-    table = Table.grid(padding=(0, 3), pad_edge=False)
-    for _ in range(_OPERATORS_A_LINE):
-        table.add_column(justify="right", no_wrap=True)
+    table = Table.grid(padding=(0, _BETWEEN_OPERATORS), pad_edge=False)
     cells = [Text.assemble((code.mccmnc, "dim"), " ", money(code.cost, missing).rjust(5)) for code in codes]
-    for start in range(0, len(cells), _OPERATORS_A_LINE):
-        table.add_row(*cells[start : start + _OPERATORS_A_LINE])
+    widest = max((cell.cell_len for cell in cells), default=0)
+    fitting = (console.width + _BETWEEN_OPERATORS) // (widest + _BETWEEN_OPERATORS)
+    a_line = min(max(fitting, 1), _OPERATORS_A_LINE)
+    for _ in range(a_line):
+        table.add_column(justify="right", no_wrap=True)
+    for start in range(0, len(cells), a_line):
+        table.add_row(*cells[start : start + a_line])
     return table
 
 
@@ -68,11 +74,17 @@ def totals(tariffs: Tariffs, console: Console) -> str:
 
 def row_table(rows: Sequence[Row], console: Console) -> Table:
     """Return rows that have the same columns as a table: texts to the left, prices to the right."""
-    table = new_table(console)
+    table, missing = new_table(console), dash(console)
     for name in rows[0] if rows else ():
         is_price = any(isinstance(row[name], Decimal) for row in rows)
-        table.add_column(name, justify="right" if is_price else "left", no_wrap=is_price, overflow="fold")
-    missing = dash(console)
+        widest = max(cell_len(_cell(row[name], missing)) for row in rows)
+        table.add_column(
+            name,
+            justify="right" if is_price else "left",
+            no_wrap=is_price,
+            overflow="fold",
+            min_width=min(max(widest, cell_len(name)), _NAME_WIDTH),
+        )
     for row in rows:
         table.add_row(*(_cell(value, missing) for value in row.values()))
     return table
@@ -80,7 +92,7 @@ def row_table(rows: Sequence[Row], console: Console) -> Table:
 
 def pair_table(row: Row, console: Console) -> Table:
     """Return one row as a table with a line for each member that it has."""
-    table = Table.grid(padding=(0, 2), pad_edge=False)
+    table = Table.grid("name", Column("value", overflow="fold"), padding=(0, 2), pad_edge=False)
     for name, value in row.items():
         if value is not None:
             table.add_row(Text(name, "dim"), _cell(value, dash(console)))

@@ -4,6 +4,7 @@ import io
 import sys
 
 import pytest
+from rich.table import Table
 from rich.text import Text
 
 from smsc_async.cli.screen import dash, notes, output, progress, show
@@ -17,6 +18,12 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
+def table_of(*cells: Text) -> Table:
+    table = Table.grid()
+    table.add_row(*cells)
+    return table
+
+
 def test_a_pipe_has_80_columns_unless_columns_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert output().width == 80
@@ -26,14 +33,14 @@ def test_a_pipe_has_80_columns_unless_columns_says_otherwise(monkeypatch: pytest
 
 def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
-    show(output(), Text("yes", "green"))
+    show(output(), table_of(Text("yes", "green")))
     assert "\x1b[" in terminal.getvalue()
 
 
 def test_no_color_leaves_no_escape_code_even_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
-    show(output(), Text("yes", "bold green"))
+    show(output(), table_of(Text("yes", "bold green")))
     assert terminal.getvalue() == "yes\n"
 
 
