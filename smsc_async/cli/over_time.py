@@ -63,7 +63,7 @@ def write_prices(points: Sequence[PricePoint], title: str, shape: Shape) -> None
         out.print()
         show(out, _price_table(points, rows, out))
         out.print()
-        show(out, Text(sparkline(points, min(out.width, _WIDTH), ascii_only=out.options.ascii_only)))
+        out.print(Text(sparkline(points, min(out.width, _WIDTH), ascii_only=out.options.ascii_only)))
 
 
 def _period_rows(periods: Sequence[Period]) -> list[Row]:
