@@ -132,7 +132,7 @@ def price(
 
 @app.command()
 def parts(
-    text: Annotated[str, typer.Argument(help="The text, or - for standard input.")],
+    text: Annotated[str, typer.Argument(help="The text, or - for standard input without its last line break.")],
     *,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
@@ -140,7 +140,9 @@ def parts(
     """Tell how many SMS parts a text takes, and in which alphabet."""
     from smsc_async.cli.pricing import write_parts
 
-    write_parts(sys.stdin.read() if text == "-" else text, o.shape(output, columns))
+    # The last line break is the shell's: `echo` and editors put it there.
+    told = sys.stdin.read().removesuffix("\n") if text == "-" else text
+    write_parts(told, o.shape(output, columns))
 
 
 @app.command()

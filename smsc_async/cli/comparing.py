@@ -12,7 +12,7 @@ from rich.text import Text
 
 from smsc_async.cli.durations import instant_or_none
 from smsc_async.cli.listing import tell_age
-from smsc_async.cli.profiles import ENVIRONMENT, find_profile
+from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
 from smsc_async.cli.remembering import kept_list
 from smsc_async.cli.screen import dash, notes, output, show
 from smsc_async.cli.selection import Plain, chosen, plain
@@ -22,7 +22,7 @@ from smsc_async.cli.trouble import ExitCode, Trouble, exit_code
 from smsc_async.cli.writing import Output, Shape, write_json, write_rows
 from smsc_async.decoder import decode
 from smsc_async.differences import Comparison
-from smsc_async.errors import SmscError
+from smsc_async.errors import DecodeError, SmscError
 from smsc_async.fleet import Outcome
 from smsc_async.history import History
 from smsc_async.records import Row, Tariffs
@@ -69,9 +69,19 @@ def read_list(told: str, *, source: str | None, deadline: float, history: Histor
         return kept_list(history, account, instant)
     if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
         raise Trouble(f"there is no file {told}", ExitCode.FILES)
-    tariffs = fetch(find_profile(None if told == NOW else told, source=source), fresh=True, deadline=deadline)
+    tariffs = fetch(_profile(told, source), fresh=True, deadline=deadline)
     tell_age(told, tariffs)
     return tariffs
+
+
+def _profile(told: str, source: str | None) -> Profile:
+    if told in {NOW, ENVIRONMENT}:
+        return find_profile(None if told == NOW else told, source=source)
+    try:
+        return find_profile(told, source=source)
+    except Trouble as error:
+        message, code = f"{error}; nor is there a file {told}", error.code
+    raise Trouble(message, code)
 
 
 def read_file(path: Path) -> Tariffs:
@@ -88,7 +98,9 @@ def _decoded(body: bytes, where: str) -> Tariffs:
     try:
         return decode(body)
     except SmscError as error:
-        reason = str(error)
+        # The advice of an answer in no format is about the URL that it came from.
+        is_odd = isinstance(error, DecodeError) and error.format is None
+        reason = "it is in none of the formats of the service" if is_odd else str(error)
     raise Trouble(f"{where} is not a tariff list: {reason}", ExitCode.DECODE)
 
 

@@ -43,5 +43,12 @@ def report(error: BaseException, *, debug: bool) -> ExitCode:
         typer.echo(f"smsc-async: this should not have happened: {type(error).__name__}: {error}", err=True)
         typer.echo("run smsc-async --debug … for where it did", err=True)
     else:
-        typer.echo(f"smsc-async: {error}", err=True)
+        typer.echo(f"smsc-async: {_sentence(error)}", err=True)
     return code
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        # Without the number that Python puts in front.
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return str(error)

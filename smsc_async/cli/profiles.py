@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import tomllib
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -206,12 +207,25 @@ def _secret(profile: Profile) -> Secret:
             raise _misuse(f"{name} is not set: it is to hold the {what} of {profile.name!r}")
         return Secret(os.environ[name])
     if profile.source == "prompt":
-        return Secret(getpass.getpass(f"{what} of {profile.login or profile.name}: ", sys.stderr))
+        return _asked_for(f"{what} of {profile.login or profile.name}: ")
     if profile.source == "stdin":
         return Secret(sys.stdin.readline().rstrip("\r\n"))
     if profile.source == "keyring":
         return _from_keyring(profile)
     raise _misuse(f"the {what} of {profile.name!r} comes from {profile.source!r}: must be {_SOURCES}")
+
+
+def _asked_for(prompt: str) -> Secret:
+    with warnings.catch_warnings():
+        # Without a terminal it would be read from standard input and shown.
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return Secret(getpass.getpass(prompt, sys.stderr))
+        except EOFError:
+            return Secret("")
+        except getpass.GetPassWarning:
+            pass
+    raise _misuse(f"there is no terminal to ask for the password: say with --password-from where it is ({_SOURCES})")
 
 
 def _from_keyring(profile: Profile) -> Secret:
@@ -222,7 +236,14 @@ def _from_keyring(profile: Profile) -> Secret:
     if keyring is None:
         raise _misuse('the system keyring needs an extra: pip install "smsc-async[keyring]"')
     user = profile.login or profile.name
-    secret: str | None = keyring.get_password(_KEYRING_SERVICE, user)
+    secret: str | None = None
+    reason = ""
+    try:
+        secret = keyring.get_password(_KEYRING_SERVICE, user)
+    except Exception as error:  # noqa: BLE001  # there is none, it is locked, its owner said no: each backend has its own
+        reason = f"{type(error).__name__}: {error}"
+    if reason:
+        raise _misuse(f"the keyring does not answer ({reason}): see `keyring diagnose`, or take another source")
     if secret is None:
         raise _misuse(f"the keyring has no password: keyring set {_KEYRING_SERVICE} {user}")
     return Secret(secret)

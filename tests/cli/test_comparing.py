@@ -142,6 +142,7 @@ def test_no_changes_as_csv_are_the_names_of_the_columns(saved: Path) -> None:
     [
         (("missing.json", "missing.json"), 14, "there is no file missing.json"),
         (("nobody", "nobody"), 2, "no account 'nobody'"),
+        (("nobody", "nobody"), 2, "there are: none; nor is there a file nobody"),
         (("now", "now"), 2, "whose list?"),
     ],
 )
@@ -156,4 +157,7 @@ def test_a_file_that_is_no_list_is_told_by_its_name(tmp_path: Path, saved: Path)
     odd.write_text("{}", "utf-8")
     ran = invoke("diff", str(odd), str(saved))
     assert ran.code == 7
-    assert f"{odd} is not a tariff list" in ran.stderr
+    assert f"{odd} is not a tariff list: JSON answer" in ran.stderr
+    odd.write_text("notes", "utf-8")
+    told = invoke("diff", str(odd), str(saved)).stderr
+    assert told == f"smsc-async: {odd} is not a tariff list: it is in none of the formats of the service\n"

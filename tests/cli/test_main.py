@@ -76,7 +76,9 @@ def test_help_does_not_import_what_only_a_command_needs() -> None:
     [
         (QuotaExhausted(42.0), 10, "smsc-async: no permit within the deadline"),
         (Trouble("what happened: what to do", ExitCode.NO_PRICE), 13, "smsc-async: what happened: what to do\n"),
-        (FileNotFoundError(2, "No such file", "list.json"), 14, "list.json"),
+        (FileNotFoundError(2, "No such file", "list.json"), 14, "smsc-async: list.json: No such file\n"),
+        (OSError(28, "No space left on device"), 14, "smsc-async: No space left on device\n"),
+        (OSError("of another kind"), 14, "smsc-async: of another kind\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (ZeroDivisionError("of ours"), 70, "ZeroDivisionError: of ours\nrun smsc-async --debug"),
     ],

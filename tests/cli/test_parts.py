@@ -69,3 +69,9 @@ def test_the_text_can_come_from_standard_input() -> None:
     assert (
         invoke("parts", "-", "-o", "csv", "--columns", "parts,units", stdin="a" * 161).stdout == "parts,units\n2,161\n"
     )
+
+
+def test_the_last_line_break_of_standard_input_does_not_count() -> None:
+    columns = ("-o", "csv", "--columns", "letters")
+    for stdin, letters in (("text\n", 4), ("text\r\n", 4), ("text\n\n", 5), ("", 0)):
+        assert invoke("parts", "-", *columns, stdin=stdin).stdout == f"letters\n{letters}\n"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import getpass
 import io
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -97,6 +98,34 @@ def test_a_password_can_come_from_the_keyring(plain_environment: Path, monkeypat
     assert refused("alex") == "the keyring has no password: keyring set smsc-async vera"
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert 'pip install "smsc-async[keyring]"' in refused("alex")
+
+
+def test_a_keyring_that_does_not_answer_is_told(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def get_password(service: str, user: str) -> str | None:
+        raise RuntimeError("locked")
+
+    monkeypatch.setitem(sys.modules, "keyring", SimpleNamespace(get_password=get_password))
+    write(plain_environment, 'login = "alex"\npassword_from = "keyring"')
+    assert "the keyring does not answer (RuntimeError: locked)" in refused("alex")
+
+
+def test_without_a_terminal_nothing_is_asked(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(prompt: str, stream: object) -> str:
+        warnings.warn("echo", getpass.GetPassWarning, stacklevel=1)
+        raise AssertionError("it would be shown")
+
+    monkeypatch.setattr(getpass, "getpass", ask)
+    write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
+    assert "there is no terminal to ask for the password: say with --password-from" in refused("alex")
+
+
+def test_an_end_of_input_is_an_empty_password(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(prompt: str, stream: object) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(getpass, "getpass", ask)
+    write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
+    assert "the password of 'alex' is empty (taken from prompt)" in refused("alex")
 
 
 def test_an_account_of_the_file_can_have_a_key(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:

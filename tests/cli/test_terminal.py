@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
+from smsc_async.testing import Fault, SmscServer
 from tests.cli.running import invoke
 from tests.cli.terminal import COLUMNS, commands_on_terminal, on_terminal, shown
 from tests.transcripts import stage
@@ -32,9 +33,9 @@ COLOUR = re.compile(r"\x1b\[(?:\d+;)*[34][0-8]")
 
 
 @pytest.fixture(autouse=True)
-def reader(tmp_path: Path) -> Iterator[None]:
-    with stage(tmp_path):
-        yield
+def server(tmp_path: Path) -> Iterator[SmscServer]:
+    with stage(tmp_path) as server:
+        yield server
 
 
 def test_a_terminal_shows_what_a_pipe_gets_in_colour_and_nothing_is_cut() -> None:
@@ -73,3 +74,18 @@ def test_progress_is_for_the_terminal_alone_and_goes_away() -> None:
     assert re.fullmatch("env, fetched at .{19} UTC", left[0])
     assert left[1:] == [""]
     assert Path("list.txt").read_text("utf-8") == invoke("tariffs").stdout
+
+
+def test_a_password_is_asked_for_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMSC_PASSWORD")
+    written = on_terminal(
+        "/bin/sh", "-c", "smsc-async price --zone 1 > price.txt", typed=[("password of alex: ", "123\n")], code=0
+    )
+    assert "123" not in written
+    assert "3.85" in Path("price.txt").read_text("utf-8")
+
+
+def test_ctrl_c_ends_a_command_that_waits_with_a_word(server: SmscServer) -> None:
+    server.fail(Fault.hang())
+    written = on_terminal("smsc-async", "tariffs", typed=[("fetching the list of env", "\x03")], code=130)
+    assert [line.removeprefix("^C") for line in shown(written) if line] == ["interrupted"]
