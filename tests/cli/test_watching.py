@@ -29,7 +29,7 @@ from tests.cli.running import environment, invoke
 
 ROOT = Path(__file__).parents[2]
 Step = Callable[[], object]
-KILLS = 12
+KILLS = 8
 
 
 def list_of(api: int) -> Tariffs:
