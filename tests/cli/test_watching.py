@@ -29,7 +29,7 @@ from tests.cli.running import environment, invoke
 
 ROOT = Path(__file__).parents[2]
 Step = Callable[[], object]
-KILLS = 12
+KILLS = 8
 
 
 def list_of(api: int) -> Tariffs:
@@ -63,6 +63,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             if step is None:
                 raise KeyboardInterrupt
             step()
+            await anyio.sleep(0.006)  # a list that came less than half of the time between rounds ago would do
             return await real(self)
 
         monkeypatch.setattr(Rounds, "next", scripted)

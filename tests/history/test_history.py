@@ -306,6 +306,7 @@ async def test_two_processes_may_add_at_once(history: History, adding: list[subp
     assert [each.count for each in await history.periods()] == [7, 7, 7, 7, 7, 5]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_year_of_snapshots_every_quarter_of_an_hour_is_small(history: History, tmp_path: Path) -> None:
     months = [Snapshot("alex", START, sample_tariffs(Decimal(month))) for month in range(1, 13)]
     for month in months:

@@ -6,7 +6,7 @@ import zlib
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from smsc_async import DecodeError, Extra, Format, OperatorTariff, Tariffs, Zone, decode
@@ -19,6 +19,7 @@ def again(tariffs: Tariffs) -> Tariffs | None:
     return unpacked(packed(written(tariffs)))
 
 
+@settings(max_examples=60)
 @given(answers, st.sampled_from(Format))
 def test_whatever_an_answer_holds_comes_back(tariffs: Tariffs, reply_format: Format) -> None:
     try:
