@@ -198,7 +198,7 @@ def _run_in_shell(command: str, *, lines: int | None) -> Ran:
         start_new_session=True,
     )
     # As a terminal does: the shell and what it runs.
-    interrupt = Timer(_PATIENCE, os.killpg, (process.pid, signal.SIGINT))
+    interrupt = Timer(_PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
     interrupt.start()
     with process:
         assert process.stdout is not None
