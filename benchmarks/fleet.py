@@ -94,10 +94,13 @@ def measured(base_url: str, count: int, rounds: int) -> Seconds:
 
 def run(rounds: int) -> list[Line]:
     small, large = (600, 10_000) if rounds >= 5 else (100, 400)
-    with server.running() as base_url:
+    lines: list[Line] = []
+    for new in (False, True):
+        with server.running(new=new) as base_url:
+            seconds(ours, base_url, small)
+            lines += lines_of(measured(base_url, small, rounds), f"{small} accounts{', new lists' if new else ''}")
+    with server.running(new=True) as base_url:
         seconds(ours, base_url, large)
-        taken = measured(base_url, small, rounds)
-        lines = lines_of(taken, small)
         pairs = in_turns(
             {
                 "few": partial(seconds, ours, base_url, small),
@@ -124,8 +127,7 @@ def run(rounds: int) -> list[Line]:
     return lines
 
 
-def lines_of(taken: Seconds, count: int) -> list[Line]:
-    what = f"{count} accounts"
+def lines_of(taken: Seconds, what: str) -> list[Line]:
     lines = [taken.line(what, OURS, BARE_HTTPX, aim="≤ 0.25")]
     if BARE_AIOHTTP not in contenders():
         return [*lines, missing(what, duration(taken.median(OURS)), BARE_AIOHTTP)]

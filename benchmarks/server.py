@@ -1,4 +1,4 @@
-"""A server that costs next to nothing, in a process of its own: one prepared answer to every POST.
+"""A server that costs next to nothing, in a process of its own: prepared answers to every POST.
 
 The simulator under uvicorn takes longer for an answer than the clients that are compared here.
 """
@@ -11,6 +11,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
+from itertools import count, repeat
+
+import attrs
 
 from smsc_async import Format
 from smsc_async.simulator.rendering import render
@@ -18,8 +22,8 @@ from smsc_async.simulator.sample import make_tariffs
 
 
 class _Answering(asyncio.Protocol):
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
+    def __init__(self, answers: Iterator[bytes]) -> None:
+        self._answers = answers
         self._heard = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -34,7 +38,7 @@ class _Answering(asyncio.Protocol):
             if len(heard) < head + 4 + length:
                 return
             del heard[: head + 4 + length]
-            self._transport.write(self._answer)  # type: ignore[attr-defined]
+            self._transport.write(next(self._answers))  # type: ignore[attr-defined]
 
 
 def answer(body: bytes) -> bytes:
@@ -42,9 +46,21 @@ def answer(body: bytes) -> bytes:
     return head.encode() + body
 
 
-async def _serve(zones: int) -> None:
-    whole = answer(render(make_tariffs(zones=zones, operators=0), Format.JSON))
-    server = await asyncio.get_running_loop().create_server(lambda: _Answering(whole), "127.0.0.1", 0, backlog=1024)
+MARK = Decimal("987654321.10")
+
+
+def answers(zones: int, *, new: bool) -> Iterator[bytes]:
+    """The same list for everybody, or lists of which no two are the same."""
+    tariffs = make_tariffs(zones=zones, operators=0)
+    if not new:
+        return repeat(answer(render(tariffs, Format.JSON)))
+    before, _, after = answer(render(attrs.evolve(tariffs, mail=MARK), Format.JSON)).partition(str(MARK).encode())
+    return (b"%b%09d.10%b" % (before, number, after) for number in count())
+
+
+async def _serve(zones: int, *, new: bool) -> None:
+    told = answers(zones, new=new)
+    server = await asyncio.get_running_loop().create_server(lambda: _Answering(told), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     # The end of the benchmarks closes the pipe, however they end.
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
@@ -52,9 +68,9 @@ async def _serve(zones: int) -> None:
 
 
 @contextmanager
-def running(zones: int = 50) -> Iterator[str]:
+def running(zones: int = 50, *, new: bool = False) -> Iterator[str]:
     """Serve lists of that many zones from a process of its own; the base URL."""
-    command = [sys.executable, "-m", "benchmarks.server", str(zones)]
+    command = [sys.executable, "-m", "benchmarks.server", str(zones), *(["new"] if new else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/sys/"
@@ -62,4 +78,4 @@ def running(zones: int = 50) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1]), new="new" in sys.argv))

@@ -19,6 +19,7 @@ import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.breaker import breakers_of
+from smsc_async.connections import Connections
 from smsc_async.errors import (
     AuthenticationError,
     BreakerOpen,
@@ -27,9 +28,10 @@ from smsc_async.errors import (
     SmscError,
     TransportError,
 )
-from smsc_async.exchange import Exchange, bare, late
+from smsc_async.exchange import Exchange, late
 from smsc_async.fleet import Fleet, Outcome
 from smsc_async.flights import Flight, Result
+from smsc_async.judging import bare
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.observing import Observer, OnEvent, RequestEnded, Watched
@@ -38,7 +40,7 @@ from smsc_async.records import Format, Tariffs
 from smsc_async.sessions import Session, Sessions, transport_factory
 from smsc_async.statistics import Statistics, Tally
 from smsc_async.stores import Lead, Store, default_store
-from smsc_async.transport import AsyncTransport, Connections, LimitedTransport, Passage
+from smsc_async.transport import AsyncTransport, LimitedTransport, Passage
 
 if TYPE_CHECKING:
     from smsc_async.history import History

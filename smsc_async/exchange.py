@@ -9,18 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Final
 
 import anyio
-import anyio.to_thread
 import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.breaker import Breakers, Trial
-from smsc_async.decoder import decode
 from smsc_async.errors import (
-    ApiError,
     BreakerOpen,
     DeadlineExceeded,
     QuotaExhausted,
@@ -30,24 +25,21 @@ from smsc_async.errors import (
     TransportError,
 )
 from smsc_async.flights import Progress
+from smsc_async.judging import bare, judged
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
-from smsc_async.protocol import Claim, Reply, declared_charset, form, quota_key
+from smsc_async.protocol import Claim, Reply, form, quota_key
 from smsc_async.records import Format, Tariffs
 from smsc_async.scrubbing import Scrubber
 from smsc_async.stores import Store
 from smsc_async.transport import LimitedTransport, Passage, post
 
-__all__ = ["Exchange", "bare"]
+__all__ = ["Exchange", "late"]
 
 # Full jitter (a wait anywhere between nothing and the step) spreads those who failed together; the steps double.
 _FIRST_STEP = 0.5
 _LONGEST_STEP = 20.0
-
-# The loop is not to stand still for 10 ms: reading takes 35 to 60 ns a byte, by format (CPython 3.11), so this is half
-# of that on the machine where it was measured. A worker thread costs a tenth of a millisecond, and lets the loop go on.
-_LONG_BYTES: Final = 128 * 1024
 
 
 class Exchange:
@@ -191,42 +183,6 @@ def credentials(account: Account) -> dict[str, str]:
     return {"apikey": secret} if account.uses_api_key else {"login": account.login, "psw": secret}
 
 
-async def judged(reply: Reply) -> Tariffs | SmscError:
-    """Return the list of an answer, or the error that it is; a long answer is read off the loop."""
-    if len(reply.body) < _LONG_BYTES:
-        return judge(reply)
-    return await anyio.to_thread.run_sync(judge, reply, abandon_on_cancel=True)
-
-
-def judge(reply: Reply) -> Tariffs | SmscError:
-    """Return the list of an answer, or the error that it is."""
-    if 300 <= reply.status < 400:
-        return TransportError(
-            f"redirected with status {reply.status}: not followed, since the password would go along; "
-            "set base_url to where the service is now",
-            retryable=False,
-            status=reply.status,
-        )
-    read = _decoded(reply)
-    if isinstance(read, ApiError):
-        return read
-    if 200 <= reply.status < 300:
-        return attrs.evolve(read, fetched_at=datetime.now(UTC)) if isinstance(read, Tariffs) else read
-    return TransportError(
-        f"answered with HTTP status {reply.status} and no tariff list",
-        retryable=reply.status == 429 or reply.status >= 500,
-        retry_after=reply.retry_after,
-        status=reply.status,
-    )
-
-
-def _decoded(reply: Reply) -> Tariffs | SmscError:
-    try:
-        return decode(reply.body, charset=declared_charset(reply.content_type))
-    except SmscError as error:
-        return bare(error)
-
-
 def late(seconds: float, progress: Progress | None) -> DeadlineExceeded:
     """Return the error of a call whose time is up.
 
@@ -239,12 +195,6 @@ def late(seconds: float, progress: Progress | None) -> DeadlineExceeded:
     if progress is not None and progress.failure is not None:
         state = f"being tried again, after: {progress.failure}"
     return DeadlineExceeded(f"no list within {seconds:g} s: the request was {state}", may_have_left)
-
-
-def bare(error: SmscError) -> SmscError:
-    """Return the error without the frames that it came through: they show what was sent."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
 
 
 def _worth_another(error: SmscError, before: SmscError | None) -> bool:

@@ -16,8 +16,8 @@ import anyio.to_thread
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from smsc_async.connections import Connections
 from smsc_async.limiter.parking import in_trio
-from smsc_async.transport import Connections
 
 __all__ = ["AiohttpConnections"]
 

@@ -11,9 +11,10 @@ import os
 from collections.abc import Callable, Hashable
 from typing import Literal
 
+from smsc_async.connections import Connections
 from smsc_async.detached import Detached
 from smsc_async.limiter.parking import in_trio
-from smsc_async.transport import AsyncTransport, Connections, LimitedTransport
+from smsc_async.transport import AsyncTransport, LimitedTransport
 
 __all__ = ["Session", "Sessions", "transport_factory"]
 

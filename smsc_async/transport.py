@@ -1,4 +1,6 @@
-"""The only place that knows the HTTP library: the limiter as a transport, the connections, and one bounded exchange.
+"""The limiter as a transport, and one bounded exchange through it.
+
+What knows the HTTP library is here, in ``connections.py`` and in ``over_aiohttp.py``.
 
 Invariants: no public error or record exposes a type of the HTTP library; an exchange ends in a ``Reply`` or in an
 error of ours that holds nothing of the request; a body is never read past its bound.
@@ -10,15 +12,13 @@ import logging
 import ssl
 import time
 import zlib
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-import anyio
-import anyio.to_thread
+import httpcore
 import httpx
 
 from smsc_async.errors import DecodeError, IncompleteReply, SmscError, StoreError, TlsError, TransportError
@@ -29,20 +29,20 @@ from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import FORM, REPLY_BYTES, Claim, Reply, claim_of, retry_after
 from smsc_async.stores import Store, default_store
 
-if TYPE_CHECKING:
-    import httpcore
-
-__all__ = ["AsyncTransport", "Connections", "LimitedTransport", "Passage", "post"]
+__all__ = ["CONNECT_SECONDS", "PASSAGE", "AsyncTransport", "LimitedTransport", "Passage", "post"]
 
 AsyncTransport: TypeAlias = httpx.AsyncBaseTransport
 
 # A host that takes no connection at all is known as such while there is time for another.
 CONNECT_SECONDS: Final = 10.0
 
-_PASSAGE: Final = "smsc_async.passage"
+PASSAGE: Final = "smsc_async.passage"
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Coroutine[Any, Any, None]]
 # Before these nothing of a request can have left: no connection was made.
-_UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_UNSENT: Final = (
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol),
+    *(httpcore.ConnectError, httpcore.ConnectTimeout),
+)
 
 
 class Passage:
@@ -53,7 +53,7 @@ class Passage:
         before_sending: Called when it has its permit; what it raises keeps the request from being sent.
         permit: What it was let through with, or ``None`` while it waits.
         begun: Whether the transport below has it.
-        heard: Whether that transport tells what it does (httpx's own does).
+        heard: Whether that transport tells what it does (ours does, and httpx's own).
         sent: Whether its first byte may have left, as far as ``heard`` goes.
     """
 
@@ -129,7 +129,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request when its turn has come."""
-        passage: Passage | None = request.extensions.get(_PASSAGE)
+        passage: Passage | None = request.extensions.get(PASSAGE)
         if passage is None:
             claim = await _claim(request)
             if claim is None:
@@ -200,123 +200,6 @@ async def _claim(request: httpx.Request) -> Claim | None:
     return claim
 
 
-# For plain HTTP, where httpx wants a context all the same: what it would verify, it refuses.
-_TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-class Connections(httpx.AsyncBaseTransport):
-    """The connections of one client in one event loop.
-
-    A pool of httpx looks at each of its connections for each request; so each connection is a pool of its own here,
-    and a stack of idle ones stands before them. A connection whose exchange did not end well is closed, never reused.
-    """
-
-    # As many as a fleet has in flight: more gain nothing on one core, and the service counts connections too.
-    AT_ONCE: Final = 50
-    # Servers close an idle connection sooner or later: those at the bottom of the stack are closed before.
-    IDLE_SECONDS: Final = 30.0
-
-    def __init__(self) -> None:
-        self._room = anyio.Semaphore(self.AT_ONCE, fast_acquire=True)
-        self._idle: deque[tuple[float, httpx.AsyncHTTPTransport]] = deque()
-        self._busy: set[httpx.AsyncHTTPTransport] = set()
-        self._ssl: ssl.SSLContext | None = None
-        self._ssl_turn = anyio.Lock()
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request over an idle connection, or a new one."""
-        trace: _Trace = request.extensions["trace"]  # the LimitedTransport around this has seen to it
-        await trace("smsc_async.connections.started", {})  # so that a wait for room counts as not sent
-        made = _Made(trace)
-        request.extensions["trace"] = made
-        await self._room.acquire()
-        line: httpx.AsyncHTTPTransport | None = None
-        try:
-            line = self._idle.pop()[1] if self._idle else await self._new(request.url.scheme)
-            self._busy.add(line)
-            response = await line.handle_async_request(request)
-        except BaseException:
-            await made.aclose()
-            await self._finish(line, reusable=False)
-            raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Lent(response.stream, self, line)
-        return response
-
-    async def aclose(self) -> None:
-        """Close all connections, those that are busy too."""
-        lines = [*self._busy, *(line for _, line in self._idle)]
-        self._idle.clear()
-        for line in lines:
-            await line.aclose()
-
-    async def _new(self, scheme: str) -> httpx.AsyncHTTPTransport:
-        if self._ssl is None and scheme == "https":
-            # A tenth of a second of reading certificates, which the loop is spared, and of which those wait who come next.
-            async with self._ssl_turn:
-                make = httpx.create_ssl_context
-                self._ssl = self._ssl or await anyio.to_thread.run_sync(make, abandon_on_cancel=True)
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=self.IDLE_SECONDS)
-        return httpx.AsyncHTTPTransport(verify=self._ssl or _TRUSTS_NOBODY, limits=limits)
-
-    async def _finish(self, line: httpx.AsyncHTTPTransport | None, *, reusable: bool) -> None:
-        self._room.release()
-        instant = now()
-        stale: list[httpx.AsyncHTTPTransport] = []
-        if line is not None:
-            self._busy.discard(line)
-            if reusable:
-                self._idle.append((instant, line))
-            else:
-                stale.append(line)
-        while self._idle and self._idle[0][0] < instant - self.IDLE_SECONDS:
-            stale.append(self._idle.popleft()[1])
-        for each in stale:
-            with anyio.CancelScope(shield=True):
-                await each.aclose()
-
-
-class _Made:
-    """A connection that is being made: httpcore leaves it open where its TLS handshake is cancelled."""
-
-    def __init__(self, also: _Trace) -> None:
-        self._also = also
-        self._stream: httpcore.AsyncNetworkStream | None = None
-
-    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        if event.endswith("connect_tcp.complete"):
-            self._stream = info["return_value"]
-        await self._also(event, info)
-
-    async def aclose(self) -> None:
-        if self._stream is not None:
-            with anyio.CancelScope(shield=True), suppress(Exception):
-                await self._stream.aclose()
-
-
-class _Lent(httpx.AsyncByteStream):
-    """The body of an answer, holding its connection until it is closed."""
-
-    def __init__(self, stream: httpx.AsyncByteStream, connections: Connections, line: httpx.AsyncHTTPTransport) -> None:
-        self._stream = stream
-        self._connections = connections
-        self._line: httpx.AsyncHTTPTransport | None = line
-        self._whole = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream:
-            yield chunk
-        self._whole = True
-
-    async def aclose(self) -> None:
-        try:
-            await self._stream.aclose()
-        finally:
-            line, self._line = self._line, None
-            if line is not None:
-                await self._connections._finish(line, reusable=self._whole)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # two halves of one thing
-
-
 # Reading a URL takes httpx as long as the rest of a request.
 _url: Final = lru_cache(maxsize=16)(httpx.URL)
 
@@ -349,7 +232,7 @@ async def post(
             "user-agent": "smsc-async",
         },
         stream=_Form(body),
-        extensions={_PASSAGE: passage, "timeout": {"connect": CONNECT_SECONDS}},
+        extensions={PASSAGE: passage, "timeout": {"connect": CONNECT_SECONDS}},
     )
     talking = _TALKING.set(True)
     try:
@@ -366,7 +249,8 @@ async def post(
         _TALKING.reset(talking)
     if isinstance(packed, SmscError):
         return packed
-    text = _unpacked(packed, scrub(response.headers.get("content-encoding", "")))
+    encoding = response.headers.get("content-encoding")
+    text = packed if encoding is None else _unpacked(packed, scrub(encoding))
     if isinstance(text, SmscError):
         return text
     asked = response.headers.get("retry-after")

@@ -14,8 +14,8 @@ import anyio
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota
+from smsc_async.connections import Connections
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, sample_tariffs, serve
-from smsc_async.transport import Connections
 
 # The server's window is 0.4 s; the client's guard is as wide again as a busy machine may need.
 RULES = Rules(per=0.4)

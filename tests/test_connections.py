@@ -27,7 +27,7 @@ from smsc_async import (
     TlsError,
     TransportError,
 )
-from smsc_async.transport import Connections
+from smsc_async.connections import Connections
 from tests.service import ALEX
 
 BODY = b'{"zones": [{"zone": "1", "name": "Russia", "api": "2.50"}], "mail": "0.10"}'

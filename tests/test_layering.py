@@ -30,7 +30,8 @@ LAYERS = [
     ["sessions", "statistics"],
     ["fleet", "exchange", "detached", "observing"],
     ["over_aiohttp", "webhook"],
-    ["transport"],
+    ["connections"],
+    ["judging", "transport"],
     ["breaker"],
     ["scrubbing", "outage", "stores"],
     ["flights"],
@@ -54,9 +55,9 @@ PURE = [
     "outage",
     "scrubbing",
 ]
-IMPURE_IMPORTS = {"httpx", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
-# The second is a transport of httpx by itself; the third posts to others than the provider, past the limiter.
-IMPORTERS_OF_HTTPX = ["transport", "over_aiohttp", "webhook"]
+IMPURE_IMPORTS = {"httpx", "httpcore", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
+# The third is a transport of httpx by itself; the fourth posts to others than the provider, past the limiter.
+IMPORTERS_OF_HTTPX = ["transport", "connections", "over_aiohttp", "webhook"]
 EXTRAS = {
     "over_aiohttp": {"aiohttp", "httpx_aiohttp"},
     "cli": {"keyring", "matplotlib", "platformdirs", "rich", "typer"},
@@ -105,7 +106,7 @@ def breaches(module: str, imported: set[str]) -> list[str]:
     own = layer_of(module)
     for name in sorted(imported):
         top = name.partition(".")[0]
-        if top == "httpx" and not any(is_in(module, part) for part in IMPORTERS_OF_HTTPX):
+        if top in {"httpx", "httpcore"} and not any(is_in(module, part) for part in IMPORTERS_OF_HTTPX):
             found.append(f"{module} imports {name}: only {' and '.join(IMPORTERS_OF_HTTPX)} may")
         elif top in IMPURE_IMPORTS and is_pure(module):
             found.append(f"{module} imports {name}, and is pure")

@@ -14,8 +14,8 @@ import anyio.lowlevel
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, SmscError
+from smsc_async.connections import Connections
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, serve
-from smsc_async.transport import Connections
 
 LOGINS: Final = [f"login-{n}" for n in range(10)]
 BRIEF: Final = Quota(per=0.05, guard=0.01, linger=0.02)

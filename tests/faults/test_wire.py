@@ -28,7 +28,7 @@ from smsc_async import (
     SmscError,
     TransportError,
 )
-from smsc_async.transport import Connections
+from smsc_async.connections import Connections
 from tests.faults.hostile import (
     LIST,
     SAMPLES,

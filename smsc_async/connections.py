@@ -1,0 +1,228 @@
+"""The connections of a client: httpcore's HTTP/1.1, which is httpx's, without the pool around it.
+
+A pool looks at each of its connections, and at every request that waits, for each request; for one host a stack of idle
+connections does. Beneath each connection lies a stream that sends a request in one piece, and notes when its first byte
+goes: what had not left does not count.
+
+Invariants: a connection whose exchange did not end whole is closed, never used again; so is one whose making does not end
+in a connection.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import suppress
+from typing import Any, Final, cast
+
+import anyio
+import anyio.to_thread
+import httpcore
+import httpx
+
+from smsc_async.limiter.clock import now
+from smsc_async.transport import PASSAGE, Passage
+
+__all__ = ["Connections"]
+
+
+class Connections(httpx.AsyncBaseTransport):
+    """The connections of one client in one event loop; to be used within a ``LimitedTransport``."""
+
+    # As many as a fleet has in flight: more gain nothing on one core, and the service counts connections too.
+    AT_ONCE: Final = 50
+    # Servers close an idle connection sooner or later: those at the bottom of the stack are closed before.
+    IDLE_SECONDS: Final = 30.0
+
+    def __init__(self) -> None:
+        self._room = anyio.Semaphore(self.AT_ONCE, fast_acquire=True)
+        self._idle: deque[tuple[float, _Line]] = deque()
+        self._busy: set[_Line] = set()
+        self._tls: ssl.SSLContext | None = None
+        self._tls_turn = anyio.Lock()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request over an idle connection, or a new one."""
+        passage: Passage = request.extensions[PASSAGE]  # the LimitedTransport around this has seen to it
+        passage.heard = True  # from here on: a wait for room counts as not sent
+        await self._room.acquire()
+        line: _Line | None = None
+        try:
+            line = await self._line(request.url)
+            self._busy.add(line)
+            answer = await line.send(request, passage)
+        except BaseException:
+            await self._finish(line, reusable=False)
+            raise
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Lent(answer, self, line))
+
+    async def aclose(self) -> None:
+        """Close all connections, those that are busy too."""
+        lines = [*self._busy, *(line for _, line in self._idle)]
+        self._idle.clear()
+        for line in lines:
+            await line.aclose()
+
+    async def _line(self, url: httpx.URL) -> _Line:
+        origin = httpcore.Origin(url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
+        while self._idle:
+            line = self._idle.pop()[1]
+            if line.is_good_for(origin):
+                return line
+            await line.aclose()
+        if self._tls is None and url.scheme == "https":
+            # A tenth of a second of reading certificates, which the loop is spared, and of which those wait who come next.
+            async with self._tls_turn:
+                make = httpx.create_ssl_context
+                self._tls = self._tls or await anyio.to_thread.run_sync(make, abandon_on_cancel=True)
+        return _Line(origin, self._tls)
+
+    async def _finish(self, line: _Line | None, *, reusable: bool) -> None:
+        self._room.release()
+        instant = now()
+        stale: list[_Line] = []
+        if line is not None:
+            self._busy.discard(line)
+            if reusable and line.is_idle():
+                self._idle.append((instant, line))
+            else:
+                stale.append(line)
+        while self._idle and self._idle[0][0] < instant - self.IDLE_SECONDS:
+            stale.append(self._idle.popleft()[1])
+        for each in stale:
+            with anyio.CancelScope(shield=True):
+                await each.aclose()
+
+
+class _Line:
+    """One connection, for one request at a time."""
+
+    def __init__(self, origin: httpcore.Origin, tls: ssl.SSLContext | None) -> None:
+        self._origin = origin
+        self._network = _Network()
+        self._http = httpcore.AsyncHTTPConnection(origin, ssl_context=tls, network_backend=self._network)
+
+    async def send(self, request: httpx.Request, passage: Passage) -> httpcore.Response:
+        """Send a request, and return the head of its answer."""
+        self._network.passage = passage
+        return await self._http.handle_async_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(
+                    scheme=self._origin.scheme,
+                    host=self._origin.host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=cast("AsyncIterable[bytes]", request.stream),
+                extensions={"timeout": request.extensions.get("timeout", {})},
+            )
+        )
+
+    def is_good_for(self, origin: httpcore.Origin) -> bool:
+        """Whether it leads there, and its other end has not been closed meanwhile."""
+        return origin == self._origin and not self._http.has_expired()
+
+    def is_idle(self) -> bool:
+        """Whether another request can follow."""
+        return self._http.is_idle()
+
+    async def aclose(self) -> None:
+        """Close it, whatever is under way."""
+        await self._network.aclose()
+
+
+# For both loops. Its absence, which httpx sees to, makes it a union of classes to type checkers.
+_ANYIO: Final = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+
+
+class _Network(httpcore.AsyncNetworkBackend):
+    """Makes the stream of one connection.
+
+    Attributes:
+        passage: Of the request that it is used for, to be told when its first byte goes.
+    """
+
+    passage: Passage
+
+    def __init__(self) -> None:
+        self._stream: httpcore.AsyncNetworkStream | None = None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to a host."""
+        self._stream = await _ANYIO.connect_tcp(host, port, timeout, local_address, socket_options)
+        return _Stream(self._stream, self)
+
+    async def aclose(self) -> None:
+        """Close the connection, also one that is being made: httpcore leaves it open where its TLS handshake is cancelled."""
+        if self._stream is not None:
+            with suppress(Exception):
+                await self._stream.aclose()
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A stream that sends what was written when an answer is to be read: head and body of a request in one piece."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, network: _Network) -> None:
+        self._stream = stream
+        self._network = network
+        self._unsent: list[bytes] = []
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109  # httpcore's
+        self._unsent.append(buffer)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # httpcore's
+        if self._unsent:
+            told = b"".join(self._unsent)
+            self._unsent.clear()
+            self._network.passage.sent = True
+            # A server may refuse before it has read all, and close: what it said is there to be read.
+            with suppress(httpcore.WriteError):
+                await self._stream.write(told, timeout)
+        return await self._stream.read(max_bytes, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # httpcore's
+    ) -> httpcore.AsyncNetworkStream:
+        return _Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._network)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Lent(httpx.AsyncByteStream):
+    """The body of an answer, holding its connection until it is closed."""
+
+    def __init__(self, answer: httpcore.Response, connections: Connections, line: _Line) -> None:
+        self._answer = answer
+        self._connections = connections
+        self._line: _Line | None = line
+        self._whole = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in cast("AsyncIterable[bytes]", self._answer.stream):
+            yield chunk
+        self._whole = True
+
+    async def aclose(self) -> None:
+        try:
+            await self._answer.aclose()
+        finally:
+            line, self._line = self._line, None
+            if line is not None:
+                await self._connections._finish(line, reusable=self._whole)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # two halves of one thing
