@@ -177,7 +177,8 @@ class Client:
         who = account or self._account
         if who is None:
             raise ValueError("whose list? Pass an account to tariffs() or to Client()")
-        self._check_open()
+        if self._closed:
+            self._check_open()
         age = self._max_age if max_age is None else _checked_age(max_age)
         seconds = self._deadline if deadline is None else _checked_deadline(deadline)
         result = self._kept(who, age) or await self._asked(who, age, seconds, stale_ok=stale_ok)

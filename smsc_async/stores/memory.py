@@ -29,6 +29,7 @@ KEEP_BYTES: Final = 64 * 2**20
 _LIST_BYTES: Final = 1_500
 _ZONE_BYTES: Final = 900
 _CODE_BYTES: Final = 300
+_WHOLE: Final = Ending.WHOLE  # an enumeration looks its members up as slowly as a call
 # A mark that is forgotten costs one request that is refused once more.
 _MARKS: Final = 20_000
 
@@ -44,8 +45,8 @@ class _Kept:
         self.wall = time.time()
         self.size = _LIST_BYTES + len(tariffs.zones) * _ZONE_BYTES + len(tariffs.codes) * _CODE_BYTES
 
-    def age(self) -> float:
-        return max(now() - self.at, time.time() - self.wall)
+    def is_older_than(self, seconds: float) -> bool:
+        return now() - self.at > seconds or time.time() - self.wall > seconds
 
 
 class MemoryStore:
@@ -113,12 +114,11 @@ class MemoryStore:
     def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
         """Take a permit back."""
         # Where the answer came whole, its sight is all that counts.
-        instant = permit.seen if ending is Ending.WHOLE and permit.seen is not None else now()
+        seen = permit.seen
+        instant = now() if seen is None or ending is not _WHOLE else seen
         with self._lock:
             if permit.lease is self._era:
-                self._buckets.give_back(
-                    permit.login, instant, permit.quota, ending, token=permit.token, seen=permit.seen
-                )
+                self._buckets.give_back(permit.login, instant, permit.quota, ending, token=permit.token, seen=seen)
         return True
 
     async def give_back(self, permit: Permit, ending: Ending) -> None:
@@ -135,7 +135,7 @@ class MemoryStore:
         key = (endpoint, account.fingerprint)
         with self._lock:
             kept = self._kept.get(key)
-            if kept is None or kept.age() > max_age:
+            if kept is None or kept.is_older_than(max_age):
                 return None
             self._kept.move_to_end(key)
             return kept.tariffs

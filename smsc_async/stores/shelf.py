@@ -39,8 +39,8 @@ class _Kept:
             else _LIST_BYTES + len(kept.zones) * _ZONE_BYTES + len(kept.codes) * _CODE_BYTES
         )
 
-    def age(self) -> float:
-        return max(now() - self.at, time.time() - self.wall)
+    def is_older_than(self, seconds: float) -> bool:
+        return now() - self.at > seconds or time.time() - self.wall > seconds
 
 
 class Shelf:
@@ -68,7 +68,7 @@ class Shelf:
         """Return a list if it is at most that many seconds old."""
         with self._lock:
             kept = self._lists.get(key)
-            if kept is None or kept.age() > max_age:
+            if kept is None or kept.is_older_than(max_age):
                 return None
             self._lists.move_to_end(key)
             if isinstance(kept.kept, bytes):
