@@ -126,8 +126,14 @@ class _Line:
         return origin == self._origin and not self._http.has_expired()
 
     def is_idle(self) -> bool:
-        """Whether another request can follow."""
-        return self._http.is_idle()
+        """Whether another request can follow.
+
+        Not where something stands behind the answer: httpcore would take it for the answer to the next request, and so
+        hand out somebody else's list. What it has read too much it keeps to itself; if it ever keeps it elsewhere, no
+        connection is used twice.
+        """
+        parser = getattr(getattr(self._http, "_connection", None), "_h11_state", None)
+        return self._http.is_idle() and parser is not None and parser.trailing_data == (b"", False)
 
     async def aclose(self) -> None:
         """Close it, whatever is under way."""

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import aiohttp
 import anyio.to_thread
@@ -88,9 +89,24 @@ def _told_right() -> Generator[None]:
     raise told
 
 
+class _Connector(aiohttp.TCPConnector):
+    """One that uses no connection again over which something came unasked.
+
+    aiohttp looks at that when a connection becomes idle, not when it is used again: what came between would be taken for
+    the answer to the next request, and so be somebody else's list.
+    """
+
+    async def _get(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection | None:
+        while (connection := await super()._get(*args, **kwargs)) is not None:
+            if connection.protocol is not None and not connection.protocol.should_close:
+                break
+            connection.close()
+        return connection
+
+
 def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=Connections.AT_ONCE, keepalive_timeout=Connections.IDLE_SECONDS, ssl=tls),
+        connector=_Connector(limit=Connections.AT_ONCE, keepalive_timeout=Connections.IDLE_SECONDS, ssl=tls),
         # No cookie of one account's answer goes out with another's request.
         cookie_jar=aiohttp.DummyCookieJar(),
     )

@@ -190,6 +190,30 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used(transpo
             assert client.statistics().requests == 2
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+async def test_what_follows_an_answer_unasked_is_not_taken_for_the_next_one(transport: Transport, later: bool) -> None:
+    stray = WHOLE.replace(b"Russia", b"Egypt!")
+    taken, sent = threading.Event(), threading.Event()
+
+    def script(connection: socket.socket, _: int) -> None:
+        hear(connection)
+        connection.sendall(WHOLE if later else WHOLE + stray)
+        if later:
+            taken.wait(5.0)
+            connection.sendall(stray)
+        sent.set()
+        always(WHOLE)(connection, 0)
+
+    with server(script) as base_url:
+        async with client_at(base_url, transport) as client:
+            for login in ("alex", "boris"):
+                tariffs = await client.tariffs(Account(login, "123"))
+                assert tariffs.zone("1").name == "Russia"
+                taken.set()
+                assert await anyio.to_thread.run_sync(sent.wait, 5.0)
+                await anyio.sleep(0.01)  # for a loop that reads on its own account
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
