@@ -56,25 +56,27 @@ class Notation:
 def decimals(columns: Sequence[Sequence[str | None]], notation: Notation) -> list[list[Decimal | None]]:
     """Return what each text of each column stands for.
 
-    Prices repeat, so each text is read once, and all new ones of a column are checked in one go; one by one only where
-    that fails. A column in which nothing repeats is read straight on.
+    All that is new in the columns is checked in one go, and one by one only where that fails.
 
     Raises:
-        KeyError: A text is not a price; it is the key.
+        KeyError: A text is not a price; it is the key, and the first one of its kind.
     """
+    new = cast("set[str]", set[str | None]().union(*columns).difference(_NO_PRICES))
     known = dict(_NO_PRICES)
-    read: list[list[Decimal | None]] = []
-    for column in columns:
-        new = cast("set[str]", set(column).difference(known))
-        if not _are_prices(new):
-            known.update(_one_by_one(new, notation))
-        elif len(new) == len(column):
-            read.append(list(map(Decimal, cast("Sequence[str]", column))))
-            continue
-        else:
-            known.update(zip(new, map(Decimal, new), strict=True))
-        read.append(list(map(known.__getitem__, column)))
-    return read
+    if not _are_prices(new):
+        known.update(_one_by_one(new, notation))
+    elif 2 * len(new) < sum(map(len, columns)):
+        # Prices repeat, so each text is read once: a quarter of the time of a usual list.
+        known.update(zip(new, map(Decimal, new), strict=True))
+    else:
+        known = _Straight(_NO_PRICES)
+    return [list(map(known.__getitem__, column)) for column in columns]
+
+
+class _Straight(dict[str | None, Decimal | None]):
+    """What has been checked, read as it is asked for; nothing is remembered."""
+
+    __missing__ = staticmethod(Decimal)
 
 
 def _are_prices(texts: set[str]) -> bool:
