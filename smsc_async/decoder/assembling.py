@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from itertools import repeat
-from operator import itemgetter
 from typing import Final, TypeVar, cast
 
 import attrs
@@ -79,16 +78,9 @@ class Sheet:
     extra: Mapping[str, str]
 
 
-def by_member(rows: Sequence[Mapping[str, ValueT]], *members: str) -> list[list[ValueT | None]]:
+def by_member(rows: Sequence[dict[str, ValueT]], *members: str) -> list[list[ValueT | None]]:
     """Return one column for each member, ``None`` where a row does not have it."""
-    return [_column(rows, member) for member in members]
-
-
-def _column(rows: Sequence[Mapping[str, ValueT]], member: str) -> list[ValueT | None]:
-    try:
-        return list(map(itemgetter(member), rows))
-    except KeyError:
-        return [row.get(member) for row in rows]
+    return [list(map(dict[str, ValueT].get, rows, repeat(member))) for member in members]
 
 
 def kept(rows: Sequence[Mapping[str, ValueT]], *documented: str) -> dict[int, dict[str, ValueT]]:

@@ -58,6 +58,7 @@ def read(text: str) -> Tariffs:
     if at and at[-1] > rest.mail_at:
         raise _after_mail(lines, at[-1])
     (numbers, names, *prices), extras = _zones(text, lines, at)
+    costs = by_member(rest.codes, *COST)
     sheet = Sheet(
         read_as=_READ_AS,
         notation=_NOTATION,
@@ -67,7 +68,7 @@ def read(text: str) -> Tariffs:
         names=names,
         codes=Section(
             ids=[fields["mccmnc"] for fields in rest.codes],
-            prices=by_member(rest.codes, *COST),
+            prices=costs,
             extras=kept(rest.codes, "mccmnc", *COST),
             place=lambda row, member: lines.place(rest.codes_at[row], member),
         ),
