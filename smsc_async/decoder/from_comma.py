@@ -17,6 +17,7 @@ What cannot be told: a cut within the decimals of the last line.
 from __future__ import annotations
 
 import re
+from itertools import chain, repeat
 from typing import Final
 
 from smsc_async.decoder.assembling import PRICES, Section, Sheet, assemble
@@ -34,7 +35,8 @@ _READ_AS: Final = NAMES[Format.CSV]
 _NOTATION: Final = Notation(comma=False, spaces=True)
 _ZONE_FIELDS: Final = 2 + len(PRICES)
 _CODE_FIELDS: Final = 2
-_LIKE_A_PRICE: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?|-)?")
+# A name that ends in a comma and something like a price.
+_SHIFTED: Final = re.compile(r",([0-9]+(?:\.[0-9]+)?|-|)$", re.MULTILINE)
 _DECIMAL_COMMA: Final = re.compile(r"(?:^|,)\s*[0-9]+,[0-9]+\s*(?:,|$)")
 _ADVICE: Final = "ask for JSON or XML"
 
@@ -45,7 +47,7 @@ def read(text: str) -> Tariffs:
     refusal = comma_refusal(lines.kept[0])
     if refusal is not None:
         raise refusal
-    widths = [line.count(",") + 1 for line in lines.kept]
+    widths = [commas + 1 for commas in map(str.count, lines.kept, repeat(","))]
     zones = next((row for row, width in enumerate(widths) if width < _ZONE_FIELDS), len(widths))
     end = next((row for row, width in enumerate(widths[zones:], zones) if width != _CODE_FIELDS), len(widths))
     mail = _mail(lines, widths, end)
@@ -76,11 +78,14 @@ def _columns(rows: list[str], width: int) -> list[list[str]]:
 
 def _columns_of_wide_rows(lines: Lines, zones: int) -> list[list[str]]:
     """Return the columns of zones of which some have a comma, or a fault, in their name."""
-    rows = [line.rsplit(",", len(PRICES)) for line in lines.kept[:zones]]
-    heads = [row[0].partition(",") for row in rows]
-    names = [name for _, _, name in heads]
-    _refuse_shifted(lines, names, rows)
-    return [[number for number, _, _ in heads], names, *([row[column] for row in rows] for column in range(1, 6))]
+    # Chained, so that no list of a row outlives it: thousands of them are work for the garbage collector.
+    fields = list(chain.from_iterable(map(str.rsplit, lines.kept[:zones], repeat(","), repeat(len(PRICES)))))
+    heads = list(chain.from_iterable(map(str.split, fields[:: _ZONE_FIELDS - 1], repeat(","), repeat(1))))
+    numbers, names = heads[::2], heads[1::2]
+    prices = [fields[column :: _ZONE_FIELDS - 1] for column in range(1, _ZONE_FIELDS - 1)]
+    if _SHIFTED.search("\n".join(names)):
+        _refuse_shifted(lines, names, prices)
+    return [numbers, names, *prices]
 
 
 def _mail(lines: Lines, widths: list[int], start: int) -> str:
@@ -115,16 +120,16 @@ def _mail(lines: Lines, widths: list[int], start: int) -> str:
     return mail
 
 
-def _refuse_shifted(lines: Lines, names: list[str], rows: list[list[str]]) -> None:
+def _refuse_shifted(lines: Lines, names: list[str], prices: list[list[str]]) -> None:
     """Refuse prices that may be shifted by a decimal comma or by a further column.
 
     Where every zone has something like a price before its prices, it may be a column of its own. Where one has, and two
     fields from there on make a number when a comma is put between them, that comma may be a decimal one.
     """
-    last = [name.rpartition(",") for name in names]
-    suspects = {row: piece for row, (_, comma, piece) in enumerate(last) if comma and _LIKE_A_PRICE.fullmatch(piece)}
+    suspects = {row: found[1] for row, name in enumerate(names) if (found := _SHIFTED.search(name))}
     for row, shifted in suspects.items():
-        if len(suspects) == len(names) or _DECIMAL_COMMA.search(",".join([shifted, *rows[row][1:]])):
+        fields = [shifted, *(column[row] for column in prices)]
+        if len(suspects) == len(names) or _DECIMAL_COMMA.search(",".join(fields)):
             raise DecodeError(
                 f"nobody can tell whether {excerpt(shifted)} belongs to the name, to a decimal comma or to a column "
                 f"beyond the documented ones; {_ADVICE}",
