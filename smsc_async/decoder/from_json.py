@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from itertools import chain, repeat
 from typing import Final, TypeGuard, cast
 
@@ -18,6 +21,7 @@ from smsc_async.decoder.excerpts import excerpt
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.recognise import NAMES
 from smsc_async.decoder.refusals import structured_refusal
+from smsc_async.decoder.usual_json import take_zones
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
@@ -46,7 +50,7 @@ class _Number(str):
 
 def read(text: str) -> Tariffs:
     """Return the list in a JSON answer that is not blank."""
-    document = _parse(text)
+    document, usual = _document(text)
     if not isinstance(document, dict):
         raise DecodeError("an array or a value where an object is expected", _READ_AS, "", excerpt(text))
     if "error_code" in document:
@@ -58,18 +62,29 @@ def read(text: str) -> Tariffs:
         raise DecodeError("neither a tariff list nor a refusal", _READ_AS, "", excerpt(text))
     if "mail" not in document:
         raise IncompleteReply("the e-mail price, which every whole list has, is missing", _READ_AS)
-    zones, codes = _objects(document, "zones"), _objects(document, "codes")
-    names = by_member(zones, "name")[0]
+    zones, names = _usual_zones(usual) if usual else _zones(_objects(document, "zones"))
     sheet = Sheet(
         read_as=_READ_AS,
         notation=_NOTATION,
-        zones=_section("zones", zones, "zone", PRICES, "name"),
-        names=_texts(names, "zones", "name"),
-        codes=_section("codes", codes, "mccmnc", COST),
+        zones=zones,
+        names=names,
+        codes=_section("codes", _objects(document, "codes"), "mccmnc", COST),
         mail=_texts([document["mail"]], "mail", "")[0],
         extra=_as_texts({member: value for member, value in document.items() if member not in _DOCUMENTED}),
     )
     return assemble(sheet)
+
+
+def _zones(rows: list[Object]) -> tuple[Section, Sequence[str | None]]:
+    """Return the zones, and the column of their names."""
+    names = by_member(rows, "name")[0]
+    return _section("zones", rows, "zone", PRICES, "name"), _texts(names, "zones", "name")
+
+
+def _usual_zones(columns: list[Sequence[str | None]]) -> tuple[Section, Sequence[str | None]]:
+    """Return the same from zones that never were in the document."""
+    numbers, names, *prices = columns
+    return Section(ids=numbers, prices=prices, extras={}, place=partial(_place, "zones")), names
 
 
 def _section(section: str, rows: list[Object], member: str, prices: tuple[str, ...], *others: str) -> Section:
@@ -78,7 +93,7 @@ def _section(section: str, rows: list[Object], member: str, prices: tuple[str, .
         ids=_texts(ids, section, member),
         prices=[_texts(column, section, price) for price, column in zip(prices, columns, strict=True)],
         extras={row: _as_texts(extra) for row, extra in kept(rows, member, *others, *prices).items()},
-        place=lambda row, name: _place(section, row, name),
+        place=partial(_place, section),
     )
 
 
@@ -146,6 +161,18 @@ def _as_json(value: Json, deepest: int) -> str:
 
 def _too_deep() -> DecodeError:
     return DecodeError("nested deeper than any tariff list", _READ_AS)
+
+
+def _document(text: str) -> tuple[Json, list[Sequence[str | None]]]:
+    """Return the document, and the columns of the zones where they are usual and not in it."""
+    usual, rest = take_zones(text)
+    if usual:
+        # Lines are counted in the whole text, so a fault is looked for there.
+        with suppress(DecodeError):
+            document = _parse(rest)
+            if isinstance(document, dict) and document.get("zones") == []:
+                return document, usual
+    return _parse(text), []
 
 
 def _parse(text: str) -> Json:
