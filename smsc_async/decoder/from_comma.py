@@ -34,7 +34,6 @@ __all__ = ["read"]
 _READ_AS: Final = NAMES[Format.CSV]
 _NOTATION: Final = Notation(comma=False, spaces=True)
 _ZONE_FIELDS: Final = 2 + len(PRICES)
-_CODE_FIELDS: Final = 2
 # A name that ends in a comma and something like a price.
 _SHIFTED: Final = re.compile(r",([0-9]+(?:\.[0-9]+)?|-|)$", re.MULTILINE)
 _DECIMAL_COMMA: Final = re.compile(r"(?:^|,)\s*[0-9]+,[0-9]+\s*(?:,|$)")
@@ -47,22 +46,23 @@ def read(text: str) -> Tariffs:
     refusal = comma_refusal(lines.kept[0])
     if refusal is not None:
         raise refusal
-    widths = [commas + 1 for commas in map(str.count, lines.kept, repeat(","))]
-    zones = next((row for row, width in enumerate(widths) if width < _ZONE_FIELDS), len(widths))
-    end = next((row for row, width in enumerate(widths[zones:], zones) if width != _CODE_FIELDS), len(widths))
-    mail = _mail(lines, widths, end)
-    if max(widths) > _ZONE_FIELDS:
-        numbers, names, *prices = _columns_of_wide_rows(lines, zones)
-    else:
-        numbers, names, *prices = _columns(lines.kept[:zones], _ZONE_FIELDS)
-    operators, costs = _columns(lines.kept[zones:end], _CODE_FIELDS)
+    numbers, names, *prices = _zones(lines.kept)
+    zones = len(numbers)
+    end = next((row for row, line in enumerate(lines.kept[zones:], zones) if line.count(",") != 1), len(lines.kept))
+    mail = _mail(lines, end)
+    if _SHIFTED.search("\n".join(names)):
+        _refuse_shifted(lines, names, prices)
+    codes = ",".join(lines.kept[zones:end]).split(",") if zones < end else []
     sheet = Sheet(
         read_as=_READ_AS,
         notation=_NOTATION,
         zones=Section(ids=numbers, prices=prices, extras={}, place=lines.place),
         names=names,
         codes=Section(
-            ids=operators, prices=[costs], extras={}, place=lambda row, member: lines.place(zones + row, member)
+            ids=codes[::2],
+            prices=[codes[1::2]],
+            extras={},
+            place=lambda row, member: lines.place(zones + row, member),
         ),
         mail=mail,
         extra={},
@@ -70,27 +70,24 @@ def read(text: str) -> Tariffs:
     return assemble(sheet)
 
 
-def _columns(rows: list[str], width: int) -> list[list[str]]:
-    """Return the columns of rows that have that many fields each."""
-    fields = ",".join(rows).split(",") if rows else []
-    return [fields[column::width] for column in range(width)]
-
-
-def _columns_of_wide_rows(lines: Lines, zones: int) -> list[list[str]]:
-    """Return the columns of zones of which some have a comma, or a fault, in their name."""
+def _zones(rows: list[str]) -> list[list[str]]:
+    """Return the columns of the zones, which are the rows up to the first that has too few fields."""
+    count = len(rows)
+    while count and rows[count - 1].count(",") < _ZONE_FIELDS - 1:
+        count -= 1
+    width = 1 + len(PRICES)
     # Chained, so that no list of a row outlives it: thousands of them are work for the garbage collector.
-    fields = list(chain.from_iterable(map(str.rsplit, lines.kept[:zones], repeat(","), repeat(len(PRICES)))))
-    heads = list(chain.from_iterable(map(str.split, fields[:: _ZONE_FIELDS - 1], repeat(","), repeat(1))))
-    numbers, names = heads[::2], heads[1::2]
-    prices = [fields[column :: _ZONE_FIELDS - 1] for column in range(1, _ZONE_FIELDS - 1)]
-    if _SHIFTED.search("\n".join(names)):
-        _refuse_shifted(lines, names, prices)
-    return [numbers, names, *prices]
+    fields = list(chain.from_iterable(map(str.rsplit, rows[:count], repeat(","), repeat(len(PRICES)))))
+    heads = list(chain.from_iterable(map(str.split, fields[::width], repeat(","), repeat(1))))
+    if len(fields) != width * count or len(heads) != 2 * count:
+        # One before the last zone has too few, which is rare enough to count them all.
+        return _zones(rows[: next(row for row, line in enumerate(rows) if line.count(",") < _ZONE_FIELDS - 1)])
+    return [heads[::2], heads[1::2], *(fields[column::width] for column in range(1, width))]
 
 
-def _mail(lines: Lines, widths: list[int], start: int) -> str:
+def _mail(lines: Lines, start: int) -> str:
     """Return the e-mail price, which is all that may be left after the zones and the operators."""
-    ended, left = lines.is_last_ended, widths[start:]
+    ended, left = lines.is_last_ended, [line.count(",") + 1 for line in lines.kept[start:]]
     if not left or (len(left) == 1 and not ended and left[0] > 1):
         raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
     if left[0] > 1:
