@@ -79,8 +79,8 @@ def _zones(rows: list[str]) -> list[list[str]]:
     # Chained, so that no list of a row outlives it: thousands of them are work for the garbage collector.
     fields = list(chain.from_iterable(map(str.rsplit, rows[:count], repeat(","), repeat(len(PRICES)))))
     heads = list(chain.from_iterable(map(str.split, fields[::width], repeat(","), repeat(1))))
-    if len(fields) != width * count or len(heads) != 2 * count:
-        # One before the last zone has too few, which is rare enough to count them all.
+    if len(heads) != 2 * count:
+        # The first row with too few has no comma in its first field, so it shows here. It is rare: count them all.
         return _zones(rows[: next(row for row, line in enumerate(rows) if line.count(",") < _ZONE_FIELDS - 1)])
     return [heads[::2], heads[1::2], *(fields[column::width] for column in range(1, width))]
 

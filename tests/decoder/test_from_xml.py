@@ -68,6 +68,8 @@ def test_the_same_list_written_otherwise_is_the_same_list(old: str, new: str) ->
         ("Russia", "<"),
         ("Russia", "&"),
         ("Russia", "\x01"),
+        ("Russia", "&euro;"),
+        (">1<", ">]]><"),
         ("Russia", "&#1;"),
         ("Russia", "&#xD800;"),
         ("<price>", "<price xmlns='http://example.com/'>"),
