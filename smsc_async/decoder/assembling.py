@@ -11,16 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from itertools import repeat
-from operator import itemgetter
 from typing import Final, TypeVar, cast
 
 import attrs
 
-from smsc_async.decoder.building import build
+from smsc_async.decoder.building import build_operators, build_zones
 from smsc_async.decoder.excerpts import excerpt
 from smsc_async.decoder.prices import Notation, decimals
 from smsc_async.errors import DecodeError, IncompleteReply
-from smsc_async.records import NO_EXTRA, Extra, OperatorTariff, Service, Tariffs, Zone
+from smsc_async.records import NO_EXTRA, Extra, Service, Tariffs
 
 __all__ = ["COST", "PRICES", "Section", "Sheet", "assemble", "by_member", "kept"]
 
@@ -79,16 +78,9 @@ class Sheet:
     extra: Mapping[str, str]
 
 
-def by_member(rows: Sequence[Mapping[str, ValueT]], *members: str) -> list[list[ValueT | None]]:
+def by_member(rows: Sequence[dict[str, ValueT]], *members: str) -> list[list[ValueT | None]]:
     """Return one column for each member, ``None`` where a row does not have it."""
-    return [_column(rows, member) for member in members]
-
-
-def _column(rows: Sequence[Mapping[str, ValueT]], member: str) -> list[ValueT | None]:
-    try:
-        return list(map(itemgetter(member), rows))
-    except KeyError:
-        return [row.get(member) for row in rows]
+    return [list(map(dict[str, ValueT].get, rows, repeat(member))) for member in members]
 
 
 def kept(rows: Sequence[Mapping[str, ValueT]], *documented: str) -> dict[int, dict[str, ValueT]]:
@@ -113,8 +105,8 @@ def assemble(sheet: Sheet) -> Tariffs:
     operators = _operator_ids(sheet)
     names = _texts(_stripped(sheet.names), lambda row: zones.place(row, "name"), sheet.read_as)
     return Tariffs(
-        build(Zone, numbers, names, *_prices(sheet, zones, PRICES), _extras(sheet, zones)),
-        build(OperatorTariff, operators, *_prices(sheet, codes, COST), _extras(sheet, codes)),
+        build_zones(numbers, names, *_prices(sheet, zones, PRICES), _extras(sheet, zones)),
+        build_operators(operators, *_prices(sheet, codes, COST), _extras(sheet, codes)),
         _prices(sheet, Section(ids=[], prices=[[sheet.mail]], extras={}, place=lambda _, member: member), ["mail"])[0][
             0
         ],
@@ -197,7 +189,7 @@ def _prices(sheet: Sheet, section: Section, members: Sequence[str]) -> list[list
 
 def _extras(sheet: Sheet, section: Section) -> Sequence[Extra] | repeat[Extra]:
     if not section.extras:
-        return repeat(NO_EXTRA)
+        return repeat(NO_EXTRA, len(section.ids))
     return [
         _extra(section.extras[row], partial(section.place, row, ""), sheet.read_as)
         if row in section.extras

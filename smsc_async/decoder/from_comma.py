@@ -17,6 +17,7 @@ What cannot be told: a cut within the decimals of the last line.
 from __future__ import annotations
 
 import re
+from itertools import chain, repeat
 from typing import Final
 
 from smsc_async.decoder.assembling import PRICES, Section, Sheet, assemble
@@ -33,8 +34,8 @@ __all__ = ["read"]
 _READ_AS: Final = NAMES[Format.CSV]
 _NOTATION: Final = Notation(comma=False, spaces=True)
 _ZONE_FIELDS: Final = 2 + len(PRICES)
-_CODE_FIELDS: Final = 2
-_LIKE_A_PRICE: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?|-)?")
+# A name that ends in a comma and something like a price.
+_SHIFTED: Final = re.compile(r",([0-9]+(?:\.[0-9]+)?|-|)$", re.MULTILINE)
 _DECIMAL_COMMA: Final = re.compile(r"(?:^|,)\s*[0-9]+,[0-9]+\s*(?:,|$)")
 _ADVICE: Final = "ask for JSON or XML"
 
@@ -45,22 +46,23 @@ def read(text: str) -> Tariffs:
     refusal = comma_refusal(lines.kept[0])
     if refusal is not None:
         raise refusal
-    widths = [line.count(",") + 1 for line in lines.kept]
-    zones = next((row for row, width in enumerate(widths) if width < _ZONE_FIELDS), len(widths))
-    end = next((row for row, width in enumerate(widths[zones:], zones) if width != _CODE_FIELDS), len(widths))
-    mail = _mail(lines, widths, end)
-    if max(widths) > _ZONE_FIELDS:
-        numbers, names, *prices = _columns_of_wide_rows(lines, zones)
-    else:
-        numbers, names, *prices = _columns(lines.kept[:zones], _ZONE_FIELDS)
-    operators, costs = _columns(lines.kept[zones:end], _CODE_FIELDS)
+    numbers, names, *prices = _zones(lines.kept)
+    zones = len(numbers)
+    end = next((row for row, line in enumerate(lines.kept[zones:], zones) if line.count(",") != 1), len(lines.kept))
+    mail = _mail(lines, end)
+    if _SHIFTED.search("\n".join(names)):
+        _refuse_shifted(lines, names, prices)
+    codes = ",".join(lines.kept[zones:end]).split(",") if zones < end else []
     sheet = Sheet(
         read_as=_READ_AS,
         notation=_NOTATION,
         zones=Section(ids=numbers, prices=prices, extras={}, place=lines.place),
         names=names,
         codes=Section(
-            ids=operators, prices=[costs], extras={}, place=lambda row, member: lines.place(zones + row, member)
+            ids=codes[::2],
+            prices=[codes[1::2]],
+            extras={},
+            place=lambda row, member: lines.place(zones + row, member),
         ),
         mail=mail,
         extra={},
@@ -68,24 +70,24 @@ def read(text: str) -> Tariffs:
     return assemble(sheet)
 
 
-def _columns(rows: list[str], width: int) -> list[list[str]]:
-    """Return the columns of rows that have that many fields each."""
-    fields = ",".join(rows).split(",") if rows else []
-    return [fields[column::width] for column in range(width)]
+def _zones(rows: list[str]) -> list[list[str]]:
+    """Return the columns of the zones, which are the rows up to the first that has too few fields."""
+    count = len(rows)
+    while count and rows[count - 1].count(",") < _ZONE_FIELDS - 1:
+        count -= 1
+    width = 1 + len(PRICES)
+    # Chained, so that no list of a row outlives it: thousands of them are work for the garbage collector.
+    fields = list(chain.from_iterable(map(str.rsplit, rows[:count], repeat(","), repeat(len(PRICES)))))
+    heads = list(chain.from_iterable(map(str.split, fields[::width], repeat(","), repeat(1))))
+    if len(heads) != 2 * count:
+        # The first row with too few has no comma in its first field, so it shows here. It is rare: count them all.
+        return _zones(rows[: next(row for row, line in enumerate(rows) if line.count(",") < _ZONE_FIELDS - 1)])
+    return [heads[::2], heads[1::2], *(fields[column::width] for column in range(1, width))]
 
 
-def _columns_of_wide_rows(lines: Lines, zones: int) -> list[list[str]]:
-    """Return the columns of zones of which some have a comma, or a fault, in their name."""
-    rows = [line.rsplit(",", len(PRICES)) for line in lines.kept[:zones]]
-    heads = [row[0].partition(",") for row in rows]
-    names = [name for _, _, name in heads]
-    _refuse_shifted(lines, names, rows)
-    return [[number for number, _, _ in heads], names, *([row[column] for row in rows] for column in range(1, 6))]
-
-
-def _mail(lines: Lines, widths: list[int], start: int) -> str:
+def _mail(lines: Lines, start: int) -> str:
     """Return the e-mail price, which is all that may be left after the zones and the operators."""
-    ended, left = lines.is_last_ended, widths[start:]
+    ended, left = lines.is_last_ended, [line.count(",") + 1 for line in lines.kept[start:]]
     if not left or (len(left) == 1 and not ended and left[0] > 1):
         raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
     if left[0] > 1:
@@ -115,16 +117,16 @@ def _mail(lines: Lines, widths: list[int], start: int) -> str:
     return mail
 
 
-def _refuse_shifted(lines: Lines, names: list[str], rows: list[list[str]]) -> None:
+def _refuse_shifted(lines: Lines, names: list[str], prices: list[list[str]]) -> None:
     """Refuse prices that may be shifted by a decimal comma or by a further column.
 
     Where every zone has something like a price before its prices, it may be a column of its own. Where one has, and two
     fields from there on make a number when a comma is put between them, that comma may be a decimal one.
     """
-    last = [name.rpartition(",") for name in names]
-    suspects = {row: piece for row, (_, comma, piece) in enumerate(last) if comma and _LIKE_A_PRICE.fullmatch(piece)}
+    suspects = {row: found[1] for row, name in enumerate(names) if (found := _SHIFTED.search(name))}
     for row, shifted in suspects.items():
-        if len(suspects) == len(names) or _DECIMAL_COMMA.search(",".join([shifted, *rows[row][1:]])):
+        fields = [shifted, *(column[row] for column in prices)]
+        if len(suspects) == len(names) or _DECIMAL_COMMA.search(",".join(fields)):
             raise DecodeError(
                 f"nobody can tell whether {excerpt(shifted)} belongs to the name, to a decimal comma or to a column "
                 f"beyond the documented ones; {_ADVICE}",

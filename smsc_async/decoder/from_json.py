@@ -10,6 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import chain, repeat
 from typing import Final, TypeGuard, cast
 
 from smsc_async.decoder.assembling import COST, PRICES, Section, Sheet, assemble, by_member, kept
@@ -17,6 +21,7 @@ from smsc_async.decoder.excerpts import excerpt
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.recognise import NAMES
 from smsc_async.decoder.refusals import structured_refusal
+from smsc_async.decoder.usual_json import take_zones
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
@@ -45,7 +50,7 @@ class _Number(str):
 
 def read(text: str) -> Tariffs:
     """Return the list in a JSON answer that is not blank."""
-    document = _parse(text)
+    document, usual = _document(text)
     if not isinstance(document, dict):
         raise DecodeError("an array or a value where an object is expected", _READ_AS, "", excerpt(text))
     if "error_code" in document:
@@ -57,18 +62,29 @@ def read(text: str) -> Tariffs:
         raise DecodeError("neither a tariff list nor a refusal", _READ_AS, "", excerpt(text))
     if "mail" not in document:
         raise IncompleteReply("the e-mail price, which every whole list has, is missing", _READ_AS)
-    zones, codes = _objects(document, "zones"), _objects(document, "codes")
-    names = by_member(zones, "name")[0]
+    zones, names = _usual_zones(usual) if usual else _zones(_objects(document, "zones"))
     sheet = Sheet(
         read_as=_READ_AS,
         notation=_NOTATION,
-        zones=_section("zones", zones, "zone", PRICES, "name"),
-        names=_texts(names, "zones", "name"),
-        codes=_section("codes", codes, "mccmnc", COST),
+        zones=zones,
+        names=names,
+        codes=_section("codes", _objects(document, "codes"), "mccmnc", COST),
         mail=_texts([document["mail"]], "mail", "")[0],
         extra=_as_texts({member: value for member, value in document.items() if member not in _DOCUMENTED}),
     )
     return assemble(sheet)
+
+
+def _zones(rows: list[Object]) -> tuple[Section, Sequence[str | None]]:
+    """Return the zones, and the column of their names."""
+    names = by_member(rows, "name")[0]
+    return _section("zones", rows, "zone", PRICES, "name"), _texts(names, "zones", "name")
+
+
+def _usual_zones(columns: list[Sequence[str | None]]) -> tuple[Section, Sequence[str | None]]:
+    """Return the same from zones that never were in the document."""
+    numbers, names, *prices = columns
+    return Section(ids=numbers, prices=prices, extras={}, place=partial(_place, "zones")), names
 
 
 def _section(section: str, rows: list[Object], member: str, prices: tuple[str, ...], *others: str) -> Section:
@@ -77,7 +93,7 @@ def _section(section: str, rows: list[Object], member: str, prices: tuple[str, .
         ids=_texts(ids, section, member),
         prices=[_texts(column, section, price) for price, column in zip(prices, columns, strict=True)],
         extras={row: _as_texts(extra) for row, extra in kept(rows, member, *others, *prices).items()},
-        place=lambda row, name: _place(section, row, name),
+        place=partial(_place, section),
     )
 
 
@@ -147,24 +163,44 @@ def _too_deep() -> DecodeError:
     return DecodeError("nested deeper than any tariff list", _READ_AS)
 
 
+def _document(text: str) -> tuple[Json, list[Sequence[str | None]]]:
+    """Return the document, and the columns of the zones where they are usual and not in it."""
+    usual, rest = take_zones(text)
+    if usual:
+        # Lines are counted in the whole text, so a fault is looked for there.
+        with suppress(DecodeError):
+            document = _parse(rest)
+            if isinstance(document, dict) and document.get("zones") == []:
+                return document, usual
+    return _parse(text), []
+
+
 def _parse(text: str) -> Json:
     """Return the document, without a member that comes twice.
 
-    Looking at each object costs half as much as the parsing. Where there are no more colons than members, none is lost.
+    Looking at each object costs half as much as the parsing. Every member has a colon, so where there are no more of
+    them than belong to the members that were kept and stand in the names, no member was lost.
     """
     document = _decode(text, _QUICK)
-    named = text.count('":')
-    return document if named == _members(document) and not _SPACED.search(text) else _decode(text, _THOROUGH)
+    rows = _rows(document)
+    more = text.count(":") - sum(map(len, rows))
+    # A colon that is escaped stands in a name, and not in the text.
+    if more == 0 or (more == _colons(rows[1:]) and "\\u003" not in text):
+        return document
+    return _decode(text, _THOROUGH)
 
 
-_SPACED: Final = re.compile(r'"\s+:')
-
-
-def _members(document: Json) -> int:
+def _rows(document: Json) -> list[Object]:
+    """Return the document itself and the objects in its sections."""
     if not isinstance(document, dict):
-        return 0
+        return []
     sections = [rows for rows in (document.get("zones"), document.get("codes")) if isinstance(rows, list)]
-    return len(document) + sum(sum(map(len, rows)) for rows in sections if _are_objects(rows))
+    return [document, *chain.from_iterable(rows for rows in sections if _are_objects(rows))]
+
+
+def _colons(rows: list[Object]) -> int:
+    names: list[Json] = list(map(dict[str, Json].get, rows, repeat("name"), repeat("")))
+    return "".join(filter(None, names)).count(":") if _are_texts(names) else 0
 
 
 def _decode(text: str, decoder: json.JSONDecoder) -> Json:

@@ -42,7 +42,7 @@ _FIRST: Final = re.compile(r"\s*([^\W\d]\w*)\s*=")
 _NEXT: Final = re.compile(r",\s*([^\W\d]\w*)\s*=")
 # A zone as the page has it; the prices have neither comma nor equals sign, so they are those at the right end.
 _USUAL: Final = re.compile(
-    r"^zone = ([^,=\n]*), name = (.*?)" + "".join(rf", {price} = ([^,=\n]*)" for price in PRICES) + "$", re.MULTILINE
+    r"^zone = ([^,=\n]*+), name = (.*?)" + "".join(rf", {price} = ([^,=\n]*+)" for price in PRICES) + "$", re.MULTILINE
 )
 
 
@@ -58,6 +58,7 @@ def read(text: str) -> Tariffs:
     if at and at[-1] > rest.mail_at:
         raise _after_mail(lines, at[-1])
     (numbers, names, *prices), extras = _zones(text, lines, at)
+    costs = by_member(rest.codes, *COST)
     sheet = Sheet(
         read_as=_READ_AS,
         notation=_NOTATION,
@@ -67,7 +68,7 @@ def read(text: str) -> Tariffs:
         names=names,
         codes=Section(
             ids=[fields["mccmnc"] for fields in rest.codes],
-            prices=by_member(rest.codes, *COST),
+            prices=costs,
             extras=kept(rest.codes, "mccmnc", *COST),
             place=lambda row, member: lines.place(rest.codes_at[row], member),
         ),
@@ -79,9 +80,11 @@ def read(text: str) -> Tariffs:
 
 def _zones(text: str, lines: Lines, at: list[int]) -> tuple[Sequence[Sequence[str | None]], dict[int, dict[str, str]]]:
     """Return the zones' columns, and by row what they have beyond them."""
-    usual: list[tuple[str, ...]] = _USUAL.findall(text)
-    if len(usual) == len(at):
-        return [[row[column] for row in usual] for column in range(len(_DOCUMENTED))], {}
+    # What stands between the rows, and after each the values of a row.
+    pieces: list[str] = _USUAL.split(text)
+    width = _USUAL.groups + 1
+    if len(pieces) == len(at) * width + 1:
+        return [pieces[column::width] for column in range(1, width)], {}
     rows = [_zone(lines, index) for index in at]
     return by_member(rows, *_DOCUMENTED), kept(rows, *_DOCUMENTED)
 

@@ -23,7 +23,7 @@ from smsc_async.decoder.excerpts import excerpt
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.recognise import NAMES
 from smsc_async.decoder.refusals import structured_refusal
-from smsc_async.decoder.usual_xml import MEMBERS, take_zones
+from smsc_async.decoder.usual_xml import take_zones
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
@@ -88,9 +88,10 @@ def _section(
     section: str, rows: list[tuple[str | None, dict[str, str]]], prices: tuple[str, ...], *others: str
 ) -> Section:
     members = [row for _, row in rows]
+    columns = by_member(members, *prices)
     return Section(
         ids=[text for text, _ in rows],
-        prices=by_member(members, *prices),
+        prices=columns,
         extras=kept(members, *others, *prices),
         place=partial(_place, section),
     )
@@ -102,9 +103,9 @@ def _zones(root: Element) -> tuple[Section, list[str | None]]:
     return _section("zones", rows, PRICES, "name"), [row.get("name") for _, row in rows]
 
 
-def _usual_zones(rows: list[tuple[str, ...]]) -> tuple[Section, list[str]]:
+def _usual_zones(columns: list[list[str]]) -> tuple[Section, list[str]]:
     """Return the same from zones that never were in the tree."""
-    names, *prices, ids = ([row[column] for row in rows] for column in range(len(MEMBERS)))
+    names, *prices, ids = columns
     return Section(ids=ids, prices=prices, extras={}, place=partial(_place, "zones")), names
 
 
@@ -136,8 +137,8 @@ def _once(members: Iterable[tuple[str, str]], place: str) -> dict[str, str]:
     return found
 
 
-def _parse(text: str) -> tuple[Element, list[tuple[str, ...]]]:
-    """Return the tree, and the zones where they are usual and not in it."""
+def _parse(text: str) -> tuple[Element, list[list[str]]]:
+    """Return the tree, and the columns of the zones where they are usual and not in it."""
     usual, rest = take_zones(text)
     if usual:
         # Lines are counted in the whole text, so a fault is looked for there.

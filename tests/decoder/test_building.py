@@ -9,15 +9,15 @@ import attrs
 import pytest
 
 from smsc_async import OperatorTariff, Zone
-from smsc_async.decoder.building import build
+from smsc_async.decoder.building import build_operators, build_zones
 from smsc_async.records import NO_EXTRA
 
 ONE = Decimal("1.50")
 
 
 def test_a_built_zone_is_a_zone_like_any_other() -> None:
-    built = build(
-        Zone, ["1", "2"], ["a", "b"], [ONE] * 2, [ONE] * 2, [None] * 2, [ONE] * 2, [ONE] * 2, repeat(NO_EXTRA)
+    built = build_zones(
+        ["1", "2"], ["a", "b"], [ONE] * 2, [ONE] * 2, [None] * 2, [ONE] * 2, [ONE] * 2, repeat(NO_EXTRA, 2)
     )
     made = tuple(Zone(zone, name, ONE, ONE, None, ONE, ONE) for zone, name in [("1", "a"), ("2", "b")])
     assert built == made
@@ -30,12 +30,14 @@ def test_a_built_zone_is_a_zone_like_any_other() -> None:
 
 
 def test_no_rows_are_no_records() -> None:
-    assert build(OperatorTariff, [], [], repeat(NO_EXTRA)) == ()
+    assert build_operators([], [], []) == ()
 
 
-def test_a_column_for_every_field_is_asked_for() -> None:
+def test_a_value_for_every_field_is_asked_for() -> None:
+    with pytest.raises(ValueError, match="not enough"):
+        build_operators(["25001"], [ONE])
     with pytest.raises(ValueError, match="shorter"):
-        build(OperatorTariff, ["25001"], [ONE])
+        build_operators(["25001", "25002"], [ONE], [NO_EXTRA] * 2)
 
 
 @pytest.mark.parametrize("record", [Zone, OperatorTariff])

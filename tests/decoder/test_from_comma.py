@@ -53,6 +53,7 @@ def test_a_decimal_comma_is_refused_where_it_may_be_one(row: str) -> None:
     error = fault(f"{FIRST}\n{row}\n0.10\n".encode())
     assert "decimal comma" in error.message
     assert error.position == "line 2, name"
+    assert fault(f"{row}\n{FIRST}\n0.10\n".encode()).position == "line 1, name"
 
 
 def test_a_column_beyond_the_documented_ones_is_not_taken_for_a_price() -> None:

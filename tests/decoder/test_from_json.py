@@ -157,6 +157,8 @@ def test_an_odd_number_that_is_not_documented_is_kept_as_it_is_written() -> None
         listing('[{"zone": "1", "api": "1", "api": "1"}]'),
         listing('[{"zone": "1", "a\\u0070i": "1", "api" : "2"}]'),
         listing('[{"zone": "1", "name": "a:b", "api": "1", "api": "2"}]'),
+        listing('[{"zone": "1", "name": "a\\u003ab", "api": "1", "api": "2"}]'),
+        listing('[{"zone": "1", "name": "a\\u003Ab", "api": "1", "api": "2"}]'),
         listing(codes='[{"mccmnc": "25001", "cost": "1", "cost": null}]'),
         listing(more=', "mail": "0.20"'),
         listing(more=', "zones": []'),

@@ -20,8 +20,8 @@ BOMB = (
 
 
 def test_the_usual_zones_are_taken_out_before_parsing() -> None:
-    rows, rest = take_zones(USUAL)
-    assert rows == [("Russia", "2.50", "2.40", "8.00", "0.30", "1.20", "1")]
+    columns, rest = take_zones(USUAL)
+    assert columns == [["Russia"], ["2.50"], ["2.40"], ["8.00"], ["0.30"], ["1.20"], ["1"]]
     assert rest == "<price>\n<zones></zones>\n<mail>0.10</mail>\n</price>\n"
 
 
@@ -68,6 +68,8 @@ def test_the_same_list_written_otherwise_is_the_same_list(old: str, new: str) ->
         ("Russia", "<"),
         ("Russia", "&"),
         ("Russia", "\x01"),
+        ("Russia", "&euro;"),
+        (">1<", ">]]><"),
         ("Russia", "&#1;"),
         ("Russia", "&#xD800;"),
         ("<price>", "<price xmlns='http://example.com/'>"),
