@@ -66,6 +66,18 @@ def _loopback_only() -> Iterator[list[Forbidden]]:
         yield attempts
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[float]:
+    """Have a SQLite store wait as long as it takes, on a machine that is busy with other things; give what users have."""
+    from smsc_async.stores import sqlite_file, worker
+
+    with pytest.MonkeyPatch.context() as patch:
+        usual = worker.PATIENCE
+        for module in (worker, sqlite_file):
+            patch.setattr(module, "PATIENCE", 20.0)
+        yield usual
+
+
 @pytest.fixture(autouse=True)
 def forbidden_connections(_loopback_only: list[Forbidden]) -> Iterator[list[Forbidden]]:
     """Fail a test that tried to leave the machine, even where the code under test swallowed the error.
