@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +18,12 @@ from tests.loopback_only import Forbidden, loopback_only
 collect_ignore = ["browser"]
 pytest_plugins = ["pytester", "smsc_async.testing.plugin"]
 
-settings.register_profile("ci", derandomize=True, max_examples=200, deadline=None)
+# Where a machine asks for no bytecode, as images of containers do, each of the hundred processes that the tests start would
+# compile what it imports: a fifth of the time of the suite.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+settings.register_profile("ci", derandomize=True, max_examples=100, deadline=None)
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
@@ -27,9 +34,18 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage pass over what stays until the end: many tests call it, and there are 5,000 of them."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes run the tests: more than there are cores, since many tests wait for a window."""
-    return (os.cpu_count() or 1) + 1
+    """Return how many processes run the tests: more than a few cores, since half of their time tests wait for a window.
+
+    Each costs two seconds for its start: past a dozen that is more than it saves.
+    """
+    return min(2 * (os.cpu_count() or 1), 12)
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
@@ -48,6 +64,18 @@ def _no_loop_unasked() -> None:
 def _loopback_only() -> Iterator[list[Forbidden]]:
     with loopback_only() as attempts:
         yield attempts
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[float]:
+    """Have a SQLite store wait as long as it takes, on a machine that is busy with other things; give what users have."""
+    from smsc_async.stores import sqlite_file, worker
+
+    with pytest.MonkeyPatch.context() as patch:
+        usual = worker.PATIENCE
+        for module in (worker, sqlite_file):
+            patch.setattr(module, "PATIENCE", 20.0)
+        yield usual
 
 
 @pytest.fixture(autouse=True)

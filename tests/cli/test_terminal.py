@@ -32,6 +32,11 @@ PROGRESS = re.compile(r"\x1b\[\?25l.*\x1b\[\?25h\r\x1b\[1A\x1b\[2K", re.DOTALL)
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*[34][0-8]")
 
 
+@pytest.fixture
+def cheap_digests() -> None:
+    """As they are, since commands in this process and in others share a store."""
+
+
 @pytest.fixture(autouse=True)
 def server(tmp_path: Path) -> Iterator[SmscServer]:
     with stage(tmp_path) as server:

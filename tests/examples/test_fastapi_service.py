@@ -14,7 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from examples.fastapi_service.app import app
 from smsc_async.testing import Fault, SmscServer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -50,6 +49,8 @@ def uvicorn(log: Path) -> Generator[str]:
 
 @asynccontextmanager
 async def visitor() -> AsyncGenerator[httpx.AsyncClient]:
+    from examples.fastapi_service.app import app  # half a second: left to the process that runs these tests
+
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as visitor,

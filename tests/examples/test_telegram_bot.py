@@ -1,79 +1,39 @@
-"""The bot's dispatcher, fed with updates; a session of our own stands in for Telegram and leaves the machine never."""
+"""The bot's dispatcher, fed with updates; a session of our own stands in for Telegram: see ``telegram.py``.
+
+The library of the bot takes seconds to import: that is left to the process that runs these tests, while each collects them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from datetime import UTC, datetime
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
-from aiogram import Bot, Dispatcher
-from aiogram.client.session.base import BaseSession
-from aiogram.exceptions import TelegramNetworkError
-from aiogram.methods import GetMe, GetUpdates, SendMessage, TelegramMethod
-from aiogram.methods.base import TelegramType
-from aiogram.types import Chat, Message, Update, User
 
-from examples.telegram_bot import bot as example
 from smsc_async import Client, History
 from smsc_async.simulator import sample_tariffs
 from smsc_async.testing import Fault, SmscServer
 
-CHAT = Chat(id=4711, type="private")
+if TYPE_CHECKING:
+    from aiogram import Bot, Dispatcher
 
-
-class Telegram(BaseSession):
-    """Answers the bot's calls, and remembers what it sent."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[str] = []
-        self.failures = 0
-        self.updates: list[Update] = []
-        self.is_closed = False
-
-    async def make_request(self, bot: Bot, method: TelegramMethod[TelegramType], timeout: int | None = None) -> Any:  # noqa: ASYNC109  # aiogram's
-        call = cast("object", method)  # a checker would take the cases below for impossible
-        match call:
-            case SendMessage():
-                if self.failures:
-                    self.failures -= 1
-                    raise TelegramNetworkError(call, "cut")
-                self.sent.append(call.text)
-                return Message(message_id=len(self.sent), date=datetime.now(UTC), chat=CHAT)
-            case GetMe():
-                return User(id=42, is_bot=True, first_name="Prices", username="prices_bot")
-            case GetUpdates():
-                updates, self.updates = self.updates, []
-                await asyncio.sleep(0.01)
-                return updates
-            case _:
-                raise AssertionError(f"the bot called {call!r}")
-
-    async def stream_content(self, *args: object, **kwargs: object) -> AsyncGenerator[bytes, None]:
-        raise AssertionError("the bot fetches no file")
-        yield b""
-
-    async def close(self) -> None:
-        self.is_closed = True
-
-
-def said(text: str, number: int = 1) -> Update:
-    user = User(id=7, is_bot=False, first_name="Anna")
-    message = Message(message_id=number, date=datetime.now(UTC), chat=CHAT, from_user=user, text=text)
-    return Update(update_id=number, message=message)
+    from tests.examples.telegram import Telegram
 
 
 @pytest.fixture
 def telegram() -> Telegram:
+    from tests.examples.telegram import Telegram
+
     return Telegram()
 
 
 @pytest.fixture
 def bot(telegram: Telegram) -> Bot:
+    from aiogram import Bot
+
     return Bot("42:TOKEN", session=telegram)
 
 
@@ -83,14 +43,22 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
+def dispatcher_of(client: Client) -> Dispatcher:
+    from examples.telegram_bot import bot as example
+
+    return example.dispatcher_of(client)
+
+
 async def feed(dispatcher: Dispatcher, bot: Bot, text: str) -> None:
+    from tests.examples.telegram import said
+
     await dispatcher.feed_update(bot, said(text))
 
 
 @pytest.mark.asyncio
 async def test_price_answers_with_the_zone_and_its_price(smsc_server: SmscServer, bot: Bot, telegram: Telegram) -> None:
     async with smsc_server.client() as client:
-        dispatcher = example.dispatcher_of(client)
+        dispatcher = dispatcher_of(client)
         for text in ("/price 32", "/price", "/price 9999", "/price@prices_bot  32", "hello"):
             await feed(dispatcher, bot, text)
     assert telegram.sent == [
@@ -105,7 +73,7 @@ async def test_price_answers_with_the_zone_and_its_price(smsc_server: SmscServer
 @pytest.mark.asyncio
 async def test_many_chats_at_once_cost_one_request(smsc_server: SmscServer, bot: Bot, telegram: Telegram) -> None:
     async with smsc_server.client() as client:
-        dispatcher = example.dispatcher_of(client)
+        dispatcher = dispatcher_of(client)
         await asyncio.gather(*(feed(dispatcher, bot, "/price 1") for _ in range(50)))
     assert (len(telegram.sent), len(smsc_server.log)) == (50, 1)
 
@@ -117,7 +85,7 @@ async def test_a_used_up_quota_is_told_with_the_time_to_wait(
 ) -> None:
     async with smsc_server.client(max_age=0) as client:
         for _ in range(4):
-            await feed(example.dispatcher_of(client), bot, "/price 1")
+            await feed(dispatcher_of(client), bot, "/price 1")
     assert telegram.sent[-1].startswith("Too many questions at the moment. Ask again in ")
 
 
@@ -125,7 +93,7 @@ async def test_a_used_up_quota_is_told_with_the_time_to_wait(
 async def test_other_trouble_is_told_without_its_details(smsc_server: SmscServer, bot: Bot, telegram: Telegram) -> None:
     smsc_server.fail(Fault.refusal(2))
     async with smsc_server.client() as client:
-        await feed(example.dispatcher_of(client), bot, "/price 1")
+        await feed(dispatcher_of(client), bot, "/price 1")
     assert telegram.sent == ["The tariff list cannot be had at the moment."]
 
 
@@ -134,6 +102,8 @@ async def test_other_trouble_is_told_without_its_details(smsc_server: SmscServer
 async def test_a_watch_tells_a_change_once_through_outages_of_either_side(
     smsc_server: SmscServer, bot: Bot, telegram: Telegram, tmp_path: Path
 ) -> None:
+    from examples.telegram_bot import bot as example
+
     history = History(tmp_path / "h.db")
     async with smsc_server.client(retries=0) as client:
         watching = asyncio.create_task(example.watch(bot, client, history, chat=4711, every=0.01, pause=0.01))
@@ -154,6 +124,9 @@ async def test_a_watch_tells_a_change_once_through_outages_of_either_side(
 async def test_the_whole_bot_polls_answers_and_ends(
     smsc_server: SmscServer, bot: Bot, telegram: Telegram, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    from examples.telegram_bot import bot as example
+    from tests.examples.telegram import said
+
     dispatchers: list[Dispatcher] = []
 
     def dispatcher_of(client: Client) -> Dispatcher:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from smsc_async.simulator import Fault, Rules, Simulator, serve
+from tests.stopwatch import Stopwatch
 
 FORM = {"get_price": "1", "login": "alex", "psw": "123", "fmt": "3", "charset": "utf-8"}
 GENEROUS = Rules(requests=100_000, concurrent=1000)
@@ -26,7 +27,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 def eventually(holds: Callable[[], object]) -> None:
-    end = time.monotonic() + 5.0
+    end = time.monotonic() + 60.0
     while not holds():
         assert time.monotonic() < end, "it never came to hold"
         time.sleep(0.002)
@@ -98,6 +99,7 @@ def test_a_server_with_hanging_idle_and_working_connections_stops_at_once_and_qu
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     simulator = Simulator(rules=GENEROUS, latency=0.0)
+    watch = Stopwatch()
     with serve(simulator) as server, httpx.Client(base_url=server.base_url) as idle:
         idle.post("get.php", data=FORM)
         simulator.fail(Fault.hang(), times=1)
@@ -108,8 +110,9 @@ def test_a_server_with_hanging_idle_and_working_connections_stops_at_once_and_qu
         eventually(lambda: simulator.in_progress("alex") == 2)
         send_request(server.port).close()
         eventually(lambda: simulator.in_progress("alex") == 3)
-        begun = time.monotonic()
-    assert time.monotonic() - begun < 1.0
+        watch.start()
+    watch.stop()
+    assert watch.seconds < 1.0
     for connection in (*open_ones, half):
         connection.close()
     assert capfd.readouterr() == ("", "")

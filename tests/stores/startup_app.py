@@ -6,14 +6,14 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from smsc_async import Account, Client
 from tests.stores.worker_process import open_store
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+async def lifespan(app: Starlette) -> AsyncGenerator[None]:
     store = open_store(os.environ["TEST_STORE"])
     async with Client(Account("alex", "123"), base_url=os.environ["TEST_BASE_URL"], store=store) as client:
         app.state.tariffs = await client.tariffs()
@@ -22,4 +22,4 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     await store.aclose()
 
 
-app = FastAPI(lifespan=lifespan)
+app = Starlette(lifespan=lifespan)
