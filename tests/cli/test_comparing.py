@@ -98,20 +98,23 @@ def test_lists_that_are_the_same_end_with_0_and_others_with_1(
     latvia = attrs.evolve(now.zone("32"), name="Latvija", api=Decimal("4.51"), hlr=None)
     zones = tuple(latvia if zone.zone == "32" else zone for zone in now.zones if zone.zone != "66")
     simulator.put(SimulatedAccount("alex", "123", tariffs=attrs.evolve(now, zones=zones)))
-    ran = invoke("diff", str(saved), "now", "-o", "csv", "--columns", "change,id,name,price,old,new,difference,percent")
+    ran = invoke(
+        "diff", str(saved), "now", "-o", "csv", "--columns", "change,id,name,old_name,price,old,new,difference"
+    )
     assert ran.code == 1
     assert ran.stderr.endswith("4 changes\n")
     assert ran.stdout.splitlines() == [
-        "change,id,name,price,old,new,difference,percent",
-        "renamed,32,Latvia -> Latvija,,,,,",
-        "dearer,32,Latvija,api,4.10,4.51,0.41,10.0",
-        "unpriced,32,Latvija,hlr,0.40,,,",
+        "change,id,name,old_name,price,old,new,difference",
+        "renamed,32,Latvija,Latvia,,,,",
+        "dearer,32,Latvija,,api,4.10,4.51,0.41",
+        "unpriced,32,Latvija,,hlr,0.40,,",
         "removed,66,Other countries = all the rest,,,,,",
     ]
     # As if a minute had passed: "now" is fetched each time, and the fourth in a minute would wait.
     monkeypatch.setenv("SMSC_STORE", str(tmp_path / "later.sqlite3"))
     table = [line.split() for line in invoke("diff", str(saved), "env").stdout.splitlines()]
     assert table[0] == ["change", "id", "name", "price", "old", "new", "by", "%"]
+    assert table[2] == ["renamed", "32", "Latvia", "->", "Latvija"]
     assert table[3] == ["dearer", "32", "Latvija", "api", "4.10", "4.51", "0.41", "10.0"]
     assert table[4] == ["unpriced", "32", "Latvija", "hlr", "0.40"]
     columns = invoke("diff", str(saved), "env", "--columns", "change,id").stdout

@@ -114,6 +114,7 @@ def test_a_report_is_a_line_of_json_where_asked_for(simulator: Simulator, histor
                 "line": "zone",
                 "id": "1",
                 "name": "Russia",
+                "old_name": None,
                 "price": "api",
                 "old": "2",
                 "new": "3",
