@@ -132,7 +132,9 @@ def price(
 
 @app.command()
 def parts(
-    text: Annotated[str, typer.Argument(help="The text, or - for standard input without its last line break.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="The text, or - for standard input without its last line break.")
+    ],
     *,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
@@ -174,8 +176,8 @@ def compare(
 
 @app.command()
 def diff(
-    old: o.ListName,
-    new: o.ListName,
+    old: o.OldList,
+    new: o.NewList,
     *,
     history: o.HistoryFile = None,
     output: o.OutputOption = Output.TABLE,
@@ -208,10 +210,11 @@ def make_report(
     accounts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="ACCOUNT|ACCOUNT=FILE",
+            metavar="ACCOUNT|[ACCOUNT=]FILE",
             help="Accounts to fetch, and saved lists of earlier times; without any, the account of the environment, "
             "or the file's default.",
             show_default=False,
+            autocompletion=o.complete_account_or_file,
         ),
     ] = None,
     *,
@@ -255,7 +258,7 @@ def watch(
     accounts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="ACCOUNT…",
+            metavar="ACCOUNT",
             help="Accounts of the configuration file, or env.",
             show_default=False,
             autocompletion=o.complete_account,

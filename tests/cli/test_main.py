@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -55,6 +56,21 @@ def test_no_command_shows_the_help_and_is_misuse() -> None:
 
 def test_an_unknown_option_is_misuse() -> None:
     assert invoke("demo", "--nothing-like-it").code == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("parts", r"parts \[OPTIONS\] \W?TEXT\W?"),
+        ("compare", r"compare \[OPTIONS\] \W?ACCOUNT\W?"),
+        ("diff", r"diff \[OPTIONS\] \W?OLD\W? \W?NEW\W?"),
+        ("report", r"report \[OPTIONS\] \W?ACCOUNT\|\[ACCOUNT=\]FILE\W?"),
+        ("watch", r"watch \[OPTIONS\] \W?ACCOUNT\W?"),
+    ],
+)
+def test_the_help_calls_arguments_as_the_documentation_does(command: str, usage: str) -> None:
+    # Whether an argument that can be repeated has dots is for the version of typer to say.
+    assert re.search(rf"Usage: \S+ {usage}(\.\.\.)? *\n", invoke(command, "--help").stdout)
 
 
 def test_help_does_not_import_what_only_a_command_needs() -> None:
