@@ -5,6 +5,7 @@ Long, since all that can be typed is here to be read; what is done with it is no
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -390,6 +391,10 @@ def simulator(
 
 def run() -> NoReturn:
     """Run the command that the arguments of the process name, and end the process with its exit code."""
+    # Closed by whoever started it, as some supervisors do: there is nobody to write to.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # for the rest of the process
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a pipe whose encoding lacks a letter shows a question mark, and the command goes on.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # a text stream of the process has it
