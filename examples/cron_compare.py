@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from smsc_async import Account, Client, SQLiteStore, Tariffs
+from smsc_async import Account, Client, SQLiteStore, Tariffs, compare
 
 
 async def fetch(accounts: list[Account]) -> dict[str, Tariffs]:
@@ -34,15 +34,14 @@ async def fetch(accounts: list[Account]) -> dict[str, Tariffs]:
 
 def rows(lists: dict[str, Tariffs], logins: list[str]) -> list[list[str]]:
     """Return a table: a zone, its name, a price for each login, and who is the cheapest."""
-    names = {zone.zone: zone.name for login in logins for zone in lists[login].zones}
-    prices = {login: {zone.zone: zone.api for zone in lists[login].zones} for login in logins}
     table = [["zone", "name", *logins, "cheapest"]]
-    for zone, name in names.items():
-        costs = {login: cost for login in logins if (cost := prices[login].get(zone)) is not None}
-        cheapest = [login for login in costs if costs[login] == min(costs.values())]
+    for row in compare({login: lists[login] for login in logins}).rows:
+        costs = zip(logins, row.prices, strict=True)
+        cheapest = [login for login, cost in costs if cost is not None and cost == row.cheapest]
         # A spreadsheet would run a name that begins like a formula.
-        safe = f"'{name}" if name.startswith(("=", "+", "-", "@")) else name
-        table.append([zone, safe, *(str(costs.get(login, "")) for login in logins), " ".join(cheapest)])
+        safe = f"'{row.name}" if row.name.startswith(("=", "+", "-", "@")) else row.name
+        prices = ["" if cost is None else str(cost) for cost in row.prices]
+        table.append([row.zone, safe, *prices, " ".join(cheapest)])
     return table
 
 

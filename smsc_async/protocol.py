@@ -98,7 +98,8 @@ def endpoint(base_url: str) -> str:
     """
     parts = urlsplit(base_url)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError(f"base_url must be an https:// URL such as https://smscentre.com/sys/, not {parts.scheme}:…")
+        told = f", not {parts.scheme}:…" if parts.scheme else ""
+        raise ValueError(f"base_url must be an https:// URL such as https://smscentre.com/sys/{told}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("base_url must have no user, query or fragment: credentials go into Account")
     if parts.scheme == "http" and not is_loopback(parts.hostname):

@@ -102,6 +102,11 @@ class Watcher:
         self._latest: Snapshot | None = None
         self._to_mark: Snapshot | None = None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no list yet that the next one can be compared with."""
+        return self._latest is None
+
     async def begin(self) -> None:
         """Find what the history has that was not reported; does so once.
 

@@ -32,7 +32,8 @@ def checked_webhook(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http"} or not parts.hostname:
-        raise ValueError(f"a webhook is an https:// URL, not {parts.scheme or 'that'}:…")
+        told = f", not {parts.scheme}:…" if parts.scheme else ""
+        raise ValueError(f"a webhook is an https:// URL{told}")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError(f"a webhook must be https: the prices would cross the network to {parts.hostname} in clear")
     return url

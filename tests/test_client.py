@@ -461,8 +461,8 @@ async def test_other_arguments_that_make_no_sense_are_refused() -> None:
     ("base_url", "complaint"),
     [
         ("http://smscentre.com/sys/", "https"),
-        ("ftp://smscentre.com/sys/", "https"),
-        ("smscentre.com/sys/", "https"),
+        ("ftp://smscentre.com/sys/", "not ftp:…$"),
+        ("smscentre.com/sys/", "such as https://smscentre.com/sys/$"),
         ("https://user:pass@smscentre.com/sys/", "Account"),
         ("https://smscentre.com/sys/?login=alex", "Account"),
     ],

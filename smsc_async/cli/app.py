@@ -5,6 +5,7 @@ Long, since all that can be typed is here to be read; what is done with it is no
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -132,7 +133,9 @@ def price(
 
 @app.command()
 def parts(
-    text: Annotated[str, typer.Argument(help="The text, or - for standard input without its last line break.")],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="The text, or - for standard input without its last line break.")
+    ],
     *,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
@@ -174,8 +177,8 @@ def compare(
 
 @app.command()
 def diff(
-    old: o.ListName,
-    new: o.ListName,
+    old: o.OldList,
+    new: o.NewList,
     *,
     history: o.HistoryFile = None,
     output: o.OutputOption = Output.TABLE,
@@ -208,10 +211,11 @@ def make_report(
     accounts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="ACCOUNT|ACCOUNT=FILE",
+            metavar="ACCOUNT|[ACCOUNT=]FILE",
             help="Accounts to fetch, and saved lists of earlier times; without any, the account of the environment, "
             "or the file's default.",
             show_default=False,
+            autocompletion=o.complete_account_or_file,
         ),
     ] = None,
     *,
@@ -255,7 +259,7 @@ def watch(
     accounts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="ACCOUNT…",
+            metavar="ACCOUNT",
             help="Accounts of the configuration file, or env.",
             show_default=False,
             autocompletion=o.complete_account,
@@ -387,6 +391,10 @@ def simulator(
 
 def run() -> NoReturn:
     """Run the command that the arguments of the process name, and end the process with its exit code."""
+    # Closed by whoever started it, as some supervisors do: there is nobody to write to.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # for the rest of the process
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a pipe whose encoding lacks a letter shows a question mark, and the command goes on.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # a text stream of the process has it

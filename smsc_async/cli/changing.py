@@ -68,28 +68,30 @@ def change_table(changes: Sequence[Change], out: Console) -> Table:
     table.add_column("price", no_wrap=True)
     for name in ("old", "new", "by", "%"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in map(_change_row, changes):
-        change = str(row["change"])
+    for change in changes:
+        row = _change_row(change)
+        name = f"{change.old_name} -> {change.name}" if change.old_name else change.name
         # The codes of operators are longer than the numbers of zones: no column has to say which it is.
-        texts = (str(row[name] or "") for name in ("id", "name", "price"))
         table.add_row(
-            Text(change, _COLOURS.get(ChangeKind(change), "")),
-            *texts,
-            *("" if row[name] is None else f"{row[name]}" for name in _NUMBERS),
+            Text(change.kind.value, _COLOURS.get(change.kind, "")),
+            change.id,
+            name,
+            change.price,
+            *("" if row[each] is None else f"{row[each]}" for each in _NUMBERS),
         )
     return table
 
 
 def _change_row(change: Change) -> Row:
-    percent = change.percent
     return {
         "change": change.kind.value,
         "line": change.line,
         "id": change.id,
-        "name": change.name if not change.old_name else f"{change.old_name} -> {change.name}",
+        "name": change.name,
+        "old_name": change.old_name or None,
         "price": change.price or None,
         "old": change.old,
         "new": change.new,
         "difference": change.difference,
-        "percent": percent,
+        "percent": change.percent,
     }

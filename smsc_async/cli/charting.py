@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from smsc_async.cli.screen import notes
 from smsc_async.cli.trouble import ExitCode, Trouble
 from smsc_async.snapshots import PricePoint
 
@@ -35,18 +37,27 @@ def check_chart(path: Path) -> None:
 def draw_prices(points: Sequence[PricePoint], path: Path, *, title: str) -> None:
     """Draw a price over time: a line that steps where another price was first seen, and ends where there was none.
 
+    Tells where the picture is.
+
     Raises:
         OSError: The file cannot be written.
     """
     # No pyplot, which would look for a display. Its types are half told, hence Any.
+    dates: Any = import_module("matplotlib.dates")
     figure: Any = import_module("matplotlib.figure").Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     instants = [instant for point in points for instant in (point.since, point.until)]
     prices = [float("nan") if point.price is None else float(point.price) for point in points for _ in range(2)]
     axes.plot(instants, prices, drawstyle="steps-post", marker=".")
-    axes.set_title(title)
+    axes.set_title(title, parse_math=False)  # a name may hold two dollars, which would be a formula
     axes.set_ylabel("price")
     axes.set_xlabel("UTC")
     axes.grid(visible=True, alpha=0.3)
-    figure.autofmt_xdate()
-    figure.savefig(path, dpi=120)
+    ticks = dates.AutoDateLocator()
+    axes.xaxis.set_major_locator(ticks)
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(ticks))
+    with warnings.catch_warnings():
+        # A letter that the font lacks is a box in the picture: no reason for lines about the font.
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.savefig(path, dpi=120)
+    notes().print(f"{path}: prices: {len(points)}", soft_wrap=True)

@@ -125,7 +125,7 @@ def _sorted_out(outcomes: Mapping[str, Outcome]) -> tuple[dict[str, Tariffs], Ex
             continue
         assert outcome.error is not None
         code = code or exit_code(outcome.error)
-        notes().print(f"{name}: {outcome.error}")
+        notes().print(f"{name}: {outcome.error}", soft_wrap=True)
     return lists, code
 
 

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from smsc_async.cli.trouble import ExitCode, Trouble, exit_code
 from smsc_async.errors import SmscError
 
-__all__ = ["Commands", "report"]
+__all__ = ["Commands", "report", "write_out"]
 
 
 class Commands(TyperGroup):
@@ -22,7 +22,10 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                write_out()
         except (SmscError, Trouble, OSError, KeyboardInterrupt) as error:
             code = report(error, debug=bool(ctx.params.get("debug")))
         raise typer.Exit(code)
@@ -32,9 +35,7 @@ def report(error: BaseException, *, debug: bool) -> ExitCode:
     """Tell what happened, and return what the process ends with."""
     code = exit_code(error)
     if code is ExitCode.BROKEN_PIPE:
-        # Whoever read has seen enough, as with `| head`. What is left in the buffer has nowhere to go at the end either.
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a descriptor is needed, not a path
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        _lead_away()  # whoever read has seen enough, as with `| head`
     elif debug:
         traceback.print_exception(error)
     elif code is ExitCode.INTERRUPTED:
@@ -45,6 +46,21 @@ def report(error: BaseException, *, debug: bool) -> ExitCode:
     else:
         typer.echo(f"smsc-async: {_sentence(error)}", err=True)
     return code
+
+
+def write_out() -> None:
+    """Write what is left in the buffer: what fails at the end of the process is Python's to tell, and has its own code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _lead_away()
+        raise
+
+
+def _lead_away() -> None:
+    """Let go of standard output: what is left in its buffer has nowhere to go at the end either."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a descriptor is needed, not a path
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _sentence(error: BaseException) -> str:

@@ -20,11 +20,13 @@ __all__ = [
     "DecimalComma",
     "Fresh",
     "HistoryFile",
-    "ListName",
+    "NewList",
+    "OldList",
     "OutputOption",
     "PasswordFrom",
     "Since",
     "complete_account",
+    "complete_account_or_file",
     "shape",
 ]
 
@@ -38,10 +40,17 @@ def complete_account(incomplete: str) -> list[str]:
     return [name for name in account_names() if name.startswith(incomplete)]
 
 
+def complete_account_or_file(incomplete: str) -> list[str]:
+    """Return the accounts that begin so; with nothing to complete none, so that the shell offers files."""
+    return complete_account(incomplete) if incomplete else []
+
+
 def _complete_list(incomplete: str) -> list[str]:
-    # With nothing to complete, the shell offers files: a saved list is what is meant most often.
-    found = complete_account(incomplete) if incomplete else []
+    found = complete_account_or_file(incomplete)
     return [*found, "now"] if incomplete and "now".startswith(incomplete) else found
+
+
+_A_LIST: Final = "A saved list, an account, ACCOUNT@INSTANT, now, or - for standard input."
 
 
 AccountName = Annotated[
@@ -55,14 +64,12 @@ AccountName = Annotated[
 ]
 AccountNames = Annotated[
     list[str],
-    typer.Argument(help="Accounts of the configuration file, or env.", autocompletion=complete_account),
-]
-ListName = Annotated[
-    str,
     typer.Argument(
-        help="A saved list, an account, ACCOUNT@INSTANT, now, or - for standard input.", autocompletion=_complete_list
+        metavar="ACCOUNT", help="Accounts of the configuration file, or env.", autocompletion=complete_account
     ),
 ]
+OldList = Annotated[str, typer.Argument(metavar="OLD", help=_A_LIST, autocompletion=_complete_list)]
+NewList = Annotated[str, typer.Argument(metavar="NEW", help=_A_LIST, autocompletion=_complete_list)]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ask the service even where a list is less than a minute old.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="The shape of the data.")]
 Columns = Annotated[str | None, typer.Option(help="Columns to write, with commas between them.", metavar="NAME,…")]

@@ -11,7 +11,7 @@ import anyio
 import attrs
 
 from smsc_async.cli.comparing import fetch_for_comparison, read_file
-from smsc_async.cli.profiles import find_profile
+from smsc_async.cli.profiles import ENVIRONMENT, find_profile
 from smsc_async.cli.remembering import name_in_history
 from smsc_async.cli.screen import notes
 from smsc_async.cli.trouble import ExitCode, Trouble
@@ -118,7 +118,12 @@ def gather(
             assert tariffs.fetched_at is not None  # a client sets it
             snapshots.append(Snapshot(name, tariffs.fetched_at, tariffs))
     order = [source.account for source in sources]
-    return sorted(snapshots, key=lambda snapshot: order.index(snapshot.account)), code
+    ordered = sorted(snapshots, key=lambda snapshot: order.index(snapshot.account))
+    login = name_in_history(ENVIRONMENT) if ENVIRONMENT in names else ENVIRONMENT
+    if login in order:
+        return ordered, code
+    # Whoever is handed the page does not know whose environment that was.
+    return [attrs.evolve(each, account=login) if each.account == ENVIRONMENT else each for each in ordered], code
 
 
 def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:

@@ -78,11 +78,16 @@ def _needed_by(column: Column) -> int:
     return max(cell_len(str(cell)) for cell in (column.header, *column.cells))
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704  # what is being handled: rich would end the process, with the code of differences
+
+
 def _console(stream: TextIO) -> Console:
     # rich measures whichever of the three standard streams is a terminal; here only the one that is written to counts.
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
     # With NO_COLOR rich leaves bold and dim in; a reader who asks for no colour gets plain text.
-    return Console(
+    return _Console(
         file=stream,
         width=width,
         color_system=None if os.environ.get("NO_COLOR") else "auto",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+from rich.console import Console
 
 from smsc_async.accounts import Account
 from smsc_async.cli.profiles import Profile, account_of
@@ -21,6 +22,8 @@ from smsc_async.stores import SQLiteStore, Store
 __all__ = ["DEADLINE", "fetch", "fetch_all", "new_client", "new_history", "new_store"]
 
 DEADLINE = 90.0
+# Seconds after which whoever sees nothing happen is told what it can be.
+PATIENCE = 3.0
 
 
 def new_store() -> SQLiteStore:
@@ -80,7 +83,8 @@ async def _fetch_all(
     # One client for each host: they share the store, and so the quota.
     clients = {base_url: new_client(base_url, store, deadline) for base_url in wanted}
     what = accounts[0][0].name if len(accounts) == 1 else f"{len(accounts)} accounts"
-    with progress(notes(), f"fetching the list of {what}", sum(map(len, wanted.values()))) as advance:
+    err = notes()
+    with progress(err, f"fetching the list of {what}", sum(map(len, wanted.values()))) as advance:
 
         async def fetch_from(base_url: str) -> None:
             came = wanted[base_url]
@@ -90,13 +94,21 @@ async def _fetch_all(
                     advance()
 
         try:
-            async with anyio.create_task_group() as group:
-                for base_url in wanted:
-                    group.start_soon(fetch_from, base_url)
+            async with anyio.create_task_group() as telling:
+                telling.start_soon(_tell_of_waiting, err)
+                async with anyio.create_task_group() as group:
+                    for base_url in wanted:
+                        group.start_soon(fetch_from, base_url)
+                telling.cancel_scope.cancel()
         finally:
             await store.aclose()
     outcomes = ((profile.name, wanted[profile.base_url][account]) for profile, account in accounts)
     return {name: outcome for name, outcome in outcomes if outcome is not None}
+
+
+async def _tell_of_waiting(err: Console) -> None:
+    await anyio.sleep(PATIENCE)
+    err.print("no answer yet: the fourth list of a login within a minute waits for its turn", soft_wrap=True)
 
 
 def new_client(base_url: str, store: Store, deadline: float) -> Client:

@@ -132,13 +132,14 @@ async def _watch_one(watcher: Watcher, plan: Plan) -> ExitCode:
         # What the last run left behind comes before the first round.
         code = await reporter.report()
         while True:
+            quiet = "the first list: what changes from now on is reported" if watcher.is_new else "no changes"
             came = await rounds.next()
             if isinstance(came, SmscError):
                 _note(watcher.account, str(came))
                 code = exit_code(came)
             else:
                 if not watcher.unreported:
-                    _note(watcher.account, "no changes")
+                    _note(watcher.account, quiet)
                 code = await reporter.report()
             if plan.once:
                 return code

@@ -45,8 +45,9 @@ class Shape:
     decimal_comma: bool = False
 
 
-# What makes a spreadsheet take a cell for a formula; the last two are stripped by some before they look.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# What makes a spreadsheet take a cell for a formula. Some take the wide signs of East Asia for the others, and some strip
+# the last three before they look: OWASP, "CSV Injection".
+_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
 
 
 def write_json(document: Plain) -> None:
@@ -66,7 +67,8 @@ def write_rows(rows: Sequence[Row], shape: Shape) -> None:
     delimiter = "\t" if shape.output is Output.TSV else (";" if shape.decimal_comma else ",")
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(list(rows[0]) if rows else shape.columns)
+    # A column can be called as somebody else likes, too: after an account, or after a member of the answer.
+    writer.writerow([_text(name) for name in (rows[0] if rows else shape.columns)])
     for row in rows:
         writer.writerow([_cell(value, shape) for value in row.values()])
     write_text(("\ufeff" if shape.bom else "") + text.getvalue())
@@ -78,8 +80,12 @@ def _cell(value: str | Decimal | None, shape: Shape) -> str:
     if isinstance(value, Decimal):
         # Never a formula: whatever the sign, it is a number.
         return f"{value:f}".replace(".", ",") if shape.decimal_comma else f"{value:f}"
-    # The names come from elsewhere: an apostrophe makes a text of what would be run.
-    return f"'{value}" if value.startswith(_FORMULA) else value
+    return _text(value)
+
+
+def _text(told: str) -> str:
+    # It comes from elsewhere: an apostrophe makes a text of what would be run.
+    return f"'{told}" if told.startswith(_FORMULA) else told
 
 
 def write_text(text: str) -> None:

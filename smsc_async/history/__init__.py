@@ -146,6 +146,21 @@ class History:
         Raises:
             StoreError: The file cannot be used.
             ValueError: The instant has no time zone.
+
+        Example:
+            >>> import asyncio, tempfile
+            >>> from datetime import UTC, datetime
+            >>> from smsc_async import History, Snapshot, Tariffs
+            >>> async def main(folder: str) -> None:
+            ...     async with History(f"{folder}/history.db") as history:
+            ...         await history.add(Snapshot("alex", datetime(2026, 11, 1, tzinfo=UTC), Tariffs(())))
+            ...         in_force = await history.at("alex", datetime(2026, 11, 24, tzinfo=UTC))
+            ...         print(in_force and in_force.taken_at.date())
+            ...         print(await history.at("alex", datetime(2026, 10, 24, tzinfo=UTC)))
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     asyncio.run(main(folder))
+            2026-11-01
+            None
         """
         return next(iter(await self.snapshots(account, until=instant, limit=1)), None)
 
@@ -173,6 +188,23 @@ class History:
         Raises:
             StoreError: The file cannot be used.
             ValueError: An instant has no time zone.
+
+        Example:
+            >>> import asyncio, tempfile
+            >>> from datetime import UTC, datetime
+            >>> from decimal import Decimal
+            >>> from smsc_async import History, Snapshot, Tariffs
+            >>> async def main(folder: str) -> None:
+            ...     async with History(f"{folder}/history.db") as history:
+            ...         for day, mail in (1, "0.1"), (2, "0.1"), (3, "0.2"):
+            ...             tariffs = Tariffs((), mail=Decimal(mail))
+            ...             await history.add(Snapshot("alex", datetime(2026, 11, day, tzinfo=UTC), tariffs))
+            ...         for period in await history.periods("alex"):
+            ...             print(period.since.date(), period.until.date(), period.count, period.tariffs.mail)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     asyncio.run(main(folder))
+            2026-11-01 2026-11-02 2 0.1
+            2026-11-03 2026-11-03 1 0.2
         """
         first, last = _bounds(since, until)
 

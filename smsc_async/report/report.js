@@ -218,6 +218,9 @@ function tellFound() {
 function search() {
   for (const sheet of sheets) sheet.search(wanted());
   tellFound();
+  const prices = find("#prices");
+  // At the top of the page what is found would be below the screen: on a phone two screens below it.
+  if (input.value.trim() && prices.getBoundingClientRect().top > innerHeight / 2) prices.scrollIntoView();
 }
 
 input.addEventListener("input", search);

@@ -41,6 +41,16 @@ class Arrival:
         in_progress: How many requests of the login were in progress then, this one among them; 0 where the login is
             none of the service.
         fault: The name of the fault that it met, or ``None``.
+
+    Example:
+        >>> import httpx
+        >>> from smsc_async.simulator import Simulator, serve
+        >>> simulator = Simulator()
+        >>> with serve(simulator) as server:
+        ...     reply = httpx.post(server.base_url + "get.php", data={"get_price": 1, "login": "alex", "psw": "wrong"})
+        >>> (arrival,) = simulator.log
+        >>> arrival.login, arrival.method, arrival.code
+        ('alex', 'POST', 2)
     """
 
     number: int

@@ -90,13 +90,16 @@ def _listen(host: str, port: int) -> socket.socket:
     # it every answer waits 40 ms for an acknowledgement between its body and its last byte.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
+    with contextlib.ExitStack() as failing:
+        failing.callback(listening.close)
         # Elsewhere it would let two servers share a port.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(os.name == "posix"))
-        listening.bind((host, port))
-    except BaseException:
-        listening.close()
-        raise
+        try:
+            listening.bind((host, port))
+        except OSError as error:
+            # The system does not say which address.
+            raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
+        failing.pop_all()
     return listening
 
 

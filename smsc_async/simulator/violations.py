@@ -22,6 +22,16 @@ class Violation:
         rule: Which rule it breaks: ``"identical"`` is one too many of a login within the window, ``"simultaneous"``
             one too many in progress, ``"authorization"`` the wrong password that blocks the address.
         arrival: The request.
+
+    Example:
+        >>> import httpx
+        >>> from smsc_async.simulator import Rules, Simulator, serve
+        >>> simulator = Simulator(rules=Rules(requests=1))
+        >>> with serve(simulator) as server:
+        ...     for _ in range(2):
+        ...         reply = httpx.post(server.base_url + "get.php", data={"get_price": 1, "login": "alex", "psw": "123"})
+        >>> [(violation.rule, violation.arrival.number) for violation in simulator.violations()]
+        [('identical', 2)]
     """
 
     rule: Literal["identical", "simultaneous", "authorization"]

@@ -93,6 +93,31 @@ def test_it_is_searched_with_the_keyboard_alone(opened: Open) -> None:
     assert focused(page) == "25001"
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_is_found_comes_into_sight(opened: Open, width: int) -> None:
+    page = opened(weeks(), viewport={"width": width, "height": 844})
+    latvia = shown_zones(page).get_by_role("button", name="Latvija")
+    expect(latvia).not_to_be_in_viewport()
+    press(page, "/")
+    page.keyboard.type("latvija")
+    expect(latvia).to_be_in_viewport(ratio=1)
+    expect(page.locator("#search")).to_be_in_viewport(ratio=1)
+    # Whoever searches further down stays there.
+    press(page, "Escape")
+    page.get_by_role("link", name="Changes").click()
+    press(page, "/")
+    page.keyboard.type("latvija")
+    expect(page.get_by_role("heading", name="Changes")).to_be_in_viewport()
+
+
+def test_that_nothing_is_found_is_said_in_one_line(opened: Open) -> None:
+    page = opened(weeks())
+    press(page, "/")
+    page.keyboard.type("nowhere")
+    heights = [page.locator(f"{table} tbody").first.bounding_box() for table in (".zones", ".codes", ".compared")]
+    assert [height is not None and height["height"] < 40 for height in heights] == [True] * 3
+
+
 def test_it_is_sorted_with_the_keyboard_alone(opened: Open) -> None:
     page = opened(days_of("alex", sample_tariffs()))
     table = shown_zones(page)

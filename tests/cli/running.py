@@ -50,7 +50,7 @@ def invoke(*arguments: str, env: dict[str, str] | None = None, stdin: str | None
 
 def environment(**variables: str) -> dict[str, str]:
     """What a plain shell has, and no account or colour of whoever runs the tests."""
-    taken = ("SMSC_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM", "COV_", "PYTEST_")
+    taken = ("SMSC_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM", "COV_", "PYTEST_", "PYTHONUNBUFFERED")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(taken)}
     return {**inherited, "PYTHONUTF8": "1", **variables}
 

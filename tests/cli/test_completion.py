@@ -46,6 +46,8 @@ def accounts(plain_environment: Path) -> None:
         ("smsc-async diff now n", ["now"]),
         ("smsc-async diff ", []),  # the shell offers files
         ("smsc-async diff y", []),
+        ("smsc-async report main r", ["reserve"]),
+        ("smsc-async report ", []),
     ],
 )
 def test_commands_options_and_accounts_are_offered(line: str, there: list[str]) -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import io
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from smsc_async.cli import demo, main
 from smsc_async.cli.app import run
+from smsc_async.cli.ending import write_out
 from smsc_async.cli.trouble import ExitCode, Trouble
 from smsc_async.errors import QuotaExhausted
 from tests.cli.running import environment, invoke, spawn
@@ -55,6 +59,21 @@ def test_no_command_shows_the_help_and_is_misuse() -> None:
 
 def test_an_unknown_option_is_misuse() -> None:
     assert invoke("demo", "--nothing-like-it").code == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("parts", r"parts \[OPTIONS\] \W?TEXT\W?"),
+        ("compare", r"compare \[OPTIONS\] \W?ACCOUNT\W?"),
+        ("diff", r"diff \[OPTIONS\] \W?OLD\W? \W?NEW\W?"),
+        ("report", r"report \[OPTIONS\] \W?ACCOUNT\|\[ACCOUNT=\]FILE\W?"),
+        ("watch", r"watch \[OPTIONS\] \W?ACCOUNT\W?"),
+    ],
+)
+def test_the_help_calls_arguments_as_the_documentation_does(command: str, usage: str) -> None:
+    # Whether an argument that can be repeated has dots is for the version of typer to say.
+    assert re.search(rf"Usage: \S+ {usage}(\.\.\.)? *\n", invoke(command, "--help").stdout)
 
 
 def test_help_does_not_import_what_only_a_command_needs() -> None:
@@ -123,6 +142,52 @@ def test_a_reader_who_has_seen_enough_is_not_told_anything(
     assert run_with(BrokenPipeError(32, "Broken pipe"), monkeypatch, "demo") == 141
     assert led_away == [sys.stdout.fileno()]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
+def test_a_disk_that_is_full_has_one_sentence_and_one_code() -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "smsc_async", "parts", "a text"],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=300,
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (14, "smsc-async: No space left on device\n")
+
+
+def test_what_cannot_be_written_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    led_away: list[int] = []
+
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+        def fileno(self) -> int:
+            return 4711
+
+    def dup2(_: int, descriptor: int) -> None:
+        led_away.append(descriptor)
+
+    monkeypatch.setattr(os, "dup2", dup2)
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(OSError, match="No space"):
+        write_out()
+    assert led_away == [4711]
+
+
+def test_closed_streams_are_nobody_to_write_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["smsc-async", "parts", "a text"])
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert ended.value.code == 0
+    sys.stdout.close()
+    sys.stderr.close()
 
 
 @pytest.mark.parametrize("shape", [["-o", "json"], ["-o", "table"]])

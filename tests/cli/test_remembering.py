@@ -15,6 +15,7 @@ import attrs
 import pytest
 
 from smsc_async import History, OperatorTariff, PricePoint, Snapshot, Tariffs, Zone
+from smsc_async.cli.charting import draw_prices
 from smsc_async.cli.sparkline import sparkline
 from tests.cli.running import invoke
 
@@ -181,7 +182,14 @@ def test_a_price_over_time_is_drawn(tmp_path: Path) -> None:
         ran = invoke("history", "main", "--zone", "32", "--chart", str(tmp_path / name))
         assert ran.code == 0
         assert "4.51" in ran.stdout
+        assert ran.stderr == f"{tmp_path / name}: prices: 4\n"
         assert (tmp_path / name).read_bytes().startswith(begin)
+
+
+@pytest.mark.parametrize("title", ["zone 1, US $x_{$", "zone 51, 中国"])
+def test_a_chart_is_called_whatever_a_zone_is_called(title: str, tmp_path: Path) -> None:
+    draw_prices(points("1.50", "1.60"), tmp_path / "x.svg", title=title)
+    assert (tmp_path / "x.svg").exists()
 
 
 @pytest.mark.usefixtures("filled")

@@ -49,11 +49,18 @@ def test_a_page_has_the_lists_of_the_accounts(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("alex")
-def test_without_a_name_it_is_the_account_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_name_it_is_the_account_of_the_environment_by_its_login(
+    tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert invoke("report").code == 0
     (account,) = accounts_in((tmp_path / "report.html").read_text("utf-8"))
-    assert (account["name"], account["zones"][0][2]) == ("env", "3.85")
+    assert (account["name"], account["zones"][0][2]) == ("alex", "3.85")
+    (account,) = accounts_in(invoke("report", f"env={saved}", "env", "-o", "-").stdout)
+    assert (account["name"], len(account["taken"])) == ("alex", 2)
+    # Another account has that name already: that it is the same one, nobody knows.
+    two = accounts_in(invoke("report", f"alex={saved}", "env", "-o", "-").stdout)
+    assert [account["name"] for account in two] == ["alex", "env"]
 
 
 @pytest.mark.usefixtures("both")

@@ -44,6 +44,16 @@ def test_no_color_leaves_no_escape_code_even_on_a_terminal(monkeypatch: pytest.M
     assert terminal.getvalue() == "yes\n"
 
 
+def test_a_reader_who_has_gone_is_an_error_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    with pytest.raises(BrokenPipeError):
+        output().print("anything")
+
+
 def test_an_encoding_without_a_dash_gets_a_hyphen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     assert dash(output()) == "-"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import smsc_async
+from smsc_async.cli import session
 from smsc_async.cli.session import new_history, new_store
-from smsc_async.simulator import Simulator
+from smsc_async.simulator import Fault, Simulator
 from tests.cli.running import invoke
 
 
@@ -34,6 +35,18 @@ def test_a_list_that_another_command_has_just_fetched_is_taken(
     for arguments in (["tariffs"], ["tariffs"], ["price", "--zone", "1"], ["tariffs", "--fresh"]):
         assert invoke(*arguments).code == 0
     assert len(simulator.log) == 2
+
+
+@pytest.mark.usefixtures("alex")
+def test_whoever_waits_is_told_what_it_can_be(monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> None:
+    assert "no answer yet" not in invoke("tariffs").stderr
+    monkeypatch.setattr(session, "PATIENCE", 0.05)
+    simulator.fail(Fault.stalled(0.5))
+    ran = invoke("tariffs", "--fresh", "--zone", "32")
+    assert ran.code == 0
+    assert ran.stderr.splitlines()[1] == (
+        "no answer yet: the fourth list of a login within a minute waits for its turn"
+    )
 
 
 def test_the_package_can_be_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

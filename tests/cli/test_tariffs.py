@@ -13,7 +13,7 @@ import pytest
 
 from smsc_async.cli.selection import plain
 from smsc_async.decoder import decode
-from smsc_async.records import Tariffs, Zone
+from smsc_async.records import Extra, Tariffs, Zone
 from smsc_async.simulator import Fault, SimulatedAccount, Simulator, sample_tariffs
 from tests.cli.running import invoke
 
@@ -96,7 +96,9 @@ def test_what_cannot_be_had_is_told(arguments: tuple[str, ...], code: int, said:
 def test_a_spreadsheet_opens_it_safely(simulator: Simulator) -> None:
     zones = tuple(
         Zone(str(number), name, Decimal("2.50"))
-        for number, name in enumerate(['=cmd|"/c calc"!A1', "+1", "-1", "@SUM(A1)", "Latvia, = not at the start"], 1)
+        for number, name in enumerate(
+            ['=cmd|"/c calc"!A1', "+1", "-1", "@SUM(A1)", "\uff1d1+1", "Latvia, = not at the start"], 1
+        )
     )
     simulator.put(SimulatedAccount("alex", "123", tariffs=Tariffs(zones, (), Decimal("0.10"))))
     told = invoke("tariffs", "-o", "csv", "--bom", "--decimal-comma", "--columns", "name,api").stdout
@@ -107,9 +109,18 @@ def test_a_spreadsheet_opens_it_safely(simulator: Simulator) -> None:
         "'+1",
         "'-1",
         "'@SUM(A1)",
+        "'\uff1d1+1",
         "Latvia, = not at the start",
     ]
     assert {row[1] for row in rows} == {"2,50"}
+
+
+@pytest.mark.usefixtures("alex")
+def test_the_names_of_columns_are_as_safe_as_what_is_below_them(simulator: Simulator) -> None:
+    zone = Zone("1", "Russia", Decimal("2.50"), extra=Extra({"=1+1": "-1"}))
+    simulator.put(SimulatedAccount("alex", "123", tariffs=Tariffs((zone,), (), Decimal("0.10"))))
+    rows = [line.split("\t") for line in invoke("tariffs", "--zone", "1", "-o", "tsv").stdout.splitlines()]
+    assert [row[-1] for row in rows] == ["'=1+1", "'-1"]
 
 
 @pytest.mark.usefixtures("both")

@@ -87,7 +87,8 @@ def test_a_new_user_sees_what_it_does_and_what_has_changed(simulator: Simulator,
     ran = invoke("watch", "--once")
     assert (ran.code, ran.stdout) == (0, "")
     assert ran.stderr.startswith(f"watching alex once; lists are kept in {tmp_path / 'history.sqlite3'}\n")
-    assert ran.stderr.endswith(" alex: no changes\n")
+    assert ran.stderr.endswith(" alex: the first list: what changes from now on is reported\n")
+    assert invoke("watch", "--once").stderr.endswith(" alex: no changes\n")
     put(simulator, 3)
     ran = invoke("watch", "--once")
     assert ran.code == 0
@@ -114,6 +115,7 @@ def test_a_report_is_a_line_of_json_where_asked_for(simulator: Simulator, histor
                 "line": "zone",
                 "id": "1",
                 "name": "Russia",
+                "old_name": None,
                 "price": "api",
                 "old": "2",
                 "new": "3",
@@ -140,7 +142,7 @@ def test_it_goes_on_through_an_outage_until_it_is_interrupted(
     assert ran.code == 0
     assert reports(ran.stdout) == [("mine", "1", "2"), ("mine", "2", "3")]
     assert [line.partition("mine: ")[2] for line in ran.stderr.splitlines()[1:-1]] == [
-        "no changes",
+        "the first list: what changes from now on is reported",
         "answered with HTTP status 503 and no tariff list",
         "no changes",
     ]
@@ -154,7 +156,7 @@ def test_an_account_that_only_the_user_can_help_ends_and_the_others_go_on(simula
     assert ran.code == 4
     assert "theirs: the service refused with error 2" in ran.stderr
     assert "it is not watched any more" in ran.stderr
-    assert "mine: no changes" in ran.stderr
+    assert "mine: the first list" in ran.stderr
     ran = invoke("watch", "theirs")  # not once: there is nothing left to watch
     assert ran.code == 4
 
