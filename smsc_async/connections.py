@@ -13,7 +13,7 @@ from __future__ import annotations
 import ssl
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final, cast
 
 import anyio
@@ -62,8 +62,7 @@ class Connections(httpx.AsyncBaseTransport):
         """Close all connections, those that are busy too."""
         lines = [*self._busy, *(line for _, line in self._idle)]
         self._idle.clear()
-        for line in lines:
-            await line.aclose()
+        await _close(lines)
 
     async def _line(self, url: httpx.URL) -> _Line:
         origin = httpcore.Origin(url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
@@ -91,9 +90,16 @@ class Connections(httpx.AsyncBaseTransport):
                 stale.append(line)
         while self._idle and self._idle[0][0] < instant - self.IDLE_SECONDS:
             stale.append(self._idle.popleft()[1])
-        for each in stale:
+        if stale:
             with anyio.CancelScope(shield=True):
-                await each.aclose()
+                await _close(stale)
+
+
+async def _close(lines: Iterable[_Line]) -> None:
+    # Each of them, though the caller is being cancelled: the first to be closed says so.
+    async with AsyncExitStack() as closing:
+        for line in lines:
+            closing.push_async_callback(line.aclose)
 
 
 class _Line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import httpcore
 import pytest
@@ -421,6 +423,59 @@ async def test_closing_the_client_closes_idle_and_busy_connections(transport: Tr
             assert await anyio.to_thread.run_sync(begun.wait, 5.0)
             await client.aclose()
         assert all([await anyio.to_thread.run_sync(ended.acquire, True, 5.0) for _ in range(2)])
+
+
+@pytest.mark.parametrize("ticks", [0, 1, 2, 3])
+async def test_closing_that_is_cancelled_closes_all_the_same(transport: Transport, ticks: int) -> None:
+    served, ended = threading.Barrier(4), threading.Semaphore(0)
+
+    def script(connection: socket.socket, _: int) -> None:
+        hear(connection)
+        served.wait(5.0)  # so that there are four connections
+        connection.sendall(WHOLE)
+        assert not connection.recv(1)
+        ended.release()
+
+    with server(script) as base_url:
+        client = client_at(base_url, transport)
+        accounts = [Account(f"u{number}", "123") for number in range(4)]
+        assert all([outcome.tariffs async for outcome in client.tariffs_for(accounts)])
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.aclose)
+            for _ in range(ticks):
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        assert all([await anyio.to_thread.run_sync(ended.acquire, True, 5.0) for _ in range(4)])
+
+
+async def test_closing_that_asyncio_cancels_closes_idle_connections_too(
+    transport: Transport, anyio_backend: str
+) -> None:
+    if anyio_backend == "trio":
+        return  # it has no such cancellation
+    ended = threading.Event()
+
+    def script(connection: socket.socket, number: int) -> None:
+        while b"login=alex" in hear(connection):
+            connection.sendall(WHOLE)
+        if not number:
+            ended.set()
+
+    with server(script) as base_url:
+        client = client_at(base_url, transport)
+        await client.tariffs()
+
+        async def work() -> None:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.05)
+
+        client._sessions.get().detached.start(work, lambda: None)  # pyright: ignore[reportPrivateUsage]  # what ends late
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0.01)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert await anyio.to_thread.run_sync(ended.wait, 5.0)
 
 
 @contextmanager
