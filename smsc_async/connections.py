@@ -13,7 +13,7 @@ from __future__ import annotations
 import ssl
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final, cast
 
 import anyio
@@ -22,6 +22,7 @@ import httpcore
 import httpx
 
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.parking import in_trio
 from smsc_async.transport import PASSAGE, Passage
 
 __all__ = ["Connections"]
@@ -61,8 +62,7 @@ class Connections(httpx.AsyncBaseTransport):
         """Close all connections, those that are busy too."""
         lines = [*self._busy, *(line for _, line in self._idle)]
         self._idle.clear()
-        for line in lines:
-            await line.aclose()
+        await _close(lines)
 
     async def _line(self, url: httpx.URL) -> _Line:
         origin = httpcore.Origin(url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
@@ -90,9 +90,16 @@ class Connections(httpx.AsyncBaseTransport):
                 stale.append(line)
         while self._idle and self._idle[0][0] < instant - self.IDLE_SECONDS:
             stale.append(self._idle.popleft()[1])
-        for each in stale:
+        if stale:
             with anyio.CancelScope(shield=True):
-                await each.aclose()
+                await _close(stale)
+
+
+async def _close(lines: Iterable[_Line]) -> None:
+    # Each of them, though the caller is being cancelled: the first to be closed says so.
+    async with AsyncExitStack() as closing:
+        for line in lines:
+            closing.push_async_callback(line.aclose)
 
 
 class _Line:
@@ -133,7 +140,8 @@ class _Line:
         connection is used twice.
         """
         parser = getattr(getattr(self._http, "_connection", None), "_h11_state", None)
-        return self._http.is_idle() and parser is not None and parser.trailing_data == (b"", False)
+        read_on = parser is None or parser.trailing_data != (b"", False)
+        return self._http.is_idle() and not read_on and self._network.is_empty()
 
     async def aclose(self) -> None:
         """Close it, whatever is under way."""
@@ -154,7 +162,7 @@ class _Network(httpcore.AsyncNetworkBackend):
     passage: Passage
 
     def __init__(self) -> None:
-        self._stream: httpcore.AsyncNetworkStream | None = None
+        self._stream: _Stream | None = None
 
     async def connect_tcp(
         self,
@@ -165,8 +173,17 @@ class _Network(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to a host."""
-        self._stream = await _ANYIO.connect_tcp(host, port, timeout, local_address, socket_options)
-        return _Stream(self._stream, self)
+        self._stream = _Stream(await _ANYIO.connect_tcp(host, port, timeout, local_address, socket_options), self)
+        return self._stream
+
+    def secured(self, stream: _Stream) -> _Stream:
+        """Note what its stream is once it is TLS."""
+        self._stream = stream
+        return stream
+
+    def is_empty(self) -> bool:
+        """Whether all that was read from the socket has been handed out."""
+        return self._stream is not None and self._stream.is_empty()
 
     async def aclose(self) -> None:
         """Close the connection, also one that is being made: httpcore leaves it open where its TLS handshake is cancelled."""
@@ -182,6 +199,23 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._network = network
         self._unsent: list[bytes] = []
+        self._used = False
+
+    def is_empty(self) -> bool:
+        """Whether all that was read from the socket has been handed out.
+
+        The socket does not show that: anyio reads as much as has come, records of TLS that nobody asked for too. Where
+        it keeps them is its own affair; if it ever keeps them elsewhere, no connection is used twice.
+        """
+        stream: Any = getattr(self._stream, "_stream", None)
+        tls: ssl.SSLObject | None = self._stream.get_extra_info("ssl_object")
+        if tls is not None:
+            records = getattr(stream, "_read_bio", None)
+            if records is None or records.pending or tls.pending():
+                return False
+            stream = stream.transport_stream
+        # trio's reads nothing ahead.
+        return in_trio() or getattr(getattr(stream, "_protocol", None), "read_queue", None) == deque()
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109  # httpcore's
         self._unsent.append(buffer)
@@ -190,6 +224,10 @@ class _Stream(httpcore.AsyncNetworkStream):
         if self._unsent:
             told = b"".join(self._unsent)
             self._unsent.clear()
+            if self._used and self._stream.get_extra_info("is_readable"):
+                # The last look, with nothing awaited between: what is there before the request is no answer to it.
+                raise httpcore.ConnectError("the idle connection was closed, or something came over it unasked")
+            self._used = True
             self._network.passage.sent = True
             # A server may refuse before it has read all, and close: what it said is there to be read.
             with suppress(httpcore.WriteError):
@@ -205,7 +243,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  # httpcore's
     ) -> httpcore.AsyncNetworkStream:
-        return _Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._network)
+        return self._network.secured(
+            _Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._network)
+        )
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -6,6 +6,8 @@ ends without an answer counts as possibly sent, save where there was no connecti
 
 from __future__ import annotations
 
+import asyncio
+import selectors
 import ssl
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
@@ -93,15 +95,22 @@ class _Connector(aiohttp.TCPConnector):
     """One that uses no connection again over which something came unasked.
 
     aiohttp looks at that when a connection becomes idle, not when it is used again: what came between would be taken for
-    the answer to the next request, and so be somebody else's list.
+    the answer to the next request, and so be somebody else's list. Nor does it see what the loop has not read yet.
     """
 
     async def _get(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection | None:
         while (connection := await super()._get(*args, **kwargs)) is not None:
-            if connection.protocol is not None and not connection.protocol.should_close:
+            protocol, transport = connection.protocol, connection.transport
+            if protocol is not None and not protocol.should_close and transport is not None and _is_quiet(transport):
                 break
             connection.close()
         return connection
+
+
+def _is_quiet(transport: asyncio.Transport) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(transport.get_extra_info("socket"), selectors.EVENT_READ)
+        return not selector.select(0)
 
 
 def _session(tls: ssl.SSLContext) -> aiohttp.ClientSession:

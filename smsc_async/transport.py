@@ -146,23 +146,29 @@ class LimitedTransport(httpx.AsyncBaseTransport):
                 await passage.before_sending(permit)
             passage.begun = True
             response = await self._transport.handle_async_request(request)
+            permit.seen = now()
+            body = _body(response)
         except BaseException as error:
             passage.begun = passage.begun and not isinstance(error, _UNSENT)
             with suppress(StoreError):  # what went wrong first is what there is to say
                 await self._gate.release(permit, Ending.CUT if passage.may_have_left else Ending.UNSENT)
             raise
-        permit.seen = now()
         if response.is_closed:
             # Read before it came here, as a test's transport does: httpx will not close it again.
             await self._gate.release(permit, Ending.WHOLE)
         else:
-            assert isinstance(response.stream, httpx.AsyncByteStream)
-            response.stream = _Held(response.stream, self._gate, permit)
+            response.stream = _Held(body, self._gate, permit)
         return response
 
     async def aclose(self) -> None:
         """Close the transport inside."""
         await self._transport.aclose()
+
+
+def _body(response: httpx.Response) -> httpx.AsyncByteStream:
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise TypeError("the transport's answer has a body that cannot be read in an event loop")
+    return response.stream
 
 
 class _Held(httpx.AsyncByteStream):

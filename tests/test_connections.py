@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
+import httpcore
 import pytest
 import trustme
 
@@ -27,7 +30,7 @@ from smsc_async import (
     TlsError,
     TransportError,
 )
-from smsc_async.connections import Connections
+from smsc_async.connections import Connections, _Line  # pyright: ignore[reportPrivateUsage]
 from tests.service import ALEX
 
 BODY = b'{"zones": [{"zone": "1", "name": "Russia", "api": "2.50"}], "mail": "0.10"}'
@@ -190,17 +193,19 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used(transpo
             assert client.statistics().requests == 2
 
 
-@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
-async def test_what_follows_an_answer_unasked_is_not_taken_for_the_next_one(transport: Transport, later: bool) -> None:
-    stray = WHOLE.replace(b"Russia", b"Egypt!")
+STRAY = WHOLE.replace(b"Russia", b"Egypt!")
+
+
+@pytest.mark.parametrize("when", ["at once", "later", "too late for the loop to have read it"])
+async def test_what_follows_an_answer_unasked_is_not_taken_for_the_next_one(transport: Transport, when: str) -> None:
     taken, sent = threading.Event(), threading.Event()
 
     def script(connection: socket.socket, _: int) -> None:
         hear(connection)
-        connection.sendall(WHOLE if later else WHOLE + stray)
-        if later:
+        connection.sendall(WHOLE + STRAY if when == "at once" else WHOLE)
+        if when != "at once":
             taken.wait(5.0)
-            connection.sendall(stray)
+            connection.sendall(STRAY)
         sent.set()
         always(WHOLE)(connection, 0)
 
@@ -210,8 +215,74 @@ async def test_what_follows_an_answer_unasked_is_not_taken_for_the_next_one(tran
                 tariffs = await client.tariffs(Account(login, "123"))
                 assert tariffs.zone("1").name == "Russia"
                 taken.set()
-                assert await anyio.to_thread.run_sync(sent.wait, 5.0)
-                await anyio.sleep(0.01)  # for a loop that reads on its own account
+                assert sent.wait(5.0)  # the loop stands still meanwhile
+                if when == "later":
+                    await anyio.sleep(0.01)  # for a loop that reads on its own account
+
+
+async def test_what_comes_between_the_look_at_a_connection_and_the_request_is_not_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked, sent = threading.Event(), threading.Event()
+    look = _Line.is_good_for
+
+    def look_a_tick_too_soon(line: _Line, origin: httpcore.Origin) -> bool:
+        is_good = look(line, origin)
+        looked.set()
+        assert sent.wait(5.0)
+        return is_good
+
+    def script(connection: socket.socket, number: int) -> None:
+        hear(connection)
+        connection.sendall(WHOLE)
+        if number == 0:
+            looked.wait(5.0)
+            connection.sendall(STRAY)
+            sent.set()
+        always(WHOLE)(connection, 0)
+
+    monkeypatch.setattr(_Line, "is_good_for", look_a_tick_too_soon)
+    with server(script) as base_url:
+        async with client_at(base_url, None) as client:
+            await client.tariffs()
+            with pytest.raises(TransportError, match=r"unasked.*nothing was sent") as caught:
+                await client.tariffs(Account("boris", "123"))
+            assert not caught.value.may_have_counted
+            assert (await client.tariffs(Account("boris", "123"))).zone("1").name == "Russia"
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["a full read", "a record of TLS"])
+async def test_what_was_read_along_with_an_answer_is_not_taken_for_the_next_one(
+    transport: Transport, secured: bool, request: pytest.FixtureRequest
+) -> None:
+    # As long as what is asked of the socket at once: so nothing of what follows is in the hands of the parser.
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+    long = 65_536 - len(head % 65_536)
+    answer = WHOLE if secured else head % long + BODY.replace(b" ", b" " * (long - len(BODY) + 1), 1)
+    heard, held, sent = threading.Event(), threading.Event(), threading.Event()
+
+    def script(connection: socket.socket, number: int) -> None:
+        hear(connection)
+        heard.set()
+        held.wait(5.0)
+        connection.sendall(answer)
+        if number == 0:
+            connection.sendall(STRAY)
+        sent.set()
+        always(answer)(connection, 0)
+
+    async def hold_the_loop() -> None:
+        await anyio.to_thread.run_sync(heard.wait, 5.0)
+        held.set()
+        assert sent.wait(5.0)
+
+    tls: ssl.SSLContext | None = request.getfixturevalue("trusted_tls") if secured else None
+    with server(script) if tls is None else tls_server(tls, script) as base_url:
+        async with client_at(base_url, transport) as client:
+            for login in ("alex", "boris"):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(hold_the_loop)
+                    assert (await client.tariffs(Account(login, "123"))).zone("1").name == "Russia"
 
 
 @pytest.mark.parametrize(
@@ -354,13 +425,66 @@ async def test_closing_the_client_closes_idle_and_busy_connections(transport: Tr
         assert all([await anyio.to_thread.run_sync(ended.acquire, True, 5.0) for _ in range(2)])
 
 
-@contextmanager
-def tls_server(context: ssl.SSLContext) -> Generator[str]:
-    def script(connection: socket.socket, number: int) -> None:
-        with context.wrap_socket(connection, server_side=True) as secured:
-            always(WHOLE)(secured, number)
+@pytest.mark.parametrize("ticks", [0, 1, 2, 3])
+async def test_closing_that_is_cancelled_closes_all_the_same(transport: Transport, ticks: int) -> None:
+    served, ended = threading.Barrier(4), threading.Semaphore(0)
+
+    def script(connection: socket.socket, _: int) -> None:
+        hear(connection)
+        served.wait(5.0)  # so that there are four connections
+        connection.sendall(WHOLE)
+        assert not connection.recv(1)
+        ended.release()
 
     with server(script) as base_url:
+        client = client_at(base_url, transport)
+        accounts = [Account(f"u{number}", "123") for number in range(4)]
+        assert all([outcome.tariffs async for outcome in client.tariffs_for(accounts)])
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.aclose)
+            for _ in range(ticks):
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        assert all([await anyio.to_thread.run_sync(ended.acquire, True, 5.0) for _ in range(4)])
+
+
+async def test_closing_that_asyncio_cancels_closes_idle_connections_too(
+    transport: Transport, anyio_backend: str
+) -> None:
+    if anyio_backend == "trio":
+        return  # it has no such cancellation
+    ended = threading.Event()
+
+    def script(connection: socket.socket, number: int) -> None:
+        while b"login=alex" in hear(connection):
+            connection.sendall(WHOLE)
+        if not number:
+            ended.set()
+
+    with server(script) as base_url:
+        client = client_at(base_url, transport)
+        await client.tariffs()
+
+        async def work() -> None:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.05)
+
+        client._sessions.get().detached.start(work, lambda: None)  # pyright: ignore[reportPrivateUsage]  # what ends late
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0.01)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert await anyio.to_thread.run_sync(ended.wait, 5.0)
+
+
+@contextmanager
+def tls_server(context: ssl.SSLContext, script: Script | None = None) -> Generator[str]:
+    def secure(connection: socket.socket, number: int) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            (script or always(WHOLE))(secured, number)
+
+    with server(secure) as base_url:
         yield base_url.replace("http:", "https:")
 
 
@@ -376,17 +500,20 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-async def test_a_server_that_can_prove_who_it_is_gets_the_password(
-    transport: Transport,
-    authority: trustme.CA,
-    server_tls: ssl.SSLContext,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
+@pytest.fixture
+def trusted_tls(
+    authority: trustme.CA, server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> ssl.SSLContext:
     trusted = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(trusted))
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
-    with tls_server(server_tls) as base_url:
+    return server_tls
+
+
+async def test_a_server_that_can_prove_who_it_is_gets_the_password(
+    transport: Transport, trusted_tls: ssl.SSLContext
+) -> None:
+    with tls_server(trusted_tls) as base_url:
         async with client_at(base_url, transport) as client:
             for _ in range(2):
                 assert (await client.tariffs()).zone("1").name == "Russia"

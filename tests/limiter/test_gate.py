@@ -402,6 +402,19 @@ async def test_a_body_that_is_streamed_holds_its_slot_until_it_is_read_or_closed
         assert buckets.count()["lingering"] == 1
 
 
+async def test_an_answer_that_cannot_be_read_in_a_loop_keeps_no_slot_for_good() -> None:
+    store = MemoryStore()
+    transport = LimitedTransport(httpx.MockTransport(lambda _: httpx.Response(200, content=iter([b"x"]))), store=store)
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+        for _ in range(5):  # more than there are tokens
+            with pytest.raises(TypeError, match="cannot be read"):
+                await client.send(TARIFF_REQUESTS["form"](client))
+        await anyio.sleep(QUOTA.absence)
+        assert store._buckets.count()["slots"] == 0  # pyright: ignore[reportPrivateUsage]
+        with pytest.raises(TypeError, match="cannot be read"):
+            await client.send(TARIFF_REQUESTS["form"](client))
+
+
 async def test_a_limited_transport_closes_the_one_inside_and_takes_no_limited_one() -> None:
     class Closing(Recorder):
         closed = False
