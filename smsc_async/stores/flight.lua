@@ -6,10 +6,10 @@
 -- ARGV[3]  what to do: look, renew or land
 -- ARGV[4]  the key of the answer
 -- ARGV[5]  the holder
--- The third number is how long a lead lasts.
-local now = the_time()
-if not now then return {'lost'} end
-local key, holder, lasts = ARGV[4], ARGV[5], numbers[3]
+-- The fifth number is how long a lead lasts.
+local now, told = the_time()
+if not now then return told end
+local key, holder, lasts = ARGV[4], ARGV[5], numbers[5]
 
 local lead = redis.call('GET', KEYS[2])
 lead = lead and cmsgpack.unpack(lead)
@@ -22,7 +22,7 @@ end
 
 if ARGV[3] == 'renew' then
   if not lead or lead[1] == holder then take_lead() end
-  return {'done', now}
+  return {'done', told}
 end
 
 if ARGV[3] == 'land' then
@@ -34,16 +34,16 @@ if ARGV[3] == 'land' then
     for _, each in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
       total = total + redis.call('HSTRLEN', KEYS[3], each)
     end
-    while total > numbers[4] do
+    while total > numbers[6] do
       local oldest = redis.call('ZPOPMIN', KEYS[4])[1]
       total = total - redis.call('HSTRLEN', KEYS[3], oldest)
       redis.call('HDEL', KEYS[3], oldest)
     end
   end
-  return {'done', now}
+  return {'done', told}
 end
 
-local fresh, last = numbers[4], numbers[5] == 1
+local fresh, last = numbers[6], numbers[7] == 1
 local answer = redis.call('HGET', KEYS[3], key)
 answer = answer and cmsgpack.unpack(answer)
 if answer then
@@ -51,11 +51,11 @@ if answer then
   local age = answer[1] <= now and now - answer[1] or 1e15
   if age < fresh then
     redis.call('ZADD', KEYS[4], now, key)
-    return {'answer', now, age, answer[2], answer[3]}
+    return {'answer', told, age, answer[2], answer[3]}
   end
   answer[1] = age
 end
-if lead and lead[1] ~= holder then return {'led', now} end
+if lead and lead[1] ~= holder then return {'led', told} end
 take_lead()
-if answer and last then return {'lead', now, answer[1], answer[2], answer[3]} end
-return {'lead', now}
+if answer and last then return {'lead', told, answer[1], answer[2], answer[3]} end
+return {'lead', told}

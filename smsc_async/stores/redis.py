@@ -41,6 +41,8 @@ _MICRO: Final = 1_000_000
 # clocks drift apart (twenty times what a crystal does).
 _SLACK: Final = 0.25
 _DRIFT: Final = 0.001
+# Seconds after which nothing is asked again: together with the answer's own, a caller is told in time.
+_PATIENCE: Final = 0.4
 
 
 @attrs.frozen
@@ -51,8 +53,8 @@ class _Slip:
     login: str
 
 
-# What the server's time is ahead of our clock, when it was heard, and how long that took.
-_Heard: TypeAlias = tuple[float, float, float]
+# What the server's time is ahead of our clock, when it was heard, how long that took, and after how many corrections.
+_Heard: TypeAlias = tuple[float, float, float, int]
 
 
 @attrs.frozen
@@ -267,21 +269,34 @@ class RedisStore(SharedStore):
         numbers: Sequence[float],
         words: Sequence[str | bytes],
     ) -> Any:
-        """Return what a script says, having told it what time it should be."""
-        asked = _steady()
-        heard = self._heard.get(share)
-        expected = slack = 0.0
-        if heard is not None:
-            ahead, at, took = heard
-            expected = asked + ahead
-            slack = _SLACK + took + (asked - at) * _DRIFT
-        told = struct.pack(f">{len(numbers) + 2}d", expected * _MICRO, slack * _MICRO, *numbers)
-        reply = await self._wire.call(script, (f"{share}:clock", *keys), (known.salt, told, *words))
-        got = _steady()
-        if reply[0] == b"lost" or self._wire.run != known.run:
-            raise StoreLostError(known)
+        """Return what a script says, having told it what time it should be: again where it was another."""
+        began, step, longest = _steady(), 0.0, 0.0
+        while True:
+            asked = _steady()
+            heard = self._heard.get(share)
+            expected = slack = 0.0
+            era = 0
+            if heard is not None:
+                ahead, at, took, era = heard
+                expected = asked + ahead
+                slack = _SLACK + max(took, longest) + (asked - at) * _DRIFT
+            clock = (expected * _MICRO, slack * _MICRO, era, step * _MICRO)
+            told = struct.pack(f">{len(clock) + len(numbers)}d", *clock, *numbers)
+            reply = await self._wire.call(script, (f"{share}:clock", *keys), (known.salt, told, *words))
+            got = _steady()
+            if reply[0] == b"lost" or self._wire.run != known.run:
+                raise StoreLostError(known)
+            there, longest = reply[1][0] / _MICRO, max(longest, got - asked)
+            if reply[0] != b"stepped":
+                break
+            # By our clock it was some time between the two when the server looked at its own. If it was not even so,
+            # its clock was set; else what we asked was on its way for long.
+            certain = not expected - slack <= there <= expected + (got - asked) + slack
+            step = there - expected - (got - asked) / 2 if certain else 0.0
+            if got - began > _PATIENCE:
+                raise StoreError("Redis is too slow for its time to be told", self._wire.name)
         self._used = True
-        self._heard[share] = (reply[1] / _MICRO - (asked + got) / 2, got, got - asked)
+        self._heard[share] = (there - (asked + got) / 2, got, got - asked, reply[1][1])
         return reply
 
     async def _in_store(self, work: Callable[[_Known], Awaitable[T]]) -> T:
