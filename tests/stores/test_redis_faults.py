@@ -173,6 +173,35 @@ async def test_a_store_found_empty_gives_nothing_for_a_window_and_a_lease(server
         assert isinstance(await _take(another), Permit)
 
 
+@pytest.mark.parametrize("how", ["flushed", "restarted"])
+async def test_who_misses_the_store_later_than_others_does_not_close_it_again(server: RedisServer, how: str) -> None:
+    async with _open(server.url) as first, _open(server.url) as idle:
+        for store in (first, idle):
+            assert isinstance(await store.take("boris", QUOTA, token=True, lease=0.3), Permit)
+        if how == "flushed":
+            server.ask("FLUSHALL")
+        else:
+            server.ask("SAVE")
+            server.kill()
+            server.start()
+        refused = await _take(first)
+        assert isinstance(refused, Refusal)
+        await asyncio.sleep(refused.retry_in + 0.01)
+        assert isinstance(await _take(idle), Permit)
+        assert isinstance(await _take(first), Permit)
+
+
+async def test_a_store_that_has_lost_a_part_is_closed_there_and_goes_on(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await _take(store), Permit)
+    (share,) = {each for each in server.ask("KEYS", "*:permits:*").decode().split() if each.startswith("{")}
+    server.ask("DEL", f"{share.partition(':permits')[0]}:clock", share)
+    async with _open(server.url) as newcomer:
+        refused = await _take(newcomer)
+        assert isinstance(refused, Refusal)
+        assert refused.retry_in > QUOTA.absence
+
+
 async def test_a_lost_answer_takes_no_second_permit(server: RedisServer) -> None:
     async with _open(server.url) as store:
         assert isinstance(await store.take("boris", QUOTA, token=True, lease=1.0), Permit)
