@@ -312,6 +312,7 @@ class RedisStore(SharedStore):
     def _forget(self, known: _Known) -> None:
         if self._known is known:
             self._known = None
+            self._used = True  # by somebody: it knew its salt, and has lost a share or all
 
     async def _opened(self) -> _Known:
         if self._known is not None:
@@ -335,8 +336,9 @@ class RedisStore(SharedStore):
         known = _Known(salt.decode(), run)
         lost = self._used or restarted
         if lost or former is None:
-            # All shares, even those of which nobody has missed anything yet.
-            words: list[str | int] = [known.salt, int(lost or self._waits), int(lost)]
+            # All shares, even those of which nobody has missed anything yet. Whoever is late to miss something finds them
+            # closed since, or open again: then they stay so.
+            words: list[str | int] = [known.salt, int(lost or self._waits), int(restarted)]
             shares = [f"{_tag(share)}:clock" for share in range(_SHARES)]
             await self._wire.ask(*[("EVAL", OPEN.text, 1, share, *words) for share in shares])
             await self._wire.ask(("HSET", _STORE, "run", run or ""))

@@ -173,6 +173,35 @@ async def test_a_store_found_empty_gives_nothing_for_a_window_and_a_lease(server
         assert isinstance(await _take(another), Permit)
 
 
+@pytest.mark.parametrize("how", ["flushed", "restarted"])
+async def test_who_misses_the_store_later_than_others_does_not_close_it_again(server: RedisServer, how: str) -> None:
+    async with _open(server.url) as first, _open(server.url) as idle:
+        for store in (first, idle):
+            assert isinstance(await store.take("boris", QUOTA, token=True, lease=0.3), Permit)
+        if how == "flushed":
+            server.ask("FLUSHALL")
+        else:
+            server.ask("SAVE")
+            server.kill()
+            server.start()
+        refused = await _take(first)
+        assert isinstance(refused, Refusal)
+        await asyncio.sleep(refused.retry_in + 0.01)
+        assert isinstance(await _take(idle), Permit)
+        assert isinstance(await _take(first), Permit)
+
+
+async def test_a_store_that_has_lost_a_part_is_closed_there_and_goes_on(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await _take(store), Permit)
+    (share,) = {each for each in server.ask("KEYS", "*:permits:*").decode().split() if each.startswith("{")}
+    server.ask("DEL", f"{share.partition(':permits')[0]}:clock", share)
+    async with _open(server.url) as newcomer:
+        refused = await _take(newcomer)
+        assert isinstance(refused, Refusal)
+        assert refused.retry_in > QUOTA.absence
+
+
 async def test_a_lost_answer_takes_no_second_permit(server: RedisServer) -> None:
     async with _open(server.url) as store:
         assert isinstance(await store.take("boris", QUOTA, token=True, lease=1.0), Permit)
@@ -197,15 +226,20 @@ async def test_a_connection_that_was_closed_while_idle_is_made_anew(server: Redi
         assert isinstance(await store.take("boris", QUOTA, token=True, lease=1.0), Permit)
 
 
-async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_back(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_back(server: RedisServer) -> None:
     async with _open(server.url) as store:
         assert isinstance(await _take(store), Permit)
-        instants = iter([0.0, 0.0, 0.0])
-        real = redis_store._steady  # pyright: ignore[reportPrivateUsage]
-        monkeypatch.setattr(redis_store, "_steady", lambda: next(instants, real()))
-        assert await _take(store) == Refusal(0.0)
+        wire = store._wire  # pyright: ignore[reportPrivateUsage]
+        real = wire.call
+
+        async def slow(script: Script, keys: list[str], arguments: list[str | bytes | int]) -> object:
+            told = await real(script, keys, arguments)
+            await asyncio.sleep(0.1)
+            return told
+
+        wire.call = slow  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
+        assert await _take(store, lease=0.05) == Refusal(0.0)
+        wire.call = real  # type: ignore[method-assign]
         assert isinstance(await _take(store), Permit)
         assert isinstance(await _take(store), Permit)
 
@@ -277,6 +311,84 @@ async def test_a_clock_that_is_set_an_hour_forth_or_back_changes_nothing(
     async with _open(server.url) as another:
         answer = await _take(another)
         assert isinstance(answer, Permit) or answer.retry_in < QUOTA.window
+
+
+async def _delayed(store: RedisStore, seconds: float, work: Awaitable[object]) -> None:
+    """Do something whose commands take so long to reach the server."""
+    wire = store._wire  # pyright: ignore[reportPrivateUsage]
+    real = wire.call
+
+    async def late(script: Script, keys: list[str], arguments: list[str | bytes | int]) -> object:
+        await asyncio.sleep(seconds)
+        return await real(script, keys, arguments)
+
+    wire.call = late  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        await work
+    finally:
+        wire.call = real  # type: ignore[method-assign]
+
+
+async def test_a_command_that_comes_late_is_no_step_of_the_clock(server: RedisServer) -> None:
+    quota = Quota(per=1.5, guard=0.02, linger=0.05)
+    async with _open(server.url) as slow, _open(server.url) as store:
+        held = await slow.take("alex", quota, token=True, lease=5.0)
+        assert isinstance(held, Permit)
+        used: list[float] = []
+
+        async def use() -> None:
+            permit = await store.take("alex", quota, token=True, lease=5.0)
+            if isinstance(permit, Permit):
+                used.append(time.monotonic())
+                permit.seen = used[-1]
+                await store.give_back(permit, Ending.WHOLE)
+
+        late = asyncio.create_task(_delayed(slow, 1.0, slow.give_back(held, Ending.UNSENT)))
+        await asyncio.sleep(0.9)
+        await use()
+        await use()
+        await late
+        while len(used) < 5:
+            await use()
+            await asyncio.sleep(0.02)
+        assert used[3] - used[0] > quota.per
+
+
+async def test_a_server_that_is_a_little_slow_is_asked_again(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await _take(store), Permit)
+        await _delayed(store, 0.35, _take(store))
+        assert isinstance(await _take(store), Permit)
+        with pytest.raises(StoreError, match="too slow"):
+            await _delayed(store, 0.6, _take(store))
+
+
+async def test_workers_whose_clocks_disagree_are_given_no_token_too_soon(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, stood_still = redis_store._steady, 0.0  # pyright: ignore[reportPrivateUsage]
+    quota = Quota(per=0.6, guard=0.02, linger=0.05)
+    async with _open(server.url) as paused, _open(server.url) as store:
+        used: list[float] = []
+
+        async def use(who: RedisStore) -> None:
+            monkeypatch.setattr(redis_store, "_steady", lambda: real() - (stood_still if who is paused else 0.0))
+            permit = await who.take("alex", quota, token=True, lease=1.0)
+            if isinstance(permit, Permit):
+                used.append(time.monotonic())
+                permit.seen = used[-1]
+                await who.give_back(permit, Ending.WHOLE)
+
+        await use(paused)
+        await use(store)
+        stood_still = 3600.0  # a virtual machine that was paused, and does not know
+        began = time.monotonic()
+        while len(used) < 9:
+            await use(paused)
+            await use(store)
+            await asyncio.sleep(0.01)
+        assert windows_broken([(at, None) for at in used], per=quota.per) == []
+        assert used[5] - began < 2 * quota.window
 
 
 async def test_nothing_listens_and_no_credential_is_told() -> None:
