@@ -375,18 +375,25 @@ def simulator(
     host: Annotated[str, typer.Option(help="The address to listen at; passwords come over plain HTTP.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for one that is free.")] = 8025,
     login: Annotated[
-        list[str] | None, typer.Option(help="A login, its password 123; repeat for more. [default: alex]")
+        list[str] | None, typer.Option(help="A login, its password 123; repeat for more. Without any: alex.")
     ] = None,
     window: Annotated[
         float, typer.Option(help="Seconds in which three identical requests of a login are answered.")
     ] = 60.0,
     latency: Annotated[float, typer.Option(help="Seconds that it works on an answer.")] = 0.0,
+    change_every: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Change a few prices every so often, such as 30s: something to watch."),
+    ] = None,
 ) -> None:
     """Run a simulated service to point clients at, until Ctrl-C."""
-    from smsc_async.cli.simulating import new_simulator, run_simulator
+    from smsc_async.cli.durations import seconds_of
+    from smsc_async.cli.simulating import new_accounts, new_simulator, run_simulator
 
-    logins = login or ["alex"]
-    run_simulator(new_simulator(logins, per=window, latency=latency), logins, host=host, port=port)
+    accounts = new_accounts(login or ["alex"])
+    every = 0.0 if change_every is None else seconds_of(change_every)
+    service = new_simulator(accounts, per=window, latency=latency)
+    run_simulator(service, accounts, host=host, port=port, change_every=every)
 
 
 def run() -> NoReturn:

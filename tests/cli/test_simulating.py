@@ -8,7 +8,10 @@ import httpx
 import pytest
 
 from smsc_async.cli import simulating
-from smsc_async.simulator import Simulator, serve
+from smsc_async.decoder import decode
+from smsc_async.differences import diff
+from smsc_async.records import Tariffs
+from smsc_async.simulator import Simulator, sample_tariffs, serve
 from tests.cli.running import environment, invoke
 
 FORM = {"get_price": "1", "login": "alex", "psw": "123", "fmt": "3", "charset": "utf-8"}
@@ -57,9 +60,37 @@ def test_it_tells_what_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_prices_change_every_so_often_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+    clock = [0.0]
+    lists: list[Tariffs] = []
+
+    def look(_: float) -> None:
+        if len(lists) == 3:
+            raise KeyboardInterrupt
+        lists.append(decode(httpx.post(f"{urls[0]}get.php", data=FORM).content))
+        clock[0] += 30.0
+
+    with serve(Simulator()) as former:
+        port = former.port
+    urls.append(former.base_url)
+    monkeypatch.setattr(simulating, "sleep", look)
+    monkeypatch.setattr(simulating, "monotonic", lambda: clock[0])
+    ran = invoke("simulator", "--change-every", "30s", "--port", str(port))
+    assert ran.code == 0
+    assert ran.stderr.count("a few prices have changed") == 3
+    assert lists[0] == sample_tariffs()
+    dearer, others = diff(lists[0], lists[1]), diff(lists[1], lists[2])
+    assert {change.kind.value for change in dearer} == {"dearer"}
+    assert {change.kind.value for change in others} == {"dearer", "cheaper"}
+    assert 0 < len(dearer) <= len(others) < 10
+
+
 def test_accounts_that_cannot_be_and_a_port_that_is_taken_are_told() -> None:
     ran = invoke("simulator", "--login", "alex", "--login", "alex")
     assert (ran.code, "two accounts have the login 'alex'" in ran.stderr) == (2, True)
+    assert invoke("simulator", "--login", "").stderr == "smsc-async: login is empty\n"
+    assert invoke("simulator", "--change-every", "often").code == 2
     with serve(Simulator()) as server:
         ran = invoke("simulator", "--port", str(server.port))
     assert (ran.code, ran.stderr) == (14, f"smsc-async: 127.0.0.1:{server.port}: Address already in use\n")
