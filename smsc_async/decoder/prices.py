@@ -70,7 +70,7 @@ def decimals(columns: Sequence[Sequence[str | None]], notation: Notation) -> lis
     if not _are_prices(new):
         known.update(_one_by_one(new, notation))
     elif 2 * len(new) < sum(map(len, columns)):
-        # Prices repeat, so each text is read once: a quarter of the time of a usual list.
+        # Prices repeat, so each text is read once, which saves an eighth of the time of a usual list.
         known.update(zip(new, map(Decimal, new), strict=True))
     else:
         known = _Straight(known)

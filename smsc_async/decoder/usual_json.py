@@ -1,4 +1,4 @@
-"""The zones of a JSON answer, taken out of it before it is parsed: this saves a sixth of the time of the whole.
+"""The zones of a JSON answer, taken out of it before it is parsed: this saves a tenth of the time of the whole.
 
 What is taken is a subset of JSON that means the same to any parser: objects with documented members alone, each once and
 in the documented order, which are texts or ``null``; escapes are in names alone. The rest of the answer goes to the
