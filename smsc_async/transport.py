@@ -308,9 +308,11 @@ async def _read(response: httpx.Response) -> bytes | DecodeError:
         size += len(chunk)
         if size > REPLY_BYTES:
             await response.stream.aclose()
-            # The generators inside find that out and end, here and not when they are collected.
+            # The generators inside find that out and end, here and not when they are collected; after what they have
+            # at hand, which may be many chunks.
             with suppress(Exception):
-                await anext(chunks)
+                while size < 2 * REPLY_BYTES:
+                    size += len(await anext(chunks)) + 1
             return DecodeError(f"longer than {REPLY_BYTES} bytes: no tariff list is")
         pieces.append(chunk)
     return b"".join(pieces)
