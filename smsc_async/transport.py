@@ -9,6 +9,7 @@ error of ours that holds nothing of the request; a body is never read past its b
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import time
 import zlib
@@ -323,7 +324,9 @@ def _unpacked(body: bytes, encoding: str) -> bytes | DecodeError:
     if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "x-gzip"}:
-        return DecodeError(f"packed as {encoding[:40]!r}, which was not asked for: only gzip is understood")
+        # No more than a word is quoted: what was garbled on its way could not be struck out of it.
+        kind = repr(encoding) if re.fullmatch("[a-z0-9-]{1,20}", encoding) else "something"
+        return DecodeError(f"packed as {kind}, which was not asked for: only gzip is understood")
     unpacker = zlib.decompressobj(wbits=31)
     try:
         text = unpacker.decompress(body, REPLY_BYTES + 1)
@@ -338,13 +341,18 @@ def _unpacked(body: bytes, encoding: str) -> bytes | DecodeError:
     return DecodeError(f"declared as gzip, and cannot be unpacked ({fault})")
 
 
+# Where an HTTP library begins to quote what the server said, as h11 does: its escapes, and its cuts, would hide a secret
+# from whoever strikes it out. An apostrophe is none.
+_QUOTED: Final = re.compile(r"""[\s:(=\[]*(?:bytearray\()?(?:\b[bru])?(?:(?<!n)'|'(?!t\b)|["\n])""")
+
+
 def _failure(error: Exception, url: httpx.URL, passage: Passage, scrub: Callable[[str], str]) -> TransportError:
     server = url.netloc.decode("ascii")
     sent = passage.may_have_left
     cause = None if sent else _ssl_cause(error)
     if cause is not None:
         return TlsError(f"{server} could not prove who it is ({cause}): nothing was sent")
-    said = scrub(str(error))[:200]  # in this order: a half of a secret would not be found
+    said = _QUOTED.split(scrub(str(error)))[0][:200]  # in this order: a half of a secret would not be found
     kind = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if not sent:
         return TransportError(f"no connection to {server} ({kind}): nothing was sent", may_have_counted=False)

@@ -53,6 +53,16 @@ ACTS: Final[dict[str, Act]] = {
     "banner": says(f"SSH-2.0-{PERCENT}\r\n\r\n".encode(), then_close=True),
     "status line": says(f"HTTP/1.1 {PERCENT}\r\n\r\n".encode(), then_close=True),
     "bad header": says(f"HTTP/1.1 200 OK\r\n{PERCENT}\r\n\r\n".encode(), then_close=True),
+    "status line, decoded": says(f"HTTP/1.1 {SECRET}\r\n\r\n".encode(), then_close=True),
+    "bad header, decoded": says(
+        f"HTTP/1.1 200 OK\r\n{SECRET}\r\n\r\n".encode("windows-1251", "replace"), then_close=True
+    ),
+    "chunk, decoded": says(
+        f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{SECRET}\r\n".encode(), then_close=True
+    ),
+    "encoding, garbled": says(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Encoding: %s\r\n\r\n" % SECRET.encode("cp1251", "replace")
+    ),
     "reset": says_and_resets(b"HTTP/1.1 200 OK\r\n"),
     "cut": says(answer()[:-20], then_close=True),
     "deadline": nothing,
@@ -143,6 +153,7 @@ BROKEN: Final[dict[str, Callable[[str], Exception]]] = {
     "value": ValueError,
     "cut": lambda said: httpx.ConnectError("x" * 180 + said),
     "escaped": lambda said: RuntimeError(f"{quote(said)} and {said!a}"),
+    "bytes": lambda said: RuntimeError(f"cannot send {said.encode()!r}"),
     "ours": SmscError,
 }
 
