@@ -173,7 +173,10 @@ class Exchange:
         if isinstance(outcome, SmscError):
             # Struck out before it is read: what an error quotes of it is cut to length, and might show a half.
             again = await judged(attrs.evolve(reply, body=self._scrubber.body(reply.body)))
-            outcome = self._scrubber.error(again if isinstance(again, type(outcome)) else outcome)
+            if isinstance(again, SmscError) and _say_the_same(again, outcome):
+                outcome = self._scrubber.error(again)
+            else:  # it was the secret itself that could not be read, or a number that looks like it
+                outcome = self._scrubber.error(outcome, may_be_cut=True)
         return outcome
 
     def _switched_host(self, failure: SmscError, n: int) -> bool:
@@ -210,6 +213,10 @@ def _worth_another(error: SmscError, before: SmscError | None) -> bool:
         # Twice running, each after a minute's pause: somebody else uses the login up, and more tries only add to it.
         return not isinstance(before, TooManyRequests)
     return error.retryable and isinstance(error, TransportError)
+
+
+def _say_the_same(one: SmscError, other: SmscError) -> bool:
+    return type(one) is type(other) and getattr(one, "code", None) == getattr(other, "code", None)
 
 
 def _pause(error: SmscError, n: int) -> float:

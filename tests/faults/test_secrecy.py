@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from smsc_async import Account, CallEnded, Client, MemoryStore, Quota, RequestEnded, Secret, SmscError
+from smsc_async import Account, ApiError, CallEnded, Client, MemoryStore, Quota, RequestEnded, Secret, SmscError
 from smsc_async.scrubbing import Scrubber
 from tests.faults.hostile import LIST, Act, answer, hostile, nothing, says, says_and_resets
 from tests.secrets import SECRET, all_logs, found_in, shown_by, spellings
@@ -43,6 +43,10 @@ ACTS: Final[dict[str, Act]] = {
     "windows-1251": _echo(body=f"you sent {SECRET}".encode("windows-1251", "replace")),
     "JSON": _echo(body=json.dumps({"error": f"bad password {SECRET}", "error_code": 1}).encode()),
     "JSON list": _echo(body=LIST.replace(b'"2.50"', json.dumps(SECRET).encode(), 1)),
+    "JSON that it breaks": _echo(body=f'{{"error": "bad {SECRET}", "error_code": 1}}'.encode()),
+    "UTF-16": _echo(body=f"\ufeffyou sent {'x' * 30}{SECRET}".encode("utf-16-le")),
+    "UTF-16, the other way": _echo(body=f"\ufeffyou sent {'x' * 30}{SECRET}".encode("utf-16-be")),
+    "cp866": _echo(body=f"sent {SECRET}".encode("cp866", "replace"), content_type="text/html; charset=cp866"),
     "cut by its length": _echo(body=(b"x" * 30 + SECRET.encode() + b"x" * 40)),
     "plain": _echo(body=f"ERROR = 1 ({'x' * 185}{SECRET})".encode()),
     "percent": _echo(body=f"zone = {PERCENT}, name".encode()),
@@ -169,6 +173,17 @@ async def test_nor_does_it_show_when_a_transport_of_ones_own_fails(kind: str) ->
             await _call(client, net, deadline=5)
     net.add("log", *lines)
     assert net.leaks() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", [b"ERROR = 43 (no data)", b"ERROR = 4 (3)"])
+async def test_a_refusal_keeps_its_number_though_the_password_is_a_part_of_it(body: bytes) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    async with Client(Account("alex", "3"), transport=transport, store=MemoryStore()) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.tariffs(deadline=5)
+    assert caught.value.code == int(body.split()[2])
+    assert "3" not in caught.value.description
 
 
 @pytest.mark.anyio
