@@ -29,7 +29,9 @@ from smsc_async import (
     TransportError,
 )
 from smsc_async.limiter.clock import now
+from smsc_async.protocol import Claim
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, sample_tariffs
+from smsc_async.transport import Passage, post
 from tests.arrival_log import windows_broken
 from tests.service import ALEX, URL, client_of, service
 from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
@@ -426,6 +428,30 @@ async def test_a_fault_of_the_transport_is_a_transport_error_without_the_form() 
         with pytest.raises(TransportError, match="ZeroDivisionError") as caught:
             await client.tariffs()
     assert "123" not in str(caught.value)
+
+
+async def test_a_test_that_fails_within_a_transport_is_a_transport_error_and_sends_nothing_more() -> None:
+    asked: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        pytest.fail("not what was expected")  # no Exception, unlike what assert raises
+
+    async with Client(
+        ALEX, base_url=URL, transport=httpx.MockTransport(handler), store=MemoryStore(), retries=0
+    ) as client:
+        with pytest.raises(TransportError, match="not what was expected"):
+            await client.tariffs()
+    assert len(asked) == 1
+
+
+async def test_a_transport_that_ends_the_program_ends_it() -> None:
+    def handler(_: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    limited = LimitedTransport(httpx.MockTransport(handler), store=MemoryStore())
+    with pytest.raises(KeyboardInterrupt):
+        await post(limited, URL, b"", Passage(Claim("alex", token=True)), str)
 
 
 async def test_a_fault_of_the_store_reaches_the_caller_and_the_next_call_works(monkeypatch: pytest.MonkeyPatch) -> None:
