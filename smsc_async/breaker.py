@@ -228,6 +228,13 @@ class Breakers:
                 if trial.permit is not None:
                     await self._give_back(trial.permit, outcome, may_have_left=may_have_left, seen=seen)
 
+    def abandon(self, trial: Trial | None) -> None:
+        """Give back the permit, if any, of an attempt that will never be settled since its loop is over."""
+        permit = None if trial is None else trial.permit
+        if permit is not None:
+            permit.quota = _UNANSWERED
+            self._gate.release_at_once(permit, Ending.CUT)
+
     def open(self) -> tuple[OpenBreaker, ...]:
         """Return what this process knows to be closed to requests, the longest first."""
         instant = now()

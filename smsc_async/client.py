@@ -385,12 +385,14 @@ class Client:
             if leads:
                 self._launch(session, account, key, flight, age)
             await flight.wait(until)
-            result = flight.result
             watched.outcome = "fetched" if leads else "shared"
             if flight.progress is not None:
                 watched.attempts, watched.waited = flight.progress.attempts, flight.progress.waited
             if not flight.landed:
-                return late(seconds, flight.progress)
+                if now() >= until:
+                    return late(seconds, flight.progress)
+                flight.give_up()  # overdue: the next one takes its place
+            result = flight.result
             if leads and result is not None:
                 return result
             # The leader was lost, or had less time than there is here: then this call leads the next.

@@ -195,8 +195,11 @@ class _Network(httpcore.AsyncNetworkBackend):
 class _Stream(httpcore.AsyncNetworkStream):
     """A stream that sends what was written when an answer is to be read: head and body of a request in one piece."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream, network: _Network) -> None:
+    def __init__(
+        self, stream: httpcore.AsyncNetworkStream, network: _Network, tls: ssl.SSLObject | None = None
+    ) -> None:
         self._stream = stream
+        self._tls = tls
         self._network = network
         self._unsent: list[bytes] = []
         self._used = False
@@ -208,10 +211,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         it keeps them is its own affair; if it ever keeps them elsewhere, no connection is used twice.
         """
         stream: Any = getattr(self._stream, "_stream", None)
-        tls: ssl.SSLObject | None = self._stream.get_extra_info("ssl_object")
-        if tls is not None:
+        if self._tls is not None:
             records = getattr(stream, "_read_bio", None)
-            if records is None or records.pending or tls.pending():
+            if records is None or records.pending or self._tls.pending():
                 return False
             stream = stream.transport_stream
         # trio's reads nothing ahead.
@@ -243,9 +245,8 @@ class _Stream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  # httpcore's
     ) -> httpcore.AsyncNetworkStream:
-        return self._network.secured(
-            _Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._network)
-        )
+        stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return self._network.secured(_Stream(stream, self._network, stream.get_extra_info("ssl_object")))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -26,6 +26,7 @@ from smsc_async.errors import (
 )
 from smsc_async.flights import Progress
 from smsc_async.judging import bare, judged
+from smsc_async.limiter.bucket import Ending
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
@@ -76,6 +77,7 @@ class Exchange:
         self._claim = Claim(quota_key(account.login), token=True)
         self._scrubber = Scrubber(account.secret)
         self._passage = Passage(self._claim)
+        self._trial: Trial | None = None
         self._left_before = False
         self._let_through_before = 0
         self._waited_before = 0.0
@@ -97,6 +99,12 @@ class Exchange:
     def may_have_left(self) -> bool:
         """Whether a byte of any attempt can have left."""
         return self._left_before or self._passage.may_have_left
+
+    def abandon(self) -> None:
+        """Give back what it holds of the quota, as after a request without an answer: it will never do so itself."""
+        self._breakers.abandon(self._trial)
+        if self._passage.permit is not None:
+            self._store.gate.release_at_once(self._passage.permit, Ending.CUT)
 
     async def run(self, seconds: float) -> Tariffs | SmscError:
         """Return the list or the error that it ended with, within that many seconds."""
@@ -131,7 +139,7 @@ class Exchange:
         trial: Trial | None = None
         outcome: Tariffs | SmscError | None = None
         try:
-            trial = await self._breakers.admit(self._account)
+            trial = self._trial = await self._breakers.admit(self._account)
             outcome = await self._sent(passage, trial)
         except SmscError as error:
             outcome = bare(error)
@@ -165,7 +173,10 @@ class Exchange:
         if isinstance(outcome, SmscError):
             # Struck out before it is read: what an error quotes of it is cut to length, and might show a half.
             again = await judged(attrs.evolve(reply, body=self._scrubber.body(reply.body)))
-            outcome = self._scrubber.error(again if isinstance(again, type(outcome)) else outcome)
+            if isinstance(again, SmscError) and _say_the_same(again, outcome):
+                outcome = self._scrubber.error(again)
+            else:  # it was the secret itself that could not be read, or a number that looks like it
+                outcome = self._scrubber.error(outcome, may_be_cut=True)
         return outcome
 
     def _switched_host(self, failure: SmscError, n: int) -> bool:
@@ -202,6 +213,10 @@ def _worth_another(error: SmscError, before: SmscError | None) -> bool:
         # Twice running, each after a minute's pause: somebody else uses the login up, and more tries only add to it.
         return not isinstance(before, TooManyRequests)
     return error.retryable and isinstance(error, TransportError)
+
+
+def _say_the_same(one: SmscError, other: SmscError) -> bool:
+    return type(one) is type(other) and getattr(one, "code", None) == getattr(other, "code", None)
 
 
 def _pause(error: SmscError, n: int) -> float:

@@ -2,22 +2,26 @@
 
 A flight is shared by all threads and loops of a process. Whoever asks first leads it; the others wait. It lands with a
 list or an error for everybody, or with nothing where its leader was lost (its loop ended): then one who waits leads
-the next.
+the next. A loop that is closed in the middle tells nobody: whoever comes next looks, and whoever waits stops waiting once
+the flight is overdue.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from smsc_async.errors import SmscError
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.parking import new_waiter
+from smsc_async.limiter.parking import is_over, new_waiter, running_loop
 from smsc_async.records import Tariffs
 
 __all__ = ["Flight", "Flights", "Progress", "Result"]
 
+
+# What a flight may take beyond its deadline: its permits are given back and its store is told, a second each.
+_OVERDUE: Final = 5.0
 
 # An exception that is not an SmscError is a fault of the library itself, passed on as it is.
 Result: TypeAlias = Tariffs | Exception | None
@@ -46,6 +50,10 @@ class Progress(Protocol):
         """Whether a byte of any of its requests can have left."""
         ...
 
+    def abandon(self) -> None:
+        """Give back what it holds of the quota, as after a request without an answer: it will never do so itself."""
+        ...
+
 
 class Flight:
     """One request under way.
@@ -57,7 +65,7 @@ class Flight:
         result: What it landed with: a list, an error, or ``None`` where it was lost.
     """
 
-    __slots__ = ("_lock", "_on_landing", "deadline", "landed", "progress", "result")
+    __slots__ = ("_lock", "_loop", "_on_landing", "deadline", "landed", "progress", "result")
 
     def __init__(self, deadline: float) -> None:
         self.deadline: float = deadline
@@ -66,6 +74,17 @@ class Flight:
         self.result: Result = None
         self._lock = threading.Lock()
         self._on_landing: dict[Callable[[], object], None] = {}
+        self._loop = running_loop()
+
+    def is_lost(self) -> bool:
+        """Whether nobody is left who would land it in its place among the others, or somebody has given it up."""
+        return self.landed or now() >= self.deadline + _OVERDUE or self._has_no_loop()
+
+    def give_up(self) -> None:
+        """End it in place of whoever leads it, who is lost."""
+        if self.progress is not None and self._has_no_loop():
+            self.progress.abandon()
+        self.land(None)
 
     def land(self, result: Result) -> None:
         """End it, for everybody who waits; what comes after the first time is ignored."""
@@ -93,7 +112,8 @@ class Flight:
                 self._on_landing.pop(call, None)
 
     async def wait(self, until: float) -> None:
-        """Return when it has landed, or at that instant."""
+        """Return when it has landed, at that instant, or as soon as it is overdue."""
+        until = min(until, self.deadline + _OVERDUE)
         waiter = new_waiter()
         wake = waiter.wake
         if not self.on_landing(wake):
@@ -103,6 +123,9 @@ class Flight:
                 await waiter.sleep(left)
         finally:
             self.forget(wake)
+
+    def _has_no_loop(self) -> bool:
+        return self._loop != running_loop() and is_over(self._loop)
 
 
 class Flights:
@@ -123,11 +146,13 @@ class Flights:
             deadline: The instant by which it would land, were it the caller's.
         """
         with self._lock:
-            flight = self._flights.get(key)
-            if flight is not None:
-                return flight, False
+            lost = self._flights.get(key)
+            if lost is not None and not lost.is_lost():
+                return lost, False
             flight = self._flights[key] = Flight(deadline)
-            return flight, True
+        if lost is not None:
+            lost.give_up()
+        return flight, True
 
     def land(self, key: Hashable, flight: Flight, result: Result) -> None:
         """End a flight: whoever asks from now on begins another."""

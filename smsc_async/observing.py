@@ -170,7 +170,9 @@ class Observer:
             return
         try:
             self._on_event(event)
-        except Exception:  # noqa: BLE001  # a user's, which must not end the call
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # noqa: BLE001  # a user's, which must not end the call; pytest.fail() is no Exception
             _LOG.exception("on_event failed; the call goes on")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import html
 import json
 import re
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -13,7 +15,11 @@ from smsc_async.errors import SmscError
 
 __all__ = ["Scrubber"]
 
+# Those of ``decoder/charset.py``, and the two that software falls back to; a secret of ASCII is the same in most.
+_CHARSETS: Final = ("utf-8", "cp1251", "koi8-r", "koi8-u", "cp866", "iso8859-5", "latin-1", "utf-16-le")
+_MARKED: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _SAID: Final = ("message", "description", "excerpt", "reason", "position")
+_QUOTED: Final = ("description", "excerpt", "position")
 
 
 class Scrubber:
@@ -32,17 +38,26 @@ class Scrubber:
         return _pattern(self._secret).sub("…", said)
 
     def body(self, body: bytes) -> bytes:
-        """Return the bytes with the secret struck out, in the charsets that answers have."""
-        for charset in ("utf-8", "windows-1251", "koi8-r"):
-            body = _bytes_pattern(self._secret, charset).sub(b"...", body)
-        return body
+        """Return the bytes with the secret struck out, in the charsets in which answers are read."""
+        marked = next((charset for mark, charset in _MARKED.items() if body.startswith(mark)), None)
+        charsets = _CHARSETS if marked is None else (marked,)
+        return _bytes_pattern(self._secret, charsets).sub("...".encode(charsets[0]), body)
 
-    def error(self, error: SmscError) -> SmscError:
-        """Return the error with the secret struck out of what it says."""
+    def error(self, error: SmscError, *, may_be_cut: bool = False) -> SmscError:
+        """Return the error with the secret struck out of what it says.
+
+        Args:
+            error: The error.
+            may_be_cut: Whether what it quotes may end in the middle of the secret: then nothing is left of that.
+        """
+        struck: dict[str, str] = {}
         for name in _SAID:
             said: object = getattr(error, name, None)
             if isinstance(said, str):
-                setattr(error, name, self.text(said))
+                struck[said] = "" if may_be_cut and name in _QUOTED else self.text(said)
+                setattr(error, name, struck[said])
+        # What it was made of, which an exception keeps beside its fields.
+        error.args = tuple(struck.get(each, each) if isinstance(each, str) else each for each in error.args)
         return error
 
 
@@ -58,10 +73,13 @@ def _pattern(secret: Secret) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, _spellings(secret))), re.IGNORECASE)
 
 
-def _bytes_pattern(secret: Secret, charset: str) -> re.Pattern[bytes]:
+def _bytes_pattern(secret: Secret, charsets: Sequence[str]) -> re.Pattern[bytes]:
     # What a charset does not have, software writes as a question mark or a number.
     spellings = {
-        each.encode(charset, how) for each in _spellings(secret) for how in ("replace", "xmlcharrefreplace", "ignore")
+        each.encode(charset, how)
+        for each in _spellings(secret)
+        for charset in charsets
+        for how in ("replace", "xmlcharrefreplace", "ignore")
     }
     told = sorted((each for each in spellings if each.strip(b"?")), key=len, reverse=True)
     return re.compile(b"|".join(map(re.escape, told)) or b"(?!)", re.IGNORECASE)

@@ -6,14 +6,13 @@ fork, is dropped unclosed, since nobody is left there to close it.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Hashable
 from typing import Literal
 
 from smsc_async.connections import Connections
 from smsc_async.detached import Detached
-from smsc_async.limiter.parking import in_trio
+from smsc_async.limiter.parking import is_over, running_loop
 from smsc_async.transport import AsyncTransport, LimitedTransport
 
 __all__ = ["Session", "Sessions", "transport_factory"]
@@ -52,46 +51,27 @@ class Sessions:
         if self._pid != os.getpid():
             # The parent's sockets: closing them here would say goodbye in its name.
             self._sessions, self._pid = {}, os.getpid()
-        loop = _loop()
+        loop = running_loop()
         session = self._sessions.get(loop)
         if session is None:
-            for former in [each for each in self._sessions if _is_over(each)]:
+            for former in [each for each in self._sessions if is_over(each)]:
                 del self._sessions[former]
             session = self._sessions[loop] = Session(self._new_transport())
         return session
 
     def has(self, session: Session) -> bool:
         """Tell whether that is the session of the running loop, and not closed."""
-        return self._sessions.get(_loop()) is session
+        return self._sessions.get(running_loop()) is session
 
     async def aclose(self) -> None:
         """Close the session of the running loop, and forget the others."""
-        session = self._sessions.pop(_loop(), None)
+        session = self._sessions.pop(running_loop(), None)
         self._sessions.clear()
         if session is not None:
-            await session.detached.aclose()
-            await session.transport.aclose()
-
-
-def _loop() -> Hashable:
-    if in_trio():
-        from trio.lowlevel import current_trio_token  # noqa: PLC0415  # only for those who run it
-
-        return current_trio_token()
-    return asyncio.get_running_loop()
-
-
-def _is_over(loop: Hashable) -> bool:
-    if isinstance(loop, asyncio.AbstractEventLoop):
-        return loop.is_closed()
-    from trio import RunFinishedError, lowlevel  # noqa: PLC0415  # it is loaded: the loop is its token
-
-    assert isinstance(loop, lowlevel.TrioToken)
-    try:
-        loop.run_sync_soon(bool)
-    except RunFinishedError:
-        return True
-    return False
+            try:
+                await session.detached.aclose()
+            finally:
+                await session.transport.aclose()
 
 
 def transport_factory(transport: AsyncTransport | Literal["aiohttp"] | None) -> Callable[[], AsyncTransport]:

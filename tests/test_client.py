@@ -29,7 +29,9 @@ from smsc_async import (
     TransportError,
 )
 from smsc_async.limiter.clock import now
+from smsc_async.protocol import Claim
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, sample_tariffs
+from smsc_async.transport import Passage, post
 from tests.arrival_log import windows_broken
 from tests.service import ALEX, URL, client_of, service
 from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
@@ -268,6 +270,17 @@ async def test_a_caller_with_more_time_than_the_leader_leads_the_next_try() -> N
     assert len(simulator.log) == 2
 
 
+async def test_a_caller_waits_for_a_leader_that_is_lost_no_longer_than_the_leader_had_time() -> None:
+    store = MemoryStore()
+    async with client_of(service(), store=store) as client:
+        key = (client._endpoint, ALEX.fingerprint)  # pyright: ignore[reportPrivateUsage]  # as a loop that stands still
+        store.flights.board(key, now() + 10)
+        started = now()
+        assert await client.tariffs(deadline=40.0) == sample_tariffs()
+        assert 10.0 < now() - started < 20.0
+    assert len(store.flights) == 0
+
+
 async def test_a_permit_that_comes_too_late_is_refused_at_once_with_the_time_left() -> None:
     simulator = service()
     async with client_of(simulator) as client:
@@ -415,6 +428,30 @@ async def test_a_fault_of_the_transport_is_a_transport_error_without_the_form() 
         with pytest.raises(TransportError, match="ZeroDivisionError") as caught:
             await client.tariffs()
     assert "123" not in str(caught.value)
+
+
+async def test_a_test_that_fails_within_a_transport_is_a_transport_error_and_sends_nothing_more() -> None:
+    asked: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        pytest.fail("not what was expected")  # no Exception, unlike what assert raises
+
+    async with Client(
+        ALEX, base_url=URL, transport=httpx.MockTransport(handler), store=MemoryStore(), retries=0
+    ) as client:
+        with pytest.raises(TransportError, match="not what was expected"):
+            await client.tariffs()
+    assert len(asked) == 1
+
+
+async def test_a_transport_that_ends_the_program_ends_it() -> None:
+    def handler(_: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    limited = LimitedTransport(httpx.MockTransport(handler), store=MemoryStore())
+    with pytest.raises(KeyboardInterrupt):
+        await post(limited, URL, b"", Passage(Claim("alex", token=True)), str)
 
 
 async def test_a_fault_of_the_store_reaches_the_caller_and_the_next_call_works(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ import gc
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -15,7 +16,7 @@ import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota
 from smsc_async.connections import Connections
-from smsc_async.simulator import Rules, SimulatedAccount, Simulator, sample_tariffs, serve
+from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 
 # The server's window is 0.4 s; the client's guard is as wide again as a busy machine may need.
 RULES = Rules(per=0.4)
@@ -123,6 +124,77 @@ def test_a_loop_that_ends_in_the_middle_of_a_request_leaves_the_next_caller_to_a
     assert len(store.flights) == 0
     asyncio.run(_fetch(base_url, store))
     assert not simulator.violations()
+
+
+def test_a_loop_that_is_closed_while_a_call_waits_for_its_turn_keeps_nobody_waiting_behind_it(base_url: str) -> None:
+    store = MemoryStore()
+    client = client_at(base_url, store)
+    left: list[asyncio.Task[object]] = []
+
+    async def lose_patience() -> None:
+        for _ in range(3):
+            await client.tariffs(max_age=0)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.tariffs(max_age=0), 0.1)
+        left.extend(asyncio.all_tasks() - {asyncio.current_task()})
+
+    async def ask_again() -> None:
+        async with client:
+            assert await client.tariffs(deadline=5.0, max_age=0) == sample_tariffs()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of the socket that was left with the loop
+        _run_and_close(lose_patience())
+        assert store.gate.waiting() == 1
+        asyncio.run(ask_again())
+        assert store.gate.waiting() == 0
+        _end(left)
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["the same client", "another client"])
+def test_a_loop_that_is_closed_in_the_middle_of_a_request_keeps_nothing_from_the_next_caller(
+    base_url: str, simulator: Simulator, anew: bool
+) -> None:
+    store = MemoryStore()
+    simulator.fail(Fault.hang(), times=1)
+    client = client_at(base_url, store)
+    left: list[asyncio.Task[object]] = []
+
+    async def lose_patience() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.tariffs(), 0.2)
+        left.extend(asyncio.all_tasks() - {asyncio.current_task()})
+
+    async def ask_again() -> None:
+        async with client_at(base_url, store) if anew else client as second:
+            assert await second.tariffs(deadline=5.0) == sample_tariffs()
+
+    _run_and_close(lose_patience())
+    buckets = store._buckets  # pyright: ignore[reportPrivateUsage]
+    assert buckets.count()["tokens_out"] == 2  # with the one for credentials that have never worked
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of the socket that was left with the loop
+        asyncio.run(ask_again())
+        assert (buckets.count()["tokens_out"], buckets.count()["slots"]) == (0, 0)
+        _end(left)  # whatever that gives back was given back before
+        assert (buckets.count()["tokens_out"], buckets.count()["slots"]) == (0, 0)
+        client._sessions._sessions.clear()  # pyright: ignore[reportPrivateUsage]
+        gc.collect()
+
+
+def _run_and_close(work: Coroutine[object, object, None]) -> None:
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(work)
+    loop.close()  # unlike asyncio.run(), with what is under way
+
+
+def _end(left: list[asyncio.Task[object]]) -> None:
+    for task in left:
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+        with suppress(RuntimeError):
+            task.get_coro().close()  # pyright: ignore[reportOptionalMemberAccess]
+    left.clear()
+    gc.collect()
 
 
 async def _fetch(base_url: str, store: MemoryStore) -> None:

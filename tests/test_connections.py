@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 import sys
@@ -317,6 +318,20 @@ async def test_an_answer_that_is_none_counts_and_keeps_its_token(
                     await spared.tariffs()
                     with pytest.raises(QuotaExhausted):
                         await spared.tariffs()
+
+
+async def test_an_endless_body_in_small_chunks_leaves_nothing_half_read(transport: Transport) -> None:
+    def script(connection: socket.socket, _: int) -> None:
+        hear(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:  # until the client is done with it
+            connection.sendall((b"400\r\n" + b" " * 1024 + b"\r\n") * 1024)
+
+    with server(script) as base_url:
+        async with client_at(base_url, transport) as client:
+            with pytest.raises(DecodeError, match="longer than"):
+                await client.tariffs()
+        gc.collect()  # where trio tells of what was not read to its end
 
 
 async def test_a_reset_in_place_of_an_answer_counts(transport: Transport) -> None:

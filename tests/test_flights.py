@@ -68,6 +68,24 @@ async def test_who_waits_no_longer_is_not_called() -> None:
     flight.forget(lambda: None)
 
 
+async def test_who_waits_for_an_overdue_flight_stops_waiting() -> None:
+    flights = Flights()
+    started = now()
+    flight, _ = flights.board("key", started + 10)
+    await flight.wait(started + 60)
+    assert 10.0 < now() - started < 20.0
+    assert flights.board("key", now() + 10)[1]
+    assert flight.landed
+    assert flight.result is None
+
+
+async def test_a_flight_that_was_given_up_is_boarded_no_more() -> None:
+    flights = Flights()
+    flight, _ = flights.board("key", now() + 10)
+    flight.give_up()
+    assert flights.board("key", now() + 10)[1]
+
+
 async def test_a_forked_process_has_no_flights() -> None:
     flights = Flights()
     flights.board("key", now() + 10)

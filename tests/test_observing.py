@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from smsc_async import Account, CallEnded, Client, RequestEnded, TransportError
+from smsc_async.observing import Observer
 from tests.faults.scripted import ALEX, Scripted, client_of, good, in_turn, refusal, status
 from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
@@ -63,13 +64,24 @@ async def test_a_call_tells_how_it_ended() -> None:
     assert isinstance(calls[2].error, TransportError)
 
 
-async def test_a_hook_that_fails_is_logged_and_fails_no_call(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError(), pytest.fail.Exception("not what was expected")])
+async def test_a_hook_that_fails_is_logged_and_fails_no_call(
+    caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
     def fail(_: object) -> None:
-        raise ZeroDivisionError
+        raise error
 
     async with client_of(in_turn([]), on_event=fail) as client:
         assert (await client.tariffs()).zones
     assert "on_event failed" in caplog.text
+
+
+def test_a_hook_that_ends_the_program_ends_it() -> None:
+    def end(_: object) -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        Observer(end, tracing=False).kept("alex")
 
 
 async def test_there_is_one_log_record_for_each_call(caplog: pytest.LogCaptureFixture) -> None:

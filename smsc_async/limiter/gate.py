@@ -172,6 +172,10 @@ class Gate:
             ends_in = math.inf  # cancelled already: that is what the first sleep will say, and not that it is late
         waiter = new_waiter()
         with self._lock:
+            before = self._lines.get(key)
+            if before is not None and next(iter(before.waiters)).is_lost():
+                # Its loop was closed under it: it would lead the line for good.
+                self._wake_head(key)
             line = self._lines.setdefault(key, _Line())
             due = line.due(len(line.waiters), started, quota)
             line.waiters[waiter] = None

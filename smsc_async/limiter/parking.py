@@ -12,12 +12,13 @@ import asyncio
 import math
 import sys
 import threading
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["Waiter", "in_trio", "new_waiter"]
+__all__ = ["Waiter", "in_trio", "is_over", "new_waiter", "running_loop"]
 
 
 class Waiter(Protocol):
@@ -29,6 +30,10 @@ class Waiter(Protocol):
 
     def wake(self) -> bool:
         """End the sleep, from any thread; ``False`` where nobody can be woken any more, since the loop is closed."""
+        ...
+
+    def is_lost(self) -> bool:
+        """Whether nobody can be woken any more, to be asked from any event loop."""
         ...
 
 
@@ -65,6 +70,9 @@ class _AsyncioWaiter:
             return False
         return True
 
+    def is_lost(self) -> bool:
+        return self._loop.is_closed()
+
     def _rouse(self) -> None:
         self._woken = True
         if self._future is not None and not self._future.done():
@@ -97,6 +105,9 @@ class _TrioWaiter:
             return False
         return True
 
+    def is_lost(self) -> bool:
+        return self._token != running_loop() and is_over(self._token)
+
     def _rouse(self) -> None:
         self._event.set()  # whichever it is by then
 
@@ -117,3 +128,30 @@ def in_trio() -> bool:
     from trio.lowlevel import in_trio_task  # noqa: PLC0415  # only for those who run it
 
     return in_trio_task()
+
+
+def running_loop() -> Hashable:
+    """Return what stands for the running event loop, of asyncio or trio.
+
+    Raises:
+        RuntimeError: None is running in this thread.
+    """
+    if in_trio():
+        from trio.lowlevel import current_trio_token  # noqa: PLC0415  # only for those who run it
+
+        return current_trio_token()
+    return asyncio.get_running_loop()
+
+
+def is_over(loop: Hashable) -> bool:
+    """Whether nothing will ever run again in that loop; to be asked from any thread."""
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return loop.is_closed()
+    from trio import RunFinishedError, lowlevel  # noqa: PLC0415  # it is loaded: the loop is its token
+
+    assert isinstance(loop, lowlevel.TrioToken)
+    try:
+        loop.run_sync_soon(bool)
+    except RunFinishedError:
+        return True
+    return False

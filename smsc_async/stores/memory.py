@@ -30,6 +30,7 @@ _LIST_BYTES: Final = 1_500
 _ZONE_BYTES: Final = 900
 _CODE_BYTES: Final = 300
 _WHOLE: Final = Ending.WHOLE  # an enumeration looks its members up as slowly as a call
+_GIVEN_BACK: Final = object()
 # A mark that is forgotten costs one request that is refused once more.
 _MARKS: Final = 20_000
 
@@ -112,12 +113,13 @@ class MemoryStore:
             return refusal or permit
 
     def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
-        """Take a permit back."""
+        """Take a permit back; nothing happens where it was given back before."""
         # Where the answer came whole, its sight is all that counts.
         seen = permit.seen
         instant = now() if seen is None or ending is not _WHOLE else seen
         with self._lock:
             if permit.lease is self._era:
+                permit.lease = _GIVEN_BACK
                 self._buckets.give_back(permit.login, instant, permit.quota, ending, token=permit.token, seen=seen)
         return True
 

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from smsc_async import Account, CallEnded, Client, MemoryStore, Quota, RequestEnded, Secret, SmscError
+from smsc_async import Account, ApiError, CallEnded, Client, MemoryStore, Quota, RequestEnded, Secret, SmscError
 from smsc_async.scrubbing import Scrubber
 from tests.faults.hostile import LIST, Act, answer, hostile, nothing, says, says_and_resets
 from tests.secrets import SECRET, all_logs, found_in, shown_by, spellings
@@ -43,6 +43,10 @@ ACTS: Final[dict[str, Act]] = {
     "windows-1251": _echo(body=f"you sent {SECRET}".encode("windows-1251", "replace")),
     "JSON": _echo(body=json.dumps({"error": f"bad password {SECRET}", "error_code": 1}).encode()),
     "JSON list": _echo(body=LIST.replace(b'"2.50"', json.dumps(SECRET).encode(), 1)),
+    "JSON that it breaks": _echo(body=f'{{"error": "bad {SECRET}", "error_code": 1}}'.encode()),
+    "UTF-16": _echo(body=f"\ufeffyou sent {'x' * 30}{SECRET}".encode("utf-16-le")),
+    "UTF-16, the other way": _echo(body=f"\ufeffyou sent {'x' * 30}{SECRET}".encode("utf-16-be")),
+    "cp866": _echo(body=f"sent {SECRET}".encode("cp866", "replace"), content_type="text/html; charset=cp866"),
     "cut by its length": _echo(body=(b"x" * 30 + SECRET.encode() + b"x" * 40)),
     "plain": _echo(body=f"ERROR = 1 ({'x' * 185}{SECRET})".encode()),
     "percent": _echo(body=f"zone = {PERCENT}, name".encode()),
@@ -53,6 +57,16 @@ ACTS: Final[dict[str, Act]] = {
     "banner": says(f"SSH-2.0-{PERCENT}\r\n\r\n".encode(), then_close=True),
     "status line": says(f"HTTP/1.1 {PERCENT}\r\n\r\n".encode(), then_close=True),
     "bad header": says(f"HTTP/1.1 200 OK\r\n{PERCENT}\r\n\r\n".encode(), then_close=True),
+    "status line, decoded": says(f"HTTP/1.1 {SECRET}\r\n\r\n".encode(), then_close=True),
+    "bad header, decoded": says(
+        f"HTTP/1.1 200 OK\r\n{SECRET}\r\n\r\n".encode("windows-1251", "replace"), then_close=True
+    ),
+    "chunk, decoded": says(
+        f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{SECRET}\r\n".encode(), then_close=True
+    ),
+    "encoding, garbled": says(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Encoding: %s\r\n\r\n" % SECRET.encode("cp1251", "replace")
+    ),
     "reset": says_and_resets(b"HTTP/1.1 200 OK\r\n"),
     "cut": says(answer()[:-20], then_close=True),
     "deadline": nothing,
@@ -143,6 +157,7 @@ BROKEN: Final[dict[str, Callable[[str], Exception]]] = {
     "value": ValueError,
     "cut": lambda said: httpx.ConnectError("x" * 180 + said),
     "escaped": lambda said: RuntimeError(f"{quote(said)} and {said!a}"),
+    "bytes": lambda said: RuntimeError(f"cannot send {said.encode()!r}"),
     "ours": SmscError,
 }
 
@@ -158,6 +173,17 @@ async def test_nor_does_it_show_when_a_transport_of_ones_own_fails(kind: str) ->
             await _call(client, net, deadline=5)
     net.add("log", *lines)
     assert net.leaks() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", [b"ERROR = 43 (no data)", b"ERROR = 4 (3)"])
+async def test_a_refusal_keeps_its_number_though_the_password_is_a_part_of_it(body: bytes) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    async with Client(Account("alex", "3"), transport=transport, store=MemoryStore()) as client:
+        with pytest.raises(ApiError) as caught:
+            await client.tariffs(deadline=5)
+    assert caught.value.code == int(body.split()[2])
+    assert "3" not in caught.value.description
 
 
 @pytest.mark.anyio

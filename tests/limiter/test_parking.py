@@ -17,7 +17,7 @@ from smsc_async.detached import Detached
 from smsc_async.limiter.bucket import Ending, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Gate, Permit
-from smsc_async.limiter.parking import in_trio, new_waiter
+from smsc_async.limiter.parking import Waiter, in_trio, new_waiter
 from smsc_async.limiter.quota import Quota
 
 
@@ -81,6 +81,22 @@ def test_a_waiter_of_a_loop_that_is_over_cannot_be_woken(backend: str) -> None:
     thread.start()
     thread.join()
     assert told == [False]
+
+
+@pytest.mark.parametrize("other", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_waiter_is_lost_with_its_loop_and_not_before(backend: str, other: str) -> None:
+    async def make() -> Waiter:
+        waiter = new_waiter()
+        assert not waiter.is_lost()
+        return waiter
+
+    waiter = anyio.run(make, backend=backend)
+
+    async def ask() -> bool:
+        return waiter.is_lost()
+
+    assert anyio.run(ask, backend=other)
 
 
 class Slow:

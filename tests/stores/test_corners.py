@@ -12,7 +12,7 @@ import pytest
 from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, Quota, RedisStore, SQLiteStore, Tariffs
 from smsc_async.limiter.bucket import Buckets, Ending
 from smsc_async.limiter.gate import Permit
-from smsc_async.sessions import _is_over  # pyright: ignore[reportPrivateUsage]  # asked of loops that few have
+from smsc_async.limiter.parking import is_over
 from smsc_async.simulator import sample_tariffs
 from smsc_async.stores import Lead, Store, memory, shared
 from smsc_async.stores.local_share import LocalShare
@@ -50,7 +50,7 @@ def test_a_loop_that_runs_is_not_over() -> None:
     async def ask() -> bool:
         from trio.lowlevel import current_trio_token
 
-        return _is_over(current_trio_token())
+        return is_over(current_trio_token())
 
     assert not anyio.run(ask, backend="trio")
 
