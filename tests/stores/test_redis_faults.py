@@ -45,7 +45,7 @@ async def _open(url: str, *, lease: float = 0.3, cold: bool = False) -> AsyncGen
     await store.aclose()
 
 
-async def _take(store: RedisStore, *, lease: float = 0.3) -> Permit | Refusal:
+async def _take(store: RedisStore, *, lease: float = 5.0) -> Permit | Refusal:
     return await store.take("alex", QUOTA, token=True, lease=lease)
 
 
