@@ -110,6 +110,7 @@ async def test_the_last_list_wins_over_the_one_before() -> None:
         assert await client.tariffs() is after
 
 
+@pytest.mark.no_cover
 async def test_a_thousand_callers_of_one_account_make_one_request() -> None:
     simulator = service(latency=1.0)
     async with client_of(simulator) as client:

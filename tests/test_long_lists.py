@@ -46,13 +46,16 @@ async def test_a_deadline_does_not_wait_for_the_reading(monkeypatch: pytest.Monk
 
     def endless(_: Reply) -> object:
         reading.set()
-        return done.wait(10.0)
+        return done.wait(120.0)
 
     monkeypatch.setattr(judging, "judge", endless)
     async with client_of(serving(make_tariffs(zones=2000)), ALEX) as client:
         try:
-            with pytest.raises(DeadlineExceeded), anyio.fail_after(5.0):
-                await client.tariffs(deadline=1.0)
+            # The longer one where a machine that is busy with other things has not come to the reading before.
+            for deadline in (1.0, 20.0):
+                if not reading.is_set():
+                    with pytest.raises(DeadlineExceeded), anyio.fail_after(60.0):
+                        await client.tariffs(deadline=deadline)
             assert reading.is_set()
         finally:
             done.set()

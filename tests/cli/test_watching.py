@@ -345,6 +345,7 @@ class Processes:
             cwd=ROOT,
             bufsize=1,
         )
+        self._running: set[int] = set()
 
     def _say(self, *words: object) -> int:
         assert self._process.stdin is not None
@@ -353,13 +354,19 @@ class Processes:
         return int(self._process.stdout.readline())
 
     def start(self, output: Path) -> int:
-        return self._say(output, "--every", "0.005", "-o", "json")
+        pid = self._say(output, "--every", "0.005", "-o", "json")
+        self._running.add(pid)
+        return pid
 
     def end(self, pid: int, number: signal.Signals) -> int:
         os.kill(pid, number)
-        return self._say("wait", pid)
+        told = self._say("wait", pid)
+        self._running.remove(pid)
+        return told
 
     def close(self) -> str:
+        for pid in self._running:  # of a test that has failed: it would go on for good
+            os.kill(pid, signal.SIGKILL)
         return self._process.communicate(timeout=300)[1]
 
 

@@ -174,6 +174,7 @@ texts = st.lists(st.one_of(st.none(), st.sampled_from([*GOOD, *BAD, "", "-"]), s
 
 
 @given(st.lists(texts | st.lists(st.sampled_from([*GOOD, None]), unique=True), max_size=3))
+@pytest.mark.no_cover
 def test_columns_are_read_as_their_texts_one_by_one_would_be(columns: list[list[str | None]]) -> None:
     def alone(text: str | None) -> Decimal | None:
         return None if text is None else STRICT.price(text)

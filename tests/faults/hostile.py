@@ -106,6 +106,7 @@ class Hostile:
         port: Where it listens.
         secure: Whether it speaks TLS.
         writers: Of all connections that there were.
+        tasks: What serves them.
         connections: How many there were; of TLS, those that got through the handshake.
         handshakes: How many were begun.
     """
@@ -116,6 +117,7 @@ class Hostile:
     connections: int = 0
     handshakes: int = 0
     writers: list[asyncio.StreamWriter] = attrs.field(factory=list[asyncio.StreamWriter])
+    tasks: list[asyncio.Task[None]] = attrs.field(factory=list[asyncio.Task[None]], repr=False)
     port: int = 0
     secure: bool = False
 
@@ -126,9 +128,13 @@ class Hostile:
     def count_handshake(self, *_: object) -> None:
         self.handshakes += 1
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Here and not in the task, which may be cancelled before it begins: then nobody would close the connection.
         self.connections += 1
         self.writers.append(writer)
+        self.tasks.append(asyncio.get_running_loop().create_task(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             if self.greets is not None:
                 await self.greets(reader, writer)
@@ -158,11 +164,12 @@ def hostile(act: Act, *, greets: Act | None = None, tls: ssl.SSLContext | None =
     async def main() -> None:
         stop = asyncio.Event()
         server_stop.append(stop)
-        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+        listening = await asyncio.start_server(server.accept, "127.0.0.1", 0, ssl=tls)
         server.port = listening.sockets[0].getsockname()[1]
         is_up.set()
         await stop.wait()
         listening.close()
+        await asyncio.sleep(0.01)  # whoever has just been accepted is known to have come
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()

@@ -183,6 +183,7 @@ async def test_accounts_that_were_never_refused_wait_for_one_of_four_turns_and_a
         assert scripted.peak == client.AT_ONCE
 
 
+@pytest.mark.no_cover
 async def test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free() -> None:
     logins = [f"login-{n}" for n in range(200)]
     simulator = Simulator([SimulatedAccount(login, "123") for login in logins], clock=now, latency=0.1)

@@ -114,6 +114,7 @@ async def test_a_client_closed_at_any_tick_of_a_call_loses_nothing(service: tupl
 
 
 @pytest.mark.anyio
+@pytest.mark.no_cover
 async def test_three_thousand_random_cancellations_lose_nothing(service: tuple[Simulator, str]) -> None:
     simulator, base_url = service
     chance = random.Random(1)

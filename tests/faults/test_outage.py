@@ -77,6 +77,7 @@ class _Run:
         return sum(each.at < self.ends for each in self.scripted.requests)
 
 
+@pytest.mark.no_cover
 def test_an_hour_without_the_service_costs_no_more_requests_than_one_with_it() -> None:
     fine = _Run(None, accounts=5, seconds=3600)  # a quarter of them, who know nothing of the others
     down = _Run(KINDS["503"], accounts=20, seconds=3600)
@@ -91,6 +92,7 @@ def test_an_hour_without_the_service_costs_no_more_requests_than_one_with_it() -
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("backend", BACKEND_NAMES)
+@pytest.mark.no_cover
 def test_however_the_service_is_away_it_is_asked_seldom_and_found_again(backend: BackendName, kind: str) -> None:
     away = _Run(KINDS[kind], accounts=8, seconds=900, latency=1000.0 if kind == "hangs" else 0.2)
     run_virtual(backend, away.run)

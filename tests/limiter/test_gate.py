@@ -219,6 +219,7 @@ async def test_a_cold_store_lets_no_tariff_request_through_for_the_first_window(
 
 
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.no_cover
 async def test_three_thousand_random_cancellations_lose_no_token_and_no_slot(seed: int) -> None:
     chance = random.Random(seed)
     store = MemoryStore()

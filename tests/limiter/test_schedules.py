@@ -11,6 +11,8 @@ from tests.arrival_log import peak_in_progress, windows_broken
 from tests.limiter.wire import URL, Call, ClassicBucket, Limit, SendLog, ours, random_schedule, run_schedule
 from tests.virtual_time import BACKEND_NAMES, BackendName
 
+pytestmark = pytest.mark.no_cover  # see CONTRIBUTING
+
 # On each loop: 200 by default, 2,000 in the thorough profile (HYPOTHESIS_PROFILE=thorough).
 SCHEDULES = 2 * settings().max_examples if settings().max_examples < 1_000 else 2_000
 

@@ -52,11 +52,12 @@ async def _fetch(store: SQLiteStore | RedisStore, account: Account = ALEX) -> No
 
 async def test_a_follower_gets_what_the_leader_lands(name: str) -> None:
     here, there = _open(name), _open(name)
+    here.LEAD_SECONDS = there.LEAD_SECONDS = 1.5
     lead = await here.board(ENDPOINT, ALEX, 0.0, 1.0)
     assert isinstance(lead, Lead)
     holding = asyncio.create_task(here.hold(lead))
     following = asyncio.create_task(there.board(ENDPOINT, ALEX, 0.0, 1.0))
-    await asyncio.sleep(0.4)  # the lead has been renewed
+    await asyncio.sleep(2.0)  # the lead has been renewed
     assert not following.done()
     await here.land(ENDPOINT, ALEX, lead, REPLY, LIST)
     assert await following == LIST
