@@ -98,7 +98,8 @@ class SQLiteStore(SharedStore):
         self._takes = 0
 
     def __repr__(self) -> str:
-        return f"SQLiteStore({str(self._file.path)!r})"
+        file = getattr(self, "_file", None)  # error reporters also show a store whose making has failed
+        return f"SQLiteStore({'' if file is None else repr(str(file.path))})"
 
     async def aclose(self) -> None:
         """Close the file. The store can be used again, and closes it by itself when it has not been used for a while."""

@@ -496,3 +496,10 @@ async def test_a_wrong_argument_is_told(tmp_path: Path, wrong: dict[str, object]
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SQLiteStore(tmp_path / "store.db", **wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert repr(SQLiteStore(tmp_path / "store.db")) == f"SQLiteStore({str(tmp_path / 'store.db')!r})"
+
+
+def test_a_store_whose_making_has_failed_can_be_shown(tmp_path: Path) -> None:
+    store = SQLiteStore.__new__(SQLiteStore)
+    with pytest.raises(ValueError, match="lease"):
+        store.__init__(tmp_path / "store.db", lease=0)  # type: ignore[misc]
+    assert repr(store) == "SQLiteStore()"
