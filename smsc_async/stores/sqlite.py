@@ -241,8 +241,3 @@ class SQLiteStore(SharedStore):
     async def _unlead(self, place: Place, holder: int, shared: bytes | None) -> None:
         land = partial(tables.land, keep_bytes=self._keep_bytes)
         await self._write(land, place.key, holder, shared, (now(), time.time()))
-
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        self._file.after_fork()
-        self._worker.after_fork()

@@ -2,7 +2,9 @@
 
 Invariants: what is not a store of ours is never written to; a file that is new to those who used another one under its
 name, that was copied, or that comes from another boot is closed (``closed_at``) for as long as its missing or
-meaningless rows could matter; nothing here is used by two threads at once.
+meaningless rows could matter; nothing here is used by two threads at once; no connection is open when the process
+forks. A child would share with its parent what SQLite keeps of a file in a process, and not the locks: it would be deaf
+to others and they to it, or wait for good for a transaction of the parent's.
 
 ``synchronous=OFF``: what a power cut takes away is worthless after it, since all instants are those of one boot. A
 process that dies loses nothing: what it wrote is the kernel's already.
@@ -45,7 +47,7 @@ _SCHEMA: Final = (
 )
 # Between tries for the lock of another process, which holds it for some 20 µs.
 _LONGEST_PAUSE: Final = 0.001
-# Orphans of a fork: to close a connection of the parent's is not the child's to do.
+# To files that are gone: to close them would delete the files beside the new one.
 _orphans: Final[list[sqlite3.Connection]] = []
 
 
@@ -71,13 +73,13 @@ class StoreFile:
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         if self._connection is not None and _place(self.path) != self._place:
-            self.after_fork()  # see _ready()
+            self._leave()  # see _ready()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    def after_fork(self) -> None:
-        """Leave the connection to the parent."""
+    def _leave(self) -> None:
+        """Go on without the connection, which is not closed."""
         if self._connection is not None:
             _orphans.append(self._connection)
             self._connection = None
@@ -119,7 +121,7 @@ class StoreFile:
         place = _place(self.path)
         if self._connection is None or place != self._place:
             # Not closed if it is another's: SQLite would delete the files beside it, which are the new one's by now.
-            self.after_fork()
+            self._leave()
             self._connection = self._opened()
         return self._connection
 
