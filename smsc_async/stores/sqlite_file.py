@@ -128,7 +128,7 @@ class StoreFile:
     def _opened(self) -> sqlite3.Connection:
         known, lost = self._place, False
         if _place(self.path) is None:
-            lost = self._make()
+            lost = self._make() or known is not None
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
         try:
             self._check_ours(connection)
@@ -181,7 +181,9 @@ class StoreFile:
             told = (boot, self._place, os.urandom(16), instant if closed or self._cold else None)
             connection.execute("INSERT INTO store VALUES (?, ?, ?, ?, 0)", told)
             return
-        former_boot, former_place = connection.execute("SELECT boot, place FROM store").fetchone()
+        former_boot, former_place, salt = connection.execute("SELECT boot, place, salt FROM store").fetchone()
+        if self.salt not in {b"", salt}:
+            closed = True  # another file, though in the place of the one that was deleted: inodes are used again
         if not is_same_boot(former_boot, boot):
             # No instant means anything any more. Marks start again: longer is safe, shorter is not.
             connection.execute("DELETE FROM permits")

@@ -156,6 +156,26 @@ async def test_a_deleted_file_is_missed_at_once_and_made_anew_closed(tmp_path: P
         assert isinstance(await _take(store), Permit)
 
 
+@pytest.mark.parametrize("made_anew", [False, True])
+async def test_a_file_that_was_deleted_while_nobody_had_it_open_is_missed_in_the_same_place_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, made_anew: bool
+) -> None:
+    path = tmp_path / "store.db"
+
+    def one_inode(file: Path) -> str | None:
+        return "1:2" if file.exists() else None  # as many file systems do: the next file has that of the deleted one
+
+    monkeypatch.setattr(sqlite_file, "_place", one_inode)
+    async with _open(path) as store:
+        assert isinstance(await _take(store), Permit)
+        await store.aclose()
+        path.unlink()
+        if made_anew:
+            async with _open(path) as newcomer:
+                assert isinstance(await _take(newcomer, "boris"), Permit)
+        assert await _is_closed(store)
+
+
 async def test_remains_of_a_deleted_file_tell_a_new_process_that_it_was_used(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with _open(path) as former, _open(path) as store:
