@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from smsc_async import Account, RedisStore, SQLiteStore, Tariffs, decode
 from smsc_async.protocol import Reply
-from smsc_async.stores import Lead
+from smsc_async.records import Format
+from smsc_async.simulator import make_tariffs, render
+from smsc_async.stores import Lead, answers
 from smsc_async.stores.answers import packed, unpacked
 from smsc_async.stores.digests import Digests
 from smsc_async.stores.shelf import Shelf
@@ -108,6 +111,27 @@ async def test_a_follower_that_is_cancelled_leaves_no_lead(name: str) -> None:
         assert isinstance(await there.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
     await here.aclose()
     await there.aclose()
+
+
+async def test_a_long_list_of_another_process_is_read_off_the_loop(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tariffs = make_tariffs(2_000)
+    reply = Reply(200, "application/json; charset=utf-8", None, render(tariffs, Format.JSON, charset="utf-8"))
+    here, there = (_open(name, keep_bytes=2**26) for _ in range(2))
+    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
+    assert isinstance(lead, Lead)
+    await here.land(ENDPOINT, ALEX, lead, reply, tariffs)
+    threads: list[int] = []
+
+    def noted(shared: bytes, wall: float) -> Tariffs | None:
+        threads.append(threading.get_ident())
+        return unpacked(shared, wall)
+
+    monkeypatch.setattr(answers, "unpacked", noted)
+    assert await there.board(ENDPOINT, ALEX, 60.0, 1.0) == tariffs
+    assert threads != [threading.get_ident()]
+    assert len(threads) == 1
+    for store in (here, there):
+        await store.aclose()
 
 
 async def test_an_answer_that_cannot_be_read_is_fetched_anew(name: str) -> None:
