@@ -30,7 +30,7 @@ from smsc_async.stores.digests import Pepper
 from smsc_async.stores.local_share import LocalShare
 from smsc_async.stores.rows import after, poll
 from smsc_async.stores.scripts import FLIGHT, MARK, OPEN, PERMIT, Script
-from smsc_async.stores.shared import KEEP_BYTES, ColdStart, Place, Seen, SharedStore, StoreLostError
+from smsc_async.stores.shared import KEEP_BYTES, OTHER_PEPPER, ColdStart, Place, Seen, SharedStore, StoreLostError
 
 __all__ = ["RedisStore"]
 
@@ -330,13 +330,15 @@ class RedisStore(SharedStore):
 
     async def _open(self) -> _Known:
         """Find out which store it is, and see to it that a new one gives nothing that an old one may have given."""
-        read = ("HMGET", _STORE, "salt", "run")
+        read = ("HMGET", _STORE, "salt", "run", "pepper")
         told: list[bytes | None]
-        (told,) = await self._wire.ask(read)
+        _, told = await self._wire.ask(("HSETNX", _STORE, "pepper", self._digests.pepper_name), read)
         if told[0] is None:
             _, told = await self._wire.ask(("HSETNX", _STORE, "salt", secrets.token_hex(16)), read)
-        salt, former = told
+        salt, former, pepper = told
         assert salt is not None
+        if pepper != self._digests.pepper_name.encode():
+            raise StoreError(OTHER_PEPPER, self._wire.name)
         run = self._wire.run
         restarted = former not in {None, (run or "").encode()}
         known = _Known(salt.decode(), run)

@@ -34,10 +34,12 @@ from smsc_async.stores.digests import Digests, Pepper
 from smsc_async.stores.protocol import OWN, Lead
 from smsc_async.stores.shelf import Shelf
 
-__all__ = ["KEEP_BYTES", "ColdStart", "Place", "Seen", "SharedStore", "StoreLostError"]
+__all__ = ["KEEP_BYTES", "OTHER_PEPPER", "ColdStart", "Place", "Seen", "SharedStore", "StoreLostError"]
 
 KEEP_BYTES: Final = 64 * 2**20
 ColdStart: TypeAlias = Literal["grant", "wait"]
+
+OTHER_PEPPER: Final = "others use it with another pepper, and so with a quota of their own: pass theirs, or empty the store and restart all"
 
 # Lists at hand are a copy of what the store has: a part of what it keeps is enough.
 _AT_HAND: Final = 4

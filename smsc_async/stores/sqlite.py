@@ -92,7 +92,7 @@ class SQLiteStore(SharedStore):
         del pepper
         from smsc_async.stores.sqlite_file import StoreFile  # noqa: PLC0415  # SQLite is for those who use it
 
-        self._file = StoreFile(Path(path).absolute(), cold=cold_start == "wait")
+        self._file = StoreFile(Path(path).absolute(), cold=cold_start == "wait", pepper=self._digests.pepper_name)
         self._worker = Worker(self._file.close, "smsc_async SQLiteStore")
         self._known_salt: bytes | None = b"" if self._peppered else None
         self._takes = 0

@@ -23,6 +23,7 @@ from typing import Final
 
 from smsc_async.errors import StoreError
 from smsc_async.stores.boot import boot_id, is_same_boot
+from smsc_async.stores.shared import OTHER_PEPPER
 from smsc_async.stores.worker import PATIENCE
 
 try:
@@ -61,10 +62,12 @@ class StoreFile:
     Args:
         path: Where it is, or is to be.
         cold: Whether a file that is made anew starts closed.
+        pepper: What the pepper is known by.
     """
 
-    def __init__(self, path: Path, *, cold: bool) -> None:
+    def __init__(self, path: Path, *, cold: bool, pepper: str = "") -> None:
         self.path = path
+        self._pepper = pepper
         self._cold = cold
         self._connection: sqlite3.Connection | None = None
         self._place: str | None = None
@@ -137,6 +140,7 @@ class StoreFile:
             self._place = _place(self.path)
             connection.execute("BEGIN IMMEDIATE")
             self._set_up(connection, closed=lost or known not in (None, self._place))
+            self._check_pepper(connection)
             self.salt = bytes(connection.execute("SELECT salt FROM store").fetchone()[0])
             connection.execute("COMMIT")
             # From here on waiting is this module's: SQLite's own sleeps for whole milliseconds.
@@ -172,6 +176,14 @@ class StoreFile:
             raise StoreError(f"of version {version}, and this is {_VERSION}: pass another path", str(self.path))
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise StoreError("SQLite cannot share it here: put it on a local disk", str(self.path))
+
+    def _check_pepper(self, connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE IF NOT EXISTS pepper (name TEXT)")
+        found = connection.execute("SELECT name FROM pepper").fetchone()
+        if found is None:
+            connection.execute("INSERT INTO pepper VALUES (?)", (self._pepper,))
+        elif found != (self._pepper,):
+            raise StoreError(OTHER_PEPPER, str(self.path))
 
     def _set_up(self, connection: sqlite3.Connection, *, closed: bool) -> None:
         boot, instant = boot_id(), time.monotonic()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from smsc_async import Account, RedisStore, SQLiteStore, Tariffs, decode
+from smsc_async import Account, Quota, RedisStore, SQLiteStore, StoreError, Tariffs, decode
+from smsc_async.limiter.gate import Permit
 from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render
@@ -213,3 +214,17 @@ async def test_digests_are_slow_without_a_pepper_and_are_remembered(monkeypatch:
     peppered = [Digests(pepper) for pepper in ("one", b"one", "two")]
     names = [await each.of_login("alex", b"") for each in peppered]
     assert names[0] == names[1] != names[2]
+
+
+@pytest.mark.parametrize("other", ["y", None])
+async def test_who_comes_with_another_pepper_is_told_and_gets_no_quota_of_their_own(
+    name: str, other: str | None
+) -> None:
+    quota = Quota()
+    store, stranger, friend = _open(name), _open(name, pepper=other), _open(name)
+    assert isinstance(await store.take("alex", quota, token=True, lease=1.0), Permit)
+    with pytest.raises(StoreError, match="pepper"):
+        await stranger.take("alex", quota, token=True, lease=1.0)
+    assert isinstance(await friend.take("alex", quota, token=True, lease=1.0), Permit)
+    for each in (store, stranger, friend):
+        await each.aclose()
