@@ -101,8 +101,10 @@ class HistoryFile:
     def _make(self) -> None:
         """Make the file, for its owner alone."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives the files beside it the same mode.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        # Only where there is none: to close a file takes every lock of this process from it, another thread's too.
+        with contextlib.suppress(FileExistsError):
+            # SQLite gives the files beside it the same mode.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:
         """Return whether it is a history; ``False`` where it is empty."""

@@ -6,6 +6,7 @@ import json
 import zlib
 from datetime import UTC, datetime
 
+import anyio.to_thread
 import attrs
 
 from smsc_async.decoder import decode
@@ -13,10 +14,12 @@ from smsc_async.errors import SmscError
 from smsc_async.protocol import REPLY_BYTES, Reply, declared_charset
 from smsc_async.records import Tariffs
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["packed", "unpacked", "unpacked_off_loop"]
 
 # A tenth of the bytes for a tenth of a millisecond; higher levels gain little.
 _LEVEL = 1
+# A list is a third to a tenth of its bytes; see ``judging.py`` for what takes the loop too long.
+_LONG_BYTES = 16 * 1024
 
 
 def packed(reply: Reply) -> bytes:
@@ -43,3 +46,10 @@ def unpacked(shared: bytes, wall: float) -> Tariffs | None:
         return attrs.evolve(tariffs, fetched_at=datetime.fromtimestamp(wall, UTC))
     except (zlib.error, ValueError, OverflowError, OSError, RecursionError, SmscError):
         return None
+
+
+async def unpacked_off_loop(shared: bytes, wall: float) -> Tariffs | None:
+    """Do as ``unpacked``, and let the event loop go on meanwhile where that takes long."""
+    if len(shared) < _LONG_BYTES:
+        return unpacked(shared, wall)
+    return await anyio.to_thread.run_sync(unpacked, shared, wall, abandon_on_cancel=True)

@@ -46,6 +46,9 @@ def _keyed(pepper: Pepper | None) -> Callable[[bytes], bytes] | None:
 class Digests:
     """Names logins and accounts, and remembers the names; good for any thread and event loop.
 
+    Attributes:
+        pepper_name: A digest that is the same for the same pepper, and empty where there is none.
+
     Args:
         pepper: The user's secret, or ``None`` for scrypt.
 
@@ -58,6 +61,8 @@ class Digests:
         del pepper
         if self._keyed is not None and not self._keyed(b""):
             raise ValueError("the pepper is empty: pass a long random text, the same for all workers")
+        # What a store knows the pepper by: whoever comes with another would have a quota of their own in it.
+        self.pepper_name: str = "" if self._keyed is None else self._keyed(b"pepper").hex()
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, str] = OrderedDict()
 

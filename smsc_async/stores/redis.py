@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 
+from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.limiter.bucket import Ending, Refusal
 from smsc_async.limiter.clock import now
@@ -29,7 +30,7 @@ from smsc_async.stores.digests import Pepper
 from smsc_async.stores.local_share import LocalShare
 from smsc_async.stores.rows import after, poll
 from smsc_async.stores.scripts import FLIGHT, MARK, OPEN, PERMIT, Script
-from smsc_async.stores.shared import KEEP_BYTES, ColdStart, Place, Seen, SharedStore, StoreLostError
+from smsc_async.stores.shared import KEEP_BYTES, OTHER_PEPPER, ColdStart, Place, Seen, SharedStore, StoreLostError
 
 __all__ = ["RedisStore"]
 
@@ -120,6 +121,8 @@ class RedisStore(SharedStore):
         on_outage: Literal["closed", "local"] = "closed",
         workers: int | None = None,
     ) -> None:
+        hidden = Secret(url)  # it may hold a password, and error reporters show the locals of every frame
+        del url
         try:
             # An extra, which takes half a second to import: here, and not in the first call.
             from smsc_async.stores.redis_wire import Wire  # noqa: PLC0415
@@ -132,8 +135,7 @@ class RedisStore(SharedStore):
         if (on_outage == "local") != (workers is not None) or (workers is not None and workers < 1):
             raise ValueError(f'workers={workers}: on_outage="local" needs to know how many there are, 1 or more')
         self._share = None if workers is None else LocalShare(workers, lease)
-        self._wire = Wire(url)
-        del url
+        self._wire = Wire(hidden)
         self._waits = cold_start == "wait"
         self._known: _Known | None = None
         self._used = False
@@ -141,11 +143,15 @@ class RedisStore(SharedStore):
         self._unfinished: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"RedisStore({self._wire.name!r})"
+        wire = getattr(self, "_wire", None)  # error reporters also show a store whose making has failed
+        return f"RedisStore({'' if wire is None else repr(wire.name)})"
 
     async def aclose(self) -> None:
         """Close the connections of this event loop. The store can be used again."""
-        await asyncio.gather(*self._unfinished)
+        loop = asyncio.get_running_loop()
+        mine = [task for task in list(self._unfinished) if task.get_loop() is loop]
+        if mine:
+            await asyncio.wait(mine)  # gather() would cancel them where this is cancelled
         await self._wire.aclose()
 
     async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
@@ -324,13 +330,15 @@ class RedisStore(SharedStore):
 
     async def _open(self) -> _Known:
         """Find out which store it is, and see to it that a new one gives nothing that an old one may have given."""
-        read = ("HMGET", _STORE, "salt", "run")
+        read = ("HMGET", _STORE, "salt", "run", "pepper")
         told: list[bytes | None]
-        (told,) = await self._wire.ask(read)
+        _, told = await self._wire.ask(("HSETNX", _STORE, "pepper", self._digests.pepper_name), read)
         if told[0] is None:
             _, told = await self._wire.ask(("HSETNX", _STORE, "salt", secrets.token_hex(16)), read)
-        salt, former = told
+        salt, former, pepper = told
         assert salt is not None
+        if pepper != self._digests.pepper_name.encode():
+            raise StoreError(OTHER_PEPPER, self._wire.name)
         run = self._wire.run
         restarted = former not in {None, (run or "").encode()}
         known = _Known(salt.decode(), run)

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AskError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as ConnectionClosed
-from redis.exceptions import NoScriptError, RedisError
 
+from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.stores.scripts import Script
 
@@ -66,14 +67,12 @@ class Wire:
         run: What the server calls this run of its own; ``None`` before the first connection.
     """
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"redis", "rediss", "unix"}:
-            raise ValueError("the URL must begin with redis://, rediss:// (TLS) or unix://")
-        self.name: str = (
-            parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
-        )
-        self._url: Callable[[], str] = lambda: url  # in a closure: it may hold a password
+    def __init__(self, url: Secret) -> None:
+        problem = _problem(url)
+        if problem is not None:
+            raise ValueError(problem)
+        self.name: str = _name(url)
+        self._url = url
         self.run: str | None = None
         self._lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = weakref.WeakKeyDictionary()
 
@@ -130,6 +129,10 @@ class Wire:
             raise
         except TimeoutError:
             problem = f"Redis has not answered within {SECONDS:g} s"
+        except AskError:  # and MovedError, which is one
+            problem = (
+                "Redis is a node of a cluster, and not all keys are with it: it needs a proxy that knows the cluster"
+            )
         except (RedisError, OSError) as error:
             problem = f"Redis cannot be used ({type(error).__name__}: {str(error)[:200]})"
         # Raised here, so that it has no context: frames of the library may hold what is in the URL.
@@ -144,16 +147,10 @@ class Wire:
             raise RuntimeError("RedisStore works on asyncio only: on trio use SQLiteStore")
         line = self._lines.get(loop)
         if line is None:
-            options: dict[str, Any] = {
-                # Times are kept in _within(): on Python 3.11 the library makes a task for each command to keep its own.
-                "socket_timeout": None,
-                "socket_connect_timeout": None,
-                "retry": _untyped(Retry)(_untyped(NoBackoff)(), 0),
-                "protocol": 2,
-                "redis_connect_func": self._connected,
-            }
-            # Only for what it reads from the URL.
-            line = self._lines[loop] = _Line(_untyped(ConnectionPool).from_url(self._url(), **options).make_connection)
+            # A connection holds its loop, and so itself: those of loops that are over would be kept for good.
+            for former in [each for each in self._lines if each.is_closed()]:
+                del self._lines[former]
+            line = self._lines[loop] = _Line(_maker(self._url, self._connected))
         return line
 
     async def _connected(self, connection: _Connection) -> None:
@@ -177,6 +174,43 @@ async def _exchange(line: _Line, packed: bytes, answers: int) -> list[Any]:
         raise
     line.idle.append(connection)
     return told
+
+
+def _maker(url: Secret, connected: Callable[[Any], Awaitable[None]]) -> Callable[[], _Connection]:
+    """Return what makes a connection to a URL."""
+    options: dict[str, Any] = {
+        # Times are kept in _within(): on Python 3.11 the library makes a task for each command to keep its own.
+        "socket_timeout": None,
+        "socket_connect_timeout": None,
+        "retry": _untyped(Retry)(_untyped(NoBackoff)(), 0),
+        "protocol": 2,
+        "redis_connect_func": connected,
+    }
+    # Only for what it reads from the URL, whose options come first.
+    pool: Any = _untyped(ConnectionPool).from_url(url.reveal(), **options)
+    pool.connection_kwargs["decode_responses"] = False
+    make: Callable[[], _Connection] = pool.make_connection
+    return make
+
+
+def _problem(url: Secret) -> str | None:
+    """Return what is wrong with a URL, if anything, in words that hold nothing of it: it may have a password."""
+    if not url.reveal().startswith(("redis://", "rediss://", "unix://")):
+        return "the URL must begin with redis://, rediss:// (TLS) or unix://"
+    try:
+        _name(url)
+        _maker(url, _untyped(None))()
+    except (ValueError, TypeError):
+        return (
+            "redis-py cannot read the URL: percent-encode what is not a letter or a digit in user and password, and give "
+            "only options that it knows"
+        )
+    return None
+
+
+def _name(url: Secret) -> str:
+    parts = urlsplit(url.reveal())
+    return parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
 
 
 def _packed(words: Sequence[Word]) -> bytes:

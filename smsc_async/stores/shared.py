@@ -29,15 +29,17 @@ from smsc_async.limiter.parking import Waiter, new_waiter
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Tariffs
-from smsc_async.stores.answers import packed, unpacked
+from smsc_async.stores.answers import packed, unpacked_off_loop
 from smsc_async.stores.digests import Digests, Pepper
 from smsc_async.stores.protocol import OWN, Lead
 from smsc_async.stores.shelf import Shelf
 
-__all__ = ["KEEP_BYTES", "ColdStart", "Place", "Seen", "SharedStore", "StoreLostError"]
+__all__ = ["KEEP_BYTES", "OTHER_PEPPER", "ColdStart", "Place", "Seen", "SharedStore", "StoreLostError"]
 
 KEEP_BYTES: Final = 64 * 2**20
 ColdStart: TypeAlias = Literal["grant", "wait"]
+
+OTHER_PEPPER: Final = "others use it with another pepper, and so with a quota of their own: pass theirs, or empty the store and restart all"
 
 # Lists at hand are a copy of what the store has: a part of what it keeps is enough.
 _AT_HAND: Final = 4
@@ -162,7 +164,7 @@ class SharedStore(ABC):
                 self._leads[holder] = None
                 return Lead(_Held(place, holder))
             if seen.packed is not None:
-                tariffs = unpacked(seen.packed, seen.wall)
+                tariffs = await unpacked_off_loop(seen.packed, seen.wall)
                 if tariffs is not None:
                     self._shelf.put(at_hand, tariffs, seen.age)
                     return tariffs

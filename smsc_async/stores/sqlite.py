@@ -92,13 +92,14 @@ class SQLiteStore(SharedStore):
         del pepper
         from smsc_async.stores.sqlite_file import StoreFile  # noqa: PLC0415  # SQLite is for those who use it
 
-        self._file = StoreFile(Path(path).absolute(), cold=cold_start == "wait")
+        self._file = StoreFile(Path(path).absolute(), cold=cold_start == "wait", pepper=self._digests.pepper_name)
         self._worker = Worker(self._file.close, "smsc_async SQLiteStore")
         self._known_salt: bytes | None = b"" if self._peppered else None
         self._takes = 0
 
     def __repr__(self) -> str:
-        return f"SQLiteStore({str(self._file.path)!r})"
+        file = getattr(self, "_file", None)  # error reporters also show a store whose making has failed
+        return f"SQLiteStore({'' if file is None else repr(str(file.path))})"
 
     async def aclose(self) -> None:
         """Close the file. The store can be used again, and closes it by itself when it has not been used for a while."""
@@ -240,8 +241,3 @@ class SQLiteStore(SharedStore):
     async def _unlead(self, place: Place, holder: int, shared: bytes | None) -> None:
         land = partial(tables.land, keep_bytes=self._keep_bytes)
         await self._write(land, place.key, holder, shared, (now(), time.time()))
-
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        self._file.after_fork()
-        self._worker.after_fork()

@@ -2,7 +2,9 @@
 
 Invariants: what is not a store of ours is never written to; a file that is new to those who used another one under its
 name, that was copied, or that comes from another boot is closed (``closed_at``) for as long as its missing or
-meaningless rows could matter; nothing here is used by two threads at once.
+meaningless rows could matter; nothing here is used by two threads at once; no connection is open when the process
+forks. A child would share with its parent what SQLite keeps of a file in a process, and not the locks: it would be deaf
+to others and they to it, or wait for good for a transaction of the parent's.
 
 ``synchronous=OFF``: what a power cut takes away is worthless after it, since all instants are those of one boot. A
 process that dies loses nothing: what it wrote is the kernel's already.
@@ -21,6 +23,7 @@ from typing import Final
 
 from smsc_async.errors import StoreError
 from smsc_async.stores.boot import boot_id, is_same_boot
+from smsc_async.stores.shared import OTHER_PEPPER
 from smsc_async.stores.worker import PATIENCE
 
 try:
@@ -45,7 +48,7 @@ _SCHEMA: Final = (
 )
 # Between tries for the lock of another process, which holds it for some 20 µs.
 _LONGEST_PAUSE: Final = 0.001
-# Orphans of a fork: to close a connection of the parent's is not the child's to do.
+# To files that are gone: to close them would delete the files beside the new one.
 _orphans: Final[list[sqlite3.Connection]] = []
 
 
@@ -59,10 +62,12 @@ class StoreFile:
     Args:
         path: Where it is, or is to be.
         cold: Whether a file that is made anew starts closed.
+        pepper: What the pepper is known by.
     """
 
-    def __init__(self, path: Path, *, cold: bool) -> None:
+    def __init__(self, path: Path, *, cold: bool, pepper: str = "") -> None:
         self.path = path
+        self._pepper = pepper
         self._cold = cold
         self._connection: sqlite3.Connection | None = None
         self._place: str | None = None
@@ -71,13 +76,13 @@ class StoreFile:
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         if self._connection is not None and _place(self.path) != self._place:
-            self.after_fork()  # see _ready()
+            self._leave()  # see _ready()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
-    def after_fork(self) -> None:
-        """Leave the connection to the parent."""
+    def _leave(self) -> None:
+        """Go on without the connection, which is not closed."""
         if self._connection is not None:
             _orphans.append(self._connection)
             self._connection = None
@@ -119,14 +124,14 @@ class StoreFile:
         place = _place(self.path)
         if self._connection is None or place != self._place:
             # Not closed if it is another's: SQLite would delete the files beside it, which are the new one's by now.
-            self.after_fork()
+            self._leave()
             self._connection = self._opened()
         return self._connection
 
     def _opened(self) -> sqlite3.Connection:
         known, lost = self._place, False
         if _place(self.path) is None:
-            lost = self._make()
+            lost = self._make() or known is not None
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
         try:
             self._check_ours(connection)
@@ -135,6 +140,7 @@ class StoreFile:
             self._place = _place(self.path)
             connection.execute("BEGIN IMMEDIATE")
             self._set_up(connection, closed=lost or known not in (None, self._place))
+            self._check_pepper(connection)
             self.salt = bytes(connection.execute("SELECT salt FROM store").fetchone()[0])
             connection.execute("COMMIT")
             # From here on waiting is this module's: SQLite's own sleeps for whole milliseconds.
@@ -171,6 +177,14 @@ class StoreFile:
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise StoreError("SQLite cannot share it here: put it on a local disk", str(self.path))
 
+    def _check_pepper(self, connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE IF NOT EXISTS pepper (name TEXT)")
+        found = connection.execute("SELECT name FROM pepper").fetchone()
+        if found is None:
+            connection.execute("INSERT INTO pepper VALUES (?)", (self._pepper,))
+        elif found != (self._pepper,):
+            raise StoreError(OTHER_PEPPER, str(self.path))
+
     def _set_up(self, connection: sqlite3.Connection, *, closed: bool) -> None:
         boot, instant = boot_id(), time.monotonic()
         if connection.execute("PRAGMA user_version").fetchone() == (0,):
@@ -179,7 +193,9 @@ class StoreFile:
             told = (boot, self._place, os.urandom(16), instant if closed or self._cold else None)
             connection.execute("INSERT INTO store VALUES (?, ?, ?, ?, 0)", told)
             return
-        former_boot, former_place = connection.execute("SELECT boot, place FROM store").fetchone()
+        former_boot, former_place, salt = connection.execute("SELECT boot, place, salt FROM store").fetchone()
+        if self.salt not in {b"", salt}:
+            closed = True  # another file, though in the place of the one that was deleted: inodes are used again
         if not is_same_boot(former_boot, boot):
             # No instant means anything any more. Marks start again: longer is safe, shorter is not.
             connection.execute("DELETE FROM permits")

@@ -2,15 +2,17 @@
 
 Invariants: a job ends within twice ``PATIENCE`` whatever the work waits for; the thread is a daemon and ends by itself
 when there is nothing to do, so it never keeps a process from ending; a job whose caller is gone when it is done is
-undone.
+undone; no process is forked in the middle of a job, nor with what the jobs have opened.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Final, Generic, TypeVar
@@ -80,10 +82,21 @@ class Worker:
         self._release = release
         self._name = name
         self.after_fork()
+        _all.add(self)
+
+    def before_fork(self) -> None:
+        """Wait for the job under way, close what is open, and let no other job begin until ``after_fork_here``."""
+        self._at_work.acquire()
+        self._release()
+
+    def after_fork_here(self) -> None:
+        """Go on in the parent process."""
+        self._at_work.release()
 
     def after_fork(self) -> None:
         """Go on in a child process, where the thread is not."""
         self._lock = threading.Lock()
+        self._at_work = threading.Lock()
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._serving = False
@@ -131,8 +144,10 @@ class Worker:
         if former is not None:
             former.join()  # it is releasing what this one is about to open
         while (call := self._next()) is not None:
-            call()
-        self._release()
+            with self._at_work:
+                call()
+        with self._at_work:
+            self._release()
 
     def _next(self) -> Callable[[], None] | None:
         call = None
@@ -144,3 +159,34 @@ class Worker:
                 call = None if self._queue.empty() else self._queue.get()
                 self._serving = call is not None
         return call
+
+
+_all: Final[weakref.WeakSet[Worker]] = weakref.WeakSet()
+# Held while a process is forked, with those who are at rest meanwhile.
+_forking = threading.Lock()
+_resting: Final[list[Worker]] = []
+
+
+def _before_fork() -> None:
+    _forking.acquire()
+    for worker in list(_all):
+        _resting.append(worker)
+        worker.before_fork()
+
+
+def _after_fork_here() -> None:
+    while _resting:
+        _resting.pop().after_fork_here()
+    _forking.release()
+
+
+def _after_fork() -> None:
+    global _forking  # noqa: PLW0603
+    _forking = threading.Lock()
+    _resting.clear()
+    for worker in list(_all):
+        worker.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_here, after_in_child=_after_fork)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
+import anyio
 import attrs
 import pytest
 
@@ -304,6 +305,24 @@ async def test_two_processes_may_add_at_once(history: History, adding: list[subp
         assert process.returncode == 0
     assert [each.tariffs.mail for each in await history.snapshots()] == [Decimal(place // 7) for place in range(40)]
     assert [each.count for each in await history.periods()] == [7, 7, 7, 7, 7, 5]
+
+
+READING = """
+import asyncio, sys
+from smsc_async import History
+asyncio.run(History(sys.argv[1]).accounts())
+"""
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_thread_that_begins_to_write_takes_no_lock_from_another(history: History, tmp_path: Path) -> None:
+    await history.add(snapshot(0, "1"))
+    with HistoryFile(history.path).writing():
+        # What another watch in this process does first: it waits for this one then.
+        HistoryFile(history.path)._make()  # pyright: ignore[reportPrivateUsage]
+        await anyio.run_process([sys.executable, "-c", READING, str(history.path)])
+        # Whoever closes the file as the last deletes its log: with what is being written, were it not locked.
+        assert (tmp_path / "history.db-wal").exists()
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -14,7 +14,7 @@ from smsc_async.limiter.bucket import Buckets, Ending
 from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.parking import is_over
 from smsc_async.simulator import sample_tariffs
-from smsc_async.stores import Lead, Store, memory, shared
+from smsc_async.stores import Lead, Store, memory, shared, worker
 from smsc_async.stores.local_share import LocalShare
 from tests.service import ALEX, URL, client_of, service
 from tests.stores.redis_server import RedisServer
@@ -75,7 +75,8 @@ def test_every_store_is_told_of_a_fork(tmp_path: Path) -> None:
     ]
     gates = [store.gate._lock for store in stores]  # pyright: ignore[reportPrivateUsage]  # renewed in the child
     memory._after_fork()  # pyright: ignore[reportPrivateUsage]  # as the system calls it
-    shared._after_fork()  # pyright: ignore[reportPrivateUsage]
+    for each in (worker._before_fork, worker._after_fork, shared._after_fork):  # pyright: ignore[reportPrivateUsage]
+        each()
     assert all(store.gate._lock is not lock for store, lock in zip(stores, gates, strict=True))  # pyright: ignore[reportPrivateUsage]
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import zlib
 from pathlib import Path
 
 import pytest
 
-from smsc_async import Account, RedisStore, SQLiteStore, Tariffs, decode
+from smsc_async import Account, Quota, RedisStore, SQLiteStore, StoreError, Tariffs, decode
+from smsc_async.limiter.gate import Permit
 from smsc_async.protocol import Reply
-from smsc_async.stores import Lead
+from smsc_async.records import Format
+from smsc_async.simulator import make_tariffs, render
+from smsc_async.stores import Lead, answers
 from smsc_async.stores.answers import packed, unpacked
 from smsc_async.stores.digests import Digests
 from smsc_async.stores.shelf import Shelf
@@ -111,6 +115,27 @@ async def test_a_follower_that_is_cancelled_leaves_no_lead(name: str) -> None:
     await there.aclose()
 
 
+async def test_a_long_list_of_another_process_is_read_off_the_loop(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tariffs = make_tariffs(2_000)
+    reply = Reply(200, "application/json; charset=utf-8", None, render(tariffs, Format.JSON, charset="utf-8"))
+    here, there = (_open(name, keep_bytes=2**26) for _ in range(2))
+    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
+    assert isinstance(lead, Lead)
+    await here.land(ENDPOINT, ALEX, lead, reply, tariffs)
+    threads: list[int] = []
+
+    def noted(shared: bytes, wall: float) -> Tariffs | None:
+        threads.append(threading.get_ident())
+        return unpacked(shared, wall)
+
+    monkeypatch.setattr(answers, "unpacked", noted)
+    assert await there.board(ENDPOINT, ALEX, 60.0, 1.0) == tariffs
+    assert threads != [threading.get_ident()]
+    assert len(threads) == 1
+    for store in (here, there):
+        await store.aclose()
+
+
 async def test_an_answer_that_cannot_be_read_is_fetched_anew(name: str) -> None:
     here, there = _open(name), _open(name)
     lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
@@ -190,3 +215,17 @@ async def test_digests_are_slow_without_a_pepper_and_are_remembered(monkeypatch:
     peppered = [Digests(pepper) for pepper in ("one", b"one", "two")]
     names = [await each.of_login("alex", b"") for each in peppered]
     assert names[0] == names[1] != names[2]
+
+
+@pytest.mark.parametrize("other", ["y", None])
+async def test_who_comes_with_another_pepper_is_told_and_gets_no_quota_of_their_own(
+    name: str, other: str | None
+) -> None:
+    quota = Quota()
+    store, stranger, friend = _open(name), _open(name, pepper=other), _open(name)
+    assert isinstance(await store.take("alex", quota, token=True, lease=1.0), Permit)
+    with pytest.raises(StoreError, match="pepper"):
+        await stranger.take("alex", quota, token=True, lease=1.0)
+    assert isinstance(await friend.take("alex", quota, token=True, lease=1.0), Permit)
+    for each in (store, stranger, friend):
+        await each.aclose()

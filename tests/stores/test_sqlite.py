@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import threading
@@ -156,6 +157,26 @@ async def test_a_deleted_file_is_missed_at_once_and_made_anew_closed(tmp_path: P
         assert isinstance(await _take(store, f"{OWN}x", quota=AUTHORIZATION_ERRORS), Permit)
         await asyncio.sleep(QUOTA.absence + 0.21)
         assert isinstance(await _take(store), Permit)
+
+
+@pytest.mark.parametrize("made_anew", [False, True])
+async def test_a_file_that_was_deleted_while_nobody_had_it_open_is_missed_in_the_same_place_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, made_anew: bool
+) -> None:
+    path = tmp_path / "store.db"
+
+    def one_inode(file: Path) -> str | None:
+        return "1:2" if file.exists() else None  # as many file systems do: the next file has that of the deleted one
+
+    monkeypatch.setattr(sqlite_file, "_place", one_inode)
+    async with _open(path) as store:
+        assert isinstance(await _take(store), Permit)
+        await store.aclose()
+        path.unlink()
+        if made_anew:
+            async with _open(path) as newcomer:
+                assert isinstance(await _take(newcomer, "boris"), Permit)
+        assert await _is_closed(store)
 
 
 async def test_remains_of_a_deleted_file_tell_a_new_process_that_it_was_used(tmp_path: Path) -> None:
@@ -346,7 +367,53 @@ async def test_a_child_process_goes_on_with_a_connection_of_its_own(tmp_path: Pa
         assert await asyncio.to_thread(_in_a_child, lambda: asyncio.run(_two_of_four(store))) == 0
         assert isinstance(await _take(store), Refusal)
         # What the child does, where its coverage is seen.
-        shared._after_fork()  # pyright: ignore[reportPrivateUsage]
+        for each in (worker._before_fork, worker._after_fork, shared._after_fork):  # pyright: ignore[reportPrivateUsage]
+            each()
+        assert isinstance(await _take(store), Refusal)
+
+
+async def test_a_child_process_shares_the_file_with_those_who_come_when_its_parent_has_closed_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "store.db"
+    closed, used = os.pipe(), os.pipe()
+
+    async def in_the_child() -> bool:
+        first = await _take(store, quota=Quota())
+        os.write(used[1], b".")
+        os.read(closed[0], 1)
+        return isinstance(first, Permit) and isinstance(await _take(store, quota=Quota()), Refusal)
+
+    async with _open(path) as store:
+        assert isinstance(await _take(store, "boris"), Permit)
+        child = asyncio.create_task(asyncio.to_thread(_in_a_child, lambda: asyncio.run(in_the_child())))
+        await asyncio.to_thread(os.read, used[0], 1)
+    # SQLite deletes the log of a file when the last connection to it is closed: not while the child has one.
+    kept = (tmp_path / "store.db-wal").exists()
+    async with _open(path) as newcomer:
+        granted = [isinstance(await _take(newcomer, quota=Quota()), Permit) for _ in range(3)]
+    os.write(closed[1], b".")
+    assert await child == 0
+    assert kept
+    assert granted == [True, True, False]
+    for end in (*closed, *used):
+        os.close(end)
+
+
+async def test_a_process_is_forked_between_two_jobs(tmp_path: Path) -> None:
+    async with _open(tmp_path / "store.db") as store:
+        assert isinstance(await _take(store), Permit)
+        begun = threading.Event()
+
+        def work() -> None:
+            with store._file.writing():  # pyright: ignore[reportPrivateUsage]
+                begun.set()
+                time.sleep(0.2)
+
+        working = asyncio.create_task(store._worker.run(work))  # pyright: ignore[reportPrivateUsage]
+        await asyncio.to_thread(begun.wait)
+        assert await asyncio.to_thread(_in_a_child, lambda: asyncio.run(_two_of_four(store))) == 0
+        await working
         assert isinstance(await _take(store), Refusal)
 
 
@@ -357,6 +424,7 @@ async def _two_of_four(store: SQLiteStore) -> bool:
 def _in_a_child(work: Callable[[], bool]) -> int:
     child = os.fork()
     if not child:
+        signal.alarm(20)  # one that waits for good is one that fails
         os._exit(0 if work() else 1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -518,3 +586,10 @@ async def test_a_wrong_argument_is_told(tmp_path: Path, wrong: dict[str, object]
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SQLiteStore(tmp_path / "store.db", **wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert repr(SQLiteStore(tmp_path / "store.db")) == f"SQLiteStore({str(tmp_path / 'store.db')!r})"
+
+
+async def test_a_store_whose_making_has_failed_can_be_shown(tmp_path: Path) -> None:
+    store = SQLiteStore.__new__(SQLiteStore)
+    with pytest.raises(ValueError, match="lease"):
+        store.__init__(tmp_path / "store.db", lease=0)  # type: ignore[misc]
+    assert repr(store) == "SQLiteStore()"
