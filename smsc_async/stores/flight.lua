@@ -22,7 +22,7 @@ end
 
 if ARGV[3] == 'renew' then
   if not lead or lead[1] == holder then take_lead() end
-  return {'done', told}
+  return {'done' .. told, now}
 end
 
 if ARGV[3] == 'land' then
@@ -40,7 +40,7 @@ if ARGV[3] == 'land' then
       redis.call('HDEL', KEYS[3], oldest)
     end
   end
-  return {'done', told}
+  return {'done' .. told, now}
 end
 
 local fresh, last = numbers[6], numbers[7] == 1
@@ -51,11 +51,11 @@ if answer then
   local age = answer[1] <= now and now - answer[1] or 1e15
   if age < fresh then
     redis.call('ZADD', KEYS[4], now, key)
-    return {'answer', told, age, answer[2], answer[3]}
+    return {'answer' .. told, now, age, answer[2], answer[3]}
   end
   answer[1] = age
 end
-if lead and lead[1] ~= holder then return {'led', told} end
+if lead and lead[1] ~= holder then return {'led' .. told, now} end
 take_lead()
-if answer and last then return {'lead', told, answer[1], answer[2], answer[3]} end
-return {'lead', told}
+if answer and last then return {'lead' .. told, now, answer[1], answer[2], answer[3]} end
+return {'lead' .. told, now}

@@ -39,7 +39,7 @@ if ARGV[3] == 'give' then
   without(id)
   if token_for > 0 or slot_for > 0 then rows[#rows + 1] = {id, now + token_for, now + slot_for, 0, now, era} end
   save()
-  return {'done', told}
+  return {'done' .. told, now}
 end
 
 local requests, window = numbers[6], numbers[7]
@@ -50,20 +50,20 @@ if ARGV[3] == 'shut' then
     rows[#rows + 1] = {'shut' .. i, now + window, 0, 0, now, era}
   end
   save()
-  return {'done', told}
+  return {'done' .. told, now}
 end
 
 local linger, concurrent, token, lease, lasts = numbers[8], numbers[9], numbers[10] == 1, numbers[11], numbers[12]
 local closed_for = closed_at + lasts - now
 if closed_for > 0 then
-  local answer = {'refused', told, closed_for, 0}
+  local answer = {'refused' .. told, now, closed_for, 0}
   for _ = 1, requests do answer[#answer + 1] = closed_for end
   return answer
 end
 
 local certain, soonest, held, out = {}, {}, {}, 0
 for _, row in ipairs(rows) do
-  if row[1] == id then return {'taken', told} end
+  if row[1] == id then return {'taken' .. told, now} end
   if row[2] > now then
     certain[#certain + 1] = row[2] - now
     -- A token whose answer is seen this instant is free a window from now: no sooner, unless nothing was sent.
@@ -76,15 +76,15 @@ if token and #certain >= requests then
   table.sort(certain)
   table.sort(soonest)
   local first = #certain - requests + 1
-  local answer = {'refused', told, certain[first], out}
+  local answer = {'refused' .. told, now, certain[first], out}
   for i = first, #soonest do answer[#answer + 1] = soonest[i] end
   return answer
 end
 if #held >= concurrent then
   table.sort(held)
-  return {'refused', told, held[#held - concurrent + 1], 1}
+  return {'refused' .. told, now, held[#held - concurrent + 1], 1}
 end
 local ends = now + lease + linger
 rows[#rows + 1] = {id, token and ends + window or 0, ends, 1, now, era}
 save()
-return {'taken', told}
+return {'taken' .. told, now}

@@ -42,8 +42,8 @@ _MICRO: Final = 1_000_000
 # clocks drift apart (twenty times what a crystal does).
 _SLACK: Final = 0.25
 _DRIFT: Final = 0.001
-# Seconds after which nothing is asked again: together with the answer's own, a caller is told in time.
-_PATIENCE: Final = 0.4
+# Seconds after which nothing is asked again. Not less: at the start of a fleet a call waits for its connection for long.
+_PATIENCE: Final = 0.9
 
 
 @attrs.frozen
@@ -292,7 +292,8 @@ class RedisStore(SharedStore):
             got = _steady()
             if reply[0] == b"lost" or self._wire.run != known.run:
                 raise StoreLostError(known)
-            there, longest = reply[1][0] / _MICRO, max(longest, got - asked)
+            reply[0], _, corrections = reply[0].partition(b" ")
+            there, longest = reply[1] / _MICRO, max(longest, got - asked)
             if reply[0] != b"stepped":
                 break
             # By our clock it was some time between the two when the server looked at its own. If it was not even so,
@@ -302,7 +303,7 @@ class RedisStore(SharedStore):
             if got - began > _PATIENCE:
                 raise StoreError("Redis is too slow for its time to be told", self._wire.name)
         self._used = True
-        self._heard[share] = (there - (asked + got) / 2, got, got - asked, reply[1][1])
+        self._heard[share] = (there - (asked + got) / 2, got, got - asked, int(corrections))
         return reply
 
     async def _in_store(self, work: Callable[[_Known], Awaitable[T]]) -> T:

@@ -318,13 +318,15 @@ async def test_a_clock_that_is_set_an_hour_forth_or_back_changes_nothing(
         assert isinstance(answer, Permit) or answer.retry_in < QUOTA.window
 
 
-async def _delayed(store: RedisStore, seconds: float, work: Awaitable[object]) -> None:
-    """Do something whose commands take so long to reach the server."""
+async def _delayed(store: RedisStore, work: Awaitable[object], *seconds: float) -> None:
+    """Do something whose commands take so long to reach the server, one after the other."""
+    left = list(seconds)
     wire = store._wire  # pyright: ignore[reportPrivateUsage]
     real = wire.call
 
     async def late(script: Script, keys: list[str], arguments: list[str | bytes | int]) -> object:
-        await asyncio.sleep(seconds)
+        if left:
+            await asyncio.sleep(left.pop(0))
         return await real(script, keys, arguments)
 
     wire.call = late  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
@@ -348,7 +350,7 @@ async def test_a_command_that_comes_late_is_no_step_of_the_clock(server: RedisSe
                 permit.seen = used[-1]
                 await store.give_back(permit, Ending.WHOLE)
 
-        late = asyncio.create_task(_delayed(slow, 1.0, slow.give_back(held, Ending.UNSENT)))
+        late = asyncio.create_task(_delayed(slow, slow.give_back(held, Ending.UNSENT), 1.0))
         await asyncio.sleep(0.9)
         await use()
         await use()
@@ -362,10 +364,10 @@ async def test_a_command_that_comes_late_is_no_step_of_the_clock(server: RedisSe
 async def test_a_server_that_is_a_little_slow_is_asked_again(server: RedisServer) -> None:
     async with _open(server.url) as store:
         assert isinstance(await _take(store), Permit)
-        await _delayed(store, 0.35, _take(store))
+        await _delayed(store, _take(store), 0.6)
         assert isinstance(await _take(store), Permit)
         with pytest.raises(StoreError, match="too slow"):
-            await _delayed(store, 0.6, _take(store))
+            await _delayed(store, _take(store), 0.3, 0.7)
 
 
 async def test_workers_whose_clocks_disagree_are_given_no_token_too_soon(
