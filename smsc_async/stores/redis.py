@@ -42,8 +42,6 @@ _MICRO: Final = 1_000_000
 # clocks drift apart (twenty times what a crystal does).
 _SLACK: Final = 0.25
 _DRIFT: Final = 0.001
-# Seconds after which nothing is asked again. Not less: at the start of a fleet a call waits for its connection for long.
-_PATIENCE: Final = 0.9
 
 
 @attrs.frozen
@@ -227,7 +225,7 @@ class RedisStore(SharedStore):
 
     async def mark(self, name: str, seconds: float) -> None:
         """Remember a name for so long; longer where it is remembered for longer already."""
-        await self._wire.call(MARK, [_mark(name)], [max(math.ceil(seconds * 1_000), 1)])
+        await self._wire.call(MARK, [_mark(name)], lambda: [max(math.ceil(seconds * 1_000), 1)], self._wire.due())
 
     async def marked(self, names: Sequence[str]) -> list[float]:
         """Return for each name how many seconds longer it is remembered, 0.0 where it is not."""
@@ -276,8 +274,13 @@ class RedisStore(SharedStore):
         words: Sequence[str | bytes],
     ) -> Any:
         """Return what a script says, having told it what time it should be: again where it was another."""
-        began, step, longest = _steady(), 0.0, 0.0
-        while True:
+        due, step, longest = self._wire.due(), 0.0, 0.0
+        asked = expected = slack = 0.0
+
+        def told() -> tuple[str | bytes, ...]:
+            nonlocal asked, expected, slack
+            if self._wire.run != known.run:
+                raise StoreLostError(known)  # the connection was just made: nothing is taken that nobody would use
             asked = _steady()
             heard = self._heard.get(share)
             expected = slack = 0.0
@@ -287,10 +290,12 @@ class RedisStore(SharedStore):
                 expected = asked + ahead
                 slack = _SLACK + max(took, longest) + (asked - at) * _DRIFT
             clock = (expected * _MICRO, slack * _MICRO, era, step * _MICRO)
-            told = struct.pack(f">{len(clock) + len(numbers)}d", *clock, *numbers)
-            reply = await self._wire.call(script, (f"{share}:clock", *keys), (known.salt, told, *words))
+            return (known.salt, struct.pack(f">{len(clock) + len(numbers)}d", *clock, *numbers), *words)
+
+        while True:  # until the wire finds that it is due
+            reply = await self._wire.call(script, (f"{share}:clock", *keys), told, due)
             got = _steady()
-            if reply[0] == b"lost" or self._wire.run != known.run:
+            if reply[0] == b"lost":
                 raise StoreLostError(known)
             reply[0], _, corrections = reply[0].partition(b" ")
             there, longest = reply[1] / _MICRO, max(longest, got - asked)
@@ -300,8 +305,6 @@ class RedisStore(SharedStore):
             # its clock was set; else what we asked was on its way for long.
             certain = not expected - slack <= there <= expected + (got - asked) + slack
             step = there - expected - (got - asked) / 2 if certain else 0.0
-            if got - began > _PATIENCE:
-                raise StoreError("Redis is too slow for its time to be told", self._wire.name)
         self._used = True
         self._heard[share] = (there - (asked + got) / 2, got, got - asked, int(corrections))
         return reply

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
@@ -81,23 +82,34 @@ class Wire:
         _orphans.append(self._lines)
         self._lines = weakref.WeakKeyDictionary()
 
-    async def call(self, script: Script, keys: Sequence[str], arguments: Iterable[Word]) -> Any:
-        """Return what a script returns.
+    def due(self) -> float:
+        """Return the instant, on the loop's clock, by which what begins now has to end."""
+        return asyncio.get_running_loop().time() + SECONDS
+
+    async def call(
+        self, script: Script, keys: Sequence[str], arguments: Callable[[], Iterable[Word]], due: float
+    ) -> Any:
+        """Return what a script returns, by that instant.
+
+        What it is told is asked for last, when the connection is there: a time may be in it.
 
         Raises:
             StoreError: The server does not answer in time, or refuses.
             RuntimeError: Not in asyncio.
         """
-        words = (len(keys), *keys, *arguments)
+
+        def packed(command: str, what: str) -> bytes:
+            return _packed((command, what, len(keys), *keys, *arguments()))
+
         try:
-            return (await self._within(_packed(("EVALSHA", script.name, *words)), 1))[0]
+            return (await self._by(due, partial(packed, "EVALSHA", script.name), 1))[0]
         except NoScriptError:
             # Forgotten (SCRIPT FLUSH, a restart), or never heard of.
-            return (await self._within(_packed(("EVAL", script.text, *words)), 1))[0]
+            return (await self._by(due, partial(packed, "EVAL", script.text), 1))[0]
 
     async def ask(self, *commands: Sequence[Word]) -> list[Any]:
         """Return the answers to commands, sent in one go; errors as in ``call``."""
-        return await self._within(b"".join(_packed(command) for command in commands), len(commands))
+        return await self._by(self.due(), lambda: b"".join(map(_packed, commands)), len(commands))
 
     def opening(self) -> asyncio.Lock:
         """Return what keeps the calls of this event loop from opening the store more than once.
@@ -113,18 +125,18 @@ class Wire:
         while line is not None and line.idle:
             await line.idle.pop().disconnect()
 
-    async def _within(self, packed: bytes, answers: int) -> list[Any]:
+    async def _by(self, due: float, pack: Callable[[], bytes], answers: int) -> list[Any]:
         line = self._line()
         try:
-            async with asyncio.timeout(SECONDS), line.room:
+            async with asyncio.timeout_at(due), line.room:
                 try:
-                    return await _exchange(line, packed, answers)
+                    return await _exchange(line, pack, answers)
                 except ConnectionClosed:
                     # One that had been idle, and was closed by the server: what was lost with it may have been done,
                     # and is done once all the same. The others were closed with it.
                     while line.idle:
                         await line.idle.pop().disconnect(nowait=True)
-                    return await _exchange(line, packed, answers)
+                    return await _exchange(line, pack, answers)
         except NoScriptError:
             raise
         except TimeoutError:
@@ -161,10 +173,11 @@ class Wire:
         self.run = told.partition(b"run_id:")[2].partition(b"\r")[0].decode("ascii", "replace")
 
 
-async def _exchange(line: _Line, packed: bytes, answers: int) -> list[Any]:
+async def _exchange(line: _Line, pack: Callable[[], bytes], answers: int) -> list[Any]:
     connection = line.idle.pop() if line.idle else line.make()
     try:
-        await connection.send_packed_command(packed, check_health=False)  # connects if need be
+        await connection.connect()  # nothing where it is connected
+        await connection.send_packed_command(pack(), check_health=False)
         told = [await connection.read_response() for _ in range(answers)]
     except NoScriptError:
         line.idle.append(connection)
@@ -179,7 +192,7 @@ async def _exchange(line: _Line, packed: bytes, answers: int) -> list[Any]:
 def _maker(url: Secret, connected: Callable[[Any], Awaitable[None]]) -> Callable[[], _Connection]:
     """Return what makes a connection to a URL."""
     options: dict[str, Any] = {
-        # Times are kept in _within(): on Python 3.11 the library makes a task for each command to keep its own.
+        # Times are kept in _by(): on Python 3.11 the library makes a task for each command to keep its own.
         "socket_timeout": None,
         "socket_connect_timeout": None,
         "retry": _untyped(Retry)(_untyped(NoBackoff)(), 0),

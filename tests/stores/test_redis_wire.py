@@ -7,9 +7,10 @@ import gc
 import threading
 import traceback
 import warnings
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -20,6 +21,7 @@ from smsc_async.stores.scripts import Script
 from tests.stores.redis_server import RedisServer
 
 QUOTA = Quota(requests=1)
+Arguments: TypeAlias = Callable[[], Iterable[str | bytes | int]]
 
 
 @pytest.fixture
@@ -49,9 +51,9 @@ async def _give_back_slowly(store: RedisStore, permit: Permit) -> None:
     wire = store._wire  # pyright: ignore[reportPrivateUsage]
     real = wire.call
 
-    async def slow(script: Script, keys: list[str], arguments: list[str | bytes | int]) -> object:
+    async def slow(script: Script, keys: list[str], arguments: Arguments, due: float) -> object:
         await asyncio.sleep(0.1)
-        return await real(script, keys, arguments)
+        return await real(script, keys, arguments, due)
 
     wire.call = slow  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
     await store.give_back(permit, Ending.UNSENT)
