@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from smsc_async.accounts import Account, Secret
     from smsc_async.breaker import OpenBreaker
     from smsc_async.client import Client
+    from smsc_async.comparison import Compared, Comparison, compare
     from smsc_async.decoder import decode
-    from smsc_async.differences import Change, ChangeKind, Compared, Comparison, compare, diff
+    from smsc_async.differences import Change, ChangeKind, diff
     from smsc_async.errors import (
         AddressBlocked,
         ApiError,
@@ -50,8 +51,8 @@ else:
         "Change": "differences",
         "ChangeKind": "differences",
         "Client": "client",
-        "Compared": "differences",
-        "Comparison": "differences",
+        "Compared": "comparison",
+        "Comparison": "comparison",
         "DeadlineExceeded": "errors",
         "DecodeError": "errors",
         "Extra": "records",
@@ -84,7 +85,7 @@ else:
         "TransportError": "errors",
         "Update": "watching",
         "Zone": "records",
-        "compare": "differences",
+        "compare": "comparison",
         "decode": "decoder",
         "diff": "differences",
         "render_report": "report",

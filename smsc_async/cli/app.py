@@ -166,7 +166,7 @@ def compare(
 ) -> None:
     """Show accounts side by side, with the cheapest of each row marked."""
     from smsc_async.cli.comparing import fetch_for_comparison, read_mix, write_comparison
-    from smsc_async.differences import compare as compared
+    from smsc_async.comparison import compare as compared
 
     shape, traffic = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma), read_mix(mix or ())
     lists, code = fetch_for_comparison(accounts, source=password_from, fresh=fresh, deadline=deadline)

@@ -20,8 +20,8 @@ from smsc_async.cli.session import fetch, fetch_all
 from smsc_async.cli.tables import money, new_table
 from smsc_async.cli.trouble import ExitCode, Trouble, exit_code
 from smsc_async.cli.writing import Output, Shape, write_json, write_rows
+from smsc_async.comparison import Comparison
 from smsc_async.decoder import decode
-from smsc_async.differences import Comparison
 from smsc_async.errors import DecodeError, SmscError
 from smsc_async.fleet import Outcome
 from smsc_async.history import History

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from smsc_async.differences import Compared, compare
+from smsc_async.comparison import Compared, compare
 from smsc_async.records import Service, Tariffs, Zone
 from smsc_async.report.courses import Course
 from smsc_async.report.texts import escaped, money, time_element
