@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from smsc_async.accounts import Account, Secret
     from smsc_async.breaker import OpenBreaker
     from smsc_async.client import Client
-    from smsc_async.comparison import Compared, Comparison, compare
+    from smsc_async.comparison import Compared, ComparedOperator, Comparison, compare
     from smsc_async.decoder import decode
     from smsc_async.differences import Change, ChangeKind, diff
     from smsc_async.errors import (
@@ -52,6 +52,7 @@ else:
         "ChangeKind": "differences",
         "Client": "client",
         "Compared": "comparison",
+        "ComparedOperator": "comparison",
         "Comparison": "comparison",
         "DeadlineExceeded": "errors",
         "DecodeError": "errors",
@@ -112,6 +113,7 @@ __all__ = [
     "ChangeKind",
     "Client",
     "Compared",
+    "ComparedOperator",
     "Comparison",
     "DeadlineExceeded",
     "DecodeError",
