@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from smsc_async import Account, Client, SQLiteStore, Tariffs, compare
+from smsc_async import Account, Client, Compared, ComparedOperator, SQLiteStore, Tariffs, compare
 
 
 async def fetch(accounts: list[Account]) -> dict[str, Tariffs]:
@@ -33,15 +33,21 @@ async def fetch(accounts: list[Account]) -> dict[str, Tariffs]:
 
 
 def rows(lists: dict[str, Tariffs], logins: list[str]) -> list[list[str]]:
-    """Return a table: a zone, its name, a price for each login, and who is the cheapest."""
-    table = [["zone", "name", *logins, "cheapest"]]
-    for row in compare({login: lists[login] for login in logins}).rows:
+    """Return a table: a zone and its name, or an operator, with a price for each login and who is the cheapest."""
+
+    def priced(row: Compared | ComparedOperator) -> list[str]:
         costs = zip(logins, row.prices, strict=True)
         cheapest = [login for login, cost in costs if cost is not None and cost == row.cheapest]
+        return [*("" if cost is None else str(cost) for cost in row.prices), " ".join(cheapest)]
+
+    table = [["zone", "name", *logins, "cheapest", "mccmnc"]]
+    comparison = compare({login: lists[login] for login in logins})
+    for row in comparison.rows:
         # A spreadsheet would run a name that begins like a formula.
         safe = f"'{row.name}" if row.name.startswith(("=", "+", "-", "@")) else row.name
-        prices = ["" if cost is None else str(cost) for cost in row.prices]
-        table.append([row.zone, safe, *prices, " ".join(cheapest)])
+        table.append([row.zone, safe, *priced(row), ""])
+    # Where a login has no individual tariff, it pays the price of a zone that is not told: none is the cheapest.
+    table += [["", "", *priced(row), row.mccmnc] for row in comparison.codes]
     return table
 
 

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from smsc_async.accounts import Account, Secret
     from smsc_async.breaker import OpenBreaker
     from smsc_async.client import Client
+    from smsc_async.comparison import Compared, ComparedOperator, Comparison, compare
     from smsc_async.decoder import decode
-    from smsc_async.differences import Change, ChangeKind, Compared, Comparison, compare, diff
+    from smsc_async.differences import Change, ChangeKind, diff
     from smsc_async.errors import (
         AddressBlocked,
         ApiError,
@@ -50,8 +51,9 @@ else:
         "Change": "differences",
         "ChangeKind": "differences",
         "Client": "client",
-        "Compared": "differences",
-        "Comparison": "differences",
+        "Compared": "comparison",
+        "ComparedOperator": "comparison",
+        "Comparison": "comparison",
         "DeadlineExceeded": "errors",
         "DecodeError": "errors",
         "Extra": "records",
@@ -84,7 +86,7 @@ else:
         "TransportError": "errors",
         "Update": "watching",
         "Zone": "records",
-        "compare": "differences",
+        "compare": "comparison",
         "decode": "decoder",
         "diff": "differences",
         "render_report": "report",
@@ -111,6 +113,7 @@ __all__ = [
     "ChangeKind",
     "Client",
     "Compared",
+    "ComparedOperator",
     "Comparison",
     "DeadlineExceeded",
     "DecodeError",

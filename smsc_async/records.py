@@ -186,7 +186,7 @@ class Price:
 
 # An individual tariff is "the cost of the message" (spec/): the page names it for messages only, so it never answers
 # for MMS, HLR requests and calls, which are priced by zone.
-_MESSAGES: Final = frozenset({Service.API, Service.MASS})
+MESSAGES: Final = frozenset({Service.API, Service.MASS})
 
 
 @attrs.frozen
@@ -311,7 +311,7 @@ class Tariffs:
         service = Service(service)
         # Before the operator: a zone that does not exist is a mistake even where the operator would have answered.
         line = None if zone is None else self.zone(zone)
-        if operator is not None and service in _MESSAGES:
+        if operator is not None and service in MESSAGES:
             individual = self._individual(operator)
             if individual is not None and individual.cost is not None:
                 return Price(individual.cost, individual, service)

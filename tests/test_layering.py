@@ -38,7 +38,7 @@ LAYERS = [
     ["limiter", "decoder"],
     ["accounts"],
     ["report"],
-    ["protocol", "differences", "snapshots"],
+    ["protocol", "differences", "comparison", "snapshots"],
     ["records"],
     ["errors"],
 ]
@@ -49,6 +49,7 @@ PURE = [
     "errors",
     "limiter.bucket",
     "differences",
+    "comparison",
     "snapshots",
     "history.packing",
     "report",

@@ -67,9 +67,7 @@ def tariffs(
     zone: Annotated[
         list[str] | None, typer.Option(help="A zone's number or part of its name; repeat for more.")
     ] = None,
-    operator: Annotated[
-        list[str] | None, typer.Option(help="An operator's code (MCC and MNC) or its beginning; repeat for more.")
-    ] = None,
+    operator: o.Operators = None,
     service: Annotated[list[Service] | None, typer.Option(help="Prices to show; repeat for more.")] = None,
     fresh: o.Fresh = False,
     output: o.OutputOption = Output.TABLE,
@@ -154,8 +152,13 @@ def compare(
     *,
     service: Annotated[Service, typer.Option(help="Which price.")] = Service.API,
     mix: Annotated[
-        list[str] | None, typer.Option(metavar="ZONE=COUNT", help="Traffic to sum up; repeat for more zones.")
+        list[str] | None,
+        typer.Option(
+            metavar="ZONE[/OPERATOR]=COUNT",
+            help="Traffic to sum up, of a zone or of one operator in it; repeat for more.",
+        ),
     ] = None,
+    operator: o.Operators = None,
     fresh: o.Fresh = False,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
@@ -164,14 +167,15 @@ def compare(
     password_from: o.PasswordFrom = None,
     deadline: o.Deadline = o.DEADLINE,
 ) -> None:
-    """Show accounts side by side, with the cheapest of each row marked."""
-    from smsc_async.cli.comparing import fetch_for_comparison, read_mix, write_comparison
-    from smsc_async.differences import compare as compared
+    """Show accounts side by side, zones and individual tariffs of operators, with the cheapest of each row marked."""
+    from smsc_async.cli.comparing import check_operators, fetch_for_comparison, read_mix, write_comparison
+    from smsc_async.comparison import compare as compared
 
     shape, traffic = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma), read_mix(mix or ())
+    check_operators(operator or (), service)
     lists, code = fetch_for_comparison(accounts, source=password_from, fresh=fresh, deadline=deadline)
     if lists:
-        write_comparison(compared(lists, service=service), traffic, shape)
+        write_comparison(compared(lists, service=service), traffic, shape, operators=operator or ())
     raise typer.Exit(code)
 
 
@@ -194,13 +198,13 @@ def diff(
     main@2026-11-01, is the list that a watch has kept and that was in force at that instant.
     """
     from smsc_async.cli.changing import write_changes
-    from smsc_async.cli.comparing import read_list
+    from smsc_async.cli.comparing import read_lists
     from smsc_async.cli.session import new_history
     from smsc_async.differences import diff as changed
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     kept = new_history(history)
-    before, after = (read_list(told, source=password_from, deadline=deadline, history=kept) for told in (old, new))
+    before, after = read_lists((old, new), source=password_from, deadline=deadline, history=kept)
     changes = changed(before, after)
     write_changes(changes, shape)
     raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.FINE)
@@ -236,10 +240,11 @@ def make_report(
     from datetime import UTC, datetime
 
     from smsc_async.cli.durations import instant_of
-    from smsc_async.cli.reporting import gather, write_page
+    from smsc_async.cli.reporting import check_place, gather, write_page
     from smsc_async.cli.session import new_history
     from smsc_async.report import render_report
 
+    check_place(output)
     snapshots, code = gather(
         accounts or (),
         history=new_history(history),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
+import attrs
 from rich.console import Console
 from rich.text import Text
 
@@ -15,49 +17,67 @@ from smsc_async.cli.listing import tell_age
 from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
 from smsc_async.cli.remembering import kept_list
 from smsc_async.cli.screen import dash, notes, output, show
-from smsc_async.cli.selection import Plain, chosen, plain
+from smsc_async.cli.selection import Plain, chosen, codes_like, plain
 from smsc_async.cli.session import fetch, fetch_all
 from smsc_async.cli.tables import money, new_table
 from smsc_async.cli.trouble import ExitCode, Trouble, exit_code
 from smsc_async.cli.writing import Output, Shape, write_json, write_rows
+from smsc_async.comparison import Compared, ComparedOperator, Comparison
 from smsc_async.decoder import decode
-from smsc_async.differences import Comparison
 from smsc_async.errors import DecodeError, SmscError
 from smsc_async.fleet import Outcome
 from smsc_async.history import History
-from smsc_async.records import Row, Tariffs
+from smsc_async.records import MESSAGES, Row, Service, Tariffs
 
-__all__ = ["NOW", "fetch_for_comparison", "read_file", "read_list", "read_mix", "write_comparison"]
+__all__ = [
+    "NOW",
+    "check_operators",
+    "fetch_for_comparison",
+    "read_file",
+    "read_lists",
+    "read_mix",
+    "write_comparison",
+]
 
 NOW = "now"
 """The list of the account of the environment, or of the file's default, as it is now."""
 
 
 def read_mix(told: Sequence[str]) -> dict[str, int]:
-    """Return a mix of traffic that was told as ``ZONE=COUNT``.
+    """Return a mix of traffic that was told as ``ZONE=COUNT`` or ``ZONE/OPERATOR=COUNT``.
 
     Raises:
         Trouble: One of them is not that.
     """
     mix: dict[str, int] = {}
     for each in told:
-        zone, _, count = each.rpartition("=")
-        if not zone or not (count.isascii() and count.isdigit()):
-            raise Trouble(f"--mix {each}: must be ZONE=COUNT, such as 1=1000", ExitCode.USAGE)
-        mix[zone] = mix.get(zone, 0) + int(count)
+        key, _, count = each.rpartition("=")
+        if not key or not (count.isascii() and count.isdigit()):
+            raise Trouble(
+                f"--mix {each}: must be ZONE=COUNT or ZONE/OPERATOR=COUNT, such as 1=1000 or 1/25001=1000",
+                ExitCode.USAGE,
+            )
+        mix[key] = mix.get(key, 0) + int(count)
     return mix
 
 
-def read_list(told: str, *, source: str | None, deadline: float, history: History) -> Tariffs:
-    """Return a list by what it was called.
+def read_lists(told: Sequence[str], *, source: str | None, deadline: float, history: History) -> tuple[Tariffs, ...]:
+    """Return lists by what they were called.
 
     A file, ``-`` for standard input, ``now``, the name of an account, or that with an instant, for a list that was kept.
+    What is fetched comes last: a name that is mistyped costs no request.
 
     Raises:
-        Trouble: It is none of them.
-        SmscError: The file is not a list, or the list did not come.
-        OSError: The file cannot be read.
+        Trouble: One of them is none of these.
+        SmscError: A file is not a list, or a list did not come.
+        OSError: A file cannot be read.
     """
+    found = [_without_request(each, source, history) for each in told]
+    return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in found)
+
+
+def _without_request(told: str, source: str | None, history: History) -> Tariffs | tuple[str, Profile]:
+    """A list that is here, or the account whose list has to be fetched and what it was called."""
     if told == "-":
         return _decoded(sys.stdin.buffer.read(), "standard input")
     path = Path(told)
@@ -69,7 +89,11 @@ def read_list(told: str, *, source: str | None, deadline: float, history: Histor
         return kept_list(history, account, instant)
     if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
         raise Trouble(f"there is no file {told}", ExitCode.FILES)
-    tariffs = fetch(_profile(told, source), fresh=True, deadline=deadline)
+    return told, _profile(told, source)
+
+
+def _fetched(told: str, profile: Profile, *, deadline: float) -> Tariffs:
+    tariffs = fetch(profile, fresh=True, deadline=deadline)
     tell_age(told, tariffs)
     return tariffs
 
@@ -129,80 +153,121 @@ def _sorted_out(outcomes: Mapping[str, Outcome]) -> tuple[dict[str, Tariffs], Ex
     return lists, code
 
 
-def write_comparison(comparison: Comparison, mix: Mapping[str, int], shape: Shape) -> None:
-    """Write lists side by side, and what a mix of traffic costs in each.
+def check_operators(operators: Sequence[str], service: Service) -> None:
+    """Find out whether operators have prices for a service at all, before anything is fetched.
 
     Raises:
-        Trouble: A zone of the mix is in no list, or there is no such column.
+        Trouble: They have none.
     """
-    totals = _totals(comparison, mix)
-    rows = chosen([_compared_row(comparison, row.zone, row.name, row.prices) for row in comparison.rows], shape.columns)
+    if operators and service not in MESSAGES:
+        raise Trouble(
+            f"--operator: an individual tariff is the price of an SMS; {service.value} is priced by zone",
+            ExitCode.USAGE,
+        )
+
+
+def write_comparison(
+    comparison: Comparison, mix: Mapping[str, int], shape: Shape, *, operators: Sequence[str] = ()
+) -> None:
+    """Write lists side by side, and what a mix of traffic costs in each.
+
+    Args:
+        comparison: The lists.
+        mix: The traffic to sum up; empty for no sum.
+        shape: How it is to be written.
+        operators: Codes of operators, or what they begin with, to show these alone; none for all lines.
+
+    Raises:
+        Trouble: A zone of the mix or an operator is in no list, or there is no such column.
+    """
+    total = _total(comparison, mix)
+    if operators:
+        codes = codes_like((row.mccmnc for row in comparison.codes), operators, "any of the lists")
+        shown = tuple(row for row in comparison.codes if row.mccmnc in codes)
+        comparison = attrs.evolve(comparison, rows=(), codes=shown)
+    rows = chosen(_rows(comparison, total), shape.columns)
     if shape.output is Output.JSON:
-        write_json(_document(comparison, mix, totals))
+        write_json(_document(comparison, mix, total))
     elif shape.output is Output.TABLE:
-        _print_comparison(comparison, totals, output())
+        _print_comparison(comparison, total, output())
     else:
-        write_rows([*rows, *chosen(_total_rows(comparison, totals), shape.columns)], shape)
+        write_rows(rows, shape)
 
 
-def _totals(comparison: Comparison, mix: Mapping[str, int]) -> tuple[Decimal | None, ...]:
+_Compared: TypeAlias = Compared | ComparedOperator
+
+
+def _total(comparison: Comparison, mix: Mapping[str, int]) -> Compared | None:
+    """What the mix costs, as a line without a zone."""
     try:
-        return comparison.totals(mix) if mix else ()
+        return Compared("", "sum of the mix", comparison.totals(mix)) if mix else None
     except KeyError as error:
         reason = str(error.args[0])
     raise Trouble(f"--mix: {reason}", ExitCode.NO_PRICE)
 
 
-def _total_rows(comparison: Comparison, totals: tuple[Decimal | None, ...]) -> list[Row]:
-    return [_compared_row(comparison, "", "sum of the mix", totals)] if totals else []
-
-
-def _compared_row(comparison: Comparison, zone: str, name: str, prices: Sequence[Decimal | None]) -> Row:
-    taken = {"zone", "name", "cheapest"}
+def _rows(comparison: Comparison, total: Compared | None) -> list[Row]:
+    taken = {"zone", "name", "cheapest", "mccmnc"}
     columns = [f"account_{each}" if each in taken else each for each in comparison.names]
-    cheapest = " ".join(_cheapest(comparison, prices))
-    return {"zone": zone, "name": name, **dict(zip(columns, prices, strict=True)), "cheapest": cheapest}
+
+    def row(line: _Compared, *, zone: str = "", name: str = "", mccmnc: str = "") -> Row:
+        prices = dict(zip(columns, line.prices, strict=True))
+        cheapest = " ".join(_cheapest(comparison, line))
+        return {"zone": zone, "name": name, **prices, "cheapest": cheapest, "mccmnc": mccmnc}
+
+    return [
+        *(row(line, zone=line.zone, name=line.name) for line in comparison.rows),
+        *(row(line, mccmnc=line.mccmnc) for line in comparison.codes),
+        *([] if total is None else [row(total, name=total.name)]),
+    ]
 
 
-def _cheapest(comparison: Comparison, prices: Sequence[Decimal | None]) -> list[str]:
-    lowest = min((price for price in prices if price is not None), default=None)
-    return [name for name, price in zip(comparison.names, prices, strict=True) if price is not None and price == lowest]
+def _cheapest(comparison: Comparison, line: _Compared) -> list[str]:
+    named = zip(comparison.names, line.prices, strict=True)
+    return [name for name, price in named if price is not None and price == line.cheapest]
 
 
-def _document(comparison: Comparison, mix: Mapping[str, int], totals: tuple[Decimal | None, ...]) -> Plain:
-    def priced(prices: Sequence[Decimal | None]) -> dict[str, object]:
-        named = dict(zip(comparison.names, prices, strict=True))
-        return {"prices": named, "cheapest": list(_cheapest(comparison, prices))}
+def _document(comparison: Comparison, mix: Mapping[str, int], total: Compared | None) -> Plain:
+    def priced(line: _Compared) -> dict[str, object]:
+        named = dict(zip(comparison.names, line.prices, strict=True))
+        return {"prices": named, "cheapest": list(_cheapest(comparison, line))}
 
-    zones: list[object] = [{"zone": row.zone, "name": row.name, **priced(row.prices)} for row in comparison.rows]
+    zones: list[object] = [{"zone": line.zone, "name": line.name, **priced(line)} for line in comparison.rows]
     document: dict[str, object] = {"service": comparison.service.value, "zones": zones}
-    if totals:
-        document["mix"] = {"counts": dict(mix), **priced(totals)}
+    if total is not None:
+        document["mix"] = {"counts": dict(mix), **priced(total)}
+    document["codes"] = [{"mccmnc": line.mccmnc, **priced(line)} for line in comparison.codes]
     return plain(document)
 
 
-def _print_comparison(comparison: Comparison, totals: tuple[Decimal | None, ...], out: Console) -> None:
+def _print_comparison(comparison: Comparison, total: Compared | None, out: Console) -> None:
+    groups: list[list[tuple[str, str, _Compared]]] = [
+        [(line.zone, line.name, line) for line in comparison.rows],
+        [("", f"operator {line.mccmnc}", line) for line in comparison.codes],
+        [] if total is None else [("", total.name, total)],
+    ]
     table = new_table(out, title=f"{comparison.service.value}: * is the cheapest of a row")
     table.add_column("zone", justify="right", no_wrap=True)
     table.add_column("name", overflow="fold", min_width=20)
-    lines = [*(row.prices for row in comparison.rows), *([totals] if totals else [])]
-    marked = [_marked(comparison, prices, dash(out)) for prices in lines]
-    for name, column in zip(comparison.names, zip(*marked, strict=True), strict=True):
+    marked = [[_marked(comparison, line, dash(out)) for *_, line in group] for group in groups]
+    for name, column in zip(comparison.names, zip(*chain(*marked), strict=True), strict=True):
         # The name may be folded, a price may not.
         table.add_column(name, justify="right", overflow="fold", min_width=max(cell.cell_len for cell in column))
-    for row, cells in zip(comparison.rows, marked, strict=False):
-        table.add_row(row.zone, row.name, *cells)
-    if totals:
+    for group, cells in zip(groups, marked, strict=True):
         table.add_section()
-        table.add_row("", "sum of the mix", *marked[-1])
+        for (zone, name, _), prices in zip(group, cells, strict=True):
+            table.add_row(zone, name, *prices)
     show(out, table)
+    if any(None in line.prices for line in comparison.codes):
+        err = notes()
+        err.print(f"operators with {dash(err)} are charged by zone; the service does not tell by which one")
 
 
-def _marked(comparison: Comparison, prices: Sequence[Decimal | None], missing: str) -> list[Text]:
-    cheapest = set(_cheapest(comparison, prices))
+def _marked(comparison: Comparison, line: _Compared, missing: str) -> list[Text]:
+    cheapest = set(_cheapest(comparison, line))
     # Where all are the same, none is the cheapest.
     marks = cheapest if len(cheapest) < len(comparison.names) else set[str]()
     return [
         Text(f"{money(price, missing)}*", "bold green") if name in marks else Text(f"{money(price, missing)} ")
-        for name, price in zip(comparison.names, prices, strict=True)
+        for name, price in zip(comparison.names, line.prices, strict=True)
     ]

@@ -8,7 +8,7 @@ from typing import Final
 
 from smsc_async.cli.trouble import ExitCode, Trouble
 
-__all__ = ["instant_of", "instant_or_none", "seconds_of", "shown"]
+__all__ = ["instant_of", "instant_or_none", "lasting", "seconds_of", "shown"]
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw]?)", re.ASCII)
@@ -26,6 +26,14 @@ def seconds_of(told: str) -> float:
     if seconds <= 0:
         raise Trouble(f"{told!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d", ExitCode.USAGE)
     return seconds
+
+
+def lasting(seconds: float) -> str:
+    """Return a duration for a reader, in the largest unit of which it is a whole number: 900 s are 15 min."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
 
 
 def instant_or_none(told: str) -> datetime | None:

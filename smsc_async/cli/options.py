@@ -22,6 +22,7 @@ __all__ = [
     "HistoryFile",
     "NewList",
     "OldList",
+    "Operators",
     "OutputOption",
     "PasswordFrom",
     "Since",
@@ -70,6 +71,10 @@ AccountNames = Annotated[
 ]
 OldList = Annotated[str, typer.Argument(metavar="OLD", help=_A_LIST, autocompletion=_complete_list)]
 NewList = Annotated[str, typer.Argument(metavar="NEW", help=_A_LIST, autocompletion=_complete_list)]
+Operators = Annotated[
+    list[str] | None,
+    typer.Option("--operator", help="An operator's code (MCC and MNC) or its beginning; repeat for more."),
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ask the service even where a list is less than a minute old.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="The shape of the data.")]
 Columns = Annotated[str | None, typer.Option(help="Columns to write, with commas between them.", metavar="NAME,…")]

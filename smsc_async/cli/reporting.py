@@ -19,7 +19,7 @@ from smsc_async.cli.writing import write_text
 from smsc_async.history import History
 from smsc_async.snapshots import Snapshot
 
-__all__ = ["Source", "gather", "kept_snapshots", "write_page"]
+__all__ = ["Source", "check_place", "gather", "kept_snapshots", "write_page"]
 
 
 @attrs.frozen
@@ -126,6 +126,19 @@ def gather(
     return [attrs.evolve(each, account=login) if each.account == ENVIRONMENT else each for each in ordered], code
 
 
+def check_place(path: str) -> None:
+    """Find out whether a page can be written there, before anything is fetched for it.
+
+    Raises:
+        Trouble: There is no such folder, or it is one itself.
+    """
+    place = Path(path).resolve()
+    if path != "-" and not place.parent.is_dir():
+        raise _unwritten(path, f"there is no folder {place.parent}")
+    if path != "-" and place.is_dir():
+        raise _unwritten(path, "it is a folder")
+
+
 def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
     """Write a page to a file, or to standard output for ``-``, and tell what is on it.
 
@@ -143,7 +156,11 @@ def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
         accounts = len({snapshot.account for snapshot in snapshots})
         notes().print(f"{path}: accounts: {accounts}, lists: {len(snapshots)}", soft_wrap=True)
         return
-    raise Trouble(f"cannot write {path}: {reason}", ExitCode.FILES)
+    raise _unwritten(path, reason)
+
+
+def _unwritten(path: str, reason: str | None) -> Trouble:
+    return Trouble(f"cannot write {path}: {reason}", ExitCode.FILES)
 
 
 def _replace(path: Path, body: bytes) -> None:

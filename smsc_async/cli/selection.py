@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import TypeAlias, cast
 
@@ -11,7 +11,7 @@ import attrs
 from smsc_async.cli.trouble import ExitCode, Trouble
 from smsc_async.records import Row, Service, Tariffs
 
-__all__ = ["Selection", "chosen", "plain", "select", "zones_like"]
+__all__ = ["Selection", "chosen", "codes_like", "plain", "select", "zones_like"]
 
 Plain: TypeAlias = dict[str, "Plain"] | list["Plain"] | str | int | bool | None
 """What JSON can hold; a price is text, so that no reader makes a float of it."""
@@ -70,18 +70,29 @@ def select(
     if not zones and not operators:
         return Selection(tariffs, True, shown)
     found = {zone.zone for wanted in zones for zone in zones_like(tariffs, wanted).zones}
-    codes: set[str] = set()
-    for wanted in operators:
-        matches = {code.mccmnc for code in tariffs.codes if code.mccmnc.startswith(wanted)}
-        if not matches:
-            raise Trouble(f"no individual tariff for an operator {wanted!r} in this list", ExitCode.NO_PRICE)
-        codes |= matches
+    codes = codes_like((code.mccmnc for code in tariffs.codes), operators, "this list")
     part = attrs.evolve(
         tariffs,
         zones=tuple(zone for zone in tariffs.zones if zone.zone in found),
         codes=tuple(code for code in tariffs.codes if code.mccmnc in codes),
     )
     return Selection(part, False, shown)
+
+
+def codes_like(there: Iterable[str], wanted: Sequence[str], where: str) -> set[str]:
+    """Return the codes of operators that were asked for, by the code or its beginning.
+
+    Raises:
+        Trouble: One of them is nowhere there.
+    """
+    known = tuple(there)
+    found: set[str] = set()
+    for each in wanted:
+        matches = {code for code in known if code.startswith(each)}
+        if not matches:
+            raise Trouble(f"no individual tariff for an operator {each!r} in {where}", ExitCode.NO_PRICE)
+        found |= matches
+    return found
 
 
 def zones_like(tariffs: Tariffs, wanted: str) -> Tariffs:

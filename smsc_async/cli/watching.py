@@ -18,7 +18,7 @@ import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.cli.changing import change_table, changes_document, counted
-from smsc_async.cli.durations import shown
+from smsc_async.cli.durations import lasting, shown
 from smsc_async.cli.profiles import Profile, account_of, filed_under
 from smsc_async.cli.screen import notes, output, show
 from smsc_async.cli.session import new_client, new_store
@@ -70,7 +70,7 @@ def run_watch(profiles: Sequence[Profile], plan: Plan) -> ExitCode:
     """
     accounts = [(profile, account_of(profile)) for profile in profiles]
     names = ", ".join(filed_under(profile) for profile in profiles)
-    how = "once" if plan.once else f"every {plan.every:g} s, until Ctrl-C"
+    how = "once" if plan.once else f"every {lasting(plan.every)}, until Ctrl-C"
     notes().print(f"watching {names} {how}; lists are kept in {plan.history.path}", soft_wrap=True)
     # Also where SIGINT is ignored, as in the background of a script; SIGTERM is what a supervisor sends.
     former = {

@@ -11,7 +11,7 @@ from itertools import chain, groupby
 from typing import Final
 
 from smsc_async.differences import Change, ChangeKind
-from smsc_async.records import OperatorTariff, Service, Zone
+from smsc_async.records import MESSAGES, OperatorTariff, Service, Zone
 from smsc_async.report.courses import Course
 from smsc_async.report.texts import money, shown
 
@@ -31,9 +31,13 @@ _NO_PRICE: Final = "-"
 
 
 def document_of(courses: Iterable[Course], service: Service) -> dict[str, object]:
-    """Return the document: the accounts in their order, and the service that is shown first."""
+    """Return the document: the accounts in their order, and the service that is shown first.
+
+    ``messages`` are the places of the services that the individual tariffs of operators are prices for.
+    """
     return {
         "services": [each.value for each in Service],
+        "messages": [place for place, each in enumerate(Service) if each in MESSAGES],
         "service": service.value,
         "accounts": [_account(course) for course in courses],
     }

@@ -36,25 +36,23 @@ function showPanel([place]) {
 // --- comparison
 
 function compareAccounts(table) {
-  // As `compare` orders them: the zones of the first list, then what the others add.
-  const zones = new Map();
-  panels.forEach((panel, place) => {
-    const count = find(".zones", panel).tBodies[0].rows.length;
-    for (const line of data.accounts[place].lines.slice(0, count)) {
-      if (!zones.has(line.id)) zones.set(line.id, { line, prices: panels.map(() => null) });
-      zones.get(line.id).prices[place] = line;
-    }
-  });
   const rows = [...table.tBodies[0].rows];
-  const models = [...zones.values()].map(({ line, prices }, number) => ({ ...adopted(rows[number], line), prices }));
-  for (const model of models) find("button", model.row()).model = model;
-  const sheet = new Sheet(table, models, { open: ({ line }) => openChart(line, service) });
+  const together = [...sideBySide("zone", ".zones", 0), ...sideBySide("operator", ".codes", 1)];
+  const models = together.map(({ line, prices }, number) => ({ ...adopted(rows[number], line), prices }));
+  for (const model of models) {
+    find("button", model.row()).model = model;
+    model.row().hidden = false;
+  }
+  const sheet = new Sheet(table, models, {
+    open: ({ line }) => openChart(line, service),
+    matches: ({ line }) => line.kind === "zone" || data.messages.includes(service),
+  });
   sheets.push(sheet);
   const show = ([chosen]) => {
     service = chosen;
     find("#compared-service").textContent = data.services[service];
     const wins = panels.map(() => 0);
-    for (const model of models) markCheapest(model, wins);
+    for (const model of models.filter(sheet.matches)) markCheapest(model, wins);
     tellWins(wins);
     sheet.draw();
   };
@@ -62,13 +60,26 @@ function compareAccounts(table) {
   show([service]);
 }
 
-function markCheapest({ prices, row }, wins) {
+// As `compare` orders them: those of the first list, then what the others add. A table has `more` rows than lines.
+function sideBySide(kind, table, more) {
+  const found = new Map();
+  panels.forEach((panel, place) => {
+    const count = find(table, panel).tBodies[0].rows.length - more;
+    for (const line of data.accounts[place].lines.filter((each) => each.kind === kind).slice(0, count)) {
+      if (!found.has(line.id)) found.set(line.id, { line, prices: panels.map(() => null) });
+      found.get(line.id).prices[place] = line;
+    }
+  });
+  return [...found.values()];
+}
+
+function markCheapest({ line: { kind }, prices, row }, wins) {
   const told = prices.map((line) => (line ? latest(line.price(service)) : null));
   const there = told.filter((price) => price !== null);
   const cheapest = there.length ? there.reduce((one, other) => (isLess(other, one) ? other : one)) : null;
   const isBest = told.map((price) => price !== null && isSame(price, cheapest));
-  // Where all are the same, none is the cheapest.
-  const marks = !isBest.every(Boolean);
+  // Where all are the same, none is the cheapest; nor where an operator has a price that is not known.
+  const marks = !isBest.every(Boolean) && (kind === "zone" || there.length === told.length);
   told.forEach((price, place) => {
     const best = marks && isBest[place];
     const cell = row().cells[place + 2];
@@ -80,7 +91,7 @@ function markCheapest({ prices, row }, wins) {
 
 function tellWins(wins) {
   const told = wins.flatMap((count, place) => [place ? ", " : "", make("bdi", {}, data.accounts[place].name), ` in ${count}`]);
-  find("#wins").replaceChildren("Zones in which an account is the cheapest: ", ...told, ".");
+  find("#wins").replaceChildren("Lines in which an account is the cheapest: ", ...told, ".");
 }
 
 // --- changes

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from smsc_async.differences import Compared, compare
-from smsc_async.records import Service, Tariffs, Zone
+from smsc_async.comparison import Compared, ComparedOperator, compare
+from smsc_async.records import MESSAGES, Service, Tariffs, Zone
 from smsc_async.report.courses import Course
-from smsc_async.report.texts import escaped, money, time_element
+from smsc_async.report.texts import MISSING, escaped, money, time_element
 
 __all__ = ["comparison_of", "panels_of"]
 
@@ -20,6 +20,10 @@ _ABOUT: Final = {
     Service.HLR: "An HLR request",
     Service.CALL: "A voice message",
 }
+_ABOUT_OPERATORS: Final = (
+    '<p class="quiet">Operators: individual tariffs, which are prices of an SMS. An account without one pays the price of '
+    "the operator's zone, which the service does not name: no account is marked there.</p>\n"
+)
 
 
 def panels_of(courses: Iterable[Course]) -> str:
@@ -61,11 +65,17 @@ def comparison_of(courses: Sequence[Course], service: Service) -> str:
     # Their places, since names may be the same once they are shown.
     lists = {str(place): course.newest.tariffs for place, course in enumerate(courses)}
     rows = [_row(each.zone, each.name, _marked(each)) for each in compare(lists, service=service).rows]
+    # Of the services alone that they are prices for: the script shows them with those, and hides them with the others.
+    codes = [
+        _row(MISSING, f"operator {each.mccmnc}", _marked(each), hidden=service not in MESSAGES)
+        for each in compare(lists).codes
+    ]
     heads = "".join(f'<th scope="col" data-type="number"><bdi>{escaped(course.account)}</bdi>' for course in courses)
-    return _table("compared", "Accounts side by side", f"{_LINE_HEADS}{heads}", rows)
+    table = _table("compared", "Accounts side by side", f"{_LINE_HEADS}{heads}", [*rows, *codes])
+    return table + (_ABOUT_OPERATORS if codes else "")
 
 
-def _marked(row: Compared) -> list[str]:
+def _marked(row: Compared | ComparedOperator) -> list[str]:
     cheapest = row.cheapest
     # Where all are the same, none is the cheapest.
     marks = cheapest is not None and any(price != cheapest for price in row.prices)
@@ -83,9 +93,9 @@ def _price_head(name: str, about: str) -> str:
     return f'<th scope="col" data-type="number" title="{about}">{name}'
 
 
-def _row(key: str, name: str, cells: Iterable[str]) -> str:
+def _row(key: str, name: str, cells: Iterable[str], *, hidden: bool = False) -> str:
     # HTML closes cells and rows by itself: a third of the bytes of a large table.
-    return f'<tr><td>{escaped(key)}<th scope="row">{escaped(name)}{"".join(cells)}'
+    return f'<tr{" hidden" if hidden else ""}><td>{escaped(key)}<th scope="row">{escaped(name)}{"".join(cells)}'
 
 
 def _table(kind: str, caption: str, heads: str, rows: Sequence[str]) -> str:

@@ -80,9 +80,11 @@ def opened(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
     """Open a report of lists in a browser with settings of its own, such as ``color_scheme="dark"``."""
     with ExitStack() as stack:
 
-        def open_report(snapshots: Iterable[Snapshot], *, title: str = "Tariffs", **settings: Any) -> Page:
+        def open_report(
+            snapshots: Iterable[Snapshot], *, title: str = "Tariffs", service: str = "api", **settings: Any
+        ) -> Page:
             path = tmp_path / "report.html"
-            path.write_text(render_report(snapshots, title=title), "utf-8")
+            path.write_text(render_report(snapshots, title=title, service=service), "utf-8")
             given: dict[str, Any] = {"timezone_id": "Europe/Berlin", "locale": "en-GB", **settings}
             context = chromium.new_context(**given)
             stack.callback(context.close)

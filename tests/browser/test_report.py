@@ -8,10 +8,22 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
+import attrs
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from smsc_async import Service, Snapshot, Tariffs, Zone, compare, diff, render_report
+from smsc_async import (
+    Compared,
+    ComparedOperator,
+    OperatorTariff,
+    Service,
+    Snapshot,
+    Tariffs,
+    Zone,
+    compare,
+    diff,
+    render_report,
+)
 from smsc_async.simulator import make_tariffs, sample_tariffs
 from tests.browser.conftest import Open
 from tests.browser.lists import weeks
@@ -284,13 +296,58 @@ def test_the_comparison_is_that_of_the_library_for_each_service(opened: Open, se
     page = opened(snapshots)
     page.locator("#services").get_by_role("radio", name=service.value).check()
     newest = {snapshot.account: snapshot.tariffs for snapshot in snapshots}
-    for told, row in zip(rows_of(page.locator(".compared")), compare(newest, service=service).rows, strict=True):
-        is_marked = any(price != row.cheapest for price in row.prices)
+    comparison = compare(newest, service=service)
+    assert bool(comparison.codes) == (service in {Service.API, Service.MASS})
+    lines: list[tuple[str, str, Compared | ComparedOperator]] = [
+        *((row.zone, row.name, row) for row in comparison.rows),
+        *((MISSING, f"operator {row.mccmnc}", row) for row in comparison.codes),
+    ]
+    for told, (key, name, row) in zip(rows_of(page.locator(".compared")), lines, strict=True):
+        is_marked = row.cheapest is not None and any(price != row.cheapest for price in row.prices)
         expected = [
             MISSING if price is None else f"{price}{' cheapest' if is_marked and price == row.cheapest else ''}"
             for price in row.prices
         ]
-        assert told == [row.zone, row.name, *expected]
+        assert told == [key, name, *expected]
+    cells = rows_of(page.locator(".compared"))
+    names = ("main", "reserve", "partner")
+    wins = [f"{name} in {sum('cheapest' in row[place] for row in cells)}" for place, name in enumerate(names, 2)]
+    assert page.locator("#wins").text_content() == f"Lines in which an account is the cheapest: {', '.join(wins)}."
+
+
+@pytest.mark.parametrize("service", ["api", "hlr"])
+def test_operators_are_compared_where_an_sms_is_and_opened_as_zones_are(opened: Open, service: str) -> None:
+    codes = {"alex": ("25001", "25002"), "boris": ("25099", "25001")}
+    snapshots = [
+        Snapshot(
+            name,
+            DAY,
+            attrs.evolve(
+                listed("Russia"),
+                codes=tuple(OperatorTariff(code, Decimal(place + 1)) for place, code in enumerate(each)),
+            ),
+        )
+        for name, each in codes.items()
+    ]
+    page = opened(snapshots, service=service)
+    table = page.locator(".compared")
+    assert len(rows_of(table)) == (4 if service == "api" else 1)
+    page.locator("#services").get_by_role("radio", name="mass").check()
+    operators = [
+        [MISSING, "operator 25001", "1 cheapest", "2"],
+        [MISSING, "operator 25002", "2", MISSING],
+        [MISSING, "operator 25099", MISSING, "1"],
+    ]
+    assert rows_of(table)[1:] == operators
+    expect(table.get_by_role("button", name="operator 25002")).to_be_visible()
+    page.locator("#search").fill("25001")
+    assert rows_of(table) == operators[:1]
+    table.get_by_role("button", name="operator 25001").click()
+    expect(page.get_by_role("dialog", name="operator 25001")).to_be_visible()
+    assert [row[:2] for row in rows_of(page.locator("#chart > table"))] == [["alex", "1"], ["boris", "2"]]
+    press(page, "Escape")
+    page.locator("#services").get_by_role("radio", name="hlr").check()
+    assert rows_of(table) == []
 
 
 def test_instants_are_in_the_time_zone_of_the_reader_with_utc_beside_them(opened: Open) -> None:

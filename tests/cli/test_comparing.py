@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from smsc_async.records import Format
+from smsc_async.records import Format, OperatorTariff
 from smsc_async.simulator import Fault, SimulatedAccount, Simulator, render, sample_tariffs
 from tests.cli.running import invoke
 
@@ -22,6 +22,7 @@ def test_accounts_stand_side_by_side_and_the_cheapest_is_marked() -> None:
     assert lines[1].split() == ["zone", "name", "mine", "theirs"]
     assert lines[3].split()[-2:] == ["3.85", "3.47*"]
     assert lines[-1].split()[-2:] == ["3891.00", "3506.90*"]
+    assert ["operator", "25001", "3.42", "3.08*"] in map(str.split, lines)
     assert max(map(len, lines)) <= 80
 
 
@@ -39,8 +40,41 @@ def test_a_comparison_is_data_too() -> None:
     }
     assert "mix" not in json.loads(invoke("compare", "mine", "-o", "json").stdout)
     rows = list(csv.DictReader(io.StringIO(invoke("compare", "mine", "theirs", "--mix", "1=2", "-o", "csv").stdout)))
-    assert rows[0] == {"zone": "1", "name": rows[0]["name"], **prices, "cheapest": "theirs"}
+    assert rows[0] == {"zone": "1", "name": rows[0]["name"], **prices, "cheapest": "theirs", "mccmnc": ""}
+    assert list(rows[0]) == ["zone", "name", "mine", "theirs", "cheapest", "mccmnc"]
     assert rows[-1]["name"] == "sum of the mix"
+
+
+@pytest.mark.usefixtures("both")
+def test_individual_tariffs_of_operators_are_compared_too(simulator: Simulator) -> None:
+    costs = {"25001": "3.50", "25002": None}
+    codes = tuple(OperatorTariff(code, None if cost is None else Decimal(cost)) for code, cost in costs.items())
+    simulator.put(SimulatedAccount("boris", "456", tariffs=attrs.evolve(sample_tariffs(), codes=codes)))
+    ran = invoke("compare", "mine", "theirs", "--operator", "2500", "--mix", "1/25001=10", "--mix", "1/25002=1")
+    assert [line.split() for line in ran.stdout.splitlines()[3:]] == [
+        ["operator", "25001", "3.42*", "3.50"],
+        ["operator", "25002", "3.75", "–"],  # noqa: RUF001  # the dash of a missing price
+        [],
+        ["sum", "of", "the", "mix", "37.95*", "38.85"],  # of the zone, where there is no individual tariff
+    ]
+    assert ran.stderr.endswith("are charged by zone; the service does not tell by which one\n")
+    told = json.loads(invoke("compare", "mine", "theirs", "--operator", "2500", "-o", "json").stdout)
+    assert list(told) == ["service", "zones", "codes"]
+    assert told["zones"] == []
+    assert told["codes"] == [
+        {"mccmnc": "25001", "prices": {"mine": "3.42", "theirs": "3.50"}, "cheapest": ["mine"]},
+        {"mccmnc": "25002", "prices": {"mine": "3.75", "theirs": None}, "cheapest": []},
+    ]
+    csv_rows = invoke("compare", "mine", "theirs", "--operator", "25001", "--operator", "25002", "-o", "csv").stdout
+    assert csv_rows.splitlines() == [
+        "zone,name,mine,theirs,cheapest,mccmnc",
+        ",,3.42,3.50,mine,25001",
+        ",,3.75,,,25002",
+    ]
+    whole = json.loads(invoke("compare", "mine", "theirs", "--mix", "1=1", "-o", "json").stdout)
+    assert list(whole) == ["service", "zones", "mix", "codes"]
+    assert len(whole["codes"]) == len(sample_tariffs().codes)
+    assert json.loads(invoke("compare", "mine", "--service", "hlr", "-o", "json").stdout)["codes"] == []
 
 
 @pytest.mark.usefixtures("both")
@@ -71,6 +105,9 @@ def test_an_account_that_fails_is_told_and_the_others_are_shown(simulator: Simul
         (("mine", "--mix", "1"), 2, "must be ZONE=COUNT"),
         (("mine", "--mix", "1=-5"), 2, "must be ZONE=COUNT"),
         (("mine", "--mix", "4711=1"), 13, "no list has a zone '4711'"),
+        (("mine", "--mix", "25001=1"), 13, "an operator is named with its zone, such as '1/25001'"),
+        (("mine", "--operator", "999"), 13, "no individual tariff for an operator '999' in any of the lists"),
+        (("mine", "--operator", "25001", "--service", "hlr"), 2, "hlr is priced by zone"),
         (("mine", "nobody"), 2, "no account 'nobody'"),
         ((), 2, "Missing argument"),
     ],
@@ -154,6 +191,17 @@ def test_what_is_no_list_is_told(arguments: tuple[str, ...], code: int, said: st
     ran = invoke("diff", *arguments)
     assert (ran.code, ran.stdout) == (code, "")
     assert said in ran.stderr
+
+
+@pytest.mark.usefixtures("alex")
+@pytest.mark.parametrize("new", ["missing.json", "nobody", "main@2026-11-01", "odd.json"])
+def test_what_is_no_list_is_told_before_anything_is_fetched(
+    new: str, simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "odd.json").write_text("{}", "utf-8")
+    assert invoke("diff", "now", new).code > 1
+    assert simulator.log == []
 
 
 def test_a_file_that_is_no_list_is_told_by_its_name(tmp_path: Path, saved: Path) -> None:

@@ -131,10 +131,20 @@ def test_a_device_stays_one(saved: Path) -> None:
 def test_a_page_that_cannot_be_written_is_told_and_leaves_nothing(saved: Path, tmp_path: Path) -> None:
     ran = invoke("report", str(saved), "-o", str(tmp_path / "nowhere" / "report.html"))
     assert ran.code == 14
-    assert "cannot write" in ran.stderr
-    assert "No such file or directory" in ran.stderr
-    assert invoke("report", str(saved), "-o", str(tmp_path)).code == 14
+    assert f"cannot write {tmp_path / 'nowhere' / 'report.html'}: there is no folder" in ran.stderr
+    ran = invoke("report", str(saved), "-o", str(tmp_path))
+    assert (ran.code, ran.stderr) == (14, f"smsc-async: cannot write {tmp_path}: it is a folder\n")
+    # What only the attempt shows: no name is as long as that.
+    ran = invoke("report", str(saved), "-o", str(tmp_path / ("x" * 250)))
+    assert ran.code == 14
+    assert "File name too long" in ran.stderr
     assert sorted(each.name for each in tmp_path.iterdir()) == ["before.json"]
+
+
+@pytest.mark.usefixtures("both")
+def test_a_folder_that_is_not_there_is_told_before_anything_is_fetched(tmp_path: Path, simulator: Simulator) -> None:
+    assert invoke("report", "mine", "-o", str(tmp_path / "nowhere" / "report.html")).code == 14
+    assert simulator.log == []
 
 
 @pytest.mark.usefixtures("both")

@@ -140,6 +140,7 @@ def test_it_goes_on_through_an_outage_until_it_is_interrupted(
     put(simulator, 1)
     ran = invoke("watch", "mine", "--every", "0.01s", "-o", "json")
     assert ran.code == 0
+    assert ran.stderr.startswith("watching mine every 0.01 s, until Ctrl-C; lists are kept in ")
     assert reports(ran.stdout) == [("mine", "1", "2"), ("mine", "2", "3")]
     assert [line.partition("mine: ")[2] for line in ran.stderr.splitlines()[1:-1]] == [
         "the first list: what changes from now on is reported",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from examples import cron_compare
-from smsc_async import Tariffs, Zone
+from smsc_async import OperatorTariff, Tariffs, Zone
 from smsc_async.simulator import sample_tariffs
 from smsc_async.testing import SmscServer
 
@@ -33,9 +33,10 @@ def test_accounts_are_compared_into_a_csv(smsc_server: SmscServer, tmp_path: Pat
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = list(csv.reader(file))
-    assert table[0] == ["zone", "name", "alex", "boris", "cheapest"]
-    assert ["32", "Latvia", "4.10", "3.69", "boris"] in table
-    assert len(table) == 1 + len(sample_tariffs().zones)
+    assert table[0] == ["zone", "name", "alex", "boris", "cheapest", "mccmnc"]
+    assert ["32", "Latvia", "4.10", "3.69", "boris", ""] in table
+    assert ["", "", "3.42", "3.08", "boris", "25001"] in table
+    assert len(table) == 1 + len(sample_tariffs().zones) + len(sample_tariffs().codes)
 
 
 def test_an_account_that_cannot_be_had_leaves_the_file_as_it_was(smsc_server: SmscServer, tmp_path: Path) -> None:
@@ -49,12 +50,16 @@ def test_an_account_that_cannot_be_had_leaves_the_file_as_it_was(smsc_server: Sm
 
 def test_a_name_like_a_formula_and_a_missing_price_are_harmless() -> None:
     lists = {
-        "alex": Tariffs((Zone("1", "=HYPERLINK(1)", api=Decimal("2.50")), Zone("2", "Latvia"))),
+        "alex": Tariffs(
+            (Zone("1", "=HYPERLINK(1)", api=Decimal("2.50")), Zone("2", "Latvia")),
+            (OperatorTariff("25001", Decimal("1.85")),),
+        ),
         "boris": Tariffs((Zone("1", "=HYPERLINK(1)", api=Decimal("2.5")),)),
     }
     assert cron_compare.rows(lists, ["alex", "boris"])[1:] == [
-        ["1", "'=HYPERLINK(1)", "2.50", "2.5", "alex boris"],
-        ["2", "Latvia", "", "", ""],
+        ["1", "'=HYPERLINK(1)", "2.50", "2.5", "alex boris", ""],
+        ["2", "Latvia", "", "", "", ""],
+        ["", "", "1.85", "", "", "25001"],
     ]
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smsc_async import Service, Snapshot, Tariffs, Zone, render_report
+from smsc_async import OperatorTariff, Service, Snapshot, Tariffs, Zone, render_report
 from smsc_async.simulator import sample_tariffs
 from tests.report.pages import DAY, HOSTILE, Read, data_of, days_of, large, listed, unfolded
 
@@ -104,6 +104,28 @@ def test_where_all_cost_the_same_or_nothing_none_is_the_cheapest() -> None:
     for price in ("2.50", None):
         lists = {name: days_of(name, listed("Russia", api=price)) for name in ("alex", "boris")}
         assert " cheapest" not in Read(render_report([*lists["alex"], *lists["boris"]])).text
+
+
+def test_individual_tariffs_of_operators_are_compared_and_marked_where_every_account_has_one() -> None:
+    lists = [
+        attrs.evolve(listed("Russia"), codes=tuple(OperatorTariff(code, Decimal(cost)) for code, cost in costs.items()))
+        for costs in ({"25001": "1.85", "25002": "1.90"}, {"25001": "1.80", "25099": "3"})
+    ]
+    snapshots = [*days_of("alex", lists[0]), *days_of("boris", lists[1])]
+    page = render_report(snapshots)
+    dash = "–"  # noqa: RUF001  # the dash of a missing price
+    rows = Read(page).rows
+    assert [row for row in rows if row[1].startswith("operator ")] == [
+        [dash, "operator 25001", "1.85", "1.80 cheapest"],
+        [dash, "operator 25002", "1.90", dash],
+        [dash, "operator 25099", dash, "3"],
+    ]
+    note = "An account without one pays the price of the operator's zone"
+    assert note in Read(page).text
+    assert "<tr hidden>" not in page
+    # They are no prices of an HLR request; a reader who chooses an SMS is to find them there.
+    assert render_report(snapshots, service="hlr").count("<tr hidden>") == 3
+    assert note not in Read(render_report([*days_of("alex", listed("a")), *days_of("boris", listed("a"))])).text
 
 
 def test_the_service_is_the_one_that_was_asked_for() -> None:
