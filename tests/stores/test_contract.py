@@ -42,6 +42,10 @@ def store_kind(loop_and_store: tuple[str, str]) -> str:
     return loop_and_store[1]
 
 
+# What is judged a moment later has to be so still, though the machine stalled meanwhile.
+STEADY = Quota(per=0.8, guard=0.02, linger=0.6)
+LONG = Quota()
+
 ALEX = Account("alex", "123")
 ENDPOINT = "https://smsc.example/sys/get.php"
 BODY = b'{"zones": [{"zone": "1", "name": "Russia", "api": "2.50"}], "codes": [], "mail": "0.10"}'
@@ -53,7 +57,7 @@ def _list() -> Tariffs:
 
 
 async def _take(store: Store, login: str = "alex", *, token: bool = True, quota: Quota = QUOTA) -> Permit | Refusal:
-    return await store.take(login, quota, token=token, lease=1.0)
+    return await store.take(login, quota, token=token, lease=5.0)
 
 
 async def _taken(store: Store, login: str = "alex", *, token: bool = True, quota: Quota = QUOTA) -> Permit:
@@ -74,15 +78,15 @@ async def test_three_tokens_are_given_and_a_fourth_is_not(make_store: Make) -> N
 
 async def test_a_token_is_free_a_window_after_its_answer_and_not_before(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    permits = [await _taken(here) for _ in range(3)]
+    permits = [await _taken(here, quota=STEADY) for _ in range(3)]
     for permit in permits:
         await _answered(here, permit)
-    refused = await _take(there)
+    refused = await _take(there, quota=STEADY)
     assert isinstance(refused, Refusal)
-    assert 0 < refused.retry_in <= QUOTA.window
+    assert 0 < refused.retry_in <= STEADY.window
     assert len(refused.tokens_in) == 3
     await anyio.sleep(refused.tokens_in[-1] + 0.005)
-    assert [isinstance(await _take(there), Permit) for _ in range(4)] == [True, True, True, False]
+    assert [isinstance(await _take(there, quota=STEADY), Permit) for _ in range(4)] == [True, True, True, False]
 
 
 async def test_what_was_not_sent_is_free_at_once(make_store: Make) -> None:
@@ -95,10 +99,10 @@ async def test_what_was_not_sent_is_free_at_once(make_store: Make) -> None:
 async def test_an_exchange_without_an_answer_keeps_its_token_for_linger_and_a_window(make_store: Make) -> None:
     here, there = make_store(), make_store()
     for _ in range(3):
-        await here.give_back(await _taken(here), Ending.CUT)
-    refused = await _take(there)
+        await here.give_back(await _taken(here, quota=LONG), Ending.CUT)
+    refused = await _take(there, quota=LONG)
     assert isinstance(refused, Refusal)
-    assert QUOTA.window < refused.tokens_in[0] <= QUOTA.absence
+    assert LONG.window < refused.tokens_in[0] <= LONG.absence
 
 
 async def test_a_fifteenth_request_has_no_slot_and_takes_no_token(make_store: Make) -> None:
@@ -113,13 +117,13 @@ async def test_a_fifteenth_request_has_no_slot_and_takes_no_token(make_store: Ma
 
 async def test_a_slot_lingers_after_an_exchange_that_was_cut(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    permits = [await _taken(here, token=False) for _ in range(14)]
+    permits = [await _taken(here, token=False, quota=STEADY) for _ in range(14)]
     await here.give_back(permits[0], Ending.CUT)
-    refused = await _take(there, token=False)
+    refused = await _take(there, token=False, quota=STEADY)
     assert isinstance(refused, Refusal)
-    assert 0 < refused.retry_in <= QUOTA.linger
-    await anyio.sleep(QUOTA.linger + 0.005)
-    assert isinstance(await _take(there, token=False), Permit)
+    assert 0 < refused.retry_in <= STEADY.linger
+    await anyio.sleep(STEADY.linger + 0.005)
+    assert isinstance(await _take(there, token=False, quota=STEADY), Permit)
 
 
 async def test_logins_and_quotas_have_nothing_to_do_with_each_other(make_store: Make) -> None:
@@ -132,13 +136,13 @@ async def test_logins_and_quotas_have_nothing_to_do_with_each_other(make_store: 
 
 async def test_a_login_that_is_shut_has_no_token_for_a_window(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    await here.shut("alex", QUOTA)
-    refused = await _take(there)
+    await here.shut("alex", STEADY)
+    refused = await _take(there, quota=STEADY)
     assert isinstance(refused, Refusal)
-    assert 0 < refused.tokens_in[0] <= QUOTA.window
-    assert isinstance(await _take(there, token=False), Permit)
-    await anyio.sleep(QUOTA.window)
-    assert isinstance(await _take(there), Permit)
+    assert 0 < refused.tokens_in[0] <= STEADY.window
+    assert isinstance(await _take(there, token=False, quota=STEADY), Permit)
+    await anyio.sleep(STEADY.window)
+    assert isinstance(await _take(there, quota=STEADY), Permit)
 
 
 async def test_waiting_calls_go_as_tokens_come_free_whoever_gives_them_back(make_store: Make) -> None:
@@ -162,13 +166,12 @@ async def test_waiting_calls_go_as_tokens_come_free_whoever_gives_them_back(make
 
 
 async def test_a_call_whose_permit_comes_too_late_is_refused_at_once(make_store: Make) -> None:
-    long = Quota(per=60.0)
     for _ in range(3):
-        await _answered(make_store(), await _taken(make_store(), quota=long))
+        await _answered(make_store(), await _taken(make_store(), quota=LONG))
     with stopwatch() as watch, anyio.fail_after(30), pytest.raises(QuotaExhausted) as caught:
-        await make_store().gate.acquire("alex", long, token=True)
+        await make_store().gate.acquire("alex", LONG, token=True)
     assert watch.seconds < 0.15
-    assert 0 < caught.value.retry_after <= long.window
+    assert 0 < caught.value.retry_after <= LONG.window
 
 
 async def test_a_cancelled_wait_leaves_no_permit_taken(make_store: Make) -> None:
@@ -202,7 +205,7 @@ async def test_a_list_goes_to_the_credentials_that_fetched_it_and_to_nobody_else
     assert shared == tariffs
     assert isinstance(shared, Tariffs)
     assert shared.fetched_at is not None
-    assert abs((shared.fetched_at - datetime.now(UTC)).total_seconds()) < 1
+    assert abs((shared.fetched_at - datetime.now(UTC)).total_seconds()) < 60
     for other in (Account("alex", "124"), Account("boris", "123"), Account.with_api_key("123", name="alex")):
         assert there.recall_at_once(ENDPOINT, other, math.inf) is None
         assert isinstance(await there.board(ENDPOINT, other, 60.0, 1.0), Lead)
