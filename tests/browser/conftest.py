@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from smsc_async import Snapshot, render_report
 
@@ -93,7 +93,8 @@ def opened(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
             stack.enter_context(watched(page, path.as_uri()))
             page.goto(path.as_uri())
             if settings.get("java_script_enabled", True):
-                page.wait_for_function("document.querySelector('#changed').textContent")
+                # Not wait_for_function(), which wants eval() where it has to wait: the page forbids that.
+                expect(page.locator("#changed")).not_to_be_empty(timeout=10_000)
             return page
 
         yield open_report
