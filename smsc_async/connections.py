@@ -10,9 +10,11 @@ in a connection.
 
 from __future__ import annotations
 
+import select
+import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final, cast
 
@@ -201,6 +203,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._tls = tls
         self._network = network
+        self._is_readable = _watched(stream.get_extra_info("socket"))
         self._unsent: list[bytes] = []
         self._used = False
 
@@ -226,7 +229,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         if self._unsent:
             told = b"".join(self._unsent)
             self._unsent.clear()
-            if self._used and self._stream.get_extra_info("is_readable"):
+            if self._used and self._is_readable():
                 # The last look, with nothing awaited between: what is there before the request is no answer to it.
                 raise httpcore.ConnectError("the idle connection was closed, or something came over it unasked")
             self._used = True
@@ -249,7 +252,16 @@ class _Stream(httpcore.AsyncNetworkStream):
         return self._network.secured(_Stream(stream, self._network, stream.get_extra_info("ssl_object")))
 
     def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        return self._is_readable() if info == "is_readable" else self._stream.get_extra_info(info)
+
+
+def _watched(connected: socket.socket) -> Callable[[], bool]:
+    """Return what tells whether there is something to read, be it the end; httpcore finds the socket anew each time."""
+    if not hasattr(select, "poll"):  # pragma: no cover  # Windows
+        return lambda: bool(select.select([connected], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connected, select.POLLIN)
+    return lambda: bool(poll.poll(0))
 
 
 class _Lent(httpx.AsyncByteStream):

@@ -148,7 +148,7 @@ def form(credentials: Mapping[str, str], reply_format: Format) -> bytes:
         credentials: ``login`` and ``psw``, or ``apikey``.
         reply_format: The shape to answer in.
     """
-    return urlencode({"get_price": "1", **credentials, "fmt": str(reply_format.value), "charset": "utf-8"}).encode()
+    return f"get_price=1&{urlencode(credentials)}&fmt={reply_format.value}&charset=utf-8".encode()
 
 
 def claim_of(path: str, query: str, content_type: str, body: bytes) -> Claim | None:
