@@ -28,6 +28,9 @@ LEASE: Final = 0.6
 
 
 def open_store(name: str) -> SQLiteStore | RedisStore:
+    for module in (sqlite_file, worker):
+        # Room for a machine that is busy with other things.
+        setattr(module, "PATIENCE", 20.0)  # noqa: B010  # a constant, to a checker
     if name.startswith("unix:"):
         return RedisStore(name, pepper="a long random text", lease=LEASE, cold_start="grant")
     return SQLiteStore(name, pepper="a long random text", lease=LEASE)
@@ -84,8 +87,6 @@ async def _tell(name: str, call: str, *arguments: str) -> None:
 
 if __name__ == "__main__":
     open_store("unix:///")  # what it imports, before the forks
-    for module in (sqlite_file, worker):
-        setattr(module, "PATIENCE", 20.0)  # noqa: B010  # a constant, to a checker
     children: list[int] = []
     for line in sys.stdin:
         child = os.fork()
