@@ -80,7 +80,7 @@ class _Run:
 @pytest.mark.no_cover
 def test_an_hour_without_the_service_costs_no_more_requests_than_one_with_it() -> None:
     fine = _Run(None, accounts=5, seconds=3600)  # a quarter of them, who know nothing of the others
-    down = _Run(KINDS["503"], accounts=20, seconds=3600)
+    down = _Run(KINDS["503"], accounts=50, seconds=3600)
     run_virtual("asyncio", fine.run)
     run_virtual("asyncio", down.run)
     told = f"{down.sent()} requests in an hour of outage, {4 * fine.sent()} without"
