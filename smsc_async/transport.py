@@ -13,11 +13,11 @@ import re
 import ssl
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import anyio
 import httpcore
@@ -324,6 +324,8 @@ async def _read(response: httpx.Response) -> bytes | DecodeError:
             with suppress(Exception):
                 while size < 2 * REPLY_BYTES:
                     size += len(await anext(chunks)) + 1
+                # A stream of somebody's own, which goes on though it is closed.
+                await cast("AsyncGenerator[bytes]", chunks).aclose()
             return DecodeError(f"longer than {REPLY_BYTES} bytes: no tariff list is")
         pieces.append(chunk)
     return b"".join(pieces)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from smsc_async import (
     AuthenticationError,
     Client,
     DeadlineExceeded,
+    DecodeError,
     Format,
     LimitedTransport,
     MemoryStore,
@@ -444,6 +445,28 @@ async def test_a_test_that_fails_within_a_transport_is_a_transport_error_and_sen
         with pytest.raises(TransportError, match="not what was expected"):
             await client.tariffs()
     assert len(asked) == 1
+
+
+class Endless(httpx.AsyncByteStream):
+    """A body of a transport of one's own, which goes on though it was closed."""
+
+    chunks = 0
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.chunks += 1
+        return b"x" * 2**20
+
+
+async def test_a_body_that_goes_on_after_it_was_closed_is_left() -> None:
+    body = Endless()
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=body))
+    async with Client(ALEX, base_url=URL, transport=transport, store=MemoryStore()) as client:
+        with pytest.raises(DecodeError, match="longer than 8388608 bytes"):
+            await client.tariffs()
+    assert body.chunks <= 16
 
 
 async def test_a_transport_that_ends_the_program_ends_it() -> None:
