@@ -174,8 +174,10 @@ def hostile(act: Act, *, greets: Act | None = None, tls: ssl.SSLContext | None =
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in server.writers:
-            writer.transport.abort()
+        # The loop's own list, since a connection that was just being accepted is in no other.
+        transports: dict[int, asyncio.WriteTransport] = dict(getattr(loop, "_transports", {}))
+        for transport in [*transports.values(), *(writer.transport for writer in server.writers)]:
+            transport.abort()
         await asyncio.sleep(0.01)
 
     def run() -> None:
