@@ -26,6 +26,8 @@ from smsc_async.scrubbing import Scrubber
 from tests.faults.hostile import LIST, Act, answer, hostile, nothing, says, says_and_resets
 from tests.secrets import SECRET, all_logs, found_in, shown_by, spellings
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 ALEX: Final = Account("alex", SECRET)
 QUOTA: Final = Quota(per=0.05, guard=0.0, linger=0.05)
 PERCENT: Final = quote(SECRET)

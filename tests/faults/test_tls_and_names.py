@@ -21,6 +21,8 @@ from tests.faults.hostile import LIST, answer, hostile, nothing, says
 from tests.faults.test_wire import MARGIN, NO_LENGTH, client_of, failure_of
 from tests.stopwatch import stopwatch
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 CA = trustme.CA()
 
 

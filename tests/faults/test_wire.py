@@ -42,6 +42,8 @@ from tests.faults.hostile import (
 )
 from tests.stopwatch import stopwatch
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 ALEX: Final = Account("alex", "s3cret-of-alex")
 BRIEF: Final = Quota(per=0.2, guard=0.05, linger=0.1)
 MARGIN: Final = 0.2  # what is promised; a machine that is busy with other things adds nothing: see `stopwatch`
