@@ -13,7 +13,7 @@ import math
 import sys
 import threading
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import trio
@@ -123,11 +123,9 @@ def new_waiter() -> Waiter:
 
 def in_trio() -> bool:
     """Whether the caller is a task of trio's; where not, the loop is asyncio's."""
-    if "trio" not in sys.modules:
-        return False
-    from trio.lowlevel import in_trio_task  # noqa: PLC0415  # only for those who run it
-
-    return in_trio_task()
+    # Not imported: that alone would take longer than all else that is done for a waiter.
+    lowlevel: Any = getattr(sys.modules.get("trio"), "lowlevel", None)
+    return lowlevel is not None and bool(lowlevel.in_trio_task())
 
 
 def running_loop() -> Hashable:

@@ -139,26 +139,3 @@ def test_a_program_that_is_restarted_over_and_over_keeps_the_quota(
         assert workers.hear()[::2] == (f"run{i}", "66 zones")
     assert len(service.log) == 10
     assert service.violations() == []
-
-
-def test_four_workers_that_start_together_send_one_request(tmp_path: Path, simulator: tuple[Simulator, str]) -> None:
-    service, base_url = simulator
-    server = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "uvicorn", "--workers", "4", "--port", "0", "--log-level", "warning"),
-            "tests.stores.startup_app:app",
-        ],
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        cwd=ROOT,
-        env={**os.environ, "TEST_STORE": str(tmp_path / "store.db"), "TEST_BASE_URL": base_url},
-    )
-    assert server.stdout is not None
-    try:
-        said = [server.stdout.readline() for _ in range(4)]
-    finally:
-        server.terminate()
-        with server:
-            server.stdout.read()
-    assert said == ["worker has its list\n"] * 4
-    assert len(service.log) == 1
