@@ -22,7 +22,7 @@ BRIEF: Final = Quota(per=0.05, guard=0.01, linger=0.02)
 LAX: Final = Rules(per=0.05)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture  # one for each test, since none knows what the store of another has just sent
 def service() -> Iterator[tuple[Simulator, str]]:
     accounts = [SimulatedAccount(login, "123") for login in LOGINS]
     simulator = Simulator(accounts, rules=LAX, latency=(0.0, 0.004), seed=1)
