@@ -135,7 +135,7 @@ def test_a_page_that_cannot_be_written_is_told_and_leaves_nothing(saved: Path, t
     ran = invoke("report", str(saved), "-o", str(tmp_path))
     assert (ran.code, ran.stderr) == (14, f"smsc-async: cannot write {tmp_path}: it is a folder\n")
     # What only the attempt shows: no name is as long as that.
-    ran = invoke("report", str(saved), "-o", str(tmp_path / ("x" * 250)))
+    ran = invoke("report", str(saved), "-o", str(tmp_path / ("x" * 255)))
     assert ran.code == 14
     assert "File name too long" in ran.stderr
     assert sorted(each.name for each in tmp_path.iterdir()) == ["before.json"]
