@@ -32,7 +32,9 @@ def test_an_example_prints_what_the_page_says(
 @pytest.mark.parametrize("example", TESTS, ids=lambda example: example.name)
 def test_the_tests_of_a_page_pass(example: Example, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))  # pyright: ignore[reportUnknownMemberType]
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = error\n")
+    # Plugins are found and loaded as in a stranger's project, though in this process some have been imported before.
+    warnings = "error\n    ignore:Module already imported:pytest.PytestAssertRewriteWarning"
+    pytester.makeini(f"[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings =\n    {warnings}\n")
     pytester.makepyfile(example.code)
     result = pytester.runpytest("-p", "no:cacheprovider")
     outcomes = result.parseoutcomes()
