@@ -57,7 +57,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
     Each costs two seconds for its start: past a dozen that is more than it saves.
     """
-    return min(3 * (os.cpu_count() or 1), 12)
+    return min(5 * (os.cpu_count() or 1) // 2, 12)
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
