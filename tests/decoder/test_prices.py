@@ -2,6 +2,9 @@
 
 # ruff: noqa: RUF001  # digits of other alphabets are the point
 
+import random
+import sys
+import threading
 from decimal import Decimal, Inexact, localcontext
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsc_async import Format, decode
+from smsc_async.decoder import prices as prices_module
 from smsc_async.decoder.prices import Notation, decimals
 from tests.decoder.shapes import FORMATS, fault, place, prices, reply, zone
 
@@ -186,3 +190,84 @@ def test_columns_are_read_as_their_texts_one_by_one_would_be(columns: list[list[
             decimals(columns, STRICT)
     else:
         assert repr(decimals(columns, STRICT)) == repr(expected)
+
+
+LENIENT = Notation(comma=True, spaces=True)
+
+
+@pytest.fixture
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prices_module, "_spellings", prices_module._nothing_known())  # pyright: ignore[reportPrivateUsage]
+
+
+def remembered() -> dict[str | None, Decimal | None]:
+    return prices_module._spellings  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.usefixtures("nothing_remembered")
+def test_lists_share_a_price_that_is_written_alike_and_no_other() -> None:
+    first = decimals([["2.50", "2.5", None, "-"], ["2.50", "0.00", "", "3"]], STRICT)
+    again = decimals([["3", "2.50"], ["02.50", "0.00"]], LENIENT)
+    assert repr(first) == repr(
+        [[Decimal("2.50"), Decimal("2.5"), None, None], [Decimal("2.50"), Decimal("0.00"), None, Decimal(3)]]
+    )
+    assert repr(again) == repr([[Decimal(3), Decimal("2.50")], [Decimal("02.50"), Decimal("0.00")]])
+    assert again[0] == [first[1][3], first[0][0]]
+    assert again[0][1] is first[0][0]
+    assert again[1][1] is first[1][1]
+
+
+@pytest.mark.usefixtures("nothing_remembered")
+def test_what_one_format_takes_is_not_taken_by_another_for_it() -> None:
+    assert decimals([["2,50", " 3 ", "4"]], LENIENT) == [[Decimal("2.50"), Decimal(3), Decimal(4)]]
+    for text in ("2,50", " 3 "):
+        with pytest.raises(KeyError):
+            decimals([["4", text]], STRICT)
+    assert remembered().keys() <= {"", "-", "4"}
+
+
+@pytest.mark.usefixtures("nothing_remembered")
+def test_a_number_of_json_is_remembered_as_plain_text() -> None:
+    numbers = decode(b'{"zones": [{"zone": "1", "name": "Russia", "api": 2.50}], "codes": [], "mail": 0.10}')
+    texts = decode(b'{"zones": [{"zone": "1", "name": "Russia", "api": "2.50"}], "codes": [], "mail": "0.10"}')
+    assert repr(numbers) == repr(texts)
+    assert numbers.zones[0].api is texts.zones[0].api
+    assert set(map(type, remembered())) == {str}
+
+
+@pytest.mark.usefixtures("nothing_remembered")
+def test_no_more_prices_are_remembered_than_there_is_room_for() -> None:
+    most = 0
+    for start in range(0, 40_000, 400):
+        texts = [f"{number}.5" for number in range(start, start + 400)]
+        assert decimals([texts], STRICT) == [[Decimal(text) for text in texts]]
+        most = max(most, len(remembered()))
+    assert 10_000 < most <= 16_384 + 2
+    long = [f"{number}.75" for number in range(1000)]
+    assert decimals([long], STRICT) == [[Decimal(text) for text in long]]
+    assert not remembered().keys() & set(long)
+
+
+@pytest.mark.usefixtures("nothing_remembered")
+def test_threads_read_the_right_prices_while_others_forget_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prices_module, "_MANY", 300)
+    wrong: list[list[str | None]] = []
+
+    def read(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(200):
+            texts: list[str | None] = [f"{chance.randrange(400)}.{chance.randrange(2)}" for _ in range(50)]
+            if repr(decimals([texts], STRICT)) != repr([[Decimal(text or "") for text in texts]]):
+                wrong.append(texts)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert wrong == []
