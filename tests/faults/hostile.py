@@ -168,7 +168,9 @@ def hostile(act: Act, *, greets: Act | None = None, tls: ssl.SSLContext | None =
         server.port = listening.sockets[0].getsockname()[1]
         is_up.set()
         await stop.wait()
-        listening.close()
+        # Accept no more, but close it last: asyncio loses a connection that is being set up while its server closes.
+        for each in listening.sockets:
+            loop.remove_reader(each.fileno())
         await asyncio.sleep(0.01)  # whoever has just been accepted is known to have come
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
@@ -179,6 +181,7 @@ def hostile(act: Act, *, greets: Act | None = None, tls: ssl.SSLContext | None =
         for transport in [*transports.values(), *(writer.transport for writer in server.writers)]:
             transport.abort()
         await asyncio.sleep(0.01)
+        listening.close()
 
     def run() -> None:
         loop.set_exception_handler(_ignore)  # what goes wrong here is the point
