@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import count, repeat
+from itertools import cycle, repeat
 
 import attrs
 
@@ -50,12 +50,12 @@ MARK = Decimal("987654321.10")
 
 
 def answers(zones: int, *, new: bool) -> Iterator[bytes]:
-    """The same list for everybody, or lists of which no two are the same."""
-    tariffs = make_tariffs(zones=zones, operators=0)
+    """The same list for everybody, or lists of other prices, of which no two are the same."""
     if not new:
-        return repeat(answer(render(tariffs, Format.JSON)))
-    before, _, after = answer(render(attrs.evolve(tariffs, mail=MARK), Format.JSON)).partition(str(MARK).encode())
-    return (b"%b%09d.10%b" % (before, number, after) for number in count())
+        return repeat(answer(render(make_tariffs(zones=zones, operators=0), Format.JSON)))
+    marked = [attrs.evolve(make_tariffs(zones=zones, operators=0, seed=seed), mail=MARK) for seed in range(100)]
+    parts = [answer(render(each, Format.JSON)).partition(str(MARK).encode()) for each in marked]
+    return (b"%b%09d.10%b" % (before, number, after) for number, (before, _, after) in enumerate(cycle(parts)))
 
 
 async def _serve(zones: int, *, new: bool) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import enum
 import math
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -161,7 +162,8 @@ class Buckets:
         for login, (slots, tokens) in self._busy.items():
             self._lingering[login] = (*self._lingering.get(login, ()), *[free_at] * slots)
             for _ in range(tokens):
-                self._stamp(login, now, tokens, free_at)
+                # None is left out: how many tokens the bucket has is known to those alone who are gone.
+                self._stamp(login, now, sys.maxsize, free_at)
         self._busy.clear()
 
     def count(self) -> Mapping[str, int]:

@@ -161,6 +161,17 @@ def test_a_process_without_its_holders_counts_them_as_ended_without_an_answer() 
     assert _take(buckets, 76.0)
 
 
+def test_a_process_without_its_holders_forgets_no_token_that_was_spent_before() -> None:
+    buckets = Buckets()
+    for _ in range(2):
+        assert _take(buckets, 0.0)
+        _answer(buckets, 1.0)
+    assert _take(buckets, 2.0)
+    buckets.forget_holders(3.0)
+    assert not _take(buckets, 61.9)
+    assert [_take(buckets, 62.0) for _ in range(3)] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -197,6 +208,7 @@ class BucketMachine(RuleBasedStateMachine):
         self.held: list[_Held] = []
         self.tokens_free_at: list[float] = []
         self.slots_free_at: list[float] = []
+        self.forgotten = 0
 
     @rule(seconds=st.one_of(st.just(0.0), st.sampled_from([1.0, 5.0, 60.0, 61.0, 66.0, 500.0]), st.floats(0, 130)))
     def time_passes(self, seconds: float) -> None:
@@ -231,10 +243,19 @@ class BucketMachine(RuleBasedStateMachine):
         self.buckets.shut(LOGIN, self.now, QUOTA)
         self.tokens_free_at += [self.now + 61.0] * 3
 
+    @rule()
+    def fork(self) -> None:
+        self.buckets.forget_holders(self.now)
+        tokens = sum(each.token for each in self.held)
+        self.slots_free_at += [self.now + QUOTA.absence] * len(self.held)
+        self.tokens_free_at += [self.now + QUOTA.absence] * tokens
+        self.held.clear()
+        self.forgotten += tokens
+
     @invariant()
     def a_bucket_in_use_is_three_floats_at_most(self) -> None:
         stamps = self.buckets._younger.get(LOGIN, ())  # pyright: ignore[reportPrivateUsage]  # what it costs is inside
-        assert len(stamps) <= QUOTA.requests
+        assert len(stamps) <= QUOTA.requests + self.forgotten
 
 
 TestBucketAgainstTheRule = pytest.mark.no_cover(BucketMachine.TestCase)
