@@ -122,6 +122,10 @@ class SQLiteStore(SharedStore):
             answer = await self._worker.run(
                 partial(self._take, Permit(login, quota, token), salt, name, asked, row), self._untake
             )
+            if isinstance(answer, Permit) and now() - asked >= bounded:
+                # This process stood still for as long as its lease: what was granted may be somebody else's by now.
+                await self.give_back(answer, Ending.UNSENT)
+                return Refusal(0.0)
         return answer
 
     async def give_back(self, permit: Permit, ending: Ending) -> None:

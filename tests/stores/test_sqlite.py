@@ -326,6 +326,17 @@ async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path
         assert isinstance(await _take(store), Refusal)
 
 
+async def test_a_permit_that_comes_after_its_lease_is_not_used_and_given_back(tmp_path: Path) -> None:
+    async with _open(tmp_path / "s") as store:
+        await store.marked(["anything"])  # so that the file is open
+        taking = asyncio.create_task(store.take("alex", QUOTA, token=True, lease=0.2))
+        while not store._takes:  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0)
+        time.sleep(0.3)  # noqa: ASYNC251  # the process is stopped, as it were
+        assert await taking == Refusal(0.0)
+        assert [isinstance(await _take(store), Permit) for _ in range(4)] == [True, True, True, False]
+
+
 async def test_rows_of_logins_that_do_not_come_back_are_cleared_away(tmp_path: Path) -> None:
     brief = Quota(per=0.001, guard=0.0, linger=0.0)
     async with _open(tmp_path / "store.db") as store:
