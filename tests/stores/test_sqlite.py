@@ -330,7 +330,7 @@ async def test_a_permit_that_comes_after_its_lease_is_not_used_and_given_back(tm
     async with _open(tmp_path / "s") as store:
         await store.marked(["anything"])  # so that the file is open
         taking = asyncio.create_task(store.take("alex", QUOTA, token=True, lease=0.2))
-        while not store._takes:  # pyright: ignore[reportPrivateUsage]
+        while not store._takes:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it tells nobody
             await asyncio.sleep(0)
         time.sleep(0.3)  # noqa: ASYNC251  # the process is stopped, as it were
         assert await taking == Refusal(0.0)
@@ -341,10 +341,12 @@ async def test_rows_of_logins_that_do_not_come_back_are_cleared_away(tmp_path: P
     brief = Quota(per=0.001, guard=0.0, linger=0.0)
     async with _open(tmp_path / "store.db") as store:
         for i in range(400):
-            permit = await store.take(f"login{i}", brief, token=True, lease=0.001)
+            permit = await store.take(f"login{i}", brief, token=True, lease=0.3)
             assert isinstance(permit, Permit)
+            if i == 199:
+                await asyncio.sleep(0.4)
         other = sqlite3.connect(tmp_path / "store.db")
-        assert other.execute("SELECT count(*) FROM permits").fetchone()[0] < 200
+        assert other.execute("SELECT count(*) FROM permits").fetchone()[0] <= 200
         other.close()
 
 
