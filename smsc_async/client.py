@@ -395,8 +395,9 @@ class Client:
             result = flight.result
             if leads and result is not None:
                 return result
-            # The leader was lost, or had less time than there is here: then this call leads the next.
-            if result is None or (isinstance(result, _OUT_OF_TIME) and flight.deadline < until):
+            # The leader was lost, had less time than there is here, or was content with an older list: then this call
+            # leads the next.
+            if result is None or (isinstance(result, _OUT_OF_TIME) and flight.deadline < until) or flight.max_age > age:
                 continue
             self._tally.shared += 1
             return copy.copy(result) if isinstance(result, SmscError) else result
@@ -408,6 +409,7 @@ class Client:
         # Another thread's flight may have landed between the look at the store and the boarding.
         kept = self._store.recall_at_once(self._endpoint, account, age) if age > 0 else None
         if kept is not None:
+            flight.max_age = age
             flights.land(key, flight, kept)
             return
         exchange = Exchange(
@@ -427,28 +429,29 @@ class Client:
         async def fly() -> None:
             nonlocal outcome
             try:
-                outcome = await self._fly(session, exchange, account, age, flight.deadline)
+                outcome = await self._fly(session, exchange, account, age, flight)
             except Exception as fault:  # noqa: BLE001  # an error of the store, or a fault of ours: whoever waits has to see it
                 outcome = bare(fault) if isinstance(fault, SmscError) else fault
 
         session.detached.start(fly, lambda: flights.land(key, flight, outcome))
 
     async def _fly(
-        self, session: Session, exchange: Exchange, account: Account, age: float, until: float
+        self, session: Session, exchange: Exchange, account: Account, age: float, flight: Flight
     ) -> Tariffs | SmscError:
-        seconds = until - now()
+        seconds = flight.deadline - now()
         turn: Tariffs | Lead | None = None
         with anyio.move_on_after(seconds):
             turn = await self._store.board(self._endpoint, account, age, seconds)
         if turn is None:
             return late(seconds, None)
         if isinstance(turn, Tariffs):
+            flight.max_age = age
             return turn
         if turn.lease is not None:
             session.detached.start(partial(self._store.hold, turn), lambda: None)
         tariffs: Tariffs | None = None
         try:
-            result = await exchange.run(until - now())
+            result = await exchange.run(flight.deadline - now())
             tariffs = result if isinstance(result, Tariffs) else None
         finally:
             await self._store.land(self._endpoint, account, turn, exchange.reply, tariffs)

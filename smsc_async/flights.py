@@ -63,15 +63,17 @@ class Flight:
         progress: How far it is; ``None`` where there is no request for it yet; set by whoever leads it.
         landed: Whether it has.
         result: What it landed with: a list, an error, or ``None`` where it was lost.
+        max_age: How many seconds old its list may be, where it was not fetched but found in the store; else 0.
     """
 
-    __slots__ = ("_lock", "_loop", "_on_landing", "deadline", "landed", "progress", "result")
+    __slots__ = ("_lock", "_loop", "_on_landing", "deadline", "landed", "max_age", "progress", "result")
 
     def __init__(self, deadline: float) -> None:
         self.deadline: float = deadline
         self.progress: Progress | None = None
         self.landed: bool = False
         self.result: Result = None
+        self.max_age: float = 0.0
         self._lock = threading.Lock()
         self._on_landing: dict[Callable[[], object], None] = {}
         self._loop = running_loop()

@@ -6,6 +6,7 @@ import asyncio
 import math
 import threading
 import zlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from smsc_async.stores import Lead, answers
 from smsc_async.stores.answers import packed, unpacked
 from smsc_async.stores.digests import Digests
 from smsc_async.stores.shelf import Shelf
+from smsc_async.testing import SmscServer
 from tests.stopwatch import stopwatch
 from tests.stores.redis_server import RedisServer
 
@@ -229,3 +231,21 @@ async def test_who_comes_with_another_pepper_is_told_and_gets_no_quota_of_their_
     assert isinstance(await friend.take("alex", quota, token=True, lease=1.0), Permit)
     for each in (store, stranger, friend):
         await each.aclose()
+
+
+async def test_who_asks_for_a_new_list_gets_none_that_another_caller_was_content_with(name: str) -> None:
+    with SmscServer() as server:
+        first, store = _open(name), _open(name)
+        async with server.client(store=first) as client:
+            await client.tariffs()
+        await asyncio.sleep(0.1)
+        called = datetime.now(UTC)
+        async with server.client(store=store) as client:
+            content, new = await asyncio.gather(client.tariffs(max_age=600), client.tariffs(max_age=0))
+            assert client.statistics().requests == 1
+        await first.aclose()
+        await store.aclose()
+    assert content.fetched_at is not None
+    assert new.fetched_at is not None
+    assert content.fetched_at < called < new.fetched_at
+    assert len(server.log) == 2

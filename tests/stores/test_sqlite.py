@@ -341,12 +341,11 @@ async def test_rows_of_logins_that_do_not_come_back_are_cleared_away(tmp_path: P
     brief = Quota(per=0.001, guard=0.0, linger=0.0)
     async with _open(tmp_path / "store.db") as store:
         for i in range(400):
-            permit = await store.take(f"login{i}", brief, token=True, lease=0.3)
-            assert isinstance(permit, Permit)
+            await store.take(f"login{i}", brief, token=True, lease=0.3)
             if i == 199:
                 await asyncio.sleep(0.4)
         other = sqlite3.connect(tmp_path / "store.db")
-        assert other.execute("SELECT count(*) FROM permits").fetchone()[0] <= 200
+        assert other.execute("SELECT count(*) FROM permits").fetchone()[0] in range(1, 201)
         other.close()
 
 
