@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable
 from functools import partial
+from numbers import Real
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
@@ -109,6 +111,10 @@ class Client:
         on_event: OnEvent | None = None,
         tracing: bool = False,
     ) -> None:
+        if account is not None and not isinstance(account, Account):  # pyright: ignore[reportUnnecessaryIsInstance]  # of those who have no type checker
+            raise _no_account(account)
+        if isinstance(store, str | os.PathLike):
+            raise TypeError(f"store must be a store, such as SQLiteStore(path), not {type(store).__name__}")
         self._account = account
         self._endpoint = endpoint(base_url)
         reserve = reserve_endpoint(self._endpoint, reserve_url)
@@ -175,8 +181,8 @@ class Client:
             4.10 1
         """
         who = account or self._account
-        if who is None:
-            raise ValueError("whose list? Pass an account to tariffs() or to Client()")
+        if not isinstance(who, Account):
+            raise _no_account(who)
         if self._closed:
             self._check_open()
         age = self._max_age if max_age is None else _checked_age(max_age)
@@ -228,6 +234,8 @@ class Client:
             clara AuthenticationError
         """
         self._check_open()
+        if isinstance(accounts, Account):
+            raise TypeError("tariffs_for() takes many accounts, such as a list; for one there is tariffs()")
         age = self._max_age if max_age is None else _checked_age(max_age)
         seconds = self._deadline if deadline is None else _checked_deadline(deadline)
         call = partial(self._outcome, age=age, seconds=seconds)
@@ -299,8 +307,10 @@ class Client:
         from smsc_async.watching import Watch, Watcher, checked_every, name_of  # noqa: PLC0415
 
         who = account or self._account
-        if who is None:
-            raise ValueError("whose list? Pass an account to watch() or to Client()")
+        if not isinstance(who, Account):
+            raise _no_account(who, "watch")
+        if isinstance(history, str | os.PathLike):
+            raise TypeError(f"history must be a History, such as History(path), not {type(history).__name__}")
         self._check_open()
         # A program that is started again and again does not use up the quota; but each round has a list of its own.
         age = min(self._max_age, checked_every(every) / 2)
@@ -473,13 +483,27 @@ def _refuses_credentials(error: SmscError) -> bool:
     return isinstance(error, AuthenticationError) or (isinstance(error, BreakerOpen) and error.code == 2)
 
 
+def _no_account(given: object, method: str = "tariffs") -> ValueError | TypeError:
+    if given is None:
+        return ValueError(f"whose list? Pass an account to {method}() or to Client()")
+    # Not what was given: it may be a password.
+    return TypeError(f"account must be an Account, such as Account(login, password), not {type(given).__name__}")
+
+
 def _checked_age(seconds: float) -> float:
+    _check_number("max_age", seconds)
     if not seconds >= 0:
         raise ValueError(f"max_age={seconds}: must be 0 (always fresh) or more seconds")
     return seconds
 
 
 def _checked_deadline(seconds: float) -> float:
+    _check_number("deadline", seconds)
     if not 0 < seconds < math.inf:
         raise ValueError(f"deadline={seconds}: must be a finite number of seconds, more than 0")
     return seconds
+
+
+def _check_number(name: str, seconds: object) -> None:
+    if not isinstance(seconds, Real):
+        raise TypeError(f"{name}={seconds!r}: must be a number of seconds, not {type(seconds).__name__}")

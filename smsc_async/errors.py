@@ -231,9 +231,11 @@ class IncompleteReply(DecodeError):
         >>> try:
         ...     decode(b'{"zones": [{"zone": "1", "api": "2.50"}')
         ... except IncompleteReply as error:
-        ...     print(error.format, error.may_have_counted)
-        JSON True
+        ...     print(error.format, error.retryable, error.may_have_counted)
+        JSON True True
     """
+
+    retryable = True
 
 
 @attrs.define(eq=False, slots=False)

@@ -236,6 +236,7 @@ class Tariffs:
 
         Raises:
             KeyError: The list has no such zone.
+            TypeError: The number is not text.
 
         Example:
             >>> from smsc_async import decode
@@ -244,6 +245,7 @@ class Tariffs:
         """
         if not self._by_zone:
             self._by_zone.update({each.zone: each for each in self.zones})
+        _check_text("zone", zone, "1")
         try:
             return self._by_zone[zone]
         except KeyError:
@@ -257,6 +259,7 @@ class Tariffs:
 
         Raises:
             KeyError: The account has no individual tariff for it: the price is that of its zone.
+            TypeError: The code is not text.
 
         Example:
             >>> from smsc_async import decode
@@ -266,6 +269,7 @@ class Tariffs:
         """
         if not self._by_code:
             self._by_code.update({each.mccmnc: each for each in self.codes})
+        _check_text("operator", mccmnc, "25001")
         try:
             return self._by_code[mccmnc]
         except KeyError:
@@ -292,8 +296,8 @@ class Tariffs:
 
         Raises:
             KeyError: The list has no such zone.
-            TypeError: Neither a zone nor an operator is given.
-            ValueError: No such service.
+            TypeError: Neither a zone nor an operator is given, or one that is not text.
+            ValueError: No such service, or an operator that is no code of 4 to 7 digits.
 
         Example:
             >>> from smsc_async import decode
@@ -322,7 +326,9 @@ class Tariffs:
         try:
             return self.operator(mccmnc)
         except KeyError:
-            return None
+            if 4 <= len(mccmnc) <= 7 and mccmnc.isascii() and mccmnc.isdigit():
+                return None
+        raise ValueError(f'operator={mccmnc!r}: must be a country and a network code, digits alone, such as "25001"')
 
     def to_dict(self) -> dict[str, object]:
         """Return the list as plain dicts and lists, in the shape of the service's JSON, prices as ``Decimal`` or ``None``.
@@ -368,6 +374,12 @@ class Tariffs:
 
 
 _COLUMNS: Final = ("kind", "zone", "name", "mccmnc", *(service.value for service in Service), "cost")
+
+
+def _check_text(name: str, value: object, example: str) -> None:
+    # A number from a table or from JSON would be in no list, and an operator that is in none costs what its zone does.
+    if not isinstance(value, str):
+        raise TypeError(f'{name}={value!r}: must be text, such as "{example}", not {type(value).__name__}')
 
 
 def _flat(record: Zone | OperatorTariff, taken: Collection[str] = ()) -> Row:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import anyio
 import httpx
@@ -516,6 +517,30 @@ async def test_other_arguments_that_make_no_sense_are_refused() -> None:
         Client(ALEX, reply_format=7)  # type: ignore[arg-type]  # the point
     with pytest.raises(TypeError, match="LimitedTransport"):
         Client(ALEX, transport=LimitedTransport(httpx.MockTransport(lambda _: httpx.Response(200))))
+
+
+async def test_what_is_of_another_kind_is_told_where_it_is_given() -> None:
+    other: Any = ("alex", "123")
+    with pytest.raises(TypeError, match=r"an Account, such as Account\(login, password\), not tuple$"):
+        Client(other)
+    path: Any = "tariffs.db"
+    with pytest.raises(TypeError, match=r"such as SQLiteStore\(path\), not str"):
+        Client(ALEX, store=path)
+    seconds: Any = "5"
+    async with client_of(service()) as client:
+        with pytest.raises(TypeError, match=r"Account.*not tuple$"):
+            await client.tariffs(other)
+        with pytest.raises(TypeError, match="deadline='5': must be a number of seconds, not str"):
+            await client.tariffs(deadline=seconds)
+        with pytest.raises(TypeError, match="max_age='5': must be a number"):
+            await client.tariffs(max_age=seconds)
+        one: Any = ALEX
+        with pytest.raises(TypeError, match="takes many accounts"):
+            client.tariffs_for(one)
+        with pytest.raises(TypeError, match=r"Account.*not tuple$"):
+            client.watch(other)
+        with pytest.raises(TypeError, match=r"such as History\(path\), not str"):
+            client.watch(history=path)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ ERRORS: list[tuple[SmscError, str, tuple[bool, float | None, bool]]] = [
         (False, None, True),
     ),
     (DecodeError("no format recognised"), "answer: no format recognised", (False, None, True)),
-    (IncompleteReply("no mail", "plain text", "line 4"), "plain text answer at line 4: no mail", (False, None, True)),
+    (IncompleteReply("no mail", "plain text", "line 4"), "plain text answer at line 4: no mail", (True, None, True)),
     (TransportError("connection reset", True, False, 5.0, 502), "connection reset", (False, 5.0, True)),
     (TransportError("no such host", False), "no such host", (True, None, False)),
     (DeadlineExceeded("no answer within 90 s"), "no answer within 90 s", (True, None, True)),

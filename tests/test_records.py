@@ -195,6 +195,22 @@ def test_a_price_of_nothing_and_of_an_unknown_zone_or_service_is_misuse() -> Non
         TARIFFS.price("1", service="fax")
 
 
+@pytest.mark.parametrize("operator", ["", "250", " 25001", "250-01", "25001234", "２５００１"])  # noqa: RUF001
+def test_an_operator_that_is_none_is_not_priced_as_if_it_were_one_without_a_tariff(operator: str) -> None:
+    with pytest.raises(ValueError, match="must be a country and a network code"):
+        TARIFFS.price("1", operator=operator)
+
+
+def test_a_number_where_text_is_due_is_told() -> None:
+    number: Any = 25001
+    with pytest.raises(TypeError, match='operator=25001: must be text, such as "25001", not int'):
+        TARIFFS.price("1", operator=number)
+    with pytest.raises(TypeError, match="operator=25001: must be text"):
+        TARIFFS.operator(number)
+    with pytest.raises(TypeError, match='zone=25001: must be text, such as "1", not int'):
+        TARIFFS.price(number)
+
+
 def test_to_dict_has_the_shape_of_the_services_json() -> None:
     assert TARIFFS.to_dict() == {
         "currency": "RUR",

@@ -58,6 +58,7 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
             ``TooManyRequests``, or ``ApiError`` itself for another code.
         IncompleteReply: The answer is empty, has no zone or no e-mail price, or stops before its end.
         DecodeError: It is not a tariff list, or something in it is not what it should be; ``position`` tells where.
+        TypeError: ``body`` is not bytes.
         ValueError: There is no such format.
 
     Example:
@@ -66,6 +67,8 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
         >>> tariffs.zone("1").api, tariffs.zone("1").mms, tariffs.mail
         (Decimal('2.50'), None, Decimal('0.10'))
     """
+    if not isinstance(body, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]  # of those who have no type checker
+        raise TypeError(f"body must be the bytes of the answer, such as response.content, not {type(body).__name__}")
     asked = None if format is None else Format(format)
     text = to_text(body, charset)
     if not text or text.isspace():

@@ -64,6 +64,8 @@ class History:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         from smsc_async.history.file import HistoryFile  # noqa: PLC0415  # SQLite is for those who use it
 
+        if os.fspath(path) == ":memory:":
+            raise ValueError("path=':memory:': a history must be a file")
         self._file = HistoryFile(Path(path).absolute())
 
     def __repr__(self) -> str:

@@ -90,6 +90,8 @@ class SQLiteStore(SharedStore):
     ) -> None:
         super().__init__(pepper=pepper, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
         del pepper
+        if os.fspath(path) == ":memory:":
+            raise ValueError("path=':memory:': what is shared must be a file; for one process there is MemoryStore()")
         from smsc_async.stores.sqlite_file import StoreFile  # noqa: PLC0415  # SQLite is for those who use it
 
         self._file = StoreFile(Path(path).absolute(), cold=cold_start == "wait", pepper=self._digests.pepper_name)

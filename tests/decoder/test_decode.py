@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -353,3 +354,9 @@ def test_a_damaged_reply_is_a_list_or_one_of_our_errors(
         start = int(where * len(body))
         body = body[:start] + put + body[start + length :]
     survives(body, form, charset)
+
+
+@pytest.mark.parametrize("body", ['{"zones": []}', {"zones": []}, None])
+def test_what_is_no_bytes_is_told(body: Any) -> None:
+    with pytest.raises(TypeError, match=f"such as response.content, not {type(body).__name__}"):
+        decode(body)

@@ -135,6 +135,8 @@ async def test_misuse_is_told(history: History) -> None:
     for call in (history.snapshots(since=naive), history.periods(until=naive), history.prune(naive)):
         with pytest.raises(ValueError, match="must have a time zone"):
             await call
+    with pytest.raises(ValueError, match="must be a file"):
+        History(":memory:")
     with pytest.raises(ValueError, match="limit=-1"):
         await history.snapshots(limit=-1)
     for wanted in ({}, {"zone": "1", "mail": True}):

@@ -597,6 +597,8 @@ async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
 async def test_a_wrong_argument_is_told(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SQLiteStore(tmp_path / "store.db", **wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"MemoryStore\(\)"):
+        SQLiteStore(":memory:")
     assert repr(SQLiteStore(tmp_path / "store.db")) == f"SQLiteStore({str(tmp_path / 'store.db')!r})"
 
 
