@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import threading
+import time
 import warnings
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
@@ -16,6 +17,8 @@ import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota
 from smsc_async.connections import Connections
+from smsc_async.limiter import gate
+from smsc_async.limiter.bucket import Ending
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 
 # The server's window is 0.4 s; the client's guard is as wide again as a busy machine may need.
@@ -149,6 +152,38 @@ def test_a_loop_that_is_closed_while_a_call_waits_for_its_turn_keeps_nobody_wait
         asyncio.run(ask_again())
         assert store.gate.waiting() == 0
         _end(left)
+
+
+def test_a_loop_that_nobody_runs_any_more_leads_the_line_no_longer_than_it_would_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gate, "_OVERDUE", 0.1)
+    quota = Quota(requests=1, per=0.1, guard=0.0, linger=0.1)
+    store = MemoryStore()
+    held = store.take_at_once("alex", quota, token=True)
+    assert held is not None
+    idle = asyncio.new_event_loop()
+
+    async def wait(seconds: float) -> None:
+        with anyio.fail_after(seconds):
+            permit = await store.gate.acquire("alex", quota, token=True)
+        await store.gate.release(permit, Ending.UNSENT)
+
+    async def begin() -> asyncio.Task[None]:
+        task = asyncio.create_task(wait(0.2))
+        await asyncio.sleep(0.01)
+        return task
+
+    waiting = idle.run_until_complete(begin())
+    store.give_back_at_once(held, Ending.UNSENT)
+    assert store.gate.waiting() == 1
+    time.sleep(0.4)
+    asyncio.run(wait(5.0))
+    with pytest.raises(TimeoutError):
+        idle.run_until_complete(waiting)  # it goes on: nothing of the others' is touched
+    idle.close()
+    assert store.gate.waiting() == 0
+    assert store.take_at_once("alex", quota, token=True) is not None
 
 
 @pytest.mark.parametrize("anew", [False, True], ids=["the same client", "another client"])

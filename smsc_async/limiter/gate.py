@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import anyio
 
@@ -85,7 +85,7 @@ class _Line:
     __slots__ = ("tokens_at", "waiters")
 
     def __init__(self) -> None:
-        self.waiters: OrderedDict[Waiter, None] = OrderedDict()
+        self.waiters: OrderedDict[Waiter, float] = OrderedDict()  # each with the instant at which it leaves by itself
         self.tokens_at: tuple[float, ...] = ()
 
     def heard(self, refusal: Refusal, instant: float) -> None:
@@ -100,6 +100,7 @@ class _Line:
 
 
 _Key: TypeAlias = tuple[str, bool]
+_OVERDUE: Final = 1.0
 
 
 class Gate:
@@ -173,12 +174,12 @@ class Gate:
         waiter = new_waiter()
         with self._lock:
             before = self._lines.get(key)
-            if before is not None and next(iter(before.waiters)).is_lost():
-                # Its loop was closed under it: it would lead the line for good.
+            if before is not None and _is_lost(*next(iter(before.waiters.items())), started):
+                # It would lead the line for good.
                 self._wake_head(key)
             line = self._lines.setdefault(key, _Line())
             due = line.due(len(line.waiters), started, quota)
-            line.waiters[waiter] = None
+            line.waiters[waiter] = started + ends_in
         try:
             if due > ends_in:
                 raise QuotaExhausted(due)
@@ -213,10 +214,16 @@ class Gate:
         line = self._lines.get(key)
         if line is None:
             return
+        instant = now()
         while line.waiters:
-            head = next(iter(line.waiters))
-            if head.wake():
+            head, leaves_at = next(iter(line.waiters.items()))
+            if not _is_lost(head, leaves_at, instant) and head.wake():
                 return
-            # Its loop was closed under it: nobody would ever wake the next.
+            # Nobody would ever wake the next.
             del line.waiters[head]
         del self._lines[key]
+
+
+def _is_lost(waiter: Waiter, leaves_at: float, instant: float) -> bool:
+    """Whether somebody's loop was closed under them, or nobody runs it: else they would have left by themselves."""
+    return instant > leaves_at + _OVERDUE or waiter.is_lost()
