@@ -13,6 +13,7 @@ import math
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 import anyio
@@ -136,7 +137,7 @@ class Watcher:
         await self._mark()
         tariffs = await self._fetch()
         assert tariffs.fetched_at is not None  # it was fetched
-        snapshot = Snapshot(self.account, tariffs.fetched_at, tariffs)
+        snapshot = Snapshot(self.account, await self._after_the_last(tariffs.fetched_at), tariffs)
         if self._history is not None:
             await self._history.add(snapshot)
         self._compare(snapshot)
@@ -158,6 +159,16 @@ class Watcher:
         if self._to_mark is not None and self._history is not None:
             await self._history.mark_reported(self._to_mark, reader=self._reader)
         self._to_mark = None
+
+    async def _after_the_last(self, taken_at: datetime) -> datetime:
+        """Return the instant, or the first one after the last snapshot where the clock has been set back since.
+
+        Filed before it, a list would seem to be the older one to whoever reads the history: it would be told twice.
+        """
+        last = self._latest if self._history is None else await self._history.last(self.account)
+        if last is None or taken_at >= last.taken_at or last.taken_at <= datetime.now(UTC):
+            return taken_at
+        return last.taken_at + timedelta(microseconds=1)
 
     def _compare(self, snapshot: Snapshot) -> None:
         before, self._latest = self._latest, snapshot

@@ -211,6 +211,31 @@ async def test_killed_after_it_has_come_back_it_is_not_told_again(history: Histo
     assert prices(await first(watch(Source(2, 3), history))) == (2, 3)
 
 
+@pytest.mark.parametrize("has_history", [True, False])
+async def test_a_clock_that_is_slow_for_a_while_makes_no_change_told_twice(history: History, has_history: bool) -> None:
+    day = datetime(2100, 1, 1, tzinfo=UTC)  # later than the clock of this machine is
+
+    async def told(*lists: tuple[int, int]) -> list[tuple[object, object]]:
+        fetched = iter([attrs.evolve(tariffs_of(price), fetched_at=day + timedelta(hours=at)) for price, at in lists])
+
+        async def fetch() -> Tariffs:
+            return next(fetched)
+
+        watcher = Watcher("alex", fetch, history if has_history else None, "watch")
+        updates: list[Update] = []
+        for _ in lists:
+            await watcher.round()
+            while watcher.unreported:
+                updates.append(watcher.unreported[0])
+                await watcher.reported()
+        return [prices(update) for update in updates]
+
+    assert await told((1, 11), (1, 12), (2, 10), (2, 13)) == [(1, 2)]
+    assert await told((2, 14)) == []
+    if has_history:
+        assert [period.tariffs for period in await history.periods("alex")] == [tariffs_of(1), tariffs_of(2)]
+
+
 async def test_what_changed_while_nobody_watched_is_told(history: History) -> None:
     updates = watch(Source(1, 1), history)
     with anyio.move_on_after(70):
