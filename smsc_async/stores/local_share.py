@@ -4,12 +4,16 @@ The quota is divided for good, and not only in an outage: nobody can know whethe
 ``n`` tokens each of ``w`` workers has ``(n - 1) // w`` for itself, the server gives out the rest, and together that is
 never more than ``n``. The same goes for slots. A worker's part is closed for an absence and a lease after its start, in
 case a predecessor has just used it.
+
+Beside it stand the marks that the worker has heard of: credentials that have worked before need no permission to be tried.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+from typing import Final
 
 import attrs
 
@@ -19,6 +23,8 @@ from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
 
 __all__ = ["LocalShare"]
+
+_MARKS: Final = 20_000  # as many as a store of this process alone remembers
 
 
 class LocalShare:
@@ -33,6 +39,7 @@ class LocalShare:
         """Begin, or begin anew in a child process."""
         self._lock = threading.Lock()
         self._buckets = Buckets()
+        self._marks: dict[str, float] = {}
         self._started = time.monotonic()
 
     def rest(self, quota: Quota) -> Quota:
@@ -72,6 +79,23 @@ class LocalShare:
         """Give no token of the login for a window."""
         with self._lock:
             self._buckets.shut(login, now(), quota)
+
+    def heard(self, names: Sequence[str], seconds: Sequence[float]) -> None:
+        """Remember how long marks have left, 0.0 where there is none, as the server says."""
+        instant = now()
+        with self._lock:
+            for name, left in zip(names, seconds, strict=True):
+                if left:
+                    self._marks[name] = instant + left
+                else:
+                    self._marks.pop(name, None)
+            while len(self._marks) > _MARKS:
+                del self._marks[next(iter(self._marks))]
+
+    def marked(self, names: Sequence[str]) -> list[float]:
+        """Return how long marks have left, as far as this worker has heard."""
+        instant = now()
+        return [max(self._marks.get(name, 0.0) - instant, 0.0) for name in names]
 
     def _of(self, count: int) -> int:
         return (count - 1) // self._workers

@@ -15,19 +15,22 @@ import math
 import secrets
 import struct
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 
-from smsc_async.accounts import Secret
+from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError
 from smsc_async.limiter.bucket import Ending, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
+from smsc_async.protocol import Reply
+from smsc_async.records import Tariffs
 from smsc_async.stores.digests import Pepper
 from smsc_async.stores.local_share import LocalShare
+from smsc_async.stores.protocol import Lead
 from smsc_async.stores.rows import after, poll
 from smsc_async.stores.scripts import FLIGHT, MARK, OPEN, PERMIT, Script
 from smsc_async.stores.shared import KEEP_BYTES, OTHER_PEPPER, ColdStart, Place, Seen, SharedStore, StoreLostError
@@ -94,7 +97,8 @@ class RedisStore(SharedStore):
             trusts an empty store, but for one that this process has seen in use.
         on_outage: ``"closed"``, or ``"local"`` for a part of the quota that each worker has for itself, always, and so
             while the server is away too: ``(3 - 1) // workers`` tokens, the server giving out the rest. So one or two
-            workers have something to go on with, three or more have nothing.
+            workers have something to go on with, three or more have nothing. For credentials that have worked before;
+            and it needs a ``pepper``, since the digests' salt is in the server.
         workers: For ``"local"``: how many processes use the store at the same time, at most, those of a rolling restart
             counted twice. More than that break the quota.
 
@@ -221,20 +225,57 @@ class RedisStore(SharedStore):
             slip = _Slip("", await self._digests.of_login(login, _bytes(known)))
             await self._permits(known, slip, "shut", (quota.window, quota.requests, quota.window * _MICRO))
 
-        await self._in_store(ask)
+        with self._alone():
+            await self._in_store(ask)
+
+    async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:
+        """Return a list that another process has, or comes to have meanwhile, or the right to fetch one."""
+        with self._alone():
+            return await super().board(endpoint, account, max_age, seconds)
+        return Lead()  # nobody is to be told, or waited for
+
+    async def land(
+        self, endpoint: str, account: Account, lead: Lead, reply: Reply | None, tariffs: Tariffs | None
+    ) -> None:
+        """Give a lead back, and share the answer, if it is a list."""
+        if lead.lease is not None:
+            await super().land(endpoint, account, lead, reply, tariffs)
+        elif tariffs is not None:
+            self._shelf.put((endpoint, account.fingerprint), tariffs, 0.0)
 
     async def mark(self, name: str, seconds: float) -> None:
         """Remember a name for so long; longer where it is remembered for longer already."""
-        await self._wire.call(MARK, [_mark(name)], lambda: [max(math.ceil(seconds * 1_000), 1)], self._wire.due())
+        if self._share is not None:
+            self._share.heard([name], [max(seconds, *self._share.marked([name]))])
+        with self._alone():
+            await self._wire.call(MARK, [_mark(name)], lambda: [max(math.ceil(seconds * 1_000), 1)], self._wire.due())
 
     async def marked(self, names: Sequence[str]) -> list[float]:
         """Return for each name how many seconds longer it is remembered, 0.0 where it is not."""
-        left = await self._wire.ask(*[("PTTL", _mark(name)) for name in names])
-        return [max(each, 0) / 1_000 for each in left]
+        with self._alone():
+            left = await self._wire.ask(*[("PTTL", _mark(name)) for name in names])
+            seconds = [max(each, 0) / 1_000 for each in left]
+            if self._share is not None:
+                self._share.heard(names, seconds)
+            return seconds
+        assert self._share is not None
+        return self._share.marked(names)
 
     async def unmark(self, name: str) -> None:
         """Forget a name."""
-        await self._wire.ask(("DEL", _mark(name)))
+        if self._share is not None:
+            self._share.heard([name], [0.0])
+        with self._alone():
+            await self._wire.ask(("DEL", _mark(name)))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Generator[None]:
+        """Go on without the server where this worker has a part of its own."""
+        try:
+            yield
+        except StoreError as error:
+            if self._share is None or error.message == OTHER_PEPPER:
+                raise
 
     async def _give_back(self, permit: Permit, ending: Ending) -> None:
         instant = now()

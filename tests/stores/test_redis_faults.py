@@ -15,14 +15,16 @@ from typing import TypeAlias
 import pytest
 import trio
 
-from smsc_async import Account, Quota, RedisStore, StoreError
+from smsc_async import Account, AuthenticationError, BreakerOpen, Client, Quota, RedisStore, StoreError
 from smsc_async.breaker import AUTHORIZATION_ERRORS
 from smsc_async.limiter.bucket import Ending, Refusal
 from smsc_async.limiter.gate import Permit
-from smsc_async.stores import Lead
+from smsc_async.simulator import Rules
+from smsc_async.stores import Lead, local_share
 from smsc_async.stores import redis as redis_store
 from smsc_async.stores.protocol import OWN
 from smsc_async.stores.scripts import Script
+from smsc_async.testing import Fault, SmscServer
 from tests.arrival_log import windows_broken
 from tests.stopwatch import Stopwatch
 from tests.stores.redis_server import RedisServer
@@ -481,6 +483,50 @@ async def test_a_worker_goes_on_with_its_part_while_the_server_is_away(server: R
     with pytest.raises(StoreError):
         await _take(many)
     await one.aclose()
+
+
+async def test_a_client_goes_on_with_the_part_of_its_worker_for_credentials_that_have_worked(
+    server: RedisServer,
+) -> None:
+    store = _sharing(server.url, 1)
+    with SmscServer(rules=Rules(per=QUOTA.per)) as service:
+        unknown = service.add_account("boris", "456")
+        async with Client(service.account, base_url=service.base_url, store=store, quota=QUOTA, deadline=5.0) as client:
+            await client.tariffs()
+            await asyncio.sleep(QUOTA.absence + 0.06)
+            server.kill()
+            for _ in range(3):
+                assert (await client.tariffs(max_age=0)).zones
+            with pytest.raises(StoreError):
+                await client.tariffs(unknown)
+            service.fail(Fault.refusal(2), times=1)
+            with pytest.raises(AuthenticationError):
+                await client.tariffs(max_age=0)
+            with pytest.raises(BreakerOpen):
+                await client.tariffs(max_age=0)
+            await client.reset_breakers()
+            assert client.statistics().breakers == ()
+        assert service.violations() == []
+        assert [arrival.login for arrival in service.log] == ["alex"] * 5
+    await store.aclose()
+
+
+async def test_a_worker_with_a_part_of_its_own_does_not_go_on_with_another_pepper(server: RedisServer) -> None:
+    one = _sharing(server.url, 1)
+    await _take(one)
+    other = RedisStore(server.url, pepper="y", on_outage="local", workers=1)
+    with pytest.raises(StoreError, match="another pepper"):
+        await other.board("https://smsc.example/sys/get.php", ALEX, 0.0, 1.0)
+    await one.aclose()
+    await other.aclose()
+
+
+async def test_no_more_marks_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_share, "_MARKS", 2)
+    share = local_share.LocalShare(1, 1.0)
+    share.heard(["a", "b", "c"], [5.0, 5.0, 5.0])
+    share.heard(["b"], [0.0])
+    assert [round(each) for each in share.marked(["a", "b", "c"])] == [0, 0, 5]
 
 
 @pytest.mark.parametrize(
