@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
@@ -32,6 +32,7 @@ from smsc_async.records import MESSAGES, Row, Service, Tariffs
 __all__ = [
     "NOW",
     "check_operators",
+    "comparison_columns",
     "fetch_for_comparison",
     "read_file",
     "read_lists",
@@ -206,9 +207,18 @@ def _total(comparison: Comparison, mix: Mapping[str, int]) -> Compared | None:
     raise Trouble(f"--mix: {reason}", ExitCode.NO_PRICE)
 
 
-def _rows(comparison: Comparison, total: Compared | None) -> list[Row]:
+def comparison_columns(names: Iterable[str]) -> list[str]:
+    """Return the columns of a comparison of the accounts with these names."""
+    return ["zone", "name", *_price_columns(names), "cheapest", "mccmnc"]
+
+
+def _price_columns(names: Iterable[str]) -> list[str]:
     taken = {"zone", "name", "cheapest", "mccmnc"}
-    columns = [f"account_{each}" if each in taken else each for each in comparison.names]
+    return [f"account_{each}" if each in taken else each for each in names]
+
+
+def _rows(comparison: Comparison, total: Compared | None) -> list[Row]:
+    columns = _price_columns(comparison.names)
 
     def row(line: _Compared, *, zone: str = "", name: str = "", mccmnc: str = "") -> Row:
         prices = dict(zip(columns, line.prices, strict=True))

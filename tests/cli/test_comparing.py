@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from smsc_async.cli.changing import CHANGE_COLUMNS
 from smsc_async.records import Format, OperatorTariff
 from smsc_async.simulator import Fault, SimulatedAccount, Simulator, render, sample_tariffs
 from tests.cli.running import invoke
@@ -43,6 +44,8 @@ def test_a_comparison_is_data_too() -> None:
     assert rows[0] == {"zone": "1", "name": rows[0]["name"], **prices, "cheapest": "theirs", "mccmnc": ""}
     assert list(rows[0]) == ["zone", "name", "mine", "theirs", "cheapest", "mccmnc"]
     assert rows[-1]["name"] == "sum of the mix"
+    some = invoke("compare", "theirs", "mine", "-o", "csv", "--columns", "zone,mine,theirs").stdout
+    assert some.splitlines()[:2] == ["zone,mine,theirs", "1,3.85,3.47"]
 
 
 @pytest.mark.usefixtures("both")
@@ -158,6 +161,7 @@ def test_lists_that_are_the_same_end_with_0_and_others_with_1(
     columns = invoke("diff", str(saved), "env", "--columns", "change,id").stdout
     assert columns.splitlines()[-1].split() == ["removed", "66"]
     told = json.loads(invoke("diff", "now", str(saved), "-o", "json").stdout)
+    assert tuple(told["changes"][0]) == CHANGE_COLUMNS
     assert told["changes"][0]["change"] == "renamed"
     assert len(told["changes"]) == 4
 
@@ -176,6 +180,8 @@ def test_a_list_can_come_from_standard_input(saved: Path) -> None:
 def test_no_changes_as_csv_are_the_names_of_the_columns(saved: Path) -> None:
     ran = invoke("diff", str(saved), str(saved), "-o", "csv", "--columns", "change,id")
     assert (ran.code, ran.stdout) == (0, "change,id\n")
+    ran = invoke("diff", str(saved), str(saved), "--columns", "nothing")
+    assert (ran.code, ran.stderr) == (2, f"smsc-async: no column 'nothing'; there are {', '.join(CHANGE_COLUMNS)}\n")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from smsc_async.cli.pricing import PRICE_COLUMNS
 from tests.cli.running import invoke
 
 
@@ -27,6 +28,11 @@ def test_an_individual_tariff_comes_first_and_the_zone_for_what_it_does_not_cove
     both = ("price", "--zone", "1", "--operator", "25001", "--columns", "price,source", "-o", "tsv")
     assert invoke(*both).stdout == "price\tsource\n3.42\tindividual tariff of operator\n"
     assert invoke(*both, "--service", "hlr").stdout == "price\tsource\n0.30\tzone\n"
+
+
+@pytest.mark.usefixtures("alex")
+def test_the_columns_are_known_beforehand() -> None:
+    assert tuple(invoke("price", "--zone", "1", "-o", "tsv").stdout.splitlines()[0].split("\t")) == PRICE_COLUMNS
 
 
 @pytest.mark.usefixtures("alex")

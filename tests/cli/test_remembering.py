@@ -16,6 +16,7 @@ import pytest
 
 from smsc_async import History, OperatorTariff, PricePoint, Snapshot, Tariffs, Zone
 from smsc_async.cli.charting import draw_prices
+from smsc_async.cli.over_time import PERIOD_COLUMNS, POINT_COLUMNS
 from smsc_async.cli.sparkline import sparkline
 from tests.cli.running import invoke
 
@@ -80,6 +81,7 @@ def test_lists_over_time_are_data_too() -> None:
     ]
     rows = list(csv.DictReader(io.StringIO(invoke("history", "-o", "csv").stdout)))
     assert [row["changes"] for row in rows] == ["", "2", "1", "1", ""]
+    assert tuple(rows[0]) == PERIOD_COLUMNS
 
 
 @pytest.mark.usefixtures("filled")
@@ -106,6 +108,7 @@ def test_a_price_over_time_is_data_too() -> None:
     assert told.splitlines()[1:3] == ["2026-11-01T06:00:12+00:00\t4.10\t", "2026-11-04T06:00:12+00:00\t4.51\t0.41"]
     prices = json.loads(invoke("history", "main", "--zone", "32", "-o", "json").stdout)["prices"]
     assert [each["price"] for each in prices] == ["4.10", "4.51", None, "4.60"]
+    assert tuple(prices[0]) == POINT_COLUMNS
     assert invoke("history", "main", "--mail", "--columns", "price").stdout.splitlines()[-1].strip() == "0.10"
     assert "main, api, operator 24701" in invoke("history", "main", "--operator", "24701").stdout
     assert "main, e-mail" in invoke("history", "main", "--mail").stdout
@@ -130,6 +133,8 @@ def test_a_zone_that_has_gone_is_found_by_its_number() -> None:
         (("main", "--since", "yesterday"), 2, "'yesterday' is not an instant"),
         (("main", "--prune", "soon"), 2, "'soon' is not a duration"),
         (("main", "--columns", "nothing"), 2, "no column 'nothing'"),
+        (("main", "--columns", "price"), 2, "no column 'price'; there are account, since"),
+        (("main", "--mail", "--columns", "lists"), 2, "no column 'lists'; there are since, until, price"),
         (("main", "--chart", "x.png"), 2, "a chart of which price?"),
         (("main", "--zone", "32", "--chart", "x.pdf"), 2, "must end in .png or .svg"),
     ],
