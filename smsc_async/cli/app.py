@@ -103,7 +103,10 @@ def price(
     ] = None,
     service: Annotated[Service, typer.Option(help="What is sent.")] = Service.API,
     text: Annotated[str | None, typer.Option(help="A text, to count its parts.")] = None,
-    parts: Annotated[int, typer.Option(min=1, help="Parts of one message; each is charged.")] = 1,
+    parts: Annotated[
+        int | None,
+        typer.Option(min=1, help="Parts of one message, where no --text tells; each is charged.", show_default="1"),
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many messages.")] = 1,
     fresh: o.Fresh = False,
     output: o.OutputOption = Output.TABLE,
@@ -123,7 +126,9 @@ def price(
 
     if zone is None and operator is None:
         raise Trouble("price of what? Name a --zone, an --operator or both", ExitCode.USAGE)
-    each = parts if text is None else parts_of(text).parts
+    if text is not None and parts is not None:
+        raise Trouble("how many parts? Name --text or --parts, not both", ExitCode.USAGE)
+    each = (parts or 1) if text is None else parts_of(text).parts
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     check_columns(shape.columns, PRICE_COLUMNS)
     profile = find_profile(account, source=password_from)

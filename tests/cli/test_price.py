@@ -59,6 +59,8 @@ def test_the_parts_can_be_counted_from_a_text() -> None:
         (("--operator", "40001"), 13, "no api price for operator 40001"),
         (("--zone", "7", "--operator", "40001", "--service", "mms"), 13, "for zone 7 or operator 40001"),
         (("--zone", "1", "--count", "0"), 2, "count"),
+        (("--zone", "1", "--parts", "0"), 2, "parts"),
+        (("--zone", "1", "--text", "Hello", "--parts", "1"), 2, "Name --text or --parts, not both"),
     ],
 )
 def test_what_has_no_price_is_told(arguments: tuple[str, ...], code: int, said: str) -> None:
