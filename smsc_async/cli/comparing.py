@@ -34,6 +34,8 @@ __all__ = [
     "check_operators",
     "comparison_columns",
     "fetch_for_comparison",
+    "is_there",
+    "no_file",
     "read_file",
     "read_lists",
     "read_mix",
@@ -69,10 +71,12 @@ def read_lists(told: Sequence[str], *, source: str | None, deadline: float, hist
     What is fetched comes last: a name that is mistyped costs no request.
 
     Raises:
-        Trouble: One of them is none of these.
+        Trouble: One of them is none of these, or both are standard input.
         SmscError: A file is not a list, or a list did not come.
         OSError: A file cannot be read.
     """
+    if told.count("-") > 1:
+        raise Trouble("only one side can be standard input", ExitCode.USAGE)
     found = [_without_request(each, source, history) for each in told]
     return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in found)
 
@@ -82,14 +86,14 @@ def _without_request(told: str, source: str | None, history: History) -> Tariffs
     if told == "-":
         return _decoded(sys.stdin.buffer.read(), "standard input")
     path = Path(told)
-    if path.is_file():
+    if is_there(path):
         return read_file(path)
     account, _, tail = told.rpartition("@")
     instant = instant_or_none(tail) if account else None
     if instant is not None:
         return kept_list(history, account, instant)
     if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
-        raise Trouble(f"there is no file {told}", ExitCode.FILES)
+        raise no_file(path)
     return told, _profile(told, source)
 
 
@@ -105,8 +109,19 @@ def _profile(told: str, source: str | None) -> Profile:
     try:
         return find_profile(told, source=source)
     except Trouble as error:
-        message, code = f"{error}; nor is there a file {told}", error.code
+        also = f"{told} is a folder" if Path(told).is_dir() else f"nor is there a file {told}"
+        message, code = f"{error}; {also}", error.code
     raise Trouble(message, code)
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is something to read: a file, a pipe or a device."""
+    return path.exists() and not path.is_dir()
+
+
+def no_file(path: Path) -> Trouble:
+    """Return what to say of a path where there is nothing to read."""
+    return Trouble(f"{path} is a folder: name a file" if path.is_dir() else f"there is no file {path}", ExitCode.FILES)
 
 
 def read_file(path: Path) -> Tariffs:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from smsc_async.cli.changing import CHANGE_COLUMNS
 from smsc_async.records import Format, OperatorTariff
 from smsc_async.simulator import Fault, SimulatedAccount, Simulator, render, sample_tariffs
-from tests.cli.running import invoke
+from tests.cli.running import invoke, piped
 
 
 @pytest.mark.usefixtures("both")
@@ -175,6 +176,36 @@ def test_a_saved_answer_of_any_format_will_do(reply_format: Format, saved: Path,
 
 def test_a_list_can_come_from_standard_input(saved: Path) -> None:
     assert invoke("diff", "-", str(saved), stdin=saved.read_text("utf-8")).code == 0
+
+
+def test_only_one_list_can_come_from_standard_input() -> None:
+    ran = invoke("diff", "-", "-", stdin="{}")
+    assert (ran.code, ran.stderr) == (2, "smsc-async: only one side can be standard input\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have no names there")
+def test_a_list_can_come_from_a_pipe_as_of_another_command(saved: Path, tmp_path: Path) -> None:
+    with piped(saved, tmp_path / "pipe") as pipe:
+        assert invoke("diff", str(pipe), str(saved)).code == 0
+
+
+def test_a_folder_is_told_as_one(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lists").mkdir()
+    ran = invoke("diff", str(tmp_path / "lists"), str(saved))
+    assert (ran.code, ran.stderr) == (14, f"smsc-async: {tmp_path / 'lists'} is a folder: name a file\n")
+    ran = invoke("diff", "lists", str(saved))
+    assert (ran.code, "no account 'lists'" in ran.stderr) == (2, True)
+    assert ran.stderr.endswith("; lists is a folder\n")
+
+
+@pytest.mark.usefixtures("both")
+def test_a_folder_that_is_called_like_an_account_is_in_nobodys_way(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert invoke("diff", str(saved), "mine").code == 0
 
 
 def test_no_changes_as_csv_are_the_names_of_the_columns(saved: Path) -> None:
