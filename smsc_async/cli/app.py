@@ -377,6 +377,8 @@ def history(
     wanted = remembering.Wanted(zone=zone, operator=operator, mail=mail, service=service)
     check_columns(shape.columns, POINT_COLUMNS if wanted.any else PERIOD_COLUMNS)
     kept = new_history(history)
+    if history is not None:
+        remembering.check_there(kept)
     if prune is not None:
         remembering.prune(kept, account, seconds_of(prune))
         return

@@ -131,6 +131,9 @@ def test_a_zone_that_has_gone_is_found_by_its_number() -> None:
         (("main", "--zone", "Atlantis"), 13, "no zone has the number 'Atlantis'"),
         (("main", "--zone", "32", "--service", "call"), 13, "no such price in any of the lists: main, call, zone 32"),
         (("main", "--since", "yesterday"), 2, "'yesterday' is not an instant"),
+        (("main", "--since", "2026-11-03", "--until", "2026-11-02"), 2, "--since (2026-11-03 00:00 UTC) is later than"),
+        (("main", "--history", "missing.db"), 14, "missing.db: smsc-async watch keeps lists there"),
+        (("--prune", "1d", "--history", "missing.db"), 14, "missing.db: smsc-async watch keeps lists there"),
         (("main", "--prune", "soon"), 2, "'soon' is not a duration"),
         (("main", "--columns", "nothing"), 2, "no column 'nothing'"),
         (("main", "--columns", "price"), 2, "no column 'price'; there are account, since"),
@@ -145,11 +148,45 @@ def test_what_cannot_be_had_is_told(arguments: tuple[str, ...], code: int, said:
     assert said in ran.stderr
 
 
-def test_an_empty_history_says_how_to_fill_it(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ("reserve", "--since", "2026-12-01", "--until", "2026-12-02"),
+            (
+                "nothing of 'reserve' since 2026-12-01 00:00 UTC and until 2026-12-02 00:00 UTC in {path}; lists are from "
+                "2026-11-02 06:00 to 2026-11-02 06:00 UTC\n"
+            ),
+        ),
+        (
+            ("--until", "2026-10-01", "--zone", "32"),
+            "nothing until 2026-10-01 00:00 UTC in {path}; lists are from 2026-11-01 06:00 to 2026-11-06 06:00 UTC\n",
+        ),
+    ],
+)
+def test_where_lists_are_of_another_time_it_is_told(arguments: tuple[str, ...], told: str, history: History) -> None:
+    ran = invoke("history", *arguments)
+    assert (ran.code, ran.stdout, ran.stderr) == (0, "", told.format(path=history.path))
+
+
+def test_a_history_that_was_named_and_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"  # what SMSC_HISTORY says here
+    for arguments in (("history",), ("history", "main"), ("diff", "main@2026-11-01", "main@now")):
+        ran = invoke(*arguments)
+        assert (ran.code, ran.stdout) == (14, "")
+        assert ran.stderr.startswith(f"smsc-async: there is no file {path}: smsc-async watch keeps lists there, and ")
+    assert not path.exists()
+
+
+def test_an_empty_history_says_how_to_fill_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SMSC_HISTORY")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    path = tmp_path / "smsc-async" / "history.sqlite3"
     for arguments in ((), ("--zone", "1"), ("--mail",)):
         ran = invoke("history", *arguments)
         assert (ran.code, ran.stdout) == (0, "")
-        assert ran.stderr == f"nothing in {tmp_path / 'history.sqlite3'} yet: smsc-async watch keeps lists there\n"
+        assert ran.stderr == f"nothing in {path} yet: smsc-async watch keeps lists there\n"
     assert invoke("history", "-o", "json").stdout == '{\n  "periods": []\n}\n'
 
 
