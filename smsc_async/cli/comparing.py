@@ -92,9 +92,10 @@ def _without_request(told: str, source: str | None, history: History) -> Tariffs
     instant = instant_or_none(tail) if account else None
     if instant is not None:
         return kept_list(history, account, instant)
+    also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
     if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
-        raise no_file(path)
-    return told, _profile(told, source)
+        raise Trouble(f"{no_file(path)}{also}", ExitCode.FILES)
+    return told, _profile(told, source, also)
 
 
 def _fetched(told: str, profile: Profile, *, deadline: float) -> Tariffs:
@@ -103,14 +104,14 @@ def _fetched(told: str, profile: Profile, *, deadline: float) -> Tariffs:
     return tariffs
 
 
-def _profile(told: str, source: str | None) -> Profile:
-    if told in {NOW, ENVIRONMENT}:
+def _profile(told: str, source: str | None, also: str) -> Profile:
+    if told in {NOW, ENVIRONMENT, ""}:
         return find_profile(None if told == NOW else told, source=source)
     try:
         return find_profile(told, source=source)
     except Trouble as error:
-        also = f"{told} is a folder" if Path(told).is_dir() else f"nor is there a file {told}"
-        message, code = f"{error}; {also}", error.code
+        there = f"{told} is a folder" if Path(told).is_dir() else f"nor is there a file {told}"
+        message, code = f"{error}; {there}{also}", error.code
     raise Trouble(message, code)
 
 

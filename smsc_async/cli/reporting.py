@@ -44,7 +44,7 @@ def _source(told: str) -> Source:
         path = Path(file)
         if is_there(path):
             return Source(account, path)
-    elif not path.suffix and len(path.parts) == 1:
+    elif not told or (not path.suffix and len(path.parts) == 1):
         return Source(told)
     raise no_file(path)
 

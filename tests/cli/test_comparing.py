@@ -222,6 +222,9 @@ def test_no_changes_as_csv_are_the_names_of_the_columns(saved: Path) -> None:
         (("nobody", "nobody"), 2, "no account 'nobody'"),
         (("nobody", "nobody"), 2, "there are: none; nor is there a file nobody"),
         (("now", "now"), 2, "whose list?"),
+        (("env@foo", "now"), 2, "nor is there a file env@foo, nor is 'foo' an instant such as 2026-11-01"),
+        (("main@2026.11.01", "now"), 14, "no file main@2026.11.01, nor is '2026.11.01' an instant such as 2026-11-01"),
+        (("", "now"), 2, "smsc-async: the name of the account is empty\n"),
     ],
 )
 def test_what_is_no_list_is_told(arguments: tuple[str, ...], code: int, said: str) -> None:

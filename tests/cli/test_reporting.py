@@ -139,6 +139,7 @@ def test_a_device_stays_one(saved: Path) -> None:
 
 
 def test_a_page_that_cannot_be_written_is_told_and_leaves_nothing(saved: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
     ran = invoke("report", str(saved), "-o", str(tmp_path / "nowhere" / "report.html"))
     assert ran.code == 14
     assert f"cannot write {tmp_path / 'nowhere' / 'report.html'}: there is no folder" in ran.stderr
@@ -148,7 +149,7 @@ def test_a_page_that_cannot_be_written_is_told_and_leaves_nothing(saved: Path, t
     ran = invoke("report", str(saved), "-o", str(tmp_path / ("x" * 255)))
     assert ran.code == 14
     assert "File name too long" in ran.stderr
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["before.json"]
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.usefixtures("both")
@@ -166,6 +167,7 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_fetched(tmp_path:
         ("mine=/", 14, "/ is a folder: name a file"),
         ("nobody", 2, "no account 'nobody'"),
         ("=x", 2, "no account '=x'"),
+        ("", 2, "the name of the account is empty"),
     ],
 )
 def test_what_is_neither_an_account_nor_a_file_is_told(source: str, code: int, said: str) -> None:
