@@ -188,6 +188,7 @@ def test_an_empty_history_says_how_to_fill_it(monkeypatch: pytest.MonkeyPatch, t
         assert (ran.code, ran.stdout) == (0, "")
         assert ran.stderr == f"nothing in {path} yet: smsc-async watch keeps lists there\n"
     assert invoke("history", "-o", "json").stdout == '{\n  "periods": []\n}\n'
+    assert "no column 'nme'; there are account" in invoke("history", "--columns", "nme").stderr
 
 
 @pytest.mark.usefixtures("filled", "alex")
