@@ -80,10 +80,11 @@ def tariffs(
     """Show the tariff list of an account, whole or in part."""
     from smsc_async.cli.listing import tell_age, write_selection
     from smsc_async.cli.profiles import find_profile
-    from smsc_async.cli.selection import select
+    from smsc_async.cli.selection import check_list_columns, select
     from smsc_async.cli.session import fetch
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
+    check_list_columns(shape.columns, service or ())
     profile = find_profile(account, source=password_from)
     whole = fetch(profile, fresh=fresh, deadline=deadline)
     tell_age(profile.name, whole)
@@ -102,7 +103,10 @@ def price(
     ] = None,
     service: Annotated[Service, typer.Option(help="What is sent.")] = Service.API,
     text: Annotated[str | None, typer.Option(help="A text, to count its parts.")] = None,
-    parts: Annotated[int, typer.Option(min=1, help="Parts of one message; each is charged.")] = 1,
+    parts: Annotated[
+        int | None,
+        typer.Option(min=1, help="Parts of one message, where no --text tells; each is charged.", show_default="1"),
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many messages.")] = 1,
     fresh: o.Fresh = False,
     output: o.OutputOption = Output.TABLE,
@@ -115,14 +119,18 @@ def price(
     """Show what messages to one destination cost, times parts and count."""
     from smsc_async.cli.listing import tell_age
     from smsc_async.cli.parts import parts_of
-    from smsc_async.cli.pricing import price_row, write_row
+    from smsc_async.cli.pricing import PRICE_COLUMNS, price_row, write_row
     from smsc_async.cli.profiles import find_profile
+    from smsc_async.cli.selection import check_columns
     from smsc_async.cli.session import fetch
 
     if zone is None and operator is None:
         raise Trouble("price of what? Name a --zone, an --operator or both", ExitCode.USAGE)
-    each = parts if text is None else parts_of(text).parts
+    if text is not None and parts is not None:
+        raise Trouble("how many parts? Name --text or --parts, not both", ExitCode.USAGE)
+    each = (parts or 1) if text is None else parts_of(text).parts
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
+    check_columns(shape.columns, PRICE_COLUMNS)
     profile = find_profile(account, source=password_from)
     whole = fetch(profile, fresh=fresh, deadline=deadline)
     tell_age(profile.name, whole)
@@ -168,11 +176,19 @@ def compare(
     deadline: o.Deadline = o.DEADLINE,
 ) -> None:
     """Show accounts side by side, zones and individual tariffs of operators, with the cheapest of each row marked."""
-    from smsc_async.cli.comparing import check_operators, fetch_for_comparison, read_mix, write_comparison
+    from smsc_async.cli.comparing import (
+        check_operators,
+        comparison_columns,
+        fetch_for_comparison,
+        read_mix,
+        write_comparison,
+    )
+    from smsc_async.cli.selection import check_columns
     from smsc_async.comparison import compare as compared
 
     shape, traffic = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma), read_mix(mix or ())
     check_operators(operator or (), service)
+    check_columns(shape.columns, comparison_columns(dict.fromkeys(accounts)))
     lists, code = fetch_for_comparison(accounts, source=password_from, fresh=fresh, deadline=deadline)
     if lists:
         write_comparison(compared(lists, service=service), traffic, shape, operators=operator or ())
@@ -197,12 +213,14 @@ def diff(
     A saved list is what `tariffs -o json` wrote, or an answer of the service in any of its formats. ACCOUNT@INSTANT, such as
     main@2026-11-01, is the list that a watch has kept and that was in force at that instant.
     """
-    from smsc_async.cli.changing import write_changes
+    from smsc_async.cli.changing import CHANGE_COLUMNS, write_changes
     from smsc_async.cli.comparing import read_lists
+    from smsc_async.cli.selection import check_columns
     from smsc_async.cli.session import new_history
     from smsc_async.differences import diff as changed
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
+    check_columns(shape.columns, CHANGE_COLUMNS)
     kept = new_history(history)
     before, after = read_lists((old, new), source=password_from, deadline=deadline, history=kept)
     changes = changed(before, after)
@@ -351,12 +369,16 @@ def history(
     from smsc_async.cli import remembering
     from smsc_async.cli.charting import check_chart, draw_prices
     from smsc_async.cli.durations import instant_of, seconds_of
-    from smsc_async.cli.over_time import write_periods, write_prices
+    from smsc_async.cli.over_time import PERIOD_COLUMNS, POINT_COLUMNS, write_periods, write_prices
+    from smsc_async.cli.selection import check_columns
     from smsc_async.cli.session import new_history
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     wanted = remembering.Wanted(zone=zone, operator=operator, mail=mail, service=service)
+    check_columns(shape.columns, POINT_COLUMNS if wanted.any else PERIOD_COLUMNS)
     kept = new_history(history)
+    if history is not None:
+        remembering.check_there(kept)
     if prune is not None:
         remembering.prune(kept, account, seconds_of(prune))
         return

@@ -18,7 +18,21 @@ from smsc_async.differences import Change, ChangeKind
 from smsc_async.records import Row
 from smsc_async.watching import Update
 
-__all__ = ["change_table", "changes_document", "counted", "write_changes"]
+__all__ = ["CHANGE_COLUMNS", "change_table", "changes_document", "counted", "write_changes"]
+
+CHANGE_COLUMNS: Final = (
+    "change",
+    "line",
+    "id",
+    "name",
+    "old_name",
+    "price",
+    "old",
+    "new",
+    "difference",
+    "percent",
+)
+"""What a change has as a row, known before there is one."""
 
 _COLOURS: Final = {ChangeKind.DEARER: "red", ChangeKind.CHEAPER: "green"}
 _NUMBERS: Final = ("old", "new", "difference", "percent")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
@@ -32,7 +32,10 @@ from smsc_async.records import MESSAGES, Row, Service, Tariffs
 __all__ = [
     "NOW",
     "check_operators",
+    "comparison_columns",
     "fetch_for_comparison",
+    "is_there",
+    "no_file",
     "read_file",
     "read_lists",
     "read_mix",
@@ -68,10 +71,12 @@ def read_lists(told: Sequence[str], *, source: str | None, deadline: float, hist
     What is fetched comes last: a name that is mistyped costs no request.
 
     Raises:
-        Trouble: One of them is none of these.
+        Trouble: One of them is none of these, or both are standard input.
         SmscError: A file is not a list, or a list did not come.
         OSError: A file cannot be read.
     """
+    if told.count("-") > 1:
+        raise Trouble("only one side can be standard input", ExitCode.USAGE)
     found = [_without_request(each, source, history) for each in told]
     return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in found)
 
@@ -81,15 +86,16 @@ def _without_request(told: str, source: str | None, history: History) -> Tariffs
     if told == "-":
         return _decoded(sys.stdin.buffer.read(), "standard input")
     path = Path(told)
-    if path.is_file():
+    if is_there(path):
         return read_file(path)
     account, _, tail = told.rpartition("@")
     instant = instant_or_none(tail) if account else None
     if instant is not None:
         return kept_list(history, account, instant)
+    also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
     if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
-        raise Trouble(f"there is no file {told}", ExitCode.FILES)
-    return told, _profile(told, source)
+        raise Trouble(f"{no_file(path)}{also}", ExitCode.FILES)
+    return told, _profile(told, source, also)
 
 
 def _fetched(told: str, profile: Profile, *, deadline: float) -> Tariffs:
@@ -98,14 +104,25 @@ def _fetched(told: str, profile: Profile, *, deadline: float) -> Tariffs:
     return tariffs
 
 
-def _profile(told: str, source: str | None) -> Profile:
-    if told in {NOW, ENVIRONMENT}:
+def _profile(told: str, source: str | None, also: str) -> Profile:
+    if told in {NOW, ENVIRONMENT, ""}:
         return find_profile(None if told == NOW else told, source=source)
     try:
         return find_profile(told, source=source)
     except Trouble as error:
-        message, code = f"{error}; nor is there a file {told}", error.code
+        there = f"{told} is a folder" if Path(told).is_dir() else f"nor is there a file {told}"
+        message, code = f"{error}; {there}{also}", error.code
     raise Trouble(message, code)
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is something to read: a file, a pipe or a device."""
+    return path.exists() and not path.is_dir()
+
+
+def no_file(path: Path) -> Trouble:
+    """Return what to say of a path where there is nothing to read."""
+    return Trouble(f"{path} is a folder: name a file" if path.is_dir() else f"there is no file {path}", ExitCode.FILES)
 
 
 def read_file(path: Path) -> Tariffs:
@@ -206,9 +223,18 @@ def _total(comparison: Comparison, mix: Mapping[str, int]) -> Compared | None:
     raise Trouble(f"--mix: {reason}", ExitCode.NO_PRICE)
 
 
-def _rows(comparison: Comparison, total: Compared | None) -> list[Row]:
+def comparison_columns(names: Iterable[str]) -> list[str]:
+    """Return the columns of a comparison of the accounts with these names."""
+    return ["zone", "name", *_price_columns(names), "cheapest", "mccmnc"]
+
+
+def _price_columns(names: Iterable[str]) -> list[str]:
     taken = {"zone", "name", "cheapest", "mccmnc"}
-    columns = [f"account_{each}" if each in taken else each for each in comparison.names]
+    return [f"account_{each}" if each in taken else each for each in names]
+
+
+def _rows(comparison: Comparison, total: Compared | None) -> list[Row]:
+    columns = _price_columns(comparison.names)
 
     def row(line: _Compared, *, zone: str = "", name: str = "", mccmnc: str = "") -> Row:
         prices = dict(zip(columns, line.prices, strict=True))

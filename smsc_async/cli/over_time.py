@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +22,11 @@ from smsc_async.differences import diff
 from smsc_async.records import Row
 from smsc_async.snapshots import Period, PricePoint
 
-__all__ = ["write_periods", "write_prices"]
+__all__ = ["PERIOD_COLUMNS", "POINT_COLUMNS", "write_periods", "write_prices"]
+
+PERIOD_COLUMNS: Final = ("account", "since", "until", "lists", "zones", "operators", "changes")
+POINT_COLUMNS: Final = ("since", "until", "price", "difference")
+"""What the rows have, known before there is one."""
 
 # As wide as a page.
 _WIDTH = 80

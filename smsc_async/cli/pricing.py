@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 from smsc_async.cli.parts import Parts, parts_of
 from smsc_async.cli.screen import output, show
@@ -12,7 +13,10 @@ from smsc_async.cli.trouble import ExitCode, Trouble
 from smsc_async.cli.writing import Output, Shape, write_json, write_rows
 from smsc_async.records import Price, Row, Service, Tariffs, Zone
 
-__all__ = ["one_zone", "price_row", "write_parts", "write_row"]
+__all__ = ["PRICE_COLUMNS", "one_zone", "price_row", "write_parts", "write_row"]
+
+PRICE_COLUMNS: Final = ("price", "source", "id", "name", "service", "parts", "count", "total")
+"""What ``price_row`` has, known before there is one."""
 
 
 def price_row(

@@ -21,6 +21,7 @@ import attrs
 
 from smsc_async.accounts import Account, Secret
 from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.protocol import endpoint
 
 __all__ = [
     "ENVIRONMENT",
@@ -37,6 +38,7 @@ ENVIRONMENT: Final = "env"
 """What the account of the environment is called, where a command names several."""
 
 _KEYRING_SERVICE: Final = "smsc-async"
+_TOP: Final = frozenset({"accounts", "default"})
 _MEMBERS: Final = frozenset({"login", "base_url", "password_from", "api_key_from"})
 _SOURCES: Final = "one of prompt, stdin, keyring, env:NAME"
 _BASE_URL: Final = "https://smscentre.com/sys/"
@@ -77,7 +79,7 @@ def account_names() -> list[str]:
     Names that a shell would take apart are left out. No password is looked for.
     """
     try:
-        told = list(_table(_read(config_file()).get("accounts")))
+        told = list(_accounts(config_file()))
     except (Trouble, OSError):
         told = []
     environment = [ENVIRONMENT] if _is_in_environment() else []
@@ -94,6 +96,8 @@ def find_profile(name: str | None, *, source: str | None = None) -> Profile:
     Raises:
         Trouble: There is no such account, or the file is not understood.
     """
+    if name == "":
+        raise _misuse("the name of the account is empty")
     if name == ENVIRONMENT or (name is None and _is_in_environment()):
         profile = _from_environment()
     else:
@@ -112,7 +116,7 @@ def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
     Raises:
         Trouble: The file is not understood.
     """
-    known = [_table(each) for each in _table(_read(config_file()).get("accounts")).values()]
+    known = [_table(each) for each in _accounts(config_file()).values()]
     sources = [each.source for each in profiles]
     sources += [str(members.get(name, "")) for members in known for name in ("password_from", "api_key_from")]
     named = {name for kind, _, name in (source.partition(":") for source in sources) if kind == "env"}
@@ -142,7 +146,7 @@ def _is_in_environment() -> bool:
 
 
 def _from_environment() -> Profile:
-    login, base_url = os.environ.get("SMSC_LOGIN", ""), os.environ.get("SMSC_BASE_URL", _BASE_URL)
+    login, base_url = os.environ.get("SMSC_LOGIN", ""), _base_url_of_environment()
     if os.environ.get("SMSC_API_KEY"):
         return Profile(ENVIRONMENT, login, base_url, "env:SMSC_API_KEY", uses_api_key=True)
     if not login:
@@ -152,19 +156,46 @@ def _from_environment() -> Profile:
 
 
 def _from_file(name: str | None, path: Path) -> Profile:
-    config = _read(path)
-    chosen = name or config.get("default")
-    if not isinstance(chosen, str):
+    if os.environ.get("SMSC_CONFIG") and not path.exists():
+        raise Trouble(f"there is no file {path} (SMSC_CONFIG)", ExitCode.FILES)
+    chosen = _read(path).get("default") if name is None else name
+    if chosen is None:
         raise _misuse(
             "whose list? Set SMSC_LOGIN and SMSC_PASSWORD (or SMSC_API_KEY), or name an account "
             f"of {path} (see docs/commands.md)"
         )
-    known = _table(config.get("accounts"))
-    members = _table(known.get(chosen))
-    if not members:
-        names = ", ".join(known) or "none"
-        raise _misuse(f"no account {chosen!r} in {path}; there are: {names}")
-    return _profile(chosen, members, path)
+    if not isinstance(chosen, str):
+        raise _misuse(f"default in {path} must be the name of an account, in quotes")
+    known = _accounts(path)
+    if chosen not in known:
+        where = f"{path}, whose default it is" if name is None else f"{path}"
+        raise _misuse(f"no account {chosen!r} in {where}; there are: {', '.join(known) or 'none'}")
+    members = known[chosen]
+    if not isinstance(members, dict):
+        raise _misuse(f"account {chosen!r} in {path} must be a table: [accounts.{chosen}]")
+    return _profile(chosen, cast("Mapping[str, object]", members), path)
+
+
+def _base_url_of_environment() -> str:
+    return _checked(os.environ.get("SMSC_BASE_URL") or _BASE_URL, "SMSC_BASE_URL")
+
+
+def _checked(base_url: str, what: str) -> str:
+    """Return where the service is, or tell by its own name what says something else."""
+    try:
+        endpoint(base_url)
+    except ValueError as error:
+        refused = str(error)
+    else:
+        return base_url
+    raise _misuse(refused.replace("base_url", what, 1))
+
+
+def _accounts(path: Path) -> Mapping[str, object]:
+    accounts = _read(path).get("accounts", {})
+    if not isinstance(accounts, dict):
+        raise _misuse(f"accounts in {path} must be tables, such as [accounts.main]")
+    return cast("Mapping[str, object]", accounts)
 
 
 def _table(value: object) -> Mapping[str, object]:
@@ -173,12 +204,17 @@ def _table(value: object) -> Mapping[str, object]:
 
 def _read(path: Path) -> Mapping[str, object]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        config = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        reason = str(error)
-    raise _misuse(f"{path} is not TOML: {reason}")
+        reason = f"is not TOML: {error}"
+    else:
+        unknown = sorted(set(config) - _TOP)
+        if not unknown:
+            return config
+        reason = f"has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_TOP))}"
+    raise _misuse(f"{path} {reason}")
 
 
 def _profile(name: str, members: Mapping[str, object], path: Path) -> Profile:
@@ -188,14 +224,19 @@ def _profile(name: str, members: Mapping[str, object], path: Path) -> Profile:
         raise _misuse(f"{where} holds a password: take it out, and say with password_from where it is ({_SOURCES})")
     if unknown:
         raise _misuse(f"{where} has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}")
-    told = {key: value for key, value in members.items() if isinstance(value, str) and value}
+    told: dict[str, str] = {}
+    for key, value in members.items():
+        if not isinstance(value, str) or not value:
+            raise _misuse(f"{where}: {key} must be a text in quotes that is not empty")
+        told[key] = value
     uses_api_key = "api_key_from" in told
-    if len(told) < len(members) or uses_api_key == ("password_from" in told):
-        raise _misuse(f"{where} needs texts, and either password_from or api_key_from ({_SOURCES})")
+    if uses_api_key == ("password_from" in told):
+        has = "has both" if uses_api_key else "has neither"
+        raise _misuse(f"{where} {has}, and needs either password_from or api_key_from ({_SOURCES})")
     if not uses_api_key and "login" not in told:
         raise _misuse(f"{where} needs a login")
     source = told.get("api_key_from") or told["password_from"]
-    base_url = told.get("base_url") or os.environ.get("SMSC_BASE_URL", _BASE_URL)
+    base_url = _checked(told["base_url"], f"{where}: base_url") if "base_url" in told else _base_url_of_environment()
     return Profile(name, told.get("login", ""), base_url, source, uses_api_key)
 
 

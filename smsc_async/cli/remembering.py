@@ -18,7 +18,16 @@ from smsc_async.history import History
 from smsc_async.records import Service, Tariffs
 from smsc_async.snapshots import Period, PricePoint, price_points
 
-__all__ = ["Wanted", "check_wanted", "kept_list", "kept_periods", "name_in_history", "prices_of", "prune"]
+__all__ = [
+    "Wanted",
+    "check_there",
+    "check_wanted",
+    "kept_list",
+    "kept_periods",
+    "name_in_history",
+    "prices_of",
+    "prune",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -53,15 +62,30 @@ def check_wanted(wanted: Wanted) -> None:
         raise Trouble("a chart of which price? Name a --zone, an --operator, both, or --mail", ExitCode.USAGE)
 
 
+def check_there(history: History) -> None:
+    """Find out whether the file of a history is there, where one is to be read.
+
+    Raises:
+        Trouble: It is not.
+    """
+    if not history.path.exists():
+        raise Trouble(
+            f"there is no file {history.path}: smsc-async watch keeps lists there, and --history or SMSC_HISTORY names another",
+            ExitCode.FILES,
+        )
+
+
 def kept_periods(
     history: History, account: str | None, *, since: datetime | None, until: datetime | None
 ) -> tuple[Period, ...]:
     """Return what the history has of an account, or of one after the other, oldest first.
 
     Raises:
-        Trouble: It has nothing of that account.
+        Trouble: It has nothing of that account, or the time ends before it begins.
         StoreError: The history cannot be used.
     """
+    if since is not None and until is not None and since > until:
+        raise Trouble(f"--since ({shown(since)} UTC) is later than --until ({shown(until)} UTC)", ExitCode.USAGE)
     name = None if account is None else name_in_history(account)
 
     async def read() -> tuple[tuple[Period, ...], tuple[str, ...]]:
@@ -70,18 +94,35 @@ def kept_periods(
     periods, names = anyio.run(read)
     if name is not None and name not in names:
         raise Trouble(f"nothing of {name!r} in {history.path}; there are: {', '.join(names) or 'none'}", ExitCode.USAGE)
-    if not periods:
+    if not names:
         notes().print(f"nothing in {history.path} yet: smsc-async watch keeps lists there", soft_wrap=True)
+    elif not periods:
+        _tell_of_others(history, name, anyio.run(history.periods, name), _range(since, until))
     return tuple(sorted(periods, key=lambda period: period.account))  # which leaves each account's in their order
+
+
+def _tell_of_others(history: History, name: str | None, periods: Sequence[Period], when: str) -> None:
+    """Tell from when lists are where none is from the time that was asked for."""
+    whose = "nothing" if name is None else f"nothing of {name!r}"
+    first, last = min(period.since for period in periods), max(period.until for period in periods)
+    notes().print(
+        f"{whose} {when} in {history.path}; lists are from {shown(first)} to {shown(last)} UTC", soft_wrap=True
+    )
+
+
+def _range(since: datetime | None, until: datetime | None) -> str:
+    told = ((word, instant) for word, instant in (("since", since), ("until", until)) if instant is not None)
+    return " and ".join(f"{word} {shown(instant)} UTC" for word, instant in told)
 
 
 def kept_list(history: History, account: str, instant: datetime) -> Tariffs:
     """Return the list of an account that was in force at an instant.
 
     Raises:
-        Trouble: The history has none from so long ago.
+        Trouble: There is no history, or it has none from so long ago.
         StoreError: The history cannot be used.
     """
+    check_there(history)
     name = name_in_history(account)
     snapshot = anyio.run(history.at, name, instant)
     if snapshot is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import attrs
 
-from smsc_async.cli.comparing import fetch_for_comparison, read_file
+from smsc_async.cli.comparing import fetch_for_comparison, is_there, no_file, read_file
 from smsc_async.cli.profiles import ENVIRONMENT, find_profile
 from smsc_async.cli.remembering import name_in_history
 from smsc_async.cli.screen import notes
@@ -37,16 +37,16 @@ class Source:
 
 def _source(told: str) -> Source:
     path = Path(told)
-    if path.is_file():
+    if is_there(path):
         return Source(path.stem, path)
     account, _, file = told.partition("=")
     if account and file:
         path = Path(file)
-        if path.is_file():
+        if is_there(path):
             return Source(account, path)
-    elif not path.suffix and len(path.parts) == 1:
+    elif not told or (not path.suffix and len(path.parts) == 1):
         return Source(told)
-    raise Trouble(f"there is no file {path}", ExitCode.FILES)
+    raise no_file(path)
 
 
 def kept_snapshots(sources: Sequence[Source], history: History, since: datetime | None) -> list[Snapshot]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import TypeAlias, cast
 
 import attrs
@@ -11,7 +12,16 @@ import attrs
 from smsc_async.cli.trouble import ExitCode, Trouble
 from smsc_async.records import Row, Service, Tariffs
 
-__all__ = ["Selection", "chosen", "codes_like", "plain", "select", "zones_like"]
+__all__ = [
+    "Selection",
+    "check_columns",
+    "check_list_columns",
+    "chosen",
+    "codes_like",
+    "plain",
+    "select",
+    "zones_like",
+]
 
 Plain: TypeAlias = dict[str, "Plain"] | list["Plain"] | str | int | bool | None
 """What JSON can hold; a price is text, so that no reader makes a float of it."""
@@ -115,11 +125,35 @@ def chosen(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
     Raises:
         Trouble: There is no such column.
     """
-    there = list(rows[0]) if rows else []
-    for name in columns:
-        if rows and name not in there:
-            raise Trouble(f"no column {name!r}; there are {', '.join(there)}", ExitCode.USAGE)
+    there = list(rows[0]) if rows else list(columns)
+    check_columns(columns, there)
     return [{name: row[name] for name in columns or there} for row in rows]
+
+
+def check_columns(columns: Sequence[str], there: Sequence[str]) -> None:
+    """Find out whether there are these columns, where they are known before anything is fetched.
+
+    Raises:
+        Trouble: There is no such column.
+    """
+    for name in columns:
+        if name not in there:
+            raise Trouble(f"no column {name!r}; there are {', '.join(there)}", ExitCode.USAGE)
+
+
+def check_list_columns(columns: Sequence[str], services: Sequence[Service]) -> None:
+    """Find out whether columns of a list that is not here yet are mistyped.
+
+    A name that is like none of those that are known may be a member that the documentation does not name: only the list
+    tells.
+
+    Raises:
+        Trouble: One is like a column that every list has, and is none.
+    """
+    there, every = (
+        list(Selection(Tariffs((), ()), True, tuple(shown)).rows()[0]) for shown in (services or Service, Service)
+    )
+    check_columns([name for name in columns if get_close_matches(name.lower(), every)], there)
 
 
 def plain(value: object) -> Plain:

@@ -27,10 +27,11 @@ CLEARED = (
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where the configuration file is; it is not there yet."""
+    """Where the configuration file is; nothing is in it yet."""
     for name in CLEARED:
         monkeypatch.delenv(name, raising=False)
     config = tmp_path / "config.toml"
+    config.touch()
     monkeypatch.setenv("SMSC_CONFIG", str(config))
     monkeypatch.setenv("SMSC_STORE", str(tmp_path / "store.sqlite3"))
     monkeypatch.setenv("SMSC_HISTORY", str(tmp_path / "history.sqlite3"))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Generator
+from pathlib import Path
 
 import typer.testing
 from typer.main import get_command
@@ -17,7 +21,7 @@ from smsc_async.cli.app import app
 # Otherwise the runner reads the signatures of all commands anew for each that it runs: 50 ms.
 typer.testing._get_command = functools.cache(get_command)  # type: ignore[attr-defined]  # pyright: ignore[reportPrivateUsage]
 
-__all__ = ["Ran", "Terminal", "environment", "invoke", "spawn"]
+__all__ = ["Ran", "Terminal", "environment", "invoke", "piped", "spawn"]
 
 
 class Terminal(io.StringIO):
@@ -46,6 +50,16 @@ def invoke(*arguments: str, env: dict[str, str] | None = None, stdin: str | None
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+@contextlib.contextmanager
+def piped(path: Path, pipe: Path) -> Generator[Path]:
+    """A pipe that holds what a file holds, once."""
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_bytes, args=(path.read_bytes(),), daemon=True)
+    writing.start()
+    yield pipe
+    writing.join(60)
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -3,15 +3,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
 
 import attrs
 import pytest
 
+from smsc_async.cli.changing import CHANGE_COLUMNS
 from smsc_async.records import Format, OperatorTariff
 from smsc_async.simulator import Fault, SimulatedAccount, Simulator, render, sample_tariffs
-from tests.cli.running import invoke
+from tests.cli.running import invoke, piped
 
 
 @pytest.mark.usefixtures("both")
@@ -43,6 +45,8 @@ def test_a_comparison_is_data_too() -> None:
     assert rows[0] == {"zone": "1", "name": rows[0]["name"], **prices, "cheapest": "theirs", "mccmnc": ""}
     assert list(rows[0]) == ["zone", "name", "mine", "theirs", "cheapest", "mccmnc"]
     assert rows[-1]["name"] == "sum of the mix"
+    some = invoke("compare", "theirs", "mine", "-o", "csv", "--columns", "zone,mine,theirs").stdout
+    assert some.splitlines()[:2] == ["zone,mine,theirs", "1,3.85,3.47"]
 
 
 @pytest.mark.usefixtures("both")
@@ -158,6 +162,7 @@ def test_lists_that_are_the_same_end_with_0_and_others_with_1(
     columns = invoke("diff", str(saved), "env", "--columns", "change,id").stdout
     assert columns.splitlines()[-1].split() == ["removed", "66"]
     told = json.loads(invoke("diff", "now", str(saved), "-o", "json").stdout)
+    assert tuple(told["changes"][0]) == CHANGE_COLUMNS
     assert told["changes"][0]["change"] == "renamed"
     assert len(told["changes"]) == 4
 
@@ -173,9 +178,41 @@ def test_a_list_can_come_from_standard_input(saved: Path) -> None:
     assert invoke("diff", "-", str(saved), stdin=saved.read_text("utf-8")).code == 0
 
 
+def test_only_one_list_can_come_from_standard_input() -> None:
+    ran = invoke("diff", "-", "-", stdin="{}")
+    assert (ran.code, ran.stderr) == (2, "smsc-async: only one side can be standard input\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have no names there")
+def test_a_list_can_come_from_a_pipe_as_of_another_command(saved: Path, tmp_path: Path) -> None:
+    with piped(saved, tmp_path / "pipe") as pipe:
+        assert invoke("diff", str(pipe), str(saved)).code == 0
+
+
+def test_a_folder_is_told_as_one(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lists").mkdir()
+    ran = invoke("diff", str(tmp_path / "lists"), str(saved))
+    assert (ran.code, ran.stderr) == (14, f"smsc-async: {tmp_path / 'lists'} is a folder: name a file\n")
+    ran = invoke("diff", "lists", str(saved))
+    assert (ran.code, "no account 'lists'" in ran.stderr) == (2, True)
+    assert ran.stderr.endswith("; lists is a folder\n")
+
+
+@pytest.mark.usefixtures("both")
+def test_a_folder_that_is_called_like_an_account_is_in_nobodys_way(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert invoke("diff", str(saved), "mine").code == 0
+
+
 def test_no_changes_as_csv_are_the_names_of_the_columns(saved: Path) -> None:
     ran = invoke("diff", str(saved), str(saved), "-o", "csv", "--columns", "change,id")
     assert (ran.code, ran.stdout) == (0, "change,id\n")
+    ran = invoke("diff", str(saved), str(saved), "--columns", "nothing")
+    assert (ran.code, ran.stderr) == (2, f"smsc-async: no column 'nothing'; there are {', '.join(CHANGE_COLUMNS)}\n")
 
 
 @pytest.mark.parametrize(
@@ -185,6 +222,9 @@ def test_no_changes_as_csv_are_the_names_of_the_columns(saved: Path) -> None:
         (("nobody", "nobody"), 2, "no account 'nobody'"),
         (("nobody", "nobody"), 2, "there are: none; nor is there a file nobody"),
         (("now", "now"), 2, "whose list?"),
+        (("env@foo", "now"), 2, "nor is there a file env@foo, nor is 'foo' an instant such as 2026-11-01"),
+        (("main@2026.11.01", "now"), 14, "no file main@2026.11.01, nor is '2026.11.01' an instant such as 2026-11-01"),
+        (("", "now"), 2, "smsc-async: the name of the account is empty\n"),
     ],
 )
 def test_what_is_no_list_is_told(arguments: tuple[str, ...], code: int, said: str) -> None:

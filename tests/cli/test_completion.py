@@ -65,6 +65,7 @@ def test_a_file_that_cannot_be_read_offers_nothing_and_says_nothing(
     content: bytes | None, plain_environment: Path
 ) -> None:
     if content is None:
+        plain_environment.unlink()
         plain_environment.mkdir()
     else:
         plain_environment.write_bytes(content)

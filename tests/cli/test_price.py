@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from smsc_async.cli.pricing import PRICE_COLUMNS
 from tests.cli.running import invoke
 
 
@@ -30,6 +31,11 @@ def test_an_individual_tariff_comes_first_and_the_zone_for_what_it_does_not_cove
 
 
 @pytest.mark.usefixtures("alex")
+def test_the_columns_are_known_beforehand() -> None:
+    assert tuple(invoke("price", "--zone", "1", "-o", "tsv").stdout.splitlines()[0].split("\t")) == PRICE_COLUMNS
+
+
+@pytest.mark.usefixtures("alex")
 def test_a_table_leaves_out_what_there_is_none_of() -> None:
     names = [line.split()[0] for line in invoke("price", "--operator", "25001").stdout.splitlines()]
     assert names == ["price", "source", "id", "service", "parts", "count", "total"]
@@ -53,6 +59,8 @@ def test_the_parts_can_be_counted_from_a_text() -> None:
         (("--operator", "40001"), 13, "no api price for operator 40001"),
         (("--zone", "7", "--operator", "40001", "--service", "mms"), 13, "for zone 7 or operator 40001"),
         (("--zone", "1", "--count", "0"), 2, "count"),
+        (("--zone", "1", "--parts", "0"), 2, "parts"),
+        (("--zone", "1", "--text", "Hello", "--parts", "1"), 2, "Name --text or --parts, not both"),
     ],
 )
 def test_what_has_no_price_is_told(arguments: tuple[str, ...], code: int, said: str) -> None:

@@ -139,8 +139,19 @@ def test_an_account_of_the_file_can_have_a_key(plain_environment: Path, monkeypa
     [
         ('login = "alex"\npassword = "s3cret-word"', "holds a password: take it out"),
         ('login = "alex"\npassword_from = "env:A"\nhost = "x"', "unknown member 'host'"),
-        ('login = "alex"', "either password_from or api_key_from"),
-        ('login = 1\npassword_from = "env:A"', "needs texts"),
+        ('login = "alex"', "has neither, and needs either password_from or api_key_from"),
+        (
+            'login = "alex"\npassword_from = "env:A"\napi_key_from = "env:A"',
+            "has both, and needs either password_from or",
+        ),
+        ('login = 1\npassword_from = "env:A"', "config.toml: login must be a text in quotes"),
+        ('login = "alex"\npassword_from = ""', "config.toml: password_from must be a text in quotes that is not empty"),
+        ('login = "alex"\npassword_from = "env:A"\nbase_url = ""', "config.toml: base_url must be a text"),
+        (
+            'login = "a"\npassword_from = "env:A"\nbase_url = "http://x.test/"',
+            "config.toml: base_url must be https: the",
+        ),
+        ("", "has neither, and needs either password_from or api_key_from"),
         ('password_from = "env:A"', "needs a login"),
         ('login = "alex"\npassword_from = "file"', "must be one of prompt, stdin, keyring, env:NAME"),
         ('login = "alex"\npassword_from = "env:"', "must be one of"),
@@ -159,6 +170,57 @@ def test_a_file_that_is_wrong_is_told_with_what_to_do(
     told = refused("alex")
     assert said in told
     assert "s3cret-word" not in told
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        ('[accounts]\nmain = "alex"', "main", "account 'main' in {path} must be a table: [accounts.main]"),
+        ("accounts = 5", "main", "accounts in {path} must be tables, such as [accounts.main]"),
+        (
+            '[acounts.main]\nlogin = "alex"',
+            "main",
+            "{path} has an unknown member 'acounts'; there are accounts, default",
+        ),
+        (
+            'default = "mian"\n[accounts.main]',
+            None,
+            "no account 'mian' in {path}, whose default it is; there are: main",
+        ),
+        ("default = 5\n[accounts.main]", None, "default in {path} must be the name of an account, in quotes"),
+        ("[accounts.main]", "", "the name of the account is empty"),
+    ],
+)
+def test_a_file_of_another_shape_is_told(text: str, name: str | None, said: str, plain_environment: Path) -> None:
+    plain_environment.write_text(text, "utf-8")
+    assert refused(name) == said.format(path=plain_environment)
+
+
+def test_a_file_that_was_named_and_is_not_there_is_told(
+    plain_environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plain_environment.unlink()
+    with pytest.raises(Trouble) as caught:
+        find_profile("main")
+    assert (str(caught.value), caught.value.code) == (
+        f"there is no file {plain_environment} (SMSC_CONFIG)",
+        ExitCode.FILES,
+    )
+    monkeypatch.delenv("SMSC_CONFIG")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert "no account 'main' in" in refused("main")
+
+
+@pytest.mark.parametrize("account", [None, "alex"])
+def test_the_address_of_the_environment_may_be_empty_and_is_named_where_it_is_wrong(
+    account: str | None, plain_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
+    monkeypatch.setenv("SMSC_LOGIN", "alex")
+    monkeypatch.setenv("SMSC_BASE_URL", "")
+    assert find_profile(account).base_url == "https://smscentre.com/sys/"
+    monkeypatch.setenv("SMSC_BASE_URL", "smsc.kz/sys/")
+    assert refused(account).startswith("SMSC_BASE_URL must be an https:// URL such as")
 
 
 def test_an_account_that_is_not_there_is_told_with_those_that_are(plain_environment: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from smsc_async import History, OperatorTariff, PricePoint, Snapshot, Tariffs, Zone
 from smsc_async.cli.charting import draw_prices
+from smsc_async.cli.over_time import PERIOD_COLUMNS, POINT_COLUMNS
 from smsc_async.cli.sparkline import sparkline
 from tests.cli.running import invoke
 
@@ -80,6 +81,7 @@ def test_lists_over_time_are_data_too() -> None:
     ]
     rows = list(csv.DictReader(io.StringIO(invoke("history", "-o", "csv").stdout)))
     assert [row["changes"] for row in rows] == ["", "2", "1", "1", ""]
+    assert tuple(rows[0]) == PERIOD_COLUMNS
 
 
 @pytest.mark.usefixtures("filled")
@@ -106,6 +108,7 @@ def test_a_price_over_time_is_data_too() -> None:
     assert told.splitlines()[1:3] == ["2026-11-01T06:00:12+00:00\t4.10\t", "2026-11-04T06:00:12+00:00\t4.51\t0.41"]
     prices = json.loads(invoke("history", "main", "--zone", "32", "-o", "json").stdout)["prices"]
     assert [each["price"] for each in prices] == ["4.10", "4.51", None, "4.60"]
+    assert tuple(prices[0]) == POINT_COLUMNS
     assert invoke("history", "main", "--mail", "--columns", "price").stdout.splitlines()[-1].strip() == "0.10"
     assert "main, api, operator 24701" in invoke("history", "main", "--operator", "24701").stdout
     assert "main, e-mail" in invoke("history", "main", "--mail").stdout
@@ -128,8 +131,13 @@ def test_a_zone_that_has_gone_is_found_by_its_number() -> None:
         (("main", "--zone", "Atlantis"), 13, "no zone has the number 'Atlantis'"),
         (("main", "--zone", "32", "--service", "call"), 13, "no such price in any of the lists: main, call, zone 32"),
         (("main", "--since", "yesterday"), 2, "'yesterday' is not an instant"),
+        (("main", "--since", "2026-11-03", "--until", "2026-11-02"), 2, "--since (2026-11-03 00:00 UTC) is later than"),
+        (("main", "--history", "missing.db"), 14, "missing.db: smsc-async watch keeps lists there"),
+        (("--prune", "1d", "--history", "missing.db"), 14, "missing.db: smsc-async watch keeps lists there"),
         (("main", "--prune", "soon"), 2, "'soon' is not a duration"),
         (("main", "--columns", "nothing"), 2, "no column 'nothing'"),
+        (("main", "--columns", "price"), 2, "no column 'price'; there are account, since"),
+        (("main", "--mail", "--columns", "lists"), 2, "no column 'lists'; there are since, until, price"),
         (("main", "--chart", "x.png"), 2, "a chart of which price?"),
         (("main", "--zone", "32", "--chart", "x.pdf"), 2, "must end in .png or .svg"),
     ],
@@ -140,12 +148,47 @@ def test_what_cannot_be_had_is_told(arguments: tuple[str, ...], code: int, said:
     assert said in ran.stderr
 
 
-def test_an_empty_history_says_how_to_fill_it(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ("reserve", "--since", "2026-12-01", "--until", "2026-12-02"),
+            (
+                "nothing of 'reserve' since 2026-12-01 00:00 UTC and until 2026-12-02 00:00 UTC in {path}; lists are from "
+                "2026-11-02 06:00 to 2026-11-02 06:00 UTC\n"
+            ),
+        ),
+        (
+            ("--until", "2026-10-01", "--zone", "32"),
+            "nothing until 2026-10-01 00:00 UTC in {path}; lists are from 2026-11-01 06:00 to 2026-11-06 06:00 UTC\n",
+        ),
+    ],
+)
+def test_where_lists_are_of_another_time_it_is_told(arguments: tuple[str, ...], told: str, history: History) -> None:
+    ran = invoke("history", *arguments)
+    assert (ran.code, ran.stdout, ran.stderr) == (0, "", told.format(path=history.path))
+
+
+def test_a_history_that_was_named_and_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"  # what SMSC_HISTORY says here
+    for arguments in (("history",), ("history", "main"), ("diff", "main@2026-11-01", "main@now")):
+        ran = invoke(*arguments)
+        assert (ran.code, ran.stdout) == (14, "")
+        assert ran.stderr.startswith(f"smsc-async: there is no file {path}: smsc-async watch keeps lists there, and ")
+    assert not path.exists()
+
+
+def test_an_empty_history_says_how_to_fill_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SMSC_HISTORY")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    path = tmp_path / "smsc-async" / "history.sqlite3"
     for arguments in ((), ("--zone", "1"), ("--mail",)):
         ran = invoke("history", *arguments)
         assert (ran.code, ran.stdout) == (0, "")
-        assert ran.stderr == f"nothing in {tmp_path / 'history.sqlite3'} yet: smsc-async watch keeps lists there\n"
+        assert ran.stderr == f"nothing in {path} yet: smsc-async watch keeps lists there\n"
     assert invoke("history", "-o", "json").stdout == '{\n  "periods": []\n}\n'
+    assert "no column 'nme'; there are account" in invoke("history", "--columns", "nme").stderr
 
 
 @pytest.mark.usefixtures("filled", "alex")

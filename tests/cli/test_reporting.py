@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from smsc_async.records import Format
 from smsc_async.simulator import Fault, SimulatedAccount, Simulator, render, sample_tariffs
-from tests.cli.running import invoke
+from tests.cli.running import invoke, piped
 from tests.report.pages import data_of, unfolded
 
 DAY = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -93,6 +94,15 @@ def test_saved_lists_alone_need_no_account_and_no_service(saved: Path) -> None:
     assert [account["name"] for account in accounts_in(ran.stdout)] == ["before"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes have no names there")
+def test_a_list_can_come_from_a_pipe_and_is_of_now(saved: Path, tmp_path: Path) -> None:
+    before = time.time()
+    with piped(saved, tmp_path / "pipe") as pipe:
+        (account,) = accounts_in(invoke("report", f"mine={pipe}", "-o", "-").stdout)
+    assert account["name"] == "mine"
+    assert before - 1 <= account["taken"][0] <= time.time() + 1
+
+
 @pytest.mark.usefixtures("both")
 def test_an_account_that_fails_is_told_and_the_others_are_reported(simulator: Simulator, saved: Path) -> None:
     simulator.fail(Fault.refusal(2), login="boris")
@@ -129,6 +139,7 @@ def test_a_device_stays_one(saved: Path) -> None:
 
 
 def test_a_page_that_cannot_be_written_is_told_and_leaves_nothing(saved: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
     ran = invoke("report", str(saved), "-o", str(tmp_path / "nowhere" / "report.html"))
     assert ran.code == 14
     assert f"cannot write {tmp_path / 'nowhere' / 'report.html'}: there is no folder" in ran.stderr
@@ -138,7 +149,7 @@ def test_a_page_that_cannot_be_written_is_told_and_leaves_nothing(saved: Path, t
     ran = invoke("report", str(saved), "-o", str(tmp_path / ("x" * 255)))
     assert ran.code == 14
     assert "File name too long" in ran.stderr
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["before.json"]
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.usefixtures("both")
@@ -153,8 +164,10 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_fetched(tmp_path:
     [
         ("missing.json", 14, "there is no file missing.json"),
         ("mine=missing.json", 14, "there is no file missing.json"),
+        ("mine=/", 14, "/ is a folder: name a file"),
         ("nobody", 2, "no account 'nobody'"),
         ("=x", 2, "no account '=x'"),
+        ("", 2, "the name of the account is empty"),
     ],
 )
 def test_what_is_neither_an_account_nor_a_file_is_told(source: str, code: int, said: str) -> None:

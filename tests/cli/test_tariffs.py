@@ -93,6 +93,25 @@ def test_what_cannot_be_had_is_told(arguments: tuple[str, ...], code: int, said:
 
 
 @pytest.mark.usefixtures("alex")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tariffs", "--columns", "nme"),
+        ("tariffs", "--columns", "zone,API"),
+        ("tariffs", "--columns", "api", "--service", "hlr"),
+        ("price", "--zone", "1", "--columns", "price,nme"),
+        ("compare", "env", "--columns", "nme,env"),
+        ("diff", "now", "env", "--columns", "nme"),
+    ],
+)
+def test_a_column_that_is_mistyped_costs_no_request(arguments: tuple[str, ...], simulator: Simulator) -> None:
+    ran = invoke(*arguments)
+    assert (ran.code, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("smsc-async: no column ")
+    assert simulator.log == []
+
+
+@pytest.mark.usefixtures("alex")
 def test_a_spreadsheet_opens_it_safely(simulator: Simulator) -> None:
     zones = tuple(
         Zone(str(number), name, Decimal("2.50"))
@@ -121,6 +140,16 @@ def test_the_names_of_columns_are_as_safe_as_what_is_below_them(simulator: Simul
     simulator.put(SimulatedAccount("alex", "123", tariffs=Tariffs((zone,), (), Decimal("0.10"))))
     rows = [line.split("\t") for line in invoke("tariffs", "--zone", "1", "-o", "tsv").stdout.splitlines()]
     assert [row[-1] for row in rows] == ["'=1+1", "'-1"]
+
+
+@pytest.mark.usefixtures("alex")
+def test_a_member_that_the_documentation_does_not_name_can_be_a_column(simulator: Simulator) -> None:
+    zone = Zone("1", "Russia", Decimal("2.50"), extra=Extra({"vat": "20"}))
+    simulator.put(SimulatedAccount("alex", "123", tariffs=Tariffs((zone,), (), Decimal("0.10"))))
+    assert invoke("tariffs", "--zone", "1", "-o", "tsv", "--columns", "zone,vat").stdout == "zone\tvat\n1\t20\n"
+    ran = invoke("tariffs", "--columns", "excise")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "no column 'excise'; there are kind, zone" in ran.stderr
 
 
 @pytest.mark.usefixtures("both")
