@@ -12,7 +12,6 @@ import os
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable
 from functools import partial
-from numbers import Real
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
@@ -79,7 +78,7 @@ class Client:
 
     Raises:
         ValueError: An argument is out of its range, or ``base_url`` is not an HTTPS URL.
-        TypeError: ``transport`` is a ``LimitedTransport``.
+        TypeError: ``transport`` is a ``LimitedTransport``, or an argument is of another kind.
         ImportError: ``tracing`` without the extra ``otel``, or ``"aiohttp"`` without the extra ``aiohttp``.
 
     Example:
@@ -166,6 +165,7 @@ class Client:
             BreakerOpen: The same request was refused a short while ago.
             StoreError: The store does not answer.
             ValueError: There is no account, or a number is out of its range.
+            TypeError: An argument is of another kind.
             RuntimeError: The client is closed.
 
         Example:
@@ -491,19 +491,22 @@ def _no_account(given: object, method: str = "tariffs") -> ValueError | TypeErro
 
 
 def _checked_age(seconds: float) -> float:
-    _check_number("max_age", seconds)
-    if not seconds >= 0:
-        raise ValueError(f"max_age={seconds}: must be 0 (always fresh) or more seconds")
-    return seconds
+    try:
+        if seconds >= 0:
+            return seconds
+    except TypeError:
+        raise _no_number("max_age", seconds) from None
+    raise ValueError(f"max_age={seconds}: must be 0 (always fresh) or more seconds")
 
 
 def _checked_deadline(seconds: float) -> float:
-    _check_number("deadline", seconds)
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"deadline={seconds}: must be a finite number of seconds, more than 0")
-    return seconds
+    try:
+        if 0 < seconds < math.inf:
+            return seconds
+    except TypeError:
+        raise _no_number("deadline", seconds) from None
+    raise ValueError(f"deadline={seconds}: must be a finite number of seconds, more than 0")
 
 
-def _check_number(name: str, seconds: object) -> None:
-    if not isinstance(seconds, Real):
-        raise TypeError(f"{name}={seconds!r}: must be a number of seconds, not {type(seconds).__name__}")
+def _no_number(name: str, given: object) -> TypeError:
+    return TypeError(f"{name}={given!r}: must be a number of seconds, not {type(given).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 import attrs
 
@@ -22,6 +22,9 @@ __all__ = [
     "select",
     "zones_like",
 ]
+
+_SLIP: Final = 0.8
+"""How like a column a name has to be to count as a slip of it: ``nme`` is one, ``mms_in`` may be a member of its own."""
 
 Plain: TypeAlias = dict[str, "Plain"] | list["Plain"] | str | int | bool | None
 """What JSON can hold; a price is text, so that no reader makes a float of it."""
@@ -153,7 +156,7 @@ def check_list_columns(columns: Sequence[str], services: Sequence[Service]) -> N
     there, every = (
         list(Selection(Tariffs((), ()), True, tuple(shown)).rows()[0]) for shown in (services or Service, Service)
     )
-    check_columns([name for name in columns if get_close_matches(name.lower(), every)], there)
+    check_columns([name for name in columns if get_close_matches(name.lower(), every, cutoff=_SLIP)], there)
 
 
 def plain(value: object) -> Plain:

@@ -24,8 +24,8 @@ __all__ = ["Notation", "decimals"]
 _PRICE: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 _PRICES: Final = re.compile(r"(?:[0-9]{1,12}(?:\.[0-9]{1,12})?\n)*+")
 _NO_PRICES: Final = frozenset({None, "", "-"})
-_FEW: Final = 512
-_MANY: Final = 16384
+_MOST_AT_ONCE: Final = 512
+_MOST_KEPT: Final = 16384
 
 
 def _nothing_known() -> dict[str | None, Decimal | None]:
@@ -85,7 +85,7 @@ def decimals(columns: Sequence[Sequence[str | None]], notation: Notation) -> lis
     new = cast("set[str]", texts)
     if not _are_prices(new):
         known.update(_one_by_one(new, notation))
-    elif len(new) <= _FEW:
+    elif len(new) <= _MOST_AT_ONCE:
         known.update(_remembered(new))
     elif 2 * len(new) < sum(map(len, columns)):
         # Prices repeat, so each text is read once, which saves an eighth of the time of a usual list.
@@ -100,7 +100,7 @@ def _remembered(texts: set[str]) -> dict[str, Decimal | None]:
     global _spellings  # noqa: PLW0603  # replaced and never emptied: another thread may be reading it
     known = _spellings
     new = texts.difference(known)
-    if len(known) + len(new) > _MANY:
+    if len(known) + len(new) > _MOST_KEPT:
         known, new = _nothing_known(), texts
     # Texts of their own: a number of a JSON document is a `str` of another kind, which would make each look slower.
     known.update(zip(map(str, new), map(Decimal, new), strict=True))

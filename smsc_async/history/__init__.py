@@ -44,6 +44,7 @@ class History:
         path: The file; not that of a ``SQLiteStore``.
 
     Raises:
+        ValueError: The path is ``:memory:``.
         StoreError: From every method: the file cannot be used, is damaged, or is a database of something else.
 
     Example:

@@ -100,6 +100,7 @@ class _Line:
 
 
 _Key: TypeAlias = tuple[str, bool]
+# What a loop may be late with leaving the line at a deadline, before it counts as one that nobody runs.
 _OVERDUE: Final = 1.0
 
 

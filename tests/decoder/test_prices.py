@@ -250,7 +250,7 @@ def test_no_more_prices_are_remembered_than_there_is_room_for() -> None:
 
 @pytest.mark.usefixtures("nothing_remembered")
 def test_threads_read_the_right_prices_while_others_forget_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prices_module, "_MANY", 300)
+    monkeypatch.setattr(prices_module, "_MOST_KEPT", 300)
     wrong: list[list[str | None]] = []
 
     def read(seed: int) -> None:
