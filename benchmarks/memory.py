@@ -9,7 +9,8 @@ from importlib.util import find_spec
 
 from benchmarks.pairing import Line, missing
 from smsc_async import Quota
-from smsc_async.limiter.bucket import Buckets, Ending
+from smsc_async.limiter.bucket import Ending, Permit
+from smsc_async.limiter.table import Buckets
 
 TITLE = "Memory of a login"
 LOGINS = [f"login-{number:06}" for number in range(10_000)]
@@ -29,16 +30,16 @@ def bytes_each(make: Callable[[], object]) -> float:
 def in_use() -> Buckets:
     buckets, quota = Buckets(), Quota()
     for number, login in enumerate(LOGINS):
-        instant = number / 1000
-        buckets.take(login, instant, quota, token=True)
-        buckets.give_back(login, instant, quota, Ending.WHOLE, token=True, seen=instant)
+        permit = Permit(login, quota, token=True)
+        assert buckets.claim(permit)
+        permit.seen = number / 1000
+        buckets.give_back(permit, permit.seen, Ending.WHOLE)
     return buckets
 
 
 def idle() -> Buckets:
     buckets = in_use()
-    for windows in (3, 6):
-        buckets.turn(windows * Quota().absence)
+    buckets.sweep(len(LOGINS) / 1000 + Quota().window)
     return buckets
 
 

@@ -23,8 +23,7 @@ from redis.asyncio import Redis
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from smsc_async import Account, Quota, RedisStore, SQLiteStore
-from smsc_async.limiter.bucket import Ending
-from smsc_async.limiter.gate import Permit
+from smsc_async.limiter.bucket import Ending, Permit
 from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import render, sample_tariffs

@@ -40,9 +40,9 @@ from smsc_async.errors import (
     StoreError,
     TransportError,
 )
-from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Gate, Ledger, Permit
+from smsc_async.limiter.gate import Gate, Ledger
 from smsc_async.limiter.parking import Waiter, new_waiter
 from smsc_async.limiter.quota import Quota
 from smsc_async.outage import Outage, RetryBudget

@@ -26,9 +26,8 @@ from smsc_async.errors import (
 )
 from smsc_async.flights import Progress
 from smsc_async.judging import bare, judged
-from smsc_async.limiter.bucket import Ending
+from smsc_async.limiter.bucket import Ending, Permit
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Claim, Reply, form, quota_key
 from smsc_async.records import Format, Tariffs

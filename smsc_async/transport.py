@@ -24,9 +24,9 @@ import httpcore
 import httpx
 
 from smsc_async.errors import DecodeError, IncompleteReply, SmscError, StoreError, TlsError, TransportError
-from smsc_async.limiter.bucket import Ending
+from smsc_async.limiter.bucket import Ending, Permit
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Gate, Permit
+from smsc_async.limiter.gate import Gate
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import FORM, REPLY_BYTES, Claim, Reply, claim_of, retry_after
 from smsc_async.stores import Store, default_store

@@ -21,35 +21,12 @@ from typing import Final, Protocol, TypeAlias
 import anyio
 
 from smsc_async.errors import QuotaExhausted
-from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.parking import Waiter, new_waiter
 from smsc_async.limiter.quota import Quota
 
-__all__ = ["Gate", "Ledger", "Permit"]
-
-
-class Permit:
-    """What allows one request to be sent: a slot, and a token where it is a tariff request.
-
-    Attributes:
-        login: Whose.
-        token: Whether it has a token.
-        quota: What it was taken under.
-        seen: When the head of the answer was seen; whoever holds the permit sets it.
-        waited: Seconds that it took to get.
-        lease: What the store knows it by.
-    """
-
-    # Without slots, since class attributes as defaults make it half as dear to make: one is made for every request.
-    seen: float | None = None
-    waited: float = 0.0
-    lease: object = None
-
-    def __init__(self, login: str, quota: Quota, token: bool) -> None:  # noqa: FBT001  # hot
-        self.login = login
-        self.quota = quota
-        self.token = token
+__all__ = ["Gate", "Ledger"]
 
 
 class Ledger(Protocol):

@@ -17,10 +17,10 @@ from typing import Final
 
 import attrs
 
-from smsc_async.limiter.bucket import Buckets, Ending, Refusal
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.table import Buckets
 
 __all__ = ["LocalShare"]
 
@@ -59,26 +59,20 @@ class LocalShare:
         if wait > 0:
             return None
         mine = attrs.evolve(quota, requests=max(requests, 1), concurrent=concurrent)
-        with self._lock:
-            refusal = self._buckets.take(login, now(), mine, token=token)
-        if refusal is not None:
-            return refusal
         permit = Permit(login, mine, token)
         permit.lease = self._buckets
-        return permit
+        return self._buckets.take(permit, now()) or permit
 
     def give_back(self, permit: Permit, ending: Ending) -> bool:
         """Take a permit back if it is of this part, and say whether it is."""
-        with self._lock:
-            mine = permit.lease is self._buckets
-            if mine:
-                self._buckets.give_back(permit.login, now(), permit.quota, ending, token=permit.token, seen=permit.seen)
+        mine = permit.lease is self._buckets
+        if mine:
+            self._buckets.give_back(permit, now(), ending)
         return mine
 
     def shut(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window."""
-        with self._lock:
-            self._buckets.shut(login, now(), quota)
+        self._buckets.shut(login, now(), quota)
 
     def heard(self, names: Sequence[str], seconds: Sequence[float]) -> None:
         """Remember how long marks have left, 0.0 where there is none, as the server says."""

@@ -12,10 +12,11 @@ from typing import Final, Literal
 
 from smsc_async.accounts import Account
 from smsc_async.flights import Flights
-from smsc_async.limiter.bucket import Buckets, Ending, Refusal
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Gate, Permit
+from smsc_async.limiter.gate import Gate
 from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.table import Buckets
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
 from smsc_async.stores.protocol import OWN, Lead
@@ -30,7 +31,6 @@ _LIST_BYTES: Final = 1_500
 _ZONE_BYTES: Final = 900
 _CODE_BYTES: Final = 300
 _WHOLE: Final = Ending.WHOLE  # an enumeration looks its members up as slowly as a call
-_GIVEN_BACK: Final = object()
 # A mark that is forgotten costs one request that is refused once more.
 _MARKS: Final = 20_000
 
@@ -85,42 +85,30 @@ class MemoryStore:
         self._kept_bytes = 0
         self._keep_bytes = keep_bytes
         self._marks: OrderedDict[str, float] = OrderedDict()
-        self._era: object = None  # another one after a fork: the parent's permits are not the child's to give back
         _ALL.add(self)
 
     def take_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
         """Return a permit, or ``None`` where there is none now."""
         if self._cold:
             return None
-        with self._lock:
-            buckets = self._buckets
-            if buckets.take_fresh(login, quota, token=token) or buckets.take(login, now(), quota, token=token) is None:
-                permit = Permit(login, quota, token)
-                if self._era is not None:
-                    permit.lease = self._era
-                return permit
+        permit = Permit(login, quota, token)
+        if self._buckets.claim(permit) or self._buckets.take(permit, now()) is None:
+            return permit
         return None
 
     async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:  # noqa: ARG002  # a process that dies takes its memory along
         """Return a permit, or when to ask again."""
         instant = now()
+        permit = Permit(login, quota, token)
         with self._lock:
-            refusal = (
-                self._cold and not login.startswith(OWN) and self._too_early(instant, quota)
-            ) or self._buckets.take(login, instant, quota, token=token)
-            permit = Permit(login, quota, token)
-            permit.lease = self._era
-            return refusal or permit
+            too_early = self._cold and not login.startswith(OWN) and self._too_early(instant, quota)
+        return too_early or self._buckets.take(permit, instant) or permit
 
     def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
         """Take a permit back; nothing happens where it was given back before."""
         # Where the answer came whole, its sight is all that counts.
         seen = permit.seen
-        instant = now() if seen is None or ending is not _WHOLE else seen
-        with self._lock:
-            if permit.lease is self._era:
-                permit.lease = _GIVEN_BACK
-                self._buckets.give_back(permit.login, instant, permit.quota, ending, token=permit.token, seen=seen)
+        self._buckets.give_back(permit, now() if seen is None or ending is not _WHOLE else seen, ending)
         return True
 
     async def give_back(self, permit: Permit, ending: Ending) -> None:
@@ -129,8 +117,7 @@ class MemoryStore:
 
     async def shut(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window."""
-        with self._lock:
-            self._buckets.shut(login, now(), quota)
+        self._buckets.shut(login, now(), quota)
 
     def recall_at_once(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list if it is at most that many seconds old."""
@@ -204,9 +191,8 @@ class MemoryStore:
 
     def _after_fork(self) -> None:
         # In the child no thread holds the lock any more, and nobody is left who would give a permit back. The parent's
-        # requests are still under way: they count as ended without an answer.
+        # requests are still under way: they count as ended without an answer, and are not the child's to give back.
         self._lock = threading.Lock()
-        self._era = object()
         self._buckets.forget_holders(now())
         self.gate.abandon()
         self.flights.abandon()

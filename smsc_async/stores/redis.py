@@ -22,9 +22,8 @@ import attrs
 
 from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError
-from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs

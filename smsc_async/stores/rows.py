@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.bucket import Ending, Refusal, free_at
 from smsc_async.limiter.quota import Quota
 
 __all__ = ["Row", "after", "poll", "refusal", "taken"]
@@ -41,12 +41,8 @@ def taken(now: float, quota: Quota, *, token: bool, lease: float) -> Row:
 
 def after(now: float, quota: Quota, ending: Ending, *, token: bool, seen: float | None) -> Row | None:
     """Return the row of a permit whose exchange has ended, or ``None`` where nothing of it is away."""
-    if ending is Ending.UNSENT:
-        return None
-    since = now + quota.linger if seen is None else seen
-    token_at = since + quota.window if token else 0.0
-    slot_at = now + quota.linger if ending is Ending.CUT else 0.0
-    return Row(token_at, slot_at, out=False) if max(token_at, slot_at) > now else None
+    token_at, slot_at = free_at(now, quota, ending, token=token, seen=seen)
+    return Row(max(token_at, 0.0), max(slot_at, 0.0), out=False) if max(token_at, slot_at) > now else None
 
 
 def refusal(rows: Sequence[Row], now: float, quota: Quota, *, token: bool) -> Refusal | None:

@@ -22,9 +22,9 @@ import attrs
 from smsc_async.accounts import Account
 from smsc_async.errors import StoreError
 from smsc_async.flights import Flights
-from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Gate, Permit
+from smsc_async.limiter.gate import Gate
 from smsc_async.limiter.parking import Waiter, new_waiter
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply, quota_key

@@ -19,9 +19,8 @@ import anyio.to_thread
 import attrs
 
 from smsc_async.errors import StoreError
-from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Permit
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores import sqlite_tables as tables
 from smsc_async.stores.digests import Pepper

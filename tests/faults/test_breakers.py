@@ -21,9 +21,8 @@ from smsc_async import (
     Tariffs,
 )
 from smsc_async.breaker import breakers_of
-from smsc_async.limiter.bucket import Ending
+from smsc_async.limiter.bucket import Ending, Permit
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Permit
 from smsc_async.simulator import SimulatedAccount, Simulator
 from tests.faults.scripted import ALEX, URL, Scripted, client_of, good, in_turn, refusal, status
 from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from smsc_async import LimitedTransport, MemoryStore, Quota, QuotaExhausted
-from smsc_async.limiter.bucket import Ending
+from smsc_async.limiter.bucket import Ending, Permit
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Gate, Permit
+from smsc_async.limiter.gate import Gate
 from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
 pytestmark = pytest.mark.anyio

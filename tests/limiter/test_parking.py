@@ -14,9 +14,9 @@ import pytest
 import trio
 
 from smsc_async.detached import Detached
-from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Gate, Permit
+from smsc_async.limiter.gate import Gate
 from smsc_async.limiter.parking import Waiter, in_trio, new_waiter
 from smsc_async.limiter.quota import Quota
 

@@ -13,9 +13,9 @@ import pytest
 from smsc_async import Account, QuotaExhausted, Tariffs, decode
 from smsc_async.breaker import AUTHORIZATION_ERRORS
 from smsc_async.flights import Flights
-from smsc_async.limiter.bucket import Ending, Refusal
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Gate, Permit
+from smsc_async.limiter.gate import Gate
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.stores import Lead, Store

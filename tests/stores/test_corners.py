@@ -10,8 +10,7 @@ import anyio
 import pytest
 
 from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, Quota, RedisStore, SQLiteStore, Tariffs
-from smsc_async.limiter.bucket import Buckets, Ending
-from smsc_async.limiter.gate import Permit
+from smsc_async.limiter.bucket import Ending, Permit
 from smsc_async.limiter.parking import is_over
 from smsc_async.simulator import sample_tariffs
 from smsc_async.stores import Lead, Store, memory, shared, worker
@@ -53,14 +52,6 @@ def test_a_loop_that_runs_is_not_over() -> None:
         return is_over(current_trio_token())
 
     assert not anyio.run(ask, backend="trio")
-
-
-def test_a_generation_is_not_dropped_before_its_time() -> None:
-    buckets = Buckets()
-    buckets.take("alex", 0.0, QUOTA, token=True)
-    buckets.give_back("alex", 0.0, QUOTA, Ending.WHOLE, token=True, seen=0.0)
-    buckets.turn(0.1)
-    assert buckets.count()["buckets"] == 1
 
 
 def test_a_part_of_the_quota_takes_back_only_what_is_its_own() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from smsc_async import RedisStore
-from smsc_async.limiter.bucket import Buckets, Ending, Refusal
-from smsc_async.limiter.gate import Permit
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.table import Buckets
 from smsc_async.stores import redis as redis_store
 from smsc_async.stores.rows import Row, after, refusal, taken
 from smsc_async.stores.scripts import Script
@@ -98,7 +98,7 @@ _virtual = _Virtual()
 @attrs.frozen
 class Held:
     number: int
-    token: bool
+    permit: Permit
     at: float
 
 
@@ -121,11 +121,12 @@ class Story(RuleBasedStateMachine):
 
     @rule(token=st.booleans())
     def take(self, *, token: bool) -> None:
-        expected = self.model.take("alex", self.now, QUOTA, token=token)
+        permit = Permit("alex", QUOTA, token)
+        expected = self.model.take(permit, self.now)
         answer = self.subject.take(self.now, token=token)
         if expected is None:
             assert isinstance(answer, int)
-            self.held.append(Held(answer, token, self.now))
+            self.held.append(Held(answer, permit, self.now))
             return
         assert isinstance(answer, Refusal)
         assert answer.tokens_in == pytest.approx(expected.tokens_in, abs=1e-4)
@@ -138,8 +139,9 @@ class Story(RuleBasedStateMachine):
         held = data.draw(st.sampled_from(self.held))
         self.held.remove(held)
         seen = max(held.at, self.now - 0.5) if was_seen or ending is Ending.WHOLE else None
-        self.model.give_back("alex", self.now, QUOTA, ending, token=held.token, seen=seen)
-        self.subject.give_back(self.now, held.number, ending, token=held.token, seen=seen)
+        held.permit.seen = seen
+        self.model.give_back(held.permit, self.now, ending)
+        self.subject.give_back(self.now, held.number, ending, token=held.permit.token, seen=seen)
 
     @rule()
     def shut(self) -> None:

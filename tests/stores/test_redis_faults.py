@@ -17,8 +17,7 @@ import trio
 
 from smsc_async import Account, AuthenticationError, BreakerOpen, Client, Quota, RedisStore, StoreError
 from smsc_async.breaker import AUTHORIZATION_ERRORS
-from smsc_async.limiter.bucket import Ending, Refusal
-from smsc_async.limiter.gate import Permit
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.simulator import Rules
 from smsc_async.stores import Lead, local_share
 from smsc_async.stores import redis as redis_store

@@ -15,8 +15,7 @@ from typing import TypeAlias
 import pytest
 
 from smsc_async import Quota, RedisStore, StoreError
-from smsc_async.limiter.bucket import Ending
-from smsc_async.limiter.gate import Permit
+from smsc_async.limiter.bucket import Ending, Permit
 from smsc_async.stores.scripts import Script
 from tests.stores.redis_server import RedisServer
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from smsc_async import Account, Quota, RedisStore, SQLiteStore, StoreError, Tariffs, decode
-from smsc_async.limiter.gate import Permit
+from smsc_async.limiter.bucket import Permit
 from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render

@@ -20,8 +20,7 @@ import pytest
 
 from smsc_async import Account, Quota, SQLiteStore, StoreError
 from smsc_async.breaker import AUTHORIZATION_ERRORS
-from smsc_async.limiter.bucket import Ending, Refusal
-from smsc_async.limiter.gate import Permit
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.stores import Lead, shared, sqlite_file, sqlite_tables, worker
 from smsc_async.stores.boot import boot_id, is_same_boot
 from smsc_async.stores.protocol import OWN

@@ -1,0 +1,183 @@
+"""Every login's bucket, for any number of threads: no clock, no loop.
+
+Most permits of a fleet are the only one of their login, and those cost no lock. The rules that make it right:
+
+1. A login that is not in the table is entered by ``dict.setdefault`` alone, which hands out what is there or puts in what
+   it is given: one step, in CPython with the GIL and without, since a login is text. Whose permit it hands out has it.
+2. What is in the table is changed or replaced under the lock alone, and only removed once nothing of it is held.
+3. A permit that is given back is told so by its holder, in the permit itself: it is where everybody looks.
+4. The table is made anew, so that it takes no more room than it needs, while it is closed to those without the lock. Who has entered a login and
+   finds the table still open has done so before it was copied. Who finds it closed asks again, with the lock and with the
+   same permit, which is then known if it was copied.
+
+tests/limiter/test_interleavings.py tries every way in which two threads can get between each other's steps.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+from smsc_async.limiter.bucket import (
+    FREE,
+    OUT,
+    Bucket,
+    Ending,
+    Permit,
+    Refusal,
+    closed,
+    free_at,
+    held_of,
+    refused,
+)
+from smsc_async.limiter.quota import Quota
+
+__all__ = ["Buckets"]
+
+_SWEPT_AT_ONCE: Final = 500  # some 0.2 ms
+_WHOLE: Final = Ending.WHOLE  # an enumeration looks its members up as slowly as a call
+
+
+class Buckets:
+    """Every login's bucket; thread-safe. Nothing is kept for a login once nothing of it is held.
+
+    Times are seconds by one clock, which whoever asks has read.
+    """
+
+    __slots__ = ("_lock", "_open", "_size", "_sweep_at", "_table", "_unswept")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._table: dict[str, Bucket] = {}
+        self._open: dict[str, Bucket] | None = self._table  # the same, for those without the lock
+        self._sweep_at = FREE
+        self._unswept: dict[str, Bucket] = {}
+        self._size = 0  # of the table when its sweeping began
+
+    def claim(self, permit: Permit) -> bool:
+        """Take a permit if it is the only one of its login, and say whether it is taken; for which nobody needs a clock."""
+        table = self._open
+        return table is not None and table.setdefault(permit.login, permit) is permit and self._open is table
+
+    def take(self, permit: Permit, now: float) -> Refusal | None:
+        """Take a permit, its slot and its token: both or neither.
+
+        Args:
+            permit: What is wanted.
+            now: The instant.
+
+        Returns:
+            ``None`` where it is taken, else when to ask again.
+        """
+        with self._lock:
+            bucket = self._table.setdefault(permit.login, permit)
+            if bucket is permit:
+                return None
+            held = held_of(bucket, now)
+            if permit in held:
+                return None  # claimed while the table was being made anew
+            refusal = refused(held, now, permit)
+            if refusal is None:
+                self._table[permit.login] = (*held, permit) if held else permit
+            return refusal
+
+    def give_back(self, permit: Permit, now: float, ending: Ending) -> None:
+        """Take back what was taken; nothing happens where it was given back before.
+
+        Args:
+            permit: What was taken.
+            now: When the exchange ended.
+            ending: How.
+        """
+        if permit.slot_at != OUT:
+            return
+        seen = permit.seen
+        if (
+            ending is _WHOLE
+            and permit.token
+            and seen is not None
+            and now < self._sweep_at
+            and self._table.get(permit.login) is permit
+        ):
+            # As below, for most. Alone or no longer: it is all in the permit.
+            permit.token_at = seen + permit.quota.window
+            permit.slot_at = FREE
+            return
+        with self._lock:
+            # In this order: token, slot.
+            permit.token_at, permit.slot_at = free_at(now, permit.quota, ending, token=permit.token, seen=seen)
+            self._keep_less(permit.login, now)
+            if now >= self._sweep_at and self._sweep_some(now):
+                self._sweep_at = now + permit.quota.absence
+
+    def shut(self, login: str, now: float, quota: Quota) -> None:
+        """Let no tariff request of the login through for a window: the service says that it has had enough."""
+        until = (now + quota.window,) * quota.requests
+        with self._lock:
+            bucket = self._table.setdefault(login, until)
+            if bucket is not until:
+                self._table[login] = closed(held_of(bucket, now), until)
+
+    def sweep(self, now: float) -> None:
+        """Drop all that is free. Giving back does so by itself, a part at a time."""
+        with self._lock:
+            self._unswept = {}
+            while not self._sweep_some(now):
+                pass
+            self._make_anew()
+
+    def forget_holders(self, now: float) -> None:
+        """In a forked process: end every exchange that is under way as one without an answer, for nobody is left to do so."""
+        self._lock = threading.Lock()
+        self._open = self._table
+        for permit in self._permits():
+            if permit.slot_at == OUT:
+                ends = now + permit.quota.absence
+                permit.token_at, permit.slot_at = ends if permit.token else FREE, ends
+
+    def count(self) -> Mapping[str, int]:
+        """How many logins have something held, tokens and slots are out, and slots come free by themselves."""
+        with self._lock:
+            permits = self._permits()
+            return {
+                "buckets": len(self._table),
+                "tokens_out": sum(permit.token_at == OUT for permit in permits),
+                "slots": sum(permit.slot_at == OUT for permit in permits),
+                "lingering": sum(FREE < permit.slot_at < OUT for permit in permits),
+            }
+
+    def _permits(self) -> list[Permit]:
+        buckets = self._table.copy().values()
+        held = [bucket if isinstance(bucket, tuple) else (bucket,) for bucket in buckets]
+        return [each for bucket in held for each in bucket if isinstance(each, Permit)]
+
+    def _keep_less(self, login: str, now: float) -> None:
+        bucket = self._table.get(login)
+        if bucket is None:
+            return
+        if held := held_of(bucket, now):
+            self._table[login] = held
+        else:
+            del self._table[login]
+
+    def _sweep_some(self, now: float) -> bool:
+        """Drop what is free in a part of the table, and say whether it was the last: nobody is to wait for all of it."""
+        if not self._unswept:
+            # A copy is one step, unlike a walk: others may enter something meanwhile.
+            self._unswept = self._table.copy()
+            self._size = len(self._unswept)
+        for _ in range(min(len(self._unswept), _SWEPT_AT_ONCE)):
+            self._keep_less(self._unswept.popitem()[0], now)
+        if self._unswept:
+            return False
+        self._unswept = {}
+        if len(self._table) < self._size // 4:
+            self._make_anew()
+        return True
+
+    def _make_anew(self) -> None:
+        """Have the table take no more room than it needs: what is removed from a ``dict`` leaves its place behind."""
+        self._open = None
+        self._table = self._table.copy()
+        self._open = self._table
