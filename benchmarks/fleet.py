@@ -28,6 +28,8 @@ OURS, EXTRA, BARE_HTTPX, BARE_AIOHTTP = (
     "bare aiohttp, gather",
 )
 
+KINDS: dict[server.Kind, str] = {"same": "", "own": ", a list each", "new": ", new lists"}
+
 Fetch = Callable[[str, int], Awaitable[None]]
 
 
@@ -95,36 +97,46 @@ def measured(base_url: str, count: int, rounds: int) -> Seconds:
 def run(rounds: int) -> list[Line]:
     small, large = (600, 10_000) if rounds >= 5 else (100, 400)
     lines: list[Line] = []
-    for new in (False, True):
-        with server.running(new=new) as base_url:
+    for kind, lists in KINDS.items():
+        with server.running(kind=kind) as base_url:
             seconds(ours, base_url, small)
-            lines += lines_of(measured(base_url, small, rounds), f"{small} accounts{', new lists' if new else ''}")
-    with server.running(new=True) as base_url:
-        seconds(ours, base_url, large)
-        pairs = in_turns(
-            {
-                "few": partial(seconds, ours, base_url, small),
-                "many": lambda: seconds(ours, base_url, large) * small / large,
-            },
-            rounds,
-        )
-        lines.append(
-            Line(
-                f"an account of {large:,}",
-                duration(pairs.median("many") / small),
-                f"one of {small}",
-                duration(pairs.median("few") / small),
-                pairs.ratio("many", "few"),
-                "≤ 1.10",
-            )
-        )
-        few, many = peak_mebibytes(base_url, small), peak_mebibytes(base_url, large)
-    lines.append(
-        Line(
-            f"peak memory of {large:,}", f"{many:.0f} MiB", f"that of {small}", f"{few:.0f} MiB", None, "≤ 64 MiB more"
-        )
-    )
+            lines += lines_of(measured(base_url, small, rounds), f"{small} accounts{lists}")
+    # Not with a list each: of ten thousand the store keeps a part, so that those are new lists too.
+    for kind in ("same", "new"):
+        with server.running(kind=kind) as base_url:
+            lines += growth(base_url, small, large, rounds, KINDS[kind])
     return lines
+
+
+def growth(base_url: str, small: int, large: int, rounds: int, lists: str) -> list[Line]:
+    """What an account costs in a large fleet beside a small one, and the memory."""
+    seconds(ours, base_url, large)
+    pairs = in_turns(
+        {
+            "few": partial(seconds, ours, base_url, small),
+            "many": lambda: seconds(ours, base_url, large) * small / large,
+        },
+        rounds,
+    )
+    few, many = peak_mebibytes(base_url, small), peak_mebibytes(base_url, large)
+    return [
+        Line(
+            f"an account of {large:,}{lists}",
+            duration(pairs.median("many") / small),
+            f"one of {small}",
+            duration(pairs.median("few") / small),
+            pairs.ratio("many", "few"),
+            "≤ 1.10",
+        ),
+        Line(
+            f"peak memory of {large:,}{lists}",
+            f"{many:.0f} MiB",
+            f"that of {small}",
+            f"{few:.0f} MiB",
+            None,
+            "≤ 64 MiB more",
+        ),
+    ]
 
 
 def lines_of(taken: Seconds, what: str) -> list[Line]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import cycle, repeat
+from itertools import count
+from typing import Literal, TypeAlias, cast
 
 import attrs
 
@@ -20,10 +22,14 @@ from smsc_async import Format
 from smsc_async.simulator.rendering import render
 from smsc_async.simulator.sample import make_tariffs
 
+# For everybody the same list, for each account one of its own, or another one to every request.
+Kind: TypeAlias = Literal["same", "own", "new"]
+Answer: TypeAlias = Callable[[bytes], bytes]
+
 
 class _Answering(asyncio.Protocol):
-    def __init__(self, answers: Iterator[bytes]) -> None:
-        self._answers = answers
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
         self._heard = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -37,8 +43,9 @@ class _Answering(asyncio.Protocol):
             length = int(heard[at + 15 : head].split(b"\r\n", 1)[0]) if at >= 0 else 0
             if len(heard) < head + 4 + length:
                 return
+            form = bytes(heard[head + 4 : head + 4 + length])
             del heard[: head + 4 + length]
-            self._transport.write(next(self._answers))  # type: ignore[attr-defined]
+            self._transport.write(self._answer(form))  # type: ignore[attr-defined]
 
 
 def answer(body: bytes) -> bytes:
@@ -47,19 +54,38 @@ def answer(body: bytes) -> bytes:
 
 
 MARK = Decimal("987654321.10")
+# As many e-mail prices, from 0.30 to 25.00; so as many lists, times a hundred.
+MAILS = 2_471
+_NUMBER = re.compile(rb"login=u(\d+)")
 
 
-def answers(zones: int, *, new: bool) -> Iterator[bytes]:
-    """The same list for everybody, or lists of other prices, of which no two are the same."""
-    if not new:
-        return repeat(answer(render(make_tariffs(zones=zones, operators=0), Format.JSON)))
+def answers(zones: int, kind: Kind) -> Answer:
+    """What is answered to a form: lists of other prices where they are not the same, of which no two are equal."""
+    if kind == "same":
+        same = answer(render(make_tariffs(zones=zones, operators=0), Format.JSON))
+        return lambda _: same
     marked = [attrs.evolve(make_tariffs(zones=zones, operators=0, seed=seed), mail=MARK) for seed in range(100)]
-    parts = [answer(render(each, Format.JSON)).partition(str(MARK).encode()) for each in marked]
-    return (b"%b%09d.10%b" % (before, number, after) for number, (before, _, after) in enumerate(cycle(parts)))
+    parts = [render(each, Format.JSON).split(str(MARK).encode()) for each in marked]
+
+    def numbered(number: int) -> bytes:
+        before, after = parts[number % len(parts)]
+        mail = 30 + number // len(parts) % MAILS
+        return answer(b"%b%d.%02d%b" % (before, mail // 100, mail % 100, after))
+
+    if kind == "new":
+        numbers = count()
+        return lambda _: numbered(next(numbers))
+
+    def own(form: bytes) -> bytes:
+        asked = _NUMBER.search(form)
+        assert asked is not None
+        return numbered(int(asked[1]))
+
+    return own
 
 
-async def _serve(zones: int, *, new: bool) -> None:
-    told = answers(zones, new=new)
+async def _serve(zones: int, kind: Kind) -> None:
+    told = answers(zones, kind)
     server = await asyncio.get_running_loop().create_server(lambda: _Answering(told), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     # The end of the benchmarks closes the pipe, however they end.
@@ -68,9 +94,9 @@ async def _serve(zones: int, *, new: bool) -> None:
 
 
 @contextmanager
-def running(zones: int = 50, *, new: bool = False) -> Iterator[str]:
+def running(zones: int = 50, *, kind: Kind = "same") -> Iterator[str]:
     """Serve lists of that many zones from a process of its own; the base URL."""
-    command = [sys.executable, "-m", "benchmarks.server", str(zones), *(["new"] if new else [])]
+    command = [sys.executable, "-m", "benchmarks.server", str(zones), kind]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/sys/"
@@ -78,4 +104,4 @@ def running(zones: int = 50, *, new: bool = False) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), new="new" in sys.argv))
+    asyncio.run(_serve(int(sys.argv[1]), cast("Kind", sys.argv[2])))

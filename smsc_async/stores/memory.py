@@ -38,10 +38,11 @@ _MARKS: Final = 20_000
 class _Kept:
     """A list, and when it came by both clocks: the monotonic one stands still while a machine sleeps."""
 
-    __slots__ = ("at", "size", "tariffs", "wall")
+    __slots__ = ("at", "size", "tariffs", "used", "wall")
 
     def __init__(self, tariffs: Tariffs) -> None:
         self.tariffs = tariffs
+        self.used = False  # since it was put in line; told without the lock, which a look need not wait for
         self.at = now()
         self.wall = time.time()
         self.size = _LIST_BYTES + len(tariffs.zones) * _ZONE_BYTES + len(tariffs.codes) * _CODE_BYTES
@@ -57,8 +58,8 @@ class MemoryStore:
     where several processes use one login, or one is restarted often, they need a store that they share.
 
     Args:
-        keep_bytes: How many bytes of answers are kept, the least recently used going first. What is kept of the quota
-            is never dropped.
+        keep_bytes: How many bytes of answers are kept, those going first that have not been asked for lately. What is kept
+            of the quota is never dropped.
         cold_start: ``"grant"`` sends the first requests at once. ``"wait"`` sends none for the first window after the
             first call, in case a predecessor has just used the quota.
 
@@ -121,13 +122,11 @@ class MemoryStore:
 
     def recall_at_once(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list if it is at most that many seconds old."""
-        key = (endpoint, account.fingerprint)
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is None or kept.is_older_than(max_age):
-                return None
-            self._kept.move_to_end(key)
-            return kept.tariffs
+        kept = self._kept.get((endpoint, account.fingerprint))
+        if kept is None or kept.is_older_than(max_age):
+            return None
+        kept.used = True
+        return kept.tariffs
 
     async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:  # noqa: ARG002  # the protocol's
         """Return the lead: within a process, the flights have seen to it that nobody else fetches the same."""
@@ -177,8 +176,12 @@ class MemoryStore:
             self._kept[key] = kept
             self._kept_bytes += kept.size
             while self._kept_bytes > self._keep_bytes:
-                _, oldest = self._kept.popitem(last=False)
-                self._kept_bytes -= oldest.size
+                oldest_key, oldest = self._kept.popitem(last=False)
+                if oldest.used:
+                    oldest.used = False
+                    self._kept[oldest_key] = oldest  # at the end of the line
+                else:
+                    self._kept_bytes -= oldest.size
 
     def _too_early(self, instant: float, quota: Quota) -> Refusal | None:
         if self._first_at is None:

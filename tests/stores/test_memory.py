@@ -43,6 +43,17 @@ async def test_what_was_used_least_recently_goes_first_when_there_is_too_much() 
     assert kept == [True, False, True, True]
 
 
+async def test_what_was_used_once_goes_when_its_turn_comes_again() -> None:
+    accounts = [Account(f"login{i}", "123") for i in range(6)]
+    store = MemoryStore(keep_bytes=2 * _Kept(sample_tariffs()).size)
+    await keep(store, accounts[0])
+    assert store.recall_at_once(HERE, accounts[0], 60.0) is not None
+    for account in accounts[1:]:
+        await keep(store, account)
+    kept = [store.recall_at_once(HERE, account, 60.0) is not None for account in accounts]
+    assert kept == [False, False, False, False, True, True]
+
+
 async def test_a_list_that_takes_the_place_of_another_is_counted_once() -> None:
     store = MemoryStore(keep_bytes=2 * _Kept(sample_tariffs()).size)
     for _ in range(10):
