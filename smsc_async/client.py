@@ -1,56 +1,37 @@
-"""The way of a call: from memory, with somebody else who asks already, or over the wire, within one deadline.
+"""What a program has in hand: a client of the service.
 
-Invariants: no task group or cancel scope stays open between ``__aenter__`` and ``__aexit__``; an answer goes to nobody
-but the credentials that fetched it; what a caller sees of a shared error is a copy of its own.
+Invariant: no task group or cancel scope stays open between ``__aenter__`` and ``__aexit__``.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-import anyio
-import attrs
-
 from smsc_async.accounts import Account
 from smsc_async.breaker import breakers_of
+from smsc_async.calls import Calls
 from smsc_async.connections import Connections
-from smsc_async.errors import (
-    AuthenticationError,
-    BreakerOpen,
-    DeadlineExceeded,
-    QuotaExhausted,
-    SmscError,
-    TransportError,
-)
-from smsc_async.exchange import Exchange, late
 from smsc_async.fleet import Fleet, Outcome
-from smsc_async.flights import Flight, Result
-from smsc_async.judging import bare
-from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
-from smsc_async.observing import Observer, OnEvent, RequestEnded, Watched
+from smsc_async.observing import Observer, OnEvent
 from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
-from smsc_async.sessions import Session, Sessions, transport_factory
-from smsc_async.statistics import Statistics, Tally
-from smsc_async.stores import Lead, Store, default_store
-from smsc_async.transport import AsyncTransport, LimitedTransport, Passage
+from smsc_async.sessions import Sessions, transport_factory
+from smsc_async.statistics import Statistics
+from smsc_async.stores import Store, default_store
+from smsc_async.transport import AsyncTransport, LimitedTransport
 
 if TYPE_CHECKING:
     from smsc_async.history import History
     from smsc_async.watching import Update
 
 __all__ = ["Client"]
-
-# What a call with more time may escape.
-_OUT_OF_TIME: Final = (DeadlineExceeded, QuotaExhausted, BreakerOpen)
 
 
 class Client:
@@ -114,27 +95,30 @@ class Client:
             raise _no_account(account)
         if isinstance(store, str | os.PathLike):
             raise TypeError(f"store must be a store, such as SQLiteStore(path), not {type(store).__name__}")
-        self._account = account
-        self._endpoint = endpoint(base_url)
-        reserve = reserve_endpoint(self._endpoint, reserve_url)
-        self._endpoints = (self._endpoint,) if reserve is None else (self._endpoint, reserve)
-        self._format = Format(reply_format)
-        self._quota = quota
-        self._store: Store = default_store() if store is None else store
-        self._breakers = breakers_of(self._store, service_of(self._endpoint))
-        self._max_age = _checked_age(max_age)
-        self._deadline = _checked_deadline(deadline)
         if isinstance(transport, LimitedTransport):
             raise TypeError("the client limits its transport by itself: pass the one inside the LimitedTransport")
         if retries < 0:
             raise ValueError(f"retries={retries}: must be 0 or more")
-        self._retries = retries
-        self._observer = Observer(on_event, tracing=tracing)
+        self._account = account
+        self._max_age = _checked_age(max_age)
+        self._deadline = _checked_deadline(deadline)
+        primary = endpoint(base_url)
+        reserve = reserve_endpoint(primary, reserve_url)
+        kept: Store = default_store() if store is None else store
         connections = transport_factory(transport)
-        kept = self._store  # without the client: it is to go when nobody has it any more, not when cycles are collected
+        # Without the client: it is to go when nobody has it any more, not when cycles are collected.
         self._sessions = Sessions(lambda: LimitedTransport(connections(), quota=quota, store=kept))
+        self._calls = Calls(
+            endpoints=(primary,) if reserve is None else (primary, reserve),
+            reply_format=Format(reply_format),
+            quota=quota,
+            store=kept,
+            breakers=breakers_of(kept, service_of(primary)),
+            retries=retries,
+            sessions=self._sessions,
+            observer=Observer(on_event, tracing=tracing),
+        )
         self._closed = False
-        self._tally = Tally()
 
     async def tariffs(
         self,
@@ -187,7 +171,7 @@ class Client:
             self._check_open()
         age = self._max_age if max_age is None else _checked_age(max_age)
         seconds = self._deadline if deadline is None else _checked_deadline(deadline)
-        result = self._kept(who, age) or await self._asked(who, age, seconds, stale_ok=stale_ok)
+        result = self._calls.kept(who, age) or await self._calls.asked(who, age, seconds, stale_ok=stale_ok)
         if isinstance(result, Tariffs):
             return result
         raise result
@@ -321,7 +305,7 @@ class Client:
 
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""
-        return self._tally.statistics(self._breakers.open())
+        return self._calls.tally.statistics(self._calls.breakers.open())
 
     async def reset_breakers(self, account: Account | None = None) -> None:
         """Let requests through again that were refused a short while ago, for everybody who shares the store.
@@ -335,7 +319,7 @@ class Client:
         Raises:
             StoreError: The store does not answer.
         """
-        await self._breakers.reset(account)
+        await self._calls.breakers.reset(account)
 
     async def aclose(self) -> None:
         """Stop what is under way in this event loop and close its connections; calls that wait get an error."""
@@ -361,126 +345,12 @@ class Client:
             )
 
     async def _outcome(self, account: Account, *, age: float, seconds: float) -> Outcome:
-        result = self._kept(account, age) or await self._asked(account, age, seconds, stale_ok=False)
+        result = self._calls.kept(account, age) or await self._calls.asked(account, age, seconds, stale_ok=False)
         return Outcome(account, result) if isinstance(result, Tariffs) else Outcome(account, None, result)
-
-    def _kept(self, account: Account, age: float) -> Tariffs | None:
-        self._tally.calls += 1
-        kept = self._store.recall_at_once(self._endpoint, account, age) if age > 0 else None
-        if kept is not None:
-            self._tally.hits += 1
-            if self._observer.wants_kept:
-                self._observer.kept(account.login)
-        return kept
-
-    async def _asked(self, account: Account, age: float, seconds: float, *, stale_ok: bool) -> Tariffs | Exception:
-        with self._observer.call(account.login) as watched:
-            result = await self._fetched(account, age, seconds, watched)
-            if isinstance(result, Tariffs):
-                return result
-            watched.outcome, watched.error = "failed", result
-            if stale_ok and isinstance(result, SmscError) and not _refuses_credentials(result):
-                last = self._store.recall_at_once(self._endpoint, account, math.inf)
-                if last is not None:
-                    watched.outcome = "stale"
-                    return attrs.evolve(last, stale=True, error=result)
-            return result
-
-    async def _fetched(self, account: Account, age: float, seconds: float, watched: Watched) -> Tariffs | Exception:
-        key = (self._endpoint, account.fingerprint)
-        until = now() + seconds
-        session = self._sessions.get()
-        while self._sessions.has(session):
-            flight, leads = self._store.flights.board(key, until)
-            if leads:
-                self._launch(session, account, key, flight, age)
-            await flight.wait(until)
-            watched.outcome = "fetched" if leads else "shared"
-            if flight.progress is not None:
-                watched.attempts, watched.waited = flight.progress.attempts, flight.progress.waited
-            if not flight.landed:
-                if now() >= until:
-                    return late(seconds, flight.progress)
-                flight.give_up()  # overdue: the next one takes its place
-            result = flight.result
-            if leads and result is not None:
-                return result
-            # The leader was lost, had less time than there is here, or was content with an older list: then this call
-            # leads the next.
-            if result is None or (isinstance(result, _OUT_OF_TIME) and flight.deadline < until) or flight.max_age > age:
-                continue
-            self._tally.shared += 1
-            return copy.copy(result) if isinstance(result, SmscError) else result
-        return TransportError("the client was closed while the call was under way")
-
-    def _launch(self, session: Session, account: Account, key: Hashable, flight: Flight, age: float) -> None:
-        """Begin the request that a flight is about; it lands however that goes."""
-        flights = self._store.flights
-        # Another thread's flight may have landed between the look at the store and the boarding.
-        kept = self._store.recall_at_once(self._endpoint, account, age) if age > 0 else None
-        if kept is not None:
-            flight.max_age = age
-            flights.land(key, flight, kept)
-            return
-        exchange = Exchange(
-            account,
-            endpoints=self._endpoints,
-            reply_format=self._format,
-            transport=session.transport,
-            quota=self._quota,
-            store=self._store,
-            breakers=self._breakers,
-            retries=self._retries,
-            on_attempt=partial(self._count, account),
-        )
-        flight.progress = exchange
-        outcome: Result = None
-
-        async def fly() -> None:
-            nonlocal outcome
-            try:
-                outcome = await self._fly(session, exchange, account, age, flight)
-            except Exception as fault:  # noqa: BLE001  # an error of the store, or a fault of ours: whoever waits has to see it
-                outcome = bare(fault) if isinstance(fault, SmscError) else fault
-
-        session.detached.start(fly, lambda: flights.land(key, flight, outcome))
-
-    async def _fly(
-        self, session: Session, exchange: Exchange, account: Account, age: float, flight: Flight
-    ) -> Tariffs | SmscError:
-        seconds = flight.deadline - now()
-        turn: Tariffs | Lead | None = None
-        with anyio.move_on_after(seconds):
-            turn = await self._store.board(self._endpoint, account, age, seconds)
-        if turn is None:
-            return late(seconds, None)
-        if isinstance(turn, Tariffs):
-            flight.max_age = age
-            return turn
-        if turn.lease is not None:
-            session.detached.start(partial(self._store.hold, turn), lambda: None)
-        tariffs: Tariffs | None = None
-        try:
-            result = await exchange.run(flight.deadline - now())
-            tariffs = result if isinstance(result, Tariffs) else None
-        finally:
-            await self._store.land(self._endpoint, account, turn, exchange.reply, tariffs)
-        return result
-
-    def _count(self, account: Account, passage: Passage, outcome: Tariffs | SmscError | None, n: int) -> None:
-        error = outcome if isinstance(outcome, SmscError) else None
-        waited = 0.0 if passage.permit is None else passage.permit.waited
-        status = error.status if isinstance(error, TransportError) else None
-        self._observer.request(RequestEnded(account.login, n, passage.begun, waited, error, status))
-        self._tally.attempt(passage, outcome, n)
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("this client is closed: make one for the life of the application, or re-enter it")
-
-
-def _refuses_credentials(error: SmscError) -> bool:
-    return isinstance(error, AuthenticationError) or (isinstance(error, BreakerOpen) and error.code == 2)
 
 
 def _no_account(given: object, method: str = "tariffs") -> ValueError | TypeError:

@@ -312,7 +312,7 @@ async def test_an_answer_that_is_none_counts_and_keeps_its_token(
             assert "123" not in str(caught.value)
             # One of the three tokens is out for a window, so the third more has none in time.
             with server(always(WHOLE)) as other:
-                spared = Client(ALEX, base_url=other, store=client._store, max_age=0, deadline=20.0)  # pyright: ignore[reportPrivateUsage]
+                spared = Client(ALEX, base_url=other, store=client._calls.store, max_age=0, deadline=20.0)  # pyright: ignore[reportPrivateUsage]
                 async with spared:
                     await spared.tariffs()
                     await spared.tariffs()

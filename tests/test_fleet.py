@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from smsc_async import Account, AuthenticationError, Client, MemoryStore, Outcome, Quota, TransportError
+from smsc_async.calls import Calls
 from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
 pytestmark = pytest.mark.anyio
@@ -259,7 +260,7 @@ async def test_a_fault_of_the_client_itself_is_an_outcome(client: Client, monkey
     async def fault(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(client, "_fetched", fault)
+    monkeypatch.setattr(Calls, "_fetched", fault)
     outcomes = [outcome async for outcome in client.tariffs_for(accounts(1.0, 1.0))]
     assert [type(outcome.error) for outcome in outcomes] == [ZeroDivisionError] * 2
 

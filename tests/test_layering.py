@@ -27,6 +27,7 @@ LAYERS = [
     ["client"],
     ["watching"],
     ["history"],
+    ["calls"],
     ["sessions", "statistics"],
     ["fleet", "exchange", "detached", "observing"],
     ["over_aiohttp", "webhook"],
