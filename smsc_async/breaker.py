@@ -43,7 +43,7 @@ from smsc_async.errors import (
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Gate, Ledger
-from smsc_async.limiter.parking import Waiter, new_waiter
+from smsc_async.limiter.parking import Waiter, new_waiter, running_loop
 from smsc_async.limiter.quota import Quota
 from smsc_async.outage import Outage, RetryBudget
 from smsc_async.records import Tariffs
@@ -70,8 +70,8 @@ _REFUSED: Final = "the service refused these credentials with error 2 a short wh
 _BLOCKED: Final = "the service has blocked this address (error 4), and would for longer if it were asked"
 _SILENT: Final = "the service has not answered the last requests, and is asked seldom until it does"
 _TOO_MANY_WRONG: Final = (
-    "four authorization errors left this address in half an hour, and one more would have it blocked: only credentials "
-    "that have worked before are sent"
+    "four requests with credentials that had never worked were refused in the last half an hour or have no answer yet, "
+    "and at the fifth authorization error the service blocks this address: only credentials that have worked are sent"
 )
 
 
@@ -153,7 +153,8 @@ class Breakers:
         self._find_store = weakref.ref(store)
         self._service = service
         self._gate = Gate(_Trials(lambda: self._store))
-        self._lock = threading.Lock()
+        # Reentrant, as the garbage collector may end an abandoned call in the middle of what the lock is for.
+        self._lock = threading.RLock()
         self._outage = Outage()
         self._waiters: set[Waiter] = set()
         # For people alone: what this process has met. What decides is in the store.
@@ -195,6 +196,8 @@ class Breakers:
                 assert refused is not None
                 self._meet("unproven", "", None, refused)
                 raise BreakerOpen(_TOO_MANY_WRONG, refused, 2)
+            trial.permit.holder = running_loop()
+            trial.permit.quota = _UNANSWERED  # until the answer says otherwise, if one ever comes
             waited = waited or trial.permit.waited > 0
         if waited:
             trial.worked_for = await self._look(trial.account, trial.label)
@@ -269,7 +272,7 @@ class Breakers:
 
     def after_fork(self) -> None:
         """Forget who waits and who holds the lock: they are in the parent."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._waiters = set()
         self._gate.abandon()
 
@@ -343,10 +346,10 @@ class Breakers:
         self, permit: Permit, outcome: Tariffs | SmscError | None, *, may_have_left: bool, seen: float | None
     ) -> None:
         if isinstance(outcome, AuthenticationError):
+            permit.quota = AUTHORIZATION_ERRORS
             permit.seen = now() if seen is None else seen
             await self._gate.release(permit, Ending.WHOLE)
         elif may_have_left and seen is None:
-            permit.quota = _UNANSWERED
             await self._gate.release(permit, Ending.CUT)
         else:
             await self._gate.release(permit, Ending.UNSENT)

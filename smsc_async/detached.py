@@ -38,7 +38,10 @@ class Detached:
 
         async def run() -> None:
             with scope:
-                await work()
+                # A cancellation is noticed where something is awaited, and that may come too late: whatever the work
+                # begins by then is no longer closed by anybody.
+                if not scope.cancel_called:
+                    await work()
 
         def finished(_: object = None) -> None:
             del self._scopes[scope]

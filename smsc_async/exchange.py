@@ -157,8 +157,11 @@ class Exchange:
         return outcome
 
     async def _sent(self, passage: Passage, trial: Trial) -> Tariffs | SmscError:
+        breakers = self._breakers
+
+        # Without `self`, which has the passage: the answer is to go when the call ends, not when cycles are collected.
         async def last_look(permit: Permit) -> None:
-            await self._breakers.before_sending(trial, waited=permit.waited > 0)
+            await breakers.before_sending(trial, waited=permit.waited > 0)
 
         passage.before_sending = last_look
         body = form(credentials(self._account), self._format)

@@ -74,7 +74,8 @@ class Flight:
         self.landed: bool = False
         self.result: Result = None
         self.max_age: float = 0.0
-        self._lock = threading.Lock()
+        # Reentrant, as the garbage collector may end an abandoned call in the middle of what the lock is for.
+        self._lock = threading.RLock()
         self._on_landing: dict[Callable[[], object], None] = {}
         self._loop = running_loop()
 
@@ -134,7 +135,7 @@ class Flights:
     """The requests of a process that are under way, by whose they are."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._flights: dict[Hashable, Flight] = {}
 
     def __len__(self) -> int:
@@ -165,5 +166,5 @@ class Flights:
 
     def abandon(self) -> None:
         """Forget all flights: for a process that was forked, where nobody leads them."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._flights = {}

@@ -27,6 +27,7 @@ from smsc_async.errors import DecodeError, IncompleteReply, SmscError, StoreErro
 from smsc_async.limiter.bucket import Ending, Permit
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Gate
+from smsc_async.limiter.parking import running_loop
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import FORM, REPLY_BYTES, Claim, Reply, claim_of, retry_after
 from smsc_async.stores import Store, default_store
@@ -142,6 +143,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         permit = self._gate.acquire_at_once(login, self._quota, token=token)
         if permit is None:
             permit = await self._gate.acquire(login, self._quota, token=token)
+        permit.holder = running_loop()
         passage.permit = permit
         try:
             if passage.before_sending is not None:

@@ -15,8 +15,9 @@ from functools import partial
 import anyio
 import pytest
 
-from smsc_async import Account, Client, MemoryStore, Quota
+from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, breaker
 from smsc_async.connections import Connections
+from smsc_async.exchange import Exchange
 from smsc_async.limiter import gate
 from smsc_async.limiter.bucket import Ending
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
@@ -215,6 +216,92 @@ def test_a_loop_that_is_closed_in_the_middle_of_a_request_keeps_nothing_from_the
         assert (buckets.count()["tokens_out"], buckets.count()["slots"]) == (0, 0)
         client._sessions._sessions.clear()  # pyright: ignore[reportPrivateUsage]
         gc.collect()
+
+
+def test_loops_that_are_closed_in_the_middle_of_requests_keep_nothing_from_other_accounts(
+    base_url: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota = Quota(requests=4, per=0.1, guard=0.0, linger=0.1, concurrent=100)
+    monkeypatch.setattr(breaker, "_UNANSWERED", quota)
+    store = MemoryStore()
+    clients: list[Client] = []
+    left: list[asyncio.Task[object]] = []
+    simulator.fail(Fault.hang(), times=4)
+
+    async def lose_patience(login: str) -> None:
+        client = Client(Account(login, "123"), base_url=base_url, store=store)
+        clients.append(client)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.tariffs(), 0.2)
+        left.extend(asyncio.all_tasks() - {asyncio.current_task()})
+
+    for number in range(4):
+        _run_and_close(lose_patience(f"another{number}"))
+    assert store._buckets.count()["tokens_out"] == 8  # pyright: ignore[reportPrivateUsage]  # with all four for credentials that have never worked
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of the sockets that were left with the loops
+        asyncio.run(_fetch(base_url, store))
+        _end(left)
+        for client in clients:
+            client._sessions._sessions.clear()  # pyright: ignore[reportPrivateUsage]
+        gc.collect()
+
+
+@pytest.mark.parametrize("closed_first", [True, False])
+def test_a_loop_that_is_closed_keeps_no_permit_of_a_transport(closed_first: bool) -> None:
+    quota = Quota(requests=1, per=0.3, guard=0.0, linger=0.1)
+    line = MemoryStore().gate
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(line.acquire("alex", quota, token=True)).holder = loop
+
+    async def acquire() -> float:
+        began = time.monotonic()
+        if not closed_first:
+            # When somebody waits for it already, who is told by nobody.
+            asyncio.get_running_loop().call_later(0.1, loop.close)
+        with anyio.fail_after(10.0):
+            await line.acquire("alex", quota, token=True)
+        return time.monotonic() - began
+
+    if closed_first:
+        loop.close()
+    waited = asyncio.run(acquire())
+    # Not before what the lost request may still be: under way.
+    assert waited >= 0.4
+
+
+def test_a_loop_that_goes_on_keeps_its_permit() -> None:
+    quota = Quota(requests=1, per=0.1, guard=0.0, linger=0.1)
+    line = MemoryStore().gate
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(line.acquire("alex", quota, token=True)).holder = loop
+
+    async def acquire() -> None:
+        with pytest.raises((TimeoutError, QuotaExhausted)), anyio.fail_after(1.0):
+            await line.acquire("alex", quota, token=True)
+
+    for backend in ("asyncio", "trio"):
+        anyio.run(acquire, backend=backend)
+    loop.close()
+
+
+def test_an_answer_is_gone_with_its_call_and_not_when_cycles_are_collected(base_url: str) -> None:
+    def exchanges() -> int:
+        return sum(isinstance(each, Exchange) for each in gc.get_objects())
+
+    async def fetch() -> None:
+        async with client_at(base_url, MemoryStore()) as client:
+            await client.tariffs()
+            assert exchanges() == before
+
+    gc.collect()
+    before = exchanges()
+    gc.disable()
+    try:
+        for backend in ("asyncio", "trio"):
+            anyio.run(fetch, backend=backend)
+    finally:
+        gc.enable()
 
 
 def _run_and_close(work: Coroutine[object, object, None]) -> None:

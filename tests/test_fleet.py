@@ -251,6 +251,19 @@ async def test_a_client_that_is_closed_meanwhile_ends_its_fleet(client: Client) 
     assert all(isinstance(error, TransportError) for error in errors[50:])
 
 
+async def test_a_fleet_that_is_left_as_its_client_closes_asks_for_nothing_more(
+    service: Service, client: Client
+) -> None:
+    fleet = client.tariffs_for(endless())
+    for _ in range(2):
+        await anext(fleet)  # the second begins another in the first's place, which has not come to its first step
+    await client.aclose()
+    asked = len(service.asked)
+    await anyio.sleep(100.0)
+    assert len(service.asked) == asked
+    assert len(client._sessions) == 0  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
+
+
 async def test_what_is_no_account_is_named(client: Client) -> None:
     with pytest.raises(TypeError, match="not NoneType"):
         await anext(client.tariffs_for([None]))  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]

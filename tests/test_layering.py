@@ -181,6 +181,7 @@ def test_these_rules_bite(module: str, source: str, breach: str | None) -> None:
 def test_public_names_are_sorted_and_there() -> None:
     assert smsc_async.__all__ == sorted(smsc_async.__all__)
     assert len(set(smsc_async.__all__)) == len(smsc_async.__all__)
+    assert set(smsc_async.__all__) <= set(dir(smsc_async))
     for name in smsc_async.__all__:
         assert hasattr(smsc_async, name)
 
@@ -191,3 +192,8 @@ def test_every_module_says_what_it_gives_and_has_it(module: str) -> None:
     assert loaded.__doc__
     for name in getattr(loaded, "__all__", ()):
         assert hasattr(loaded, name), name
+
+
+def test_a_name_that_the_package_does_not_have_is_told() -> None:
+    with pytest.raises(AttributeError, match="'smsc_async' has no attribute 'nothing'"):
+        getattr(smsc_async, "nothing")  # noqa: B009  # type checkers know as much

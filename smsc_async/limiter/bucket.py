@@ -2,7 +2,7 @@
 
 A login has ``quota.requests`` tokens for tariff requests (all of them are identical to the service) and
 ``quota.concurrent`` slots for all its requests. Its bucket is what is held of them: permits, and of those that are over
-but for their token the instant at which that comes free. Whoever is not in there is free.
+but for their token, the instant at which that comes free. What is not in there is free.
 
 Invariants:
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -55,9 +55,11 @@ class Permit:
         seen: When the head of the answer was seen; whoever holds the permit sets it.
         waited: Seconds that it took to get.
         lease: What the store knows it by.
+        holder: The event loop of whoever holds it, who sets it too: once that is closed, the permit is lost, and nobody but
+            the store can give it back. ``None`` while nobody does.
     """
 
-    __slots__ = ("lease", "login", "quota", "seen", "slot_at", "token", "token_at", "waited")
+    __slots__ = ("holder", "lease", "login", "quota", "seen", "slot_at", "token", "token_at", "waited")
 
     def __init__(self, login: str, quota: Quota, token: bool) -> None:  # noqa: FBT001  # hot
         self.login = login
@@ -68,6 +70,7 @@ class Permit:
         self.seen: float | None = None
         self.waited = 0.0
         self.lease: object = None
+        self.holder: Hashable = None
 
 
 Held: TypeAlias = tuple[Permit | float, ...]

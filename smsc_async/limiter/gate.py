@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 import anyio
@@ -90,6 +92,9 @@ class Gate:
         self._give_back_at_once = ledger.give_back_at_once
         self._lock = threading.Lock()
         self._lines: dict[_Key, _Line] = {}
+        # What is to be done under the lock, by whoever has it next: giving back may be the work of a finalizer, in a thread
+        # that has the lock already, and must not wait for it.
+        self._due: deque[Callable[[], None]] = deque()
 
     def acquire_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
         """Return a permit if nobody waits for one and it can be had without awaiting anything, else ``None``."""
@@ -128,19 +133,21 @@ class Gate:
 
     def wake(self, login: str) -> None:
         """Have the heads of the lines of a login try again."""
-        with self._lock:
-            for token in (True, False):
-                self._wake_head((login, token))
+        self._due.append(partial(self._wake_heads, login))
+        self._work_off()
 
     def waiting(self) -> int:
         """How many wait in all lines."""
         with self._lock:
-            return sum(len(line.waiters) for line in self._lines.values())
+            waiting = sum(len(line.waiters) for line in self._lines.values())
+        self._work_off()
+        return waiting
 
     def abandon(self) -> None:
         """Forget all lines: for a process that was forked, where nobody of them is left."""
         self._lock = threading.Lock()
         self._lines = {}
+        self._due.clear()
 
     async def _acquire_in_line(self, login: str, quota: Quota, *, token: bool) -> Permit:
         key = (login, token)
@@ -158,6 +165,7 @@ class Gate:
             line = self._lines.setdefault(key, _Line())
             due = line.due(len(line.waiters), started, quota)
             line.waiters[waiter] = started + ends_in
+        self._work_off()
         try:
             if due > ends_in:
                 raise QuotaExhausted(due)
@@ -179,14 +187,32 @@ class Gate:
 
     def _leads(self, line: _Line, waiter: Waiter) -> bool:
         with self._lock:
-            return next(iter(line.waiters), None) is waiter
+            leads = next(iter(line.waiters), None) is waiter
+        self._work_off()
+        return leads
 
     def _leave(self, key: _Key, line: _Line, waiter: Waiter) -> None:
-        with self._lock:
-            led = next(iter(line.waiters), None) is waiter
-            line.waiters.pop(waiter, None)
-            if led:
-                self._wake_head(key)
+        self._due.append(partial(self._strike_out, key, line, waiter))
+        self._work_off()
+
+    def _work_off(self) -> None:
+        """Do what is due, unless somebody has the lock, who will. Looks again after it is given up, so that nothing stays."""
+        while self._due and self._lock.acquire(blocking=False):
+            try:
+                while self._due:
+                    self._due.popleft()()
+            finally:
+                self._lock.release()
+
+    def _strike_out(self, key: _Key, line: _Line, waiter: Waiter) -> None:
+        led = next(iter(line.waiters), None) is waiter
+        line.waiters.pop(waiter, None)
+        if led:
+            self._wake_head(key)
+
+    def _wake_heads(self, login: str) -> None:
+        for token in (True, False):
+            self._wake_head((login, token))
 
     def _wake_head(self, key: _Key) -> None:
         line = self._lines.get(key)

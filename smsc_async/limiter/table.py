@@ -3,12 +3,14 @@
 Most permits of a fleet are the only one of their login, and those cost no lock. The rules that make it right:
 
 1. A login that is not in the table is entered by ``dict.setdefault`` alone, which hands out what is there or puts in what
-   it is given: one step, in CPython with the GIL and without, since a login is text. Whose permit it hands out has it.
+   it is given: one step, in CPython with the GIL and without, since a login is text. Whoever's permit it hands out has it.
 2. What is in the table is changed or replaced under the lock alone, and only removed once nothing of it is held.
-3. A permit that is given back is told so by its holder, in the permit itself: it is where everybody looks.
-4. The table is made anew, so that it takes no more room than it needs, while it is closed to those without the lock. Who has entered a login and
-   finds the table still open has done so before it was copied. Who finds it closed asks again, with the lock and with the
-   same permit, which is then known if it was copied.
+3. That a permit is given back is written into the permit itself, by its holder and without the lock: it is where everybody
+   looks. Only where no holder is left do others write it, under the lock, as an end without an answer. Should two write
+   at once, what either writes is true.
+4. The table is made anew, so that it takes no more room than it needs, while it is closed to those without the lock.
+   Whoever has entered a login and finds the table still open has done so before it was copied. Whoever finds it closed
+   asks again, with the lock and with the same permit, which is then known if it was copied.
 
 tests/limiter/test_interleavings.py tries every way in which two threads can get between each other's steps.
 """
@@ -16,7 +18,7 @@ tests/limiter/test_interleavings.py tries every way in which two threads can get
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from smsc_async.limiter.bucket import (
@@ -35,12 +37,13 @@ from smsc_async.limiter.quota import Quota
 
 __all__ = ["Buckets"]
 
+_SWEEP_EVERY: Final = 60.0  # seconds, where the window is not shorter
 _SWEPT_AT_ONCE: Final = 500  # some 0.2 ms
 _WHOLE: Final = Ending.WHOLE  # an enumeration looks its members up as slowly as a call
 
 
 class Buckets:
-    """Every login's bucket; thread-safe. Nothing is kept for a login once nothing of it is held.
+    """Every login's bucket; thread-safe. What is free is dropped by those who give back later, a part at a time.
 
     Times are seconds by one clock, which whoever asks has read.
     """
@@ -56,7 +59,7 @@ class Buckets:
         self._size = 0  # of the table when its sweeping began
 
     def claim(self, permit: Permit) -> bool:
-        """Take a permit if it is the only one of its login, and say whether it is taken; for which nobody needs a clock."""
+        """Take a permit if it is the only one of its login, and say whether it is taken; no clock is needed for that."""
         table = self._open
         return table is not None and table.setdefault(permit.login, permit) is permit and self._open is table
 
@@ -100,16 +103,20 @@ class Buckets:
             and now < self._sweep_at
             and self._table.get(permit.login) is permit
         ):
-            # As below, for most. Alone or no longer: it is all in the permit.
+            # As below, for most. Whoever joins it meanwhile puts this same permit beside theirs, and sees what is written.
             permit.token_at = seen + permit.quota.window
             permit.slot_at = FREE
             return
-        with self._lock:
-            # In this order: token, slot.
-            permit.token_at, permit.slot_at = free_at(now, permit.quota, ending, token=permit.token, seen=seen)
-            self._keep_less(permit.login, now)
-            if now >= self._sweep_at and self._sweep_some(now):
-                self._sweep_at = now + permit.quota.absence
+        # In this order: token, slot.
+        permit.token_at, permit.slot_at = free_at(now, permit.quota, ending, token=permit.token, seen=seen)
+        # The rest is tidying. Not waited for: this may be a finalizer's work, in the very thread that has the lock.
+        if self._lock.acquire(blocking=False):
+            try:
+                self._keep_less(permit.login, now)
+                if now >= self._sweep_at and self._sweep_some(now):
+                    self._sweep_at = now + min(permit.quota.absence, _SWEEP_EVERY)
+            finally:
+                self._lock.release()
 
     def shut(self, login: str, now: float, quota: Quota) -> None:
         """Let no tariff request of the login through for a window: the service says that it has had enough."""
@@ -118,6 +125,18 @@ class Buckets:
             bucket = self._table.setdefault(login, until)
             if bucket is not until:
                 self._table[login] = closed(held_of(bucket, now), until)
+
+    def end_lost(self, login: str, now: float, is_lost: Callable[[Permit], bool]) -> bool:
+        """End the exchanges of a login as ones without an answer whose holders never will; return whether there are any."""
+        with self._lock:
+            bucket = self._table.get(login, ())
+            held = bucket if isinstance(bucket, tuple) else (bucket,)
+            lost = [each for each in held if isinstance(each, Permit) and each.slot_at == OUT and is_lost(each)]
+            for permit in lost:
+                permit.token_at, permit.slot_at = free_at(
+                    now, permit.quota, Ending.CUT, token=permit.token, seen=permit.seen
+                )
+        return bool(lost)
 
     def sweep(self, now: float) -> None:
         """Drop all that is free. Giving back does so by itself, a part at a time."""
@@ -137,7 +156,10 @@ class Buckets:
                 permit.token_at, permit.slot_at = ends if permit.token else FREE, ends
 
     def count(self) -> Mapping[str, int]:
-        """How many logins have something held, tokens and slots are out, and slots come free by themselves."""
+        """How many logins there is an entry of, and how many tokens and slots are out, and slots come free by themselves.
+
+        What has come free and is not swept yet counts too.
+        """
         with self._lock:
             permits = self._permits()
             return {

@@ -10,11 +10,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, Literal
 
+import attrs
+
 from smsc_async.accounts import Account
 from smsc_async.flights import Flights
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Gate
+from smsc_async.limiter.parking import is_over, running_loop
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.table import Buckets
 from smsc_async.protocol import Reply
@@ -42,7 +45,7 @@ class _Kept:
 
     def __init__(self, tariffs: Tariffs) -> None:
         self.tariffs = tariffs
-        self.used = False  # since it was put in line; told without the lock, which a look need not wait for
+        self.used = False  # since it was put in line; set without the lock, which a look need not wait for
         self.at = now()
         self.wall = time.time()
         self.size = _LIST_BYTES + len(tariffs.zones) * _ZONE_BYTES + len(tariffs.codes) * _CODE_BYTES
@@ -103,13 +106,22 @@ class MemoryStore:
         permit = Permit(login, quota, token)
         with self._lock:
             too_early = self._cold and not login.startswith(OWN) and self._too_early(instant, quota)
-        return too_early or self._buckets.take(permit, instant) or permit
+        if too_early:
+            return too_early
+        refusal = self._buckets.take(permit, instant)
+        if refusal is not None and self._buckets.end_lost(login, instant, _is_lost):
+            refusal = self._buckets.take(permit, instant)
+        if refusal is None:
+            return permit
+        # Who has what is missing may come to be lost, and nobody would tell.
+        return attrs.evolve(refusal, retry_in=min(refusal.retry_in, quota.window))
 
     def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
         """Take a permit back; nothing happens where it was given back before."""
         # Where the answer came whole, its sight is all that counts.
         seen = permit.seen
         self._buckets.give_back(permit, now() if seen is None or ending is not _WHOLE else seen, ending)
+        permit.holder = None  # what is left of it in its bucket keeps no loop
         return True
 
     async def give_back(self, permit: Permit, ending: Ending) -> None:
@@ -171,16 +183,19 @@ class MemoryStore:
     def _keep(self, key: tuple[str, bytes], tariffs: Tariffs) -> None:
         kept = _Kept(tariffs)
         with self._lock:
-            if (former := self._kept.pop(key, None)) is not None:
+            # Put in the place of the former, and never taken out to be put back: those without the lock would miss it.
+            if (former := self._kept.get(key)) is not None:
                 self._kept_bytes -= former.size
             self._kept[key] = kept
+            self._kept.move_to_end(key)
             self._kept_bytes += kept.size
             while self._kept_bytes > self._keep_bytes:
-                oldest_key, oldest = self._kept.popitem(last=False)
+                oldest_key, oldest = next(iter(self._kept.items()))
                 if oldest.used:
                     oldest.used = False
-                    self._kept[oldest_key] = oldest  # at the end of the line
+                    self._kept.move_to_end(oldest_key)
                 else:
+                    del self._kept[oldest_key]
                     self._kept_bytes -= oldest.size
 
     def _too_early(self, instant: float, quota: Quota) -> Refusal | None:
@@ -199,6 +214,12 @@ class MemoryStore:
         self._buckets.forget_holders(now())
         self.gate.abandon()
         self.flights.abandon()
+
+
+def _is_lost(permit: Permit) -> bool:
+    """Whether its holder's event loop was closed in the middle; to be asked in another."""
+    loop = permit.holder
+    return loop is not None and loop != running_loop() and is_over(loop)
 
 
 _ALL: Final[weakref.WeakSet[MemoryStore]] = weakref.WeakSet()

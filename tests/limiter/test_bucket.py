@@ -225,6 +225,26 @@ def test_giving_back_clears_a_full_table_away_bit_by_bit_with_the_room_that_it_t
     assert size() < full / 50
 
 
+def test_a_long_window_of_one_login_keeps_nobody_elses_bucket_for_as_long() -> None:
+    buckets, long = Buckets(), Quota(per=1_800.0)
+    trial = _taken(buckets, 0.0, login="trial", quota=long)
+    _give_back(buckets, trial, 0.0)
+    _give_back(buckets, _taken(buckets, 1.0), 1.0)
+    _give_back(buckets, _taken(buckets, 100.0, login="boris"), 100.0)
+    assert buckets.count()["buckets"] == 2
+
+
+def test_the_exchanges_of_those_who_are_lost_are_ended_without_an_answer() -> None:
+    buckets = Buckets()
+    lost, other = _taken(buckets, 0.0), _taken(buckets, 0.0)
+    assert buckets.end_lost(LOGIN, 10.0, lambda permit: permit is lost)
+    assert not buckets.end_lost(LOGIN, 10.0, lambda permit: permit is lost)
+    assert not buckets.end_lost("boris", 10.0, lambda _: True)
+    assert buckets.count() == {"buckets": 1, "tokens_out": 1, "slots": 1, "lingering": 1}
+    _give_back(buckets, other, 10.0)
+    assert [_can_take(buckets, 75.9) for _ in range(3)] == [True, True, False]
+
+
 def test_what_is_under_way_outlasts_any_sweep() -> None:
     buckets = Buckets()
     permit = _taken(buckets, 0.0)

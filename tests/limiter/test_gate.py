@@ -98,6 +98,16 @@ async def test_a_waiter_that_is_cancelled_takes_nothing_along() -> None:
     assert now() - started == pytest.approx(60.0)
 
 
+async def test_whoever_is_cancelled_already_is_told_that_and_not_that_it_is_late() -> None:
+    gate = MemoryStore().gate
+    await use_up(gate)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await take(gate)
+    assert scope.cancelled_caught
+    assert gate.waiting() == 0
+
+
 async def test_when_the_head_is_cancelled_the_next_one_gets_its_turn() -> None:
     gate = MemoryStore().gate
     await use_up(gate)

@@ -31,6 +31,7 @@ NOW: Final = 1_000.0
 # What others see, or change: all else is on a thread's own stack, and in nobody's way.
 _SHARED: Final = {
     "_lock",
+    "acquire",
     "_open",
     "_table",
     "_sweep_at",
@@ -96,6 +97,12 @@ class _Turns:
             self.step(number)
         self._locked_by = number
 
+    def lock_at_once(self, number: int) -> bool:
+        if self._locked_by is not None:
+            return False
+        self._locked_by = number
+        return True
+
     def unlock(self) -> None:
         self._locked_by = None
 
@@ -155,6 +162,13 @@ def _shared_in(code: CodeType) -> frozenset[int]:
 
 class _Lock:
     """A lock whose waiters lose their turn."""
+
+    def acquire(self, *, blocking: bool) -> bool:
+        assert not blocking
+        return _ME.turns.lock_at_once(_ME.number)
+
+    def release(self) -> None:
+        _ME.turns.unlock()
 
     def __enter__(self) -> None:
         _ME.turns.lock(_ME.number)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import tracemalloc
+from collections.abc import Iterator
 
 import anyio
 import pytest
@@ -17,6 +20,14 @@ from smsc_async.stores.memory import _Kept  # pyright: ignore[reportPrivateUsage
 pytestmark = pytest.mark.anyio
 
 HERE = "https://smsc.example/sys/get.php"
+
+
+@pytest.fixture
+def switches_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 async def keep(store: MemoryStore, account: Account, tariffs: Tariffs | None = None) -> None:
@@ -52,6 +63,26 @@ async def test_what_was_used_once_goes_when_its_turn_comes_again() -> None:
         await keep(store, account)
     kept = [store.recall_at_once(HERE, account, 60.0) is not None for account in accounts]
     assert kept == [False, False, False, False, True, True]
+
+
+async def test_a_list_is_there_all_the_while_that_another_takes_its_place(switches_often: None) -> None:
+    account, tariffs = Account("alex", "123"), sample_tariffs()
+    store = MemoryStore(keep_bytes=3 * _Kept(tariffs).size)
+    await keep(store, account)
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.is_set():
+            for key in (account.fingerprint, b"another", b"a third"):
+                store._keep((HERE, key), tariffs)  # pyright: ignore[reportPrivateUsage]
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    try:
+        assert all(store.recall_at_once(HERE, account, 60.0) for _ in range(30_000))
+    finally:
+        over.set()
+        thread.join()
 
 
 async def test_a_list_that_takes_the_place_of_another_is_counted_once() -> None:

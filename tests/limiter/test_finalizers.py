@@ -1,0 +1,126 @@
+"""The garbage collector may end an abandoned call anywhere, also where its thread has a lock that the call needs too.
+
+What stands for a collection here is a call from the place where one would fall due: within what the lock is for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from smsc_async import MemoryStore, Quota
+from smsc_async.breaker import breakers_of
+from smsc_async.limiter import gate as gate_module
+from smsc_async.limiter import table as table_module
+from smsc_async.limiter.bucket import Bucket, Ending, Held, Permit, held_of
+
+QUOTA = Quota(requests=1)
+
+
+def _ends(work: Callable[[], object]) -> None:
+    """Run something that is not to wait for itself."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  # told in the test's thread
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20.0)
+    assert not thread.is_alive(), "it waits for a lock that it has itself"
+    assert not failures, failures
+
+
+@pytest.mark.parametrize("ending", Ending)
+def test_a_permit_can_be_given_back_while_another_is_taken(monkeypatch: pytest.MonkeyPatch, ending: Ending) -> None:
+    store = MemoryStore()
+    lost, other = (store.take_at_once(login, QUOTA, token=True) for login in ("alex", "boris"))
+    assert lost is not None
+    assert other is not None
+
+    def with_finalizer(bucket: Bucket, now: float) -> Held:
+        monkeypatch.setattr(table_module, "held_of", held_of)
+        store.give_back_at_once(lost, ending)
+        return held_of(bucket, now)
+
+    monkeypatch.setattr(table_module, "held_of", with_finalizer)
+    _ends(lambda: store.take_at_once("boris", QUOTA, token=True))
+    assert store._buckets.count()["slots"] == 1  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
+    assert (store.take_at_once("alex", QUOTA, token=True) is not None) == (ending is Ending.UNSENT)
+
+
+def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryStore()
+    lost, other = (store.take_at_once(login, QUOTA, token=True) for login in ("alex", "boris"))
+    assert lost is not None
+    assert other is not None
+    init = gate_module._Line.__init__  # pyright: ignore[reportPrivateUsage]
+
+    def with_finalizer(line: gate_module._Line) -> None:  # pyright: ignore[reportPrivateUsage]
+        assert store.gate.release_at_once(lost, Ending.UNSENT)
+        init(line)
+
+    async def acquire(login: str) -> Permit:
+        return await store.gate.acquire(login, QUOTA, token=True)
+
+    async def main() -> None:
+        waiting = asyncio.create_task(acquire("alex"))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(gate_module._Line, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
+        joining = asyncio.create_task(acquire("boris"))
+        await asyncio.wait_for(waiting, 5.0)
+        assert store.gate.release_at_once(other, Ending.UNSENT)
+        await asyncio.wait_for(joining, 5.0)
+        assert store.gate.waiting() == 0
+
+    _ends(lambda: asyncio.run(main()))
+
+
+def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    held = [store.take_at_once(login, QUOTA, token=True) for login in ("alex", "boris")]
+    assert None not in held
+    init = gate_module._Line.__init__  # pyright: ignore[reportPrivateUsage]
+    waiting = store.gate.acquire("alex", QUOTA, token=True)
+
+    def with_finalizer(line: gate_module._Line) -> None:  # pyright: ignore[reportPrivateUsage]
+        waiting.close()
+        init(line)
+
+    async def main() -> None:
+        future = waiting.send(None)  # as a loop does it, which is closed then
+        assert future is not None
+        assert store.gate.waiting() == 1
+        monkeypatch.setattr(gate_module._Line, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
+        joining = asyncio.create_task(store.gate.acquire("boris", QUOTA, token=True))
+        await asyncio.sleep(0)
+        assert store.gate.waiting() == 1
+        joining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await joining
+        assert store.gate.waiting() == 0
+
+    _ends(lambda: asyncio.run(main()))
+
+
+def test_flights_and_breakers_can_be_told_of_an_end_in_the_middle_of_something_else() -> None:
+    store = MemoryStore()
+    breakers = breakers_of(store, "smsc")
+
+    async def main() -> None:
+        flight, _ = store.flights.board("key", 1e9)
+        with store.flights._lock, flight._lock, breakers._lock:  # pyright: ignore[reportPrivateUsage]
+            store.flights.land("key", flight, None)
+            breakers._meet("address", "", None, 1.0)  # pyright: ignore[reportPrivateUsage]
+        assert len(store.flights) == 0
+        assert len(breakers.open()) == 1
+
+    _ends(lambda: asyncio.run(main()))
