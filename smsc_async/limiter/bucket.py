@@ -62,13 +62,13 @@ class Permit:
     __slots__ = ("holder", "lease", "login", "quota", "seen", "slot_at", "token", "token_at", "waited")
 
     def __init__(self, login: str, quota: Quota, token: bool) -> None:  # noqa: FBT001  # hot
-        self.login = login
-        self.quota = quota
-        self.token = token
-        self.token_at = OUT if token else FREE
-        self.slot_at = OUT
+        self.login: str = login
+        self.quota: Quota = quota
+        self.token: bool = token
+        self.token_at: float = OUT if token else FREE
+        self.slot_at: float = OUT
         self.seen: float | None = None
-        self.waited = 0.0
+        self.waited: float = 0.0
         self.lease: object = None
         self.holder: Hashable = None
 
