@@ -49,7 +49,6 @@ class Permit:
     Attributes:
         login: Whose.
         quota: What it is taken under.
-        token: Whether it has a token.
         token_at: When its token comes free, as far as a bucket in this process knows.
         slot_at: When its slot does.
         seen: When the head of the answer was seen; whoever holds the permit sets it.
@@ -59,18 +58,22 @@ class Permit:
             the store can give it back. ``None`` while nobody does.
     """
 
-    __slots__ = ("holder", "lease", "login", "quota", "seen", "slot_at", "token", "token_at", "waited")
+    __slots__ = ("holder", "lease", "login", "quota", "seen", "slot_at", "token_at", "waited")
 
     def __init__(self, login: str, quota: Quota, token: bool) -> None:  # noqa: FBT001  # hot
         self.login: str = login
         self.quota: Quota = quota
-        self.token: bool = token
         self.token_at: float = OUT if token else FREE
         self.slot_at: float = OUT
         self.seen: float | None = None
         self.waited: float = 0.0
         self.lease: object = None
         self.holder: Hashable = None
+
+    @property
+    def token(self) -> bool:
+        """Whether it holds a token; to be asked before it is given back."""
+        return self.token_at > FREE
 
 
 Held: TypeAlias = tuple[Permit | float, ...]

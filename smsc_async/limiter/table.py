@@ -98,7 +98,7 @@ class Buckets:
         seen = permit.seen
         if (
             ending is _WHOLE
-            and permit.token
+            and permit.token_at == OUT
             and seen is not None
             and now < self._sweep_at
             and self._table.get(permit.login) is permit
