@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeAlias
 
 from smsc_async.errors import SmscError
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.parking import is_over, new_waiter, running_loop
+from smsc_async.limiter.parking import is_gone, new_waiter, running_loop
 from smsc_async.records import Tariffs
 
 __all__ = ["Flight", "Flights", "Progress", "Result"]
@@ -128,7 +128,7 @@ class Flight:
             self.forget(wake)
 
     def _has_no_loop(self) -> bool:
-        return self._loop != running_loop() and is_over(self._loop)
+        return is_gone(self._loop)
 
 
 class Flights:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["Waiter", "in_trio", "is_over", "new_waiter", "running_loop"]
+__all__ = ["Waiter", "in_trio", "is_gone", "is_over", "new_waiter", "running_loop"]
 
 
 class Waiter(Protocol):
@@ -106,7 +106,7 @@ class _TrioWaiter:
         return True
 
     def is_lost(self) -> bool:
-        return self._token != running_loop() and is_over(self._token)
+        return is_gone(self._token)
 
     def _rouse(self) -> None:
         self._event.set()  # whichever it is by then
@@ -139,6 +139,11 @@ def running_loop() -> Hashable:
 
         return current_trio_token()
     return asyncio.get_running_loop()
+
+
+def is_gone(loop: Hashable) -> bool:
+    """Whether a loop is over; to be asked in an event loop, which is not itself."""
+    return loop != running_loop() and is_over(loop)
 
 
 def is_over(loop: Hashable) -> bool:

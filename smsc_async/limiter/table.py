@@ -18,7 +18,7 @@ tests/limiter/test_interleavings.py tries every way in which two threads can get
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
 from smsc_async.limiter.bucket import (
@@ -26,6 +26,7 @@ from smsc_async.limiter.bucket import (
     OUT,
     Bucket,
     Ending,
+    Held,
     Permit,
     Refusal,
     closed,
@@ -63,12 +64,14 @@ class Buckets:
         table = self._open
         return table is not None and table.setdefault(permit.login, permit) is permit and self._open is table
 
-    def take(self, permit: Permit, now: float) -> Refusal | None:
+    def take(self, permit: Permit, now: float, is_gone: Callable[[Hashable], bool] = lambda _: False) -> Refusal | None:
         """Take a permit, its slot and its token: both or neither.
 
         Args:
             permit: What is wanted.
             now: The instant.
+            is_gone: Whether a holder never will give back what it has: where something is missing, that ends then, as an
+                exchange without an answer.
 
         Returns:
             ``None`` where it is taken, else when to ask again.
@@ -81,6 +84,8 @@ class Buckets:
             if permit in held:
                 return None  # claimed while the table was being made anew
             refusal = refused(held, now, permit)
+            if refusal is not None and self._end_lost(held, now, is_gone):
+                refusal = refused(held, now, permit)
             if refusal is None:
                 self._table[permit.login] = (*held, permit) if held else permit
             return refusal
@@ -106,9 +111,9 @@ class Buckets:
             # As below, for most. Whoever joins it meanwhile puts this same permit beside theirs, and sees what is written.
             permit.token_at = seen + permit.quota.window
             permit.slot_at = FREE
+            permit.holder = None
             return
-        # In this order: token, slot.
-        permit.token_at, permit.slot_at = free_at(now, permit.quota, ending, token=permit.token, seen=seen)
+        self._end(permit, now, ending)
         # The rest is tidying. Not waited for: this may be a finalizer's work, in the very thread that has the lock.
         if self._lock.acquire(blocking=False):
             try:
@@ -125,18 +130,6 @@ class Buckets:
             bucket = self._table.setdefault(login, until)
             if bucket is not until:
                 self._table[login] = closed(held_of(bucket, now), until)
-
-    def end_lost(self, login: str, now: float, is_lost: Callable[[Permit], bool]) -> bool:
-        """End the exchanges of a login as ones without an answer whose holders never will; return whether there are any."""
-        with self._lock:
-            bucket = self._table.get(login, ())
-            held = bucket if isinstance(bucket, tuple) else (bucket,)
-            lost = [each for each in held if isinstance(each, Permit) and each.slot_at == OUT and is_lost(each)]
-            for permit in lost:
-                permit.token_at, permit.slot_at = free_at(
-                    now, permit.quota, Ending.CUT, token=permit.token, seen=permit.seen
-                )
-        return bool(lost)
 
     def sweep(self, now: float) -> None:
         """Drop all that is free. Giving back does so by itself, a part at a time."""
@@ -173,6 +166,19 @@ class Buckets:
         buckets = self._table.copy().values()
         held = [bucket if isinstance(bucket, tuple) else (bucket,) for bucket in buckets]
         return [each for bucket in held for each in bucket if isinstance(each, Permit)]
+
+    @staticmethod
+    def _end(permit: Permit, now: float, ending: Ending) -> None:
+        # In this order: token, slot.
+        permit.token_at, permit.slot_at = free_at(now, permit.quota, ending, token=permit.token, seen=permit.seen)
+        permit.holder = None  # what is left of it keeps no event loop
+
+    def _end_lost(self, held: Held, now: float, is_gone: Callable[[Hashable], bool]) -> bool:
+        out = [each for each in held if isinstance(each, Permit) and each.slot_at == OUT]
+        lost = [permit for permit in out if permit.holder is not None and is_gone(permit.holder)]
+        for permit in lost:
+            self._end(permit, now, Ending.CUT)
+        return bool(lost)
 
     def _keep_less(self, login: str, now: float) -> None:
         bucket = self._table.get(login)

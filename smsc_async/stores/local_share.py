@@ -19,6 +19,7 @@ import attrs
 
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.parking import is_gone
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.table import Buckets
 
@@ -61,7 +62,7 @@ class LocalShare:
         mine = attrs.evolve(quota, requests=max(requests, 1), concurrent=concurrent)
         permit = Permit(login, mine, token)
         permit.lease = self._buckets
-        return self._buckets.take(permit, now()) or permit
+        return self._buckets.take(permit, now(), is_gone) or permit
 
     def give_back(self, permit: Permit, ending: Ending) -> bool:
         """Take a permit back if it is of this part, and say whether it is."""

@@ -17,7 +17,7 @@ from smsc_async.flights import Flights
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.gate import Gate
-from smsc_async.limiter.parking import is_over, running_loop
+from smsc_async.limiter.parking import is_gone
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.table import Buckets
 from smsc_async.protocol import Reply
@@ -108,9 +108,7 @@ class MemoryStore:
             too_early = self._cold and not login.startswith(OWN) and self._too_early(instant, quota)
         if too_early:
             return too_early
-        refusal = self._buckets.take(permit, instant)
-        if refusal is not None and self._buckets.end_lost(login, instant, _is_lost):
-            refusal = self._buckets.take(permit, instant)
+        refusal = self._buckets.take(permit, instant, is_gone)
         if refusal is None:
             return permit
         # Who has what is missing may come to be lost, and nobody would tell.
@@ -121,7 +119,6 @@ class MemoryStore:
         # Where the answer came whole, its sight is all that counts.
         seen = permit.seen
         self._buckets.give_back(permit, now() if seen is None or ending is not _WHOLE else seen, ending)
-        permit.holder = None  # what is left of it in its bucket keeps no loop
         return True
 
     async def give_back(self, permit: Permit, ending: Ending) -> None:
@@ -214,12 +211,6 @@ class MemoryStore:
         self._buckets.forget_holders(now())
         self.gate.abandon()
         self.flights.abandon()
-
-
-def _is_lost(permit: Permit) -> bool:
-    """Whether its holder's event loop was closed in the middle; to be asked in another."""
-    loop = permit.holder
-    return loop is not None and loop != running_loop() and is_over(loop)
 
 
 _ALL: Final[weakref.WeakSet[MemoryStore]] = weakref.WeakSet()

@@ -237,11 +237,16 @@ def test_a_long_window_of_one_login_keeps_nobody_elses_bucket_for_as_long() -> N
 def test_the_exchanges_of_those_who_are_lost_are_ended_without_an_answer() -> None:
     buckets = Buckets()
     lost, other = _taken(buckets, 0.0), _taken(buckets, 0.0)
-    assert buckets.end_lost(LOGIN, 10.0, lambda permit: permit is lost)
-    assert not buckets.end_lost(LOGIN, 10.0, lambda permit: permit is lost)
-    assert not buckets.end_lost("boris", 10.0, lambda _: True)
-    assert buckets.count() == {"buckets": 1, "tokens_out": 1, "slots": 1, "lingering": 1}
+    third = _taken(buckets, 0.0)
+    lost.holder, other.holder = "lost", "other"
+    assert buckets.take(Permit(LOGIN, QUOTA, token=True), 10.0, "lost".__eq__) == Refusal(
+        61.0 + 5.0, (61.0, 61.0, 66.0)
+    )
+    assert buckets.count() == {"buckets": 1, "tokens_out": 2, "slots": 2, "lingering": 1}
+    assert [permit.holder for permit in (lost, other, third)] == [None, "other", None]
+    _give_back(buckets, third, 10.0, ending=Ending.UNSENT)
     _give_back(buckets, other, 10.0)
+    assert other.holder is None
     assert [_can_take(buckets, 75.9) for _ in range(3)] == [True, True, False]
 
 

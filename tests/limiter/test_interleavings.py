@@ -12,7 +12,7 @@ import dis
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
 from types import CodeType, FrameType, TracebackType
 from typing import Any, Final
@@ -357,9 +357,9 @@ class _StaysOpen(Buckets):
 class _AsksAnew(Buckets):
     """Breaks the fourth: whose claim was copied does not find it."""
 
-    def take(self, permit: Permit, now: float) -> Refusal | None:
+    def take(self, permit: Permit, now: float, is_gone: Callable[[Hashable], bool] = lambda _: False) -> Refusal | None:
         stranger = Permit(permit.login, permit.quota, permit.token)
-        refusal = super().take(stranger, now)
+        refusal = super().take(stranger, now, is_gone)
         permit.slot_at = stranger.slot_at if refusal is None else permit.slot_at
         return refusal
 
