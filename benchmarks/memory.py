@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from benchmarks.pairing import Line, missing
 from smsc_async import Quota
 from smsc_async.limiter.bucket import Ending, Permit
-from smsc_async.limiter.table import Buckets
+from smsc_async.limiter.buckets import Buckets
 
 TITLE = "Memory of a login"
 LOGINS = [f"login-{number:06}" for number in range(10_000)]

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from benchmarks.pairing import Line, duration, in_turns, missing
 from smsc_async import MemoryStore, Quota
 from smsc_async.limiter.bucket import Ending
-from tests.virtual_time import VirtualTimeLoop
+from tests.support.virtual_time import VirtualTimeLoop
 
 TITLE = "Permit"
 TIMES = 2_000

@@ -13,9 +13,9 @@ import httpx
 
 from benchmarks.pairing import Line
 from smsc_async import LimitedTransport, MemoryStore, Quota
-from tests.arrival_log import windows_broken
 from tests.limiter.wire import URL, Wire
-from tests.virtual_time import VirtualTimeLoop
+from tests.support.server_log_checks import windows_broken
+from tests.support.virtual_time import VirtualTimeLoop
 
 TITLE = "Quota: 60 calls at once, 3 in a window W; violations (mean of the seeds) and span, by the server's arrivals"
 CALLS, WINDOW = 60, 60.0

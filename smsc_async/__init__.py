@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from smsc_async.accounts import Account, Secret
-    from smsc_async.breaker import OpenBreaker
+    from smsc_async.analysis.compare import Compared, ComparedOperator, Comparison, compare
+    from smsc_async.analysis.diff import Change, ChangeKind, diff
+    from smsc_async.analysis.snapshots import Period, PricePoint, Snapshot
     from smsc_async.client import Client
-    from smsc_async.comparison import Compared, ComparedOperator, Comparison, compare
     from smsc_async.decoder import decode
-    from smsc_async.differences import Change, ChangeKind, diff
     from smsc_async.errors import (
         AddressBlocked,
         ApiError,
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
         TooManyRequests,
         TransportError,
     )
-    from smsc_async.fleet import Outcome
+    from smsc_async.fetch.bulk import Outcome
+    from smsc_async.fetch.lockout import OpenBreaker
     from smsc_async.history import History
+    from smsc_async.history.watch import Update
+    from smsc_async.http.limited_transport import LimitedTransport
     from smsc_async.limiter.quota import Quota
-    from smsc_async.observing import CallEnded, RequestEnded
     from smsc_async.records import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
     from smsc_async.report import render_report
-    from smsc_async.snapshots import Period, PricePoint, Snapshot
-    from smsc_async.statistics import Statistics
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
-    from smsc_async.transport import LimitedTransport
-    from smsc_async.watching import Update
+    from smsc_async.telemetry.events import CallEnded, RequestEnded
+    from smsc_async.telemetry.statistics import Statistics
 else:
     # Imported when asked for: a worker that only decodes, or only names an error, does not pay for the HTTP library.
     _HOMES: Final = {
@@ -47,48 +47,48 @@ else:
         "ApiError": "errors",
         "AuthenticationError": "errors",
         "BreakerOpen": "errors",
-        "CallEnded": "observing",
-        "Change": "differences",
-        "ChangeKind": "differences",
+        "CallEnded": "telemetry.events",
+        "Change": "analysis.diff",
+        "ChangeKind": "analysis.diff",
         "Client": "client",
-        "Compared": "comparison",
-        "ComparedOperator": "comparison",
-        "Comparison": "comparison",
+        "Compared": "analysis.compare",
+        "ComparedOperator": "analysis.compare",
+        "Comparison": "analysis.compare",
         "DeadlineExceeded": "errors",
         "DecodeError": "errors",
         "Extra": "records",
         "Format": "records",
         "History": "history",
         "IncompleteReply": "errors",
-        "LimitedTransport": "transport",
+        "LimitedTransport": "http.limited_transport",
         "MemoryStore": "stores",
-        "OpenBreaker": "breaker",
+        "OpenBreaker": "fetch.lockout",
         "OperatorTariff": "records",
-        "Outcome": "fleet",
+        "Outcome": "fetch.bulk",
         "ParameterError": "errors",
-        "Period": "snapshots",
+        "Period": "analysis.snapshots",
         "Price": "records",
-        "PricePoint": "snapshots",
+        "PricePoint": "analysis.snapshots",
         "Quota": "limiter.quota",
         "QuotaExhausted": "errors",
         "RedisStore": "stores",
-        "RequestEnded": "observing",
+        "RequestEnded": "telemetry.events",
         "SQLiteStore": "stores",
         "Secret": "accounts",
         "Service": "records",
         "SmscError": "errors",
-        "Snapshot": "snapshots",
-        "Statistics": "statistics",
+        "Snapshot": "analysis.snapshots",
+        "Statistics": "telemetry.statistics",
         "StoreError": "errors",
         "Tariffs": "records",
         "TlsError": "errors",
         "TooManyRequests": "errors",
         "TransportError": "errors",
-        "Update": "watching",
+        "Update": "history.watch",
         "Zone": "records",
-        "compare": "comparison",
+        "compare": "analysis.compare",
         "decode": "decoder",
-        "diff": "differences",
+        "diff": "analysis.diff",
         "render_report": "report",
     }
 

@@ -14,22 +14,22 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from smsc_async.accounts import Account
-from smsc_async.breaker import breakers_of
-from smsc_async.calls import Calls
-from smsc_async.connections import Connections
-from smsc_async.fleet import Fleet, Outcome
+from smsc_async.fetch.bulk import Fleet, Outcome
+from smsc_async.fetch.call import Calls
+from smsc_async.fetch.lockout import breakers_of
+from smsc_async.fetch.sessions import Sessions, transport_factory
+from smsc_async.http.connections import Connections
+from smsc_async.http.limited_transport import AsyncTransport, LimitedTransport
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
-from smsc_async.observing import Observer, OnEvent
 from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
-from smsc_async.sessions import Sessions, transport_factory
-from smsc_async.statistics import Statistics
 from smsc_async.stores import Store, default_store
-from smsc_async.transport import AsyncTransport, LimitedTransport
+from smsc_async.telemetry.events import Observer, OnEvent
+from smsc_async.telemetry.statistics import Statistics
 
 if TYPE_CHECKING:
     from smsc_async.history import History
-    from smsc_async.watching import Update
+    from smsc_async.history.watch import Update
 
 __all__ = ["Client"]
 
@@ -288,7 +288,7 @@ class Client:
             4.10 4.51
         """
         # Most programs watch nothing.
-        from smsc_async.watching import Watch, Watcher, checked_every, name_of  # noqa: PLC0415
+        from smsc_async.history.watch import Watch, Watcher, checked_every, name_of  # noqa: PLC0415
 
         who = account or self._account
         if not isinstance(who, Account):

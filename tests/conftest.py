@@ -13,7 +13,7 @@ import pytest
 from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
-from tests.loopback_only import Forbidden, loopback_only
+from tests.support.loopback_only import Forbidden, loopback_only
 
 # Needs a Chromium and a group of its own: told by name, as `.ci/run` does.
 collect_ignore = ["browser"]
@@ -62,7 +62,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
-    """Run every test marked ``anyio`` on both loops in real time; for virtual time see ``tests/virtual_time.py``."""
+    """Run every test marked ``anyio`` on both loops in real time; for virtual time see ``tests/support/virtual_time.py``."""
     return request.param
 
 
@@ -81,7 +81,8 @@ def _loopback_only() -> Iterator[list[Forbidden]]:
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[float]:
     """Have a SQLite store wait as long as it takes, on a machine that is busy with other things; give what users have."""
-    from smsc_async.stores import sqlite_file, worker
+    from smsc_async.stores.sqlite import file as sqlite_file
+    from smsc_async.stores.sqlite import worker_thread as worker
 
     with pytest.MonkeyPatch.context() as patch:
         usual = worker.PATIENCE

@@ -30,13 +30,13 @@ from smsc_async import (
     TooManyRequests,
     TransportError,
 )
+from smsc_async.http.limited_transport import Passage, post
 from smsc_async.limiter.clock import now
 from smsc_async.protocol import Claim
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, sample_tariffs
-from smsc_async.transport import Passage, post
-from tests.arrival_log import windows_broken
-from tests.service import ALEX, URL, client_of, service
-from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
+from tests.support.server_log_checks import windows_broken
+from tests.support.simulated import ALEX, URL, client_of, service
+from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
 pytestmark = pytest.mark.anyio
 

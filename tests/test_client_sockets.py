@@ -15,10 +15,11 @@ from functools import partial
 import anyio
 import pytest
 
-from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, breaker
-from smsc_async.connections import Connections
-from smsc_async.exchange import Exchange
-from smsc_async.limiter import gate
+from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted
+from smsc_async.fetch import lockout
+from smsc_async.fetch.attempts import Exchange
+from smsc_async.http.connections import Connections
+from smsc_async.limiter import queue as gate
 from smsc_async.limiter.bucket import Ending
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 
@@ -222,7 +223,7 @@ def test_loops_that_are_closed_in_the_middle_of_requests_keep_nothing_from_other
     base_url: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quota = Quota(requests=4, per=0.1, guard=0.0, linger=0.1, concurrent=100)
-    monkeypatch.setattr(breaker, "_UNANSWERED", quota)
+    monkeypatch.setattr(lockout, "_UNANSWERED", quota)
     store = MemoryStore()
     clients: list[Client] = []
     left: list[asyncio.Task[object]] = []

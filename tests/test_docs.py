@@ -12,7 +12,7 @@ import pytest
 import smsc_async
 from smsc_async import simulator, testing
 from smsc_async.stores import Store
-from tests.pages import DOCS, PAGES, README, ROOT, Example, examples_of, run
+from tests.support.doc_examples import DOCS, PAGES, README, ROOT, Example, examples_of, run
 
 EXAMPLES = [each for page in PAGES if page != README for each in examples_of(page)]
 PROGRAMS = [each for each in EXAMPLES if not each.is_test and each.includes is None]

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from smsc_async import Account, DeadlineExceeded, Tariffs, judging
+from smsc_async import Account, DeadlineExceeded, Tariffs
+from smsc_async.fetch import interpret
 from smsc_async.protocol import Reply
 from smsc_async.simulator import SimulatedAccount, Simulator, make_tariffs
-from tests.service import client_of
+from tests.support.simulated import client_of
 
 pytestmark = pytest.mark.anyio
 ALEX = Account("alex", "123")
@@ -27,13 +28,13 @@ async def test_the_length_of_an_answer_decides_where_it_is_read(
     zones: int, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []
-    real: Judge = judging.judge
+    real: Judge = interpret.judge
 
     def watched(reply: Reply) -> object:
         threads.append(threading.get_ident())
         return real(reply)
 
-    monkeypatch.setattr(judging, "judge", watched)
+    monkeypatch.setattr(interpret, "judge", watched)
     tariffs = make_tariffs(zones=zones)
     async with client_of(serving(tariffs), ALEX) as client:
         assert await client.tariffs() == tariffs
@@ -48,7 +49,7 @@ async def test_a_deadline_does_not_wait_for_the_reading(monkeypatch: pytest.Monk
         reading.set()
         return done.wait(120.0)
 
-    monkeypatch.setattr(judging, "judge", endless)
+    monkeypatch.setattr(interpret, "judge", endless)
     async with client_of(serving(make_tariffs(zones=2000)), ALEX) as client:
         try:
             # The longer one where a machine that is busy with other things has not come to the reading before.
@@ -63,6 +64,6 @@ async def test_a_deadline_does_not_wait_for_the_reading(monkeypatch: pytest.Monk
 
 async def test_an_error_in_a_long_answer_is_the_same_as_in_a_short_one() -> None:
     body = b'{"error": "authorise error", "error_code": 2, "padding": "' + b"x" * 200_000 + b'"}'
-    short = judging.judge(Reply(200, "", None, body))
-    long = await judging.judged(Reply(200, "", None, body))
+    short = interpret.judge(Reply(200, "", None, body))
+    long = await interpret.judged(Reply(200, "", None, body))
     assert repr(long) == repr(short)

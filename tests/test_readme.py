@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.pages import README, Example, examples_of, run
+from tests.support.doc_examples import README, Example, examples_of, run
 
 EXAMPLES = examples_of(README)
 # The page itself shows no output: it is to be short.

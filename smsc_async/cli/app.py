@@ -14,9 +14,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from smsc_async.cli import options as o
-from smsc_async.cli.ending import Commands, report
-from smsc_async.cli.trouble import ExitCode, Trouble
-from smsc_async.cli.writing import Output
+from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.exit import Commands, report
+from smsc_async.cli.formats import Output
 from smsc_async.records import Service
 
 __all__ = ["app", "run"]
@@ -78,10 +78,10 @@ def tariffs(
     deadline: o.Deadline = o.DEADLINE,
 ) -> None:
     """Show the tariff list of an account, whole or in part."""
-    from smsc_async.cli.listing import tell_age, write_selection
     from smsc_async.cli.profiles import find_profile
     from smsc_async.cli.selection import check_list_columns, select
     from smsc_async.cli.session import fetch
+    from smsc_async.cli.tariffs_output import tell_age, write_selection
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     check_list_columns(shape.columns, service or ())
@@ -117,12 +117,12 @@ def price(
     deadline: o.Deadline = o.DEADLINE,
 ) -> None:
     """Show what messages to one destination cost, times parts and count."""
-    from smsc_async.cli.listing import tell_age
     from smsc_async.cli.parts import parts_of
     from smsc_async.cli.pricing import PRICE_COLUMNS, price_row, write_row
     from smsc_async.cli.profiles import find_profile
     from smsc_async.cli.selection import check_columns
     from smsc_async.cli.session import fetch
+    from smsc_async.cli.tariffs_output import tell_age
 
     if zone is None and operator is None:
         raise Trouble("price of what? Name a --zone, an --operator or both", ExitCode.USAGE)
@@ -176,7 +176,8 @@ def compare(
     deadline: o.Deadline = o.DEADLINE,
 ) -> None:
     """Show accounts side by side, zones and individual tariffs of operators, with the cheapest of each row marked."""
-    from smsc_async.cli.comparing import (
+    from smsc_async.analysis.compare import compare as compared
+    from smsc_async.cli.compare import (
         check_operators,
         comparison_columns,
         fetch_for_comparison,
@@ -184,7 +185,6 @@ def compare(
         write_comparison,
     )
     from smsc_async.cli.selection import check_columns
-    from smsc_async.comparison import compare as compared
 
     shape, traffic = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma), read_mix(mix or ())
     check_operators(operator or (), service)
@@ -213,11 +213,11 @@ def diff(
     A saved list is what `tariffs -o json` wrote, or an answer of the service in any of its formats. ACCOUNT@INSTANT, such as
     main@2026-11-01, is the list that a watch has kept and that was in force at that instant.
     """
-    from smsc_async.cli.changing import CHANGE_COLUMNS, write_changes
-    from smsc_async.cli.comparing import read_lists
+    from smsc_async.analysis.diff import diff as changed
+    from smsc_async.cli.compare import read_lists
+    from smsc_async.cli.diff_output import CHANGE_COLUMNS, write_changes
     from smsc_async.cli.selection import check_columns
     from smsc_async.cli.session import new_history
-    from smsc_async.differences import diff as changed
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     check_columns(shape.columns, CHANGE_COLUMNS)
@@ -258,7 +258,7 @@ def make_report(
     from datetime import UTC, datetime
 
     from smsc_async.cli.durations import instant_of
-    from smsc_async.cli.reporting import check_place, gather, write_page
+    from smsc_async.cli.report import check_place, gather, write_page
     from smsc_async.cli.session import new_history
     from smsc_async.report import render_report
 
@@ -313,10 +313,10 @@ def watch(
     Lists are kept in a history; what changed while no watch ran is reported by the next one.
     """
     from smsc_async.cli.durations import seconds_of
+    from smsc_async.cli.notify import command_of, webhook_of
     from smsc_async.cli.profiles import find_profile, secret_variables
     from smsc_async.cli.session import new_history
-    from smsc_async.cli.telling import command_of, webhook_of
-    from smsc_async.cli.watching import Plan, run_watch
+    from smsc_async.cli.watch import Plan, run_watch
 
     if output not in {Output.TABLE, Output.JSON}:
         raise Trouble("a watch writes -o table, or -o json with a line for each report", ExitCode.USAGE)
@@ -366,10 +366,10 @@ def history(
     decimal_comma: o.DecimalComma = False,
 ) -> None:
     """Show the lists that were kept over time, or one price over time. Asks the service for nothing."""
-    from smsc_async.cli import remembering
-    from smsc_async.cli.charting import check_chart, draw_prices
+    from smsc_async.cli import history as remembering
+    from smsc_async.cli.chart import check_chart, draw_prices
     from smsc_async.cli.durations import instant_of, seconds_of
-    from smsc_async.cli.over_time import PERIOD_COLUMNS, POINT_COLUMNS, write_periods, write_prices
+    from smsc_async.cli.history_output import PERIOD_COLUMNS, POINT_COLUMNS, write_periods, write_prices
     from smsc_async.cli.selection import check_columns
     from smsc_async.cli.session import new_history
 
@@ -415,7 +415,7 @@ def simulator(
 ) -> None:
     """Run a simulated service to point clients at, until Ctrl-C."""
     from smsc_async.cli.durations import seconds_of
-    from smsc_async.cli.simulating import new_accounts, new_simulator, run_simulator
+    from smsc_async.cli.simulator import new_accounts, new_simulator, run_simulator
 
     accounts = new_accounts(login or ["alex"])
     every = 0.0 if change_every is None else seconds_of(change_every)

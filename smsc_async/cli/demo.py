@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.text import Text
 
 from smsc_async.accounts import Account
-from smsc_async.cli.screen import notes, output, progress, show
+from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.console import notes, output, progress, show
 from smsc_async.cli.tables import new_table, operator_table, totals, zone_table
-from smsc_async.cli.trouble import ExitCode, Trouble
 from smsc_async.client import Client
 from smsc_async.limiter.quota import Quota
 from smsc_async.records import Format, Tariffs

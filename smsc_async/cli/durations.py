@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.cli.cli_error import ExitCode, Trouble
 
 __all__ = ["instant_of", "instant_or_none", "lasting", "seconds_of", "shown"]
 

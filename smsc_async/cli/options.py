@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
-from smsc_async.cli.trouble import ExitCode, Trouble
-from smsc_async.cli.writing import Output, Shape
+from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.formats import Output, Shape
 
 __all__ = [
     "DEADLINE",

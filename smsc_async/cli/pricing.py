@@ -5,12 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.console import output, show
+from smsc_async.cli.formats import Output, Shape, write_json, write_rows
 from smsc_async.cli.parts import Parts, parts_of
-from smsc_async.cli.screen import output, show
 from smsc_async.cli.selection import chosen, plain, zones_like
 from smsc_async.cli.tables import pair_table, row_table
-from smsc_async.cli.trouble import ExitCode, Trouble
-from smsc_async.cli.writing import Output, Shape, write_json, write_rows
 from smsc_async.records import Price, Row, Service, Tariffs, Zone
 
 __all__ = ["PRICE_COLUMNS", "one_zone", "price_row", "write_parts", "write_row"]

@@ -20,7 +20,7 @@ from typing import Final, cast
 import attrs
 
 from smsc_async.accounts import Account, Secret
-from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.cli.cli_error import ExitCode, Trouble
 from smsc_async.protocol import endpoint
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias, cast
 
 import attrs
 
-from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.cli.cli_error import ExitCode, Trouble
 from smsc_async.records import Row, Service, Tariffs
 
 __all__ = [

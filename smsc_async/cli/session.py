@@ -10,11 +10,11 @@ import anyio
 from rich.console import Console
 
 from smsc_async.accounts import Account
+from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.console import notes, progress
 from smsc_async.cli.profiles import Profile, account_of
-from smsc_async.cli.screen import notes, progress
-from smsc_async.cli.trouble import ExitCode, Trouble
 from smsc_async.client import Client
-from smsc_async.fleet import Outcome
+from smsc_async.fetch.bulk import Outcome
 from smsc_async.history import History
 from smsc_async.records import Tariffs
 from smsc_async.stores import SQLiteStore, Store

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from smsc_async.snapshots import PricePoint
+from smsc_async.analysis.snapshots import PricePoint
 
 __all__ = ["sparkline"]
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from smsc_async.cli.screen import dash
+from smsc_async.cli.console import dash
 from smsc_async.records import OperatorTariff, Row, Service, Tariffs, Zone
 
 __all__ = ["money", "new_table", "operator_table", "pair_table", "row_table", "totals", "zone_table"]

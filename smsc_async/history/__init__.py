@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 import anyio.to_thread
 import attrs
 
+from smsc_async.analysis.snapshots import Period, PricePoint, Snapshot, price_points
 from smsc_async.errors import StoreError
 from smsc_async.history import tables
 from smsc_async.history.packing import unpacked, written
 from smsc_async.records import Service, Tariffs
-from smsc_async.snapshots import Period, PricePoint, Snapshot, price_points
 
 if TYPE_CHECKING:
     import sqlite3

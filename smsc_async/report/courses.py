@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import attrs
 
-from smsc_async.differences import Change, diff
-from smsc_async.snapshots import Snapshot
+from smsc_async.analysis.diff import Change, diff
+from smsc_async.analysis.snapshots import Snapshot
 
 __all__ = ["Course", "courses_of"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 from typing import Final
 
-from smsc_async.differences import Change, ChangeKind
+from smsc_async.analysis.diff import Change, ChangeKind
 from smsc_async.records import MESSAGES, OperatorTariff, Service, Zone
 from smsc_async.report.courses import Course
 from smsc_async.report.texts import money, shown

@@ -15,13 +15,13 @@ from importlib.resources import files
 from string import Template
 from typing import Final
 
+from smsc_async.analysis.snapshots import Snapshot
 from smsc_async.records import Service
 from smsc_async.report.courses import courses_of
 from smsc_async.report.embedding import document_of
 from smsc_async.report.summary import cards_of, extent_of
 from smsc_async.report.tables import comparison_of, panels_of
 from smsc_async.report.texts import embedded, escaped, time_element
-from smsc_async.snapshots import Snapshot
 
 __all__ = ["render_report"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from smsc_async.differences import Change, ChangeKind, diff
+from smsc_async.analysis.diff import Change, ChangeKind, diff
+from smsc_async.analysis.snapshots import Snapshot
 from smsc_async.report.courses import Course
 from smsc_async.report.texts import escaped, money, time_element
-from smsc_async.snapshots import Snapshot
 
 __all__ = ["cards_of", "extent_of"]
 

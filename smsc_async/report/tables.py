@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from smsc_async.comparison import Compared, ComparedOperator, compare
+from smsc_async.analysis.compare import Compared, ComparedOperator, compare
 from smsc_async.records import MESSAGES, Service, Tariffs, Zone
 from smsc_async.report.courses import Course
 from smsc_async.report.texts import MISSING, escaped, money, time_element

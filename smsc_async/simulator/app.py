@@ -22,11 +22,11 @@ from starlette.types import Receive, Scope, Send
 
 from smsc_async.records import Format
 from smsc_async.simulator.accounts import SimulatedAccount
-from smsc_async.simulator.answers import Answer, answer_to
-from smsc_async.simulator.asked import Asked, read_request
 from smsc_async.simulator.faults import Fault, FaultQueue
 from smsc_async.simulator.ledger import Arrival, Ledger
 from smsc_async.simulator.rendering import render
+from smsc_async.simulator.requests import Asked, read_request
+from smsc_async.simulator.responses import Answer, answer_to
 from smsc_async.simulator.rules import Rules
 from smsc_async.simulator.violations import Violation, violations_in
 

@@ -14,8 +14,8 @@ import attrs
 
 from smsc_async.records import Format
 from smsc_async.simulator.accounts import SimulatedAccount
-from smsc_async.simulator.asked import Asked
 from smsc_async.simulator.faults import Fault
+from smsc_async.simulator.requests import Asked
 from smsc_async.simulator.rules import Rules
 
 __all__ = ["Arrival", "Ledger"]

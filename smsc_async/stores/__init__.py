@@ -9,15 +9,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from smsc_async.stores.base import Lead, Store
 from smsc_async.stores.memory import MemoryStore
-from smsc_async.stores.protocol import Lead, Store
 
 if TYPE_CHECKING:
-    from smsc_async.stores.redis import RedisStore
-    from smsc_async.stores.sqlite import SQLiteStore
+    from smsc_async.stores.redis.store import RedisStore
+    from smsc_async.stores.sqlite.store import SQLiteStore
 else:
     # Imported when asked for: they cost a third of the package's import, and most programs use neither.
-    _HOMES: Final = {"RedisStore": "redis", "SQLiteStore": "sqlite"}
+    _HOMES: Final = {"RedisStore": "redis.store", "SQLiteStore": "sqlite.store"}
 
     def __getattr__(name: str) -> object:
         if name not in _HOMES:

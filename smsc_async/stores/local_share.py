@@ -18,10 +18,10 @@ from typing import Final
 import attrs
 
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.parking import is_gone
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.table import Buckets
+from smsc_async.limiter.waiter import is_gone
 
 __all__ = ["LocalShare"]
 

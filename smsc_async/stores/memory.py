@@ -13,16 +13,16 @@ from typing import Final, Literal
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.flights import Flights
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Gate
-from smsc_async.limiter.parking import is_gone
+from smsc_async.limiter.queue import Gate
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.table import Buckets
+from smsc_async.limiter.waiter import is_gone
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
-from smsc_async.stores.protocol import OWN, Lead
+from smsc_async.stores.base import OWN, Lead
+from smsc_async.stores.single_flight import Flights
 
 __all__ = ["MemoryStore"]
 

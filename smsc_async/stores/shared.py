@@ -21,18 +21,18 @@ import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.errors import StoreError
-from smsc_async.flights import Flights
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Gate
-from smsc_async.limiter.parking import Waiter, new_waiter
+from smsc_async.limiter.queue import Gate
 from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Tariffs
-from smsc_async.stores.answers import packed, unpacked_off_loop
+from smsc_async.stores.base import OWN, Lead
 from smsc_async.stores.digests import Digests, Pepper
-from smsc_async.stores.protocol import OWN, Lead
-from smsc_async.stores.shelf import Shelf
+from smsc_async.stores.packed_reply import packed, unpacked_off_loop
+from smsc_async.stores.reply_cache import Shelf
+from smsc_async.stores.single_flight import Flights
 
 __all__ = ["KEEP_BYTES", "OTHER_PEPPER", "ColdStart", "Place", "Seen", "SharedStore", "StoreLostError"]
 

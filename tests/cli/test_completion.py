@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.running import invoke
 from tests.cli.terminal import on_terminal
-from tests.transcripts import stage
+from tests.support.transcripts import stage
 
 
 def offered(line: str) -> list[str]:

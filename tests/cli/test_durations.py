@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from smsc_async.cli.cli_error import Trouble
 from smsc_async.cli.durations import instant_of, lasting, seconds_of, shown
-from smsc_async.cli.trouble import Trouble
 
 
 def test_a_duration_has_a_unit_or_is_in_seconds() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from smsc_async.cli import demo, main
 from smsc_async.cli.app import run
-from smsc_async.cli.ending import write_out
-from smsc_async.cli.trouble import ExitCode, Trouble
+from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.exit import write_out
 from smsc_async.errors import QuotaExhausted
 from tests.cli.running import environment, invoke, spawn
 
@@ -31,7 +31,7 @@ def test_without_the_extra_the_error_names_it(
 
 def test_a_module_of_our_own_that_is_missing_is_not_taken_for_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "smsc_async.cli.app")
-    monkeypatch.setitem(sys.modules, "smsc_async.cli.trouble", None)
+    monkeypatch.setitem(sys.modules, "smsc_async.cli.cli_error", None)
     with pytest.raises(ModuleNotFoundError):
         main()
 

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import platformdirs
 import pytest
 
+from smsc_async.cli.cli_error import ExitCode, Trouble
 from smsc_async.cli.profiles import account_of, config_file, find_profile
-from smsc_async.cli.trouble import ExitCode, Trouble
 from tests.cli.running import Terminal
 
 

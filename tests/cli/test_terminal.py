@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from smsc_async.testing import Fault, SmscServer
 from tests.cli.running import invoke
 from tests.cli.terminal import COLUMNS, commands_on_terminal, on_terminal, shown
-from tests.transcripts import stage
+from tests.support.transcripts import stage
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
 

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Final
 
 from smsc_async import Client, MemoryStore, Quota
-from smsc_async.cli import app, telling, watching
+from smsc_async.cli import app, notify, watch
 from smsc_async.stores import Store
 
 _FLAGS: Final = os.O_CREAT | os.O_WRONLY | os.O_APPEND
@@ -37,9 +37,9 @@ class FleetingStore(MemoryStore):
 
 def patch(put: Callable[[object, str, object], None]) -> None:
     """Let a watch ask as often as it likes, and not wait between the tries of a webhook."""
-    put(watching, "new_client", eager_client)
-    put(watching, "new_store", FleetingStore)
-    put(telling, "PAUSES", (0.0,))
+    put(watch, "new_client", eager_client)
+    put(watch, "new_store", FleetingStore)
+    put(notify, "PAUSES", (0.0,))
 
 
 def _run(output: str, *arguments: str) -> None:

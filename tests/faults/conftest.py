@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from smsc_async import exchange
+from smsc_async.fetch import attempts as exchange
 
 
 @pytest.fixture

@@ -27,9 +27,9 @@ from smsc_async import (
     TooManyRequests,
     TransportError,
 )
-from smsc_async.breaker import breakers_of
+from smsc_async.fetch.lockout import breakers_of
 from tests.faults.scripted import ALEX, URL, Answer, client_of, good, in_turn, refusal, status
-from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
+from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
 pytestmark = pytest.mark.anyio
 

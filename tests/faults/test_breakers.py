@@ -20,12 +20,12 @@ from smsc_async import (
     StoreError,
     Tariffs,
 )
-from smsc_async.breaker import breakers_of
+from smsc_async.fetch.lockout import breakers_of
 from smsc_async.limiter.bucket import Ending, Permit
 from smsc_async.limiter.clock import now
 from smsc_async.simulator import SimulatedAccount, Simulator
 from tests.faults.scripted import ALEX, URL, Scripted, client_of, good, in_turn, refusal, status
-from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
+from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
 pytestmark = pytest.mark.anyio
 
@@ -333,7 +333,7 @@ async def test_the_memory_of_a_store_goes_with_the_store() -> None:
 
 
 def test_after_a_fork_nobody_waits_and_no_lock_is_held() -> None:
-    from smsc_async import breaker
+    from smsc_async.fetch import lockout as breaker
 
     store = MemoryStore()
     breakers = breakers_of(store, "smsc")

@@ -14,7 +14,7 @@ import anyio.lowlevel
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, SmscError
-from smsc_async.connections import Connections
+from smsc_async.http.connections import Connections
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, serve
 
 LOGINS: Final = [f"login-{n}" for n in range(10)]

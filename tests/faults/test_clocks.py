@@ -9,9 +9,9 @@ from typing import Final
 import pytest
 
 from smsc_async import Quota
-from tests.arrival_log import windows_broken
 from tests.faults.scripted import client_of, in_turn
-from tests.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
+from tests.support.server_log_checks import windows_broken
+from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
 HOUR: Final = 3600.0
 

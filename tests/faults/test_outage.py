@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from smsc_async import Account, BreakerOpen, Client, Quota, SmscError, TransportError
-from smsc_async.outage import Outage, RetryBudget
+from smsc_async.fetch.circuit import Outage, RetryBudget
 from tests.faults.scripted import Answer, Scripted, client_of, good, in_turn, status
-from tests.virtual_time import BACKEND_NAMES, VIRTUAL, VIRTUAL_IDS, Backend, BackendName, run_virtual
+from tests.support.virtual_time import BACKEND_NAMES, VIRTUAL, VIRTUAL_IDS, Backend, BackendName, run_virtual
 
 CALLERS: Final = 10
 KINDS: Final[dict[str, Callable[[], Answer]]] = {

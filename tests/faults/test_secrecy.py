@@ -22,9 +22,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from smsc_async import Account, ApiError, CallEnded, Client, MemoryStore, Quota, RequestEnded, Secret, SmscError
-from smsc_async.scrubbing import Scrubber
+from smsc_async.http.redaction import Scrubber
 from tests.faults.hostile import LIST, Act, answer, hostile, nothing, says, says_and_resets
-from tests.secrets import SECRET, all_logs, found_in, shown_by, spellings
+from tests.support.secret_search import SECRET, all_logs, found_in, shown_by, spellings
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 

@@ -19,7 +19,7 @@ import trustme
 from smsc_async import Account, DeadlineExceeded, IncompleteReply, TlsError, TransportError
 from tests.faults.hostile import LIST, answer, hostile, nothing, says
 from tests.faults.test_wire import MARGIN, NO_LENGTH, client_of, failure_of
-from tests.stopwatch import stopwatch
+from tests.support.stopwatch import stopwatch
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 

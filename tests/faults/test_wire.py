@@ -27,7 +27,7 @@ from smsc_async import (
     SmscError,
     TransportError,
 )
-from smsc_async.connections import Connections
+from smsc_async.http.connections import Connections
 from tests.faults.hostile import (
     LIST,
     SAMPLES,
@@ -40,7 +40,7 @@ from tests.faults.hostile import (
     says,
     says_and_resets,
 )
-from tests.stopwatch import stopwatch
+from tests.support.stopwatch import stopwatch
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 

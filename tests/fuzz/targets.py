@@ -14,7 +14,7 @@ from typing import Final
 
 from smsc_async import DecodeError, Format, SmscError, Tariffs, decode
 from smsc_async.decoder.recognise import recognise
-from smsc_async.judging import judge
+from smsc_async.fetch.interpret import judge
 from smsc_async.protocol import Reply, claim_of, retry_after
 
 SAMPLES: Final = Path(__file__).parent.parent / "samples"

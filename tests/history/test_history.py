@@ -18,8 +18,8 @@ import pytest
 from smsc_async import Extra, History, MemoryStore, Snapshot, SQLiteStore, StoreError, Tariffs, Zone
 from smsc_async.history.file import HistoryFile
 from smsc_async.simulator import make_tariffs, sample_tariffs
-from tests.secrets import found_in
-from tests.service import ALEX, client_of, service
+from tests.support.secret_search import found_in
+from tests.support.simulated import ALEX, client_of, service
 
 pytestmark = pytest.mark.anyio
 

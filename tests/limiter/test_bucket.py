@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.table import Buckets
 
 QUOTA = Quota()
 LOGIN = "alex"

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import pytest
 
 from smsc_async import MemoryStore, Quota
-from smsc_async.breaker import breakers_of
-from smsc_async.limiter import gate as gate_module
-from smsc_async.limiter import table as table_module
+from smsc_async.fetch.lockout import breakers_of
+from smsc_async.limiter import buckets as table_module
+from smsc_async.limiter import queue as gate_module
 from smsc_async.limiter.bucket import Bucket, Ending, Held, Permit, held_of
 
 QUOTA = Quota(requests=1)

@@ -21,10 +21,10 @@ import attrs
 import pytest
 
 from smsc_async.limiter import bucket as bucket_module
-from smsc_async.limiter import table as table_module
+from smsc_async.limiter import buckets as table_module
 from smsc_async.limiter.bucket import FREE, OUT, Ending, Permit, Refusal, closed, held_of
+from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.table import Buckets
 
 LOGIN: Final = "alex"
 NOW: Final = 1_000.0

@@ -7,9 +7,9 @@ import random
 import pytest
 from hypothesis import settings
 
-from tests.arrival_log import peak_in_progress, windows_broken
 from tests.limiter.wire import URL, Call, ClassicBucket, Limit, SendLog, ours, random_schedule, run_schedule
-from tests.virtual_time import BACKEND_NAMES, BackendName
+from tests.support.server_log_checks import peak_in_progress, windows_broken
+from tests.support.virtual_time import BACKEND_NAMES, BackendName
 
 pytestmark = pytest.mark.no_cover  # see CONTRIBUTING
 

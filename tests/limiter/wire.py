@@ -15,8 +15,8 @@ import httpx
 
 from smsc_async import LimitedTransport, MemoryStore, QuotaExhausted
 from smsc_async.limiter.quota import Quota
-from tests.arrival_log import Exchange
-from tests.virtual_time import BackendName, run_virtual
+from tests.support.server_log_checks import Exchange
+from tests.support.virtual_time import BackendName, run_virtual
 
 URL = "https://smsc.example/sys/get.php?get_price=1&login=alex&psw=123"
 OTHER_URL = "https://smsc.example/sys/balance.php?login=alex&psw=123"

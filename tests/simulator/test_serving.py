@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from smsc_async.simulator import Fault, Rules, Simulator, serve
-from tests.stopwatch import Stopwatch
+from tests.support.stopwatch import Stopwatch
 
 FORM = {"get_price": "1", "login": "alex", "psw": "123", "fmt": "3", "charset": "utf-8"}
 GENEROUS = Rules(requests=100_000, concurrent=1000)

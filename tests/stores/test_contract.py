@@ -11,17 +11,17 @@ import attrs
 import pytest
 
 from smsc_async import Account, QuotaExhausted, Tariffs, decode
-from smsc_async.breaker import AUTHORIZATION_ERRORS
-from smsc_async.flights import Flights
+from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.gate import Gate
+from smsc_async.limiter.queue import Gate
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.stores import Lead, Store
-from smsc_async.stores.protocol import OWN
-from tests.stopwatch import stopwatch
+from smsc_async.stores.base import OWN
+from smsc_async.stores.single_flight import Flights
 from tests.stores.conftest import LOOPS_OF_STORES, QUOTA, Make
+from tests.support.stopwatch import stopwatch
 
 pytestmark = pytest.mark.anyio
 

@@ -11,12 +11,13 @@ import pytest
 
 from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, Quota, RedisStore, SQLiteStore, Tariffs
 from smsc_async.limiter.bucket import Ending, Permit
-from smsc_async.limiter.parking import is_over
+from smsc_async.limiter.waiter import is_over
 from smsc_async.simulator import sample_tariffs
-from smsc_async.stores import Lead, Store, memory, shared, worker
+from smsc_async.stores import Lead, Store, memory, shared
 from smsc_async.stores.local_share import LocalShare
-from tests.service import ALEX, URL, client_of, service
+from smsc_async.stores.sqlite import worker_thread as worker
 from tests.stores.redis_server import RedisServer
+from tests.support.simulated import ALEX, URL, client_of, service
 
 QUOTA = Quota(per=0.3, guard=0.02, linger=0.1)
 

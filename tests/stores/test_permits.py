@@ -13,11 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from smsc_async import RedisStore
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.table import Buckets
-from smsc_async.stores import redis as redis_store
+from smsc_async.stores.redis import store as redis_store
+from smsc_async.stores.redis.scripts import Script
 from smsc_async.stores.rows import Row, after, refusal, taken
-from smsc_async.stores.scripts import Script
 from tests.stores.redis_server import RedisServer
 
 QUOTA = Quota(concurrent=5)

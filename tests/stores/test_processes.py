@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, serve
-from tests.arrival_log import windows_broken
 from tests.stores.redis_server import RedisServer
 from tests.stores.worker_process import LEASE, quota
+from tests.support.server_log_checks import windows_broken
 
 ROOT = Path(__file__).parents[2]
 PER = 0.4

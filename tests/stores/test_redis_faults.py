@@ -16,17 +16,17 @@ import pytest
 import trio
 
 from smsc_async import Account, AuthenticationError, BreakerOpen, Client, Quota, RedisStore, StoreError
-from smsc_async.breaker import AUTHORIZATION_ERRORS
+from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
 from smsc_async.simulator import Rules
 from smsc_async.stores import Lead, local_share
-from smsc_async.stores import redis as redis_store
-from smsc_async.stores.protocol import OWN
-from smsc_async.stores.scripts import Script
+from smsc_async.stores.base import OWN
+from smsc_async.stores.redis import store as redis_store
+from smsc_async.stores.redis.scripts import Script
 from smsc_async.testing import Fault, SmscServer
-from tests.arrival_log import windows_broken
-from tests.stopwatch import Stopwatch
 from tests.stores.redis_server import RedisServer
+from tests.support.server_log_checks import windows_broken
+from tests.support.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.asyncio
 
@@ -544,7 +544,7 @@ async def test_a_wrong_argument_is_told(wrong: dict[str, object]) -> None:
 
 
 async def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "smsc_async.stores.redis_wire", None)
+    monkeypatch.setitem(sys.modules, "smsc_async.stores.redis.connection", None)
     with pytest.raises(ImportError, match=r"smsc-async\[redis\]"):
         RedisStore("redis://localhost")
 

@@ -16,13 +16,13 @@ from smsc_async.limiter.bucket import Permit
 from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render
-from smsc_async.stores import Lead, answers
-from smsc_async.stores.answers import packed, unpacked
+from smsc_async.stores import Lead, packed_reply
 from smsc_async.stores.digests import Digests
-from smsc_async.stores.shelf import Shelf
+from smsc_async.stores.packed_reply import packed, unpacked
+from smsc_async.stores.reply_cache import Shelf
 from smsc_async.testing import SmscServer
-from tests.stopwatch import stopwatch
 from tests.stores.redis_server import RedisServer
+from tests.support.stopwatch import stopwatch
 
 pytestmark = pytest.mark.asyncio
 
@@ -130,7 +130,7 @@ async def test_a_long_list_of_another_process_is_read_off_the_loop(name: str, mo
         threads.append(threading.get_ident())
         return unpacked(shared, wall)
 
-    monkeypatch.setattr(answers, "unpacked", noted)
+    monkeypatch.setattr(packed_reply, "unpacked", noted)
     assert await there.board(ENDPOINT, ALEX, 60.0, 1.0) == tariffs
     assert threads != [threading.get_ident()]
     assert len(threads) == 1

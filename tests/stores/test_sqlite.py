@@ -19,15 +19,18 @@ from pathlib import Path
 import pytest
 
 from smsc_async import Account, Quota, SQLiteStore, StoreError
-from smsc_async.breaker import AUTHORIZATION_ERRORS
+from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
 from smsc_async.limiter.bucket import Ending, Permit, Refusal
-from smsc_async.stores import Lead, shared, sqlite_file, sqlite_tables, worker
-from smsc_async.stores.boot import boot_id, is_same_boot
-from smsc_async.stores.protocol import OWN
+from smsc_async.stores import Lead, shared
+from smsc_async.stores.base import OWN
 from smsc_async.stores.shared import Seen
-from smsc_async.stores.worker import Worker
-from tests.stopwatch import stopwatch
+from smsc_async.stores.sqlite import file as sqlite_file
+from smsc_async.stores.sqlite import tables as sqlite_tables
+from smsc_async.stores.sqlite import worker_thread as worker
+from smsc_async.stores.sqlite.boot import boot_id, is_same_boot
+from smsc_async.stores.sqlite.worker_thread import Worker
 from tests.stores.conftest import QUOTA
+from tests.support.stopwatch import stopwatch
 
 pytestmark = pytest.mark.asyncio
 
@@ -222,9 +225,9 @@ async def test_boots_are_told_apart(one: str, other: str, *, same: bool) -> None
 
 
 async def test_a_boot_has_a_name_where_the_system_gives_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smsc_async.stores.boot._NAMESPACE", tmp_path / "none")
+    monkeypatch.setattr("smsc_async.stores.sqlite.boot._NAMESPACE", tmp_path / "none")
     assert " " not in boot_id()
-    monkeypatch.setattr("smsc_async.stores.boot._LINUX", tmp_path / "none")
+    monkeypatch.setattr("smsc_async.stores.sqlite.boot._LINUX", tmp_path / "none")
     assert boot_id().startswith("since ")
     assert is_same_boot(boot_id(), boot_id())
 
@@ -488,8 +491,8 @@ async def test_no_permit_has_the_number_of_another(monkeypatch: pytest.MonkeyPat
     def drawn(_bits: int) -> int:
         return next(numbers)
 
-    monkeypatch.setattr("smsc_async.stores.sqlite_tables.random.getrandbits", drawn)
-    monkeypatch.setattr("smsc_async.stores.sqlite.now", lambda: 5.0)
+    monkeypatch.setattr("smsc_async.stores.sqlite.tables.random.getrandbits", drawn)
+    monkeypatch.setattr("smsc_async.stores.sqlite.store.now", lambda: 5.0)
     async with _open(tmp_path / "store.db") as store:
         permits = [await _take(store) for _ in range(2)]
     assert all(isinstance(each, Permit) for each in permits)

@@ -20,7 +20,8 @@ import httpx
 
 from smsc_async import Account, Client, LimitedTransport, RedisStore, SQLiteStore
 from smsc_async.limiter.quota import Quota
-from smsc_async.stores import sqlite_file, worker
+from smsc_async.stores.sqlite import file as sqlite_file
+from smsc_async.stores.sqlite import worker_thread as worker
 
 ALEX: Final = Account("alex", "123")
 FORM: Final = {"get_price": "1", "login": "alex", "psw": "123", "fmt": "3"}

@@ -1,0 +1,1 @@
+"""What tariff lists say beside each other: changes, comparisons, lists at instants. Pure."""

@@ -1,0 +1,299 @@
+"""``compare``: several lists side by side; and lists by what they are called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TypeAlias
+
+import attrs
+from rich.console import Console
+from rich.text import Text
+
+from smsc_async.analysis.compare import Compared, ComparedOperator, Comparison
+from smsc_async.cli.cli_error import ExitCode, Trouble, exit_code
+from smsc_async.cli.console import dash, notes, output, show
+from smsc_async.cli.durations import instant_or_none
+from smsc_async.cli.formats import Output, Shape, write_json, write_rows
+from smsc_async.cli.history import kept_list
+from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
+from smsc_async.cli.selection import Plain, chosen, codes_like, plain
+from smsc_async.cli.session import fetch, fetch_all
+from smsc_async.cli.tables import money, new_table
+from smsc_async.cli.tariffs_output import tell_age
+from smsc_async.decoder import decode
+from smsc_async.errors import DecodeError, SmscError
+from smsc_async.fetch.bulk import Outcome
+from smsc_async.history import History
+from smsc_async.records import MESSAGES, Row, Service, Tariffs
+
+__all__ = [
+    "NOW",
+    "check_operators",
+    "comparison_columns",
+    "fetch_for_comparison",
+    "is_there",
+    "no_file",
+    "read_file",
+    "read_lists",
+    "read_mix",
+    "write_comparison",
+]
+
+NOW = "now"
+"""The list of the account of the environment, or of the file's default, as it is now."""
+
+
+def read_mix(told: Sequence[str]) -> dict[str, int]:
+    """Return a mix of traffic that was told as ``ZONE=COUNT`` or ``ZONE/OPERATOR=COUNT``.
+
+    Raises:
+        Trouble: One of them is not that.
+    """
+    mix: dict[str, int] = {}
+    for each in told:
+        key, _, count = each.rpartition("=")
+        if not key or not (count.isascii() and count.isdigit()):
+            raise Trouble(
+                f"--mix {each}: must be ZONE=COUNT or ZONE/OPERATOR=COUNT, such as 1=1000 or 1/25001=1000",
+                ExitCode.USAGE,
+            )
+        mix[key] = mix.get(key, 0) + int(count)
+    return mix
+
+
+def read_lists(told: Sequence[str], *, source: str | None, deadline: float, history: History) -> tuple[Tariffs, ...]:
+    """Return lists by what they were called.
+
+    A file, ``-`` for standard input, ``now``, the name of an account, or that with an instant, for a list that was kept.
+    What is fetched comes last: a name that is mistyped costs no request.
+
+    Raises:
+        Trouble: One of them is none of these, or both are standard input.
+        SmscError: A file is not a list, or a list did not come.
+        OSError: A file cannot be read.
+    """
+    if told.count("-") > 1:
+        raise Trouble("only one side can be standard input", ExitCode.USAGE)
+    found = [_without_request(each, source, history) for each in told]
+    return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in found)
+
+
+def _without_request(told: str, source: str | None, history: History) -> Tariffs | tuple[str, Profile]:
+    """A list that is here, or the account whose list has to be fetched and what it was called."""
+    if told == "-":
+        return _decoded(sys.stdin.buffer.read(), "standard input")
+    path = Path(told)
+    if is_there(path):
+        return read_file(path)
+    account, _, tail = told.rpartition("@")
+    instant = instant_or_none(tail) if account else None
+    if instant is not None:
+        return kept_list(history, account, instant)
+    also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
+    if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
+        raise Trouble(f"{no_file(path)}{also}", ExitCode.FILES)
+    return told, _profile(told, source, also)
+
+
+def _fetched(told: str, profile: Profile, *, deadline: float) -> Tariffs:
+    tariffs = fetch(profile, fresh=True, deadline=deadline)
+    tell_age(told, tariffs)
+    return tariffs
+
+
+def _profile(told: str, source: str | None, also: str) -> Profile:
+    if told in {NOW, ENVIRONMENT, ""}:
+        return find_profile(None if told == NOW else told, source=source)
+    try:
+        return find_profile(told, source=source)
+    except Trouble as error:
+        there = f"{told} is a folder" if Path(told).is_dir() else f"nor is there a file {told}"
+        message, code = f"{error}; {there}{also}", error.code
+    raise Trouble(message, code)
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is something to read: a file, a pipe or a device."""
+    return path.exists() and not path.is_dir()
+
+
+def no_file(path: Path) -> Trouble:
+    """Return what to say of a path where there is nothing to read."""
+    return Trouble(f"{path} is a folder: name a file" if path.is_dir() else f"there is no file {path}", ExitCode.FILES)
+
+
+def read_file(path: Path) -> Tariffs:
+    """Return the list that a file holds.
+
+    Raises:
+        Trouble: It is not a list.
+        OSError: It cannot be read.
+    """
+    return _decoded(path.read_bytes(), str(path))
+
+
+def _decoded(body: bytes, where: str) -> Tariffs:
+    try:
+        return decode(body)
+    except SmscError as error:
+        # The advice of an answer in no format is about the URL that it came from.
+        is_odd = isinstance(error, DecodeError) and error.format is None
+        reason = "it is in none of the formats of the service" if is_odd else str(error)
+    raise Trouble(f"{where} is not a tariff list: {reason}", ExitCode.DECODE)
+
+
+def fetch_for_comparison(
+    names: Sequence[str], *, source: str | None, fresh: bool, deadline: float
+) -> tuple[dict[str, Tariffs], ExitCode]:
+    """Return the lists that came, and the exit code of the first account whose list did not; each failure is told.
+
+    Raises:
+        Trouble: There is no such account.
+    """
+    profiles = [find_profile(name, source=source) for name in dict.fromkeys(names)]
+    return _sorted_out(fetch_all(profiles, fresh=fresh, deadline=deadline))
+
+
+def _sorted_out(outcomes: Mapping[str, Outcome]) -> tuple[dict[str, Tariffs], ExitCode]:
+    lists: dict[str, Tariffs] = {}
+    code = ExitCode.FINE
+    for name, outcome in outcomes.items():
+        if outcome.tariffs is not None:
+            lists[name] = outcome.tariffs
+            continue
+        assert outcome.error is not None
+        code = code or exit_code(outcome.error)
+        notes().print(f"{name}: {outcome.error}", soft_wrap=True)
+    return lists, code
+
+
+def check_operators(operators: Sequence[str], service: Service) -> None:
+    """Find out whether operators have prices for a service at all, before anything is fetched.
+
+    Raises:
+        Trouble: They have none.
+    """
+    if operators and service not in MESSAGES:
+        raise Trouble(
+            f"--operator: an individual tariff is the price of an SMS; {service.value} is priced by zone",
+            ExitCode.USAGE,
+        )
+
+
+def write_comparison(
+    comparison: Comparison, mix: Mapping[str, int], shape: Shape, *, operators: Sequence[str] = ()
+) -> None:
+    """Write lists side by side, and what a mix of traffic costs in each.
+
+    Args:
+        comparison: The lists.
+        mix: The traffic to sum up; empty for no sum.
+        shape: How it is to be written.
+        operators: Codes of operators, or what they begin with, to show these alone; none for all lines.
+
+    Raises:
+        Trouble: A zone of the mix or an operator is in no list, or there is no such column.
+    """
+    total = _total(comparison, mix)
+    if operators:
+        codes = codes_like((row.mccmnc for row in comparison.codes), operators, "any of the lists")
+        shown = tuple(row for row in comparison.codes if row.mccmnc in codes)
+        comparison = attrs.evolve(comparison, rows=(), codes=shown)
+    rows = chosen(_rows(comparison, total), shape.columns)
+    if shape.output is Output.JSON:
+        write_json(_document(comparison, mix, total))
+    elif shape.output is Output.TABLE:
+        _print_comparison(comparison, total, output())
+    else:
+        write_rows(rows, shape)
+
+
+_Compared: TypeAlias = Compared | ComparedOperator
+
+
+def _total(comparison: Comparison, mix: Mapping[str, int]) -> Compared | None:
+    """What the mix costs, as a line without a zone."""
+    try:
+        return Compared("", "sum of the mix", comparison.totals(mix)) if mix else None
+    except KeyError as error:
+        reason = str(error.args[0])
+    raise Trouble(f"--mix: {reason}", ExitCode.NO_PRICE)
+
+
+def comparison_columns(names: Iterable[str]) -> list[str]:
+    """Return the columns of a comparison of the accounts with these names."""
+    return ["zone", "name", *_price_columns(names), "cheapest", "mccmnc"]
+
+
+def _price_columns(names: Iterable[str]) -> list[str]:
+    taken = {"zone", "name", "cheapest", "mccmnc"}
+    return [f"account_{each}" if each in taken else each for each in names]
+
+
+def _rows(comparison: Comparison, total: Compared | None) -> list[Row]:
+    columns = _price_columns(comparison.names)
+
+    def row(line: _Compared, *, zone: str = "", name: str = "", mccmnc: str = "") -> Row:
+        prices = dict(zip(columns, line.prices, strict=True))
+        cheapest = " ".join(_cheapest(comparison, line))
+        return {"zone": zone, "name": name, **prices, "cheapest": cheapest, "mccmnc": mccmnc}
+
+    return [
+        *(row(line, zone=line.zone, name=line.name) for line in comparison.rows),
+        *(row(line, mccmnc=line.mccmnc) for line in comparison.codes),
+        *([] if total is None else [row(total, name=total.name)]),
+    ]
+
+
+def _cheapest(comparison: Comparison, line: _Compared) -> list[str]:
+    named = zip(comparison.names, line.prices, strict=True)
+    return [name for name, price in named if price is not None and price == line.cheapest]
+
+
+def _document(comparison: Comparison, mix: Mapping[str, int], total: Compared | None) -> Plain:
+    def priced(line: _Compared) -> dict[str, object]:
+        named = dict(zip(comparison.names, line.prices, strict=True))
+        return {"prices": named, "cheapest": list(_cheapest(comparison, line))}
+
+    zones: list[object] = [{"zone": line.zone, "name": line.name, **priced(line)} for line in comparison.rows]
+    document: dict[str, object] = {"service": comparison.service.value, "zones": zones}
+    if total is not None:
+        document["mix"] = {"counts": dict(mix), **priced(total)}
+    document["codes"] = [{"mccmnc": line.mccmnc, **priced(line)} for line in comparison.codes]
+    return plain(document)
+
+
+def _print_comparison(comparison: Comparison, total: Compared | None, out: Console) -> None:
+    groups: list[list[tuple[str, str, _Compared]]] = [
+        [(line.zone, line.name, line) for line in comparison.rows],
+        [("", f"operator {line.mccmnc}", line) for line in comparison.codes],
+        [] if total is None else [("", total.name, total)],
+    ]
+    table = new_table(out, title=f"{comparison.service.value}: * is the cheapest of a row")
+    table.add_column("zone", justify="right", no_wrap=True)
+    table.add_column("name", overflow="fold", min_width=20)
+    marked = [[_marked(comparison, line, dash(out)) for *_, line in group] for group in groups]
+    for name, column in zip(comparison.names, zip(*chain(*marked), strict=True), strict=True):
+        # The name may be folded, a price may not.
+        table.add_column(name, justify="right", overflow="fold", min_width=max(cell.cell_len for cell in column))
+    for group, cells in zip(groups, marked, strict=True):
+        table.add_section()
+        for (zone, name, _), prices in zip(group, cells, strict=True):
+            table.add_row(zone, name, *prices)
+    show(out, table)
+    if any(None in line.prices for line in comparison.codes):
+        err = notes()
+        err.print(f"operators with {dash(err)} are charged by zone; the service does not tell by which one")
+
+
+def _marked(comparison: Comparison, line: _Compared, missing: str) -> list[Text]:
+    cheapest = set(_cheapest(comparison, line))
+    # Where all are the same, none is the cheapest.
+    marks = cheapest if len(cheapest) < len(comparison.names) else set[str]()
+    return [
+        Text(f"{money(price, missing)}*", "bold green") if name in marks else Text(f"{money(price, missing)} ")
+        for name, price in zip(comparison.names, line.prices, strict=True)
+    ]

@@ -1,0 +1,111 @@
+"""``diff``: what changed between two lists, as a table, as data, and as the document that a watch hands over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from smsc_async.analysis.diff import Change, ChangeKind
+from smsc_async.cli.console import notes, output, show
+from smsc_async.cli.formats import Output, Shape, write_json, write_rows
+from smsc_async.cli.selection import chosen, plain
+from smsc_async.cli.tables import new_table, row_table
+from smsc_async.history.watch import Update
+from smsc_async.records import Row
+
+__all__ = ["CHANGE_COLUMNS", "change_table", "changes_document", "counted", "write_changes"]
+
+CHANGE_COLUMNS: Final = (
+    "change",
+    "line",
+    "id",
+    "name",
+    "old_name",
+    "price",
+    "old",
+    "new",
+    "difference",
+    "percent",
+)
+"""What a change has as a row, known before there is one."""
+
+_COLOURS: Final = {ChangeKind.DEARER: "red", ChangeKind.CHEAPER: "green"}
+_NUMBERS: Final = ("old", "new", "difference", "percent")
+
+
+def write_changes(changes: Sequence[Change], shape: Shape) -> None:
+    """Write what changed.
+
+    Raises:
+        Trouble: There is no such column.
+    """
+    rows = chosen([_change_row(change) for change in changes], shape.columns)
+    if shape.output is Output.JSON:
+        write_json(plain({"changes": rows}))
+    elif shape.output is not Output.TABLE:
+        write_rows(rows, shape)
+    elif rows:
+        out = output()
+        show(out, row_table(rows, out) if shape.columns else change_table(changes, out))
+    notes().print(counted(changes))
+
+
+def counted(changes: Sequence[Change]) -> str:
+    """Return how many changes there are, in words."""
+    return f"{len(changes) or 'no'} change{'' if len(changes) == 1 else 's'}"
+
+
+def changes_document(update: Update) -> bytes:
+    """Return the changes of an update as a line of JSON, prices as text."""
+    assert update.before is not None
+    assert update.snapshot is not None
+    document: dict[str, object] = {
+        "account": update.account,
+        "before": update.before.taken_at.isoformat(),
+        "taken_at": update.snapshot.taken_at.isoformat(),
+        "changes": [_change_row(change) for change in update.changes],
+    }
+    return json.dumps(plain(document), ensure_ascii=False).encode() + b"\n"
+
+
+def change_table(changes: Sequence[Change], out: Console) -> Table:
+    """Return the changes as a table."""
+    table = new_table(out)
+    table.add_column("change", no_wrap=True)
+    table.add_column("id", no_wrap=True)
+    table.add_column("name", overflow="fold", min_width=20)
+    table.add_column("price", no_wrap=True)
+    for name in ("old", "new", "by", "%"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for change in changes:
+        row = _change_row(change)
+        name = f"{change.old_name} -> {change.name}" if change.old_name else change.name
+        # The codes of operators are longer than the numbers of zones: no column has to say which it is.
+        table.add_row(
+            Text(change.kind.value, _COLOURS.get(change.kind, "")),
+            change.id,
+            name,
+            change.price,
+            *("" if row[each] is None else f"{row[each]}" for each in _NUMBERS),
+        )
+    return table
+
+
+def _change_row(change: Change) -> Row:
+    return {
+        "change": change.kind.value,
+        "line": change.line,
+        "id": change.id,
+        "name": change.name,
+        "old_name": change.old_name or None,
+        "price": change.price or None,
+        "old": change.old,
+        "new": change.new,
+        "difference": change.difference,
+        "percent": change.percent,
+    }

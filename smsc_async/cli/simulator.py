@@ -1,0 +1,127 @@
+"""``simulator``: the simulated service for others to point at."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from time import monotonic, sleep
+
+import attrs
+from rich.console import Console
+
+from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.console import notes
+from smsc_async.records import Tariffs
+from smsc_async.simulator import Arrival, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
+
+__all__ = ["PASSWORD", "new_accounts", "new_simulator", "run_simulator"]
+
+PASSWORD = "123"  # noqa: S105  # of accounts that do not exist
+
+_LOOK_EVERY = 0.1
+
+
+def new_accounts(logins: Sequence[str]) -> list[SimulatedAccount]:
+    """Return an account for each login, each a tenth dearer than the one before.
+
+    Raises:
+        Trouble: A login is empty.
+    """
+    try:
+        return [
+            SimulatedAccount(login, PASSWORD, tariffs=sample_tariffs(1 + Decimal(place) / 10))
+            for place, login in enumerate(logins)
+        ]
+    except ValueError as error:
+        refused = str(error)
+    raise Trouble(refused, ExitCode.USAGE)
+
+
+def new_simulator(accounts: Sequence[SimulatedAccount], *, per: float, latency: float) -> Simulator:
+    """Return a service with these accounts.
+
+    Args:
+        accounts: The accounts.
+        per: Seconds of the window in which three identical requests are answered.
+        latency: Seconds that it works on an answer.
+
+    Raises:
+        Trouble: Two logins are the same, or a number is out of its range.
+    """
+    try:
+        return Simulator(accounts, rules=Rules(per=per), latency=latency)
+    except ValueError as error:
+        refused = str(error)
+    raise Trouble(refused, ExitCode.USAGE)
+
+
+def run_simulator(
+    simulator: Simulator, accounts: Sequence[SimulatedAccount], *, host: str, port: int, change_every: float
+) -> None:
+    """Serve until interrupted, and tell what arrives.
+
+    Args:
+        simulator: The service.
+        accounts: Its accounts.
+        host: The address to listen at.
+        port: The port, or 0 for one that is free.
+        change_every: Seconds after which a few prices are others; 0 for never.
+
+    Raises:
+        OSError: The address or the port is not to be had.
+    """
+    err = notes()
+    with serve(simulator, host=host, port=port) as server:
+        # The address alone is data: a script reads it from a pipe.
+        sys.stdout.write(f"{server.base_url}\n")
+        sys.stdout.flush()
+        err.print("in another terminal:")
+        err.print(f"  export SMSC_BASE_URL={server.base_url}")
+        err.print(f"  export SMSC_LOGIN={accounts[0].login} SMSC_PASSWORD={PASSWORD}")
+        err.print("  smsc-async tariffs")
+        err.print("Ctrl-C ends it; requests as they arrive:")
+        # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
+        former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            _tell_arrivals(simulator, accounts, err, change_every or math.inf)
+        except KeyboardInterrupt:
+            err.print("ended")
+        finally:
+            signal.signal(signal.SIGTERM, former)
+
+
+def _tell_arrivals(simulator: Simulator, accounts: Sequence[SimulatedAccount], err: Console, every: float) -> None:
+    told = step = 0
+    begun = monotonic()
+    while True:
+        for arrival in simulator.log:
+            if arrival.number > told:
+                told = arrival.number
+                err.print(_line(arrival), soft_wrap=True)
+        if monotonic() - begun >= every * (step + 1):
+            step += 1
+            for account in accounts:
+                simulator.put(attrs.evolve(account, tariffs=_changed(account.tariffs, step)))
+            err.print(f"{datetime.now():%H:%M:%S}  a few prices have changed")  # noqa: DTZ005  # for eyes, in their own time
+        sleep(_LOOK_EVERY)
+
+
+def _changed(tariffs: Tariffs, step: int) -> Tariffs:
+    """Return the list with a few prices of SMS by a tenth higher: others at each step, so that some fall again."""
+    zones = tuple(
+        attrs.evolve(zone, api=(zone.api * Decimal("1.1")).quantize(zone.api))
+        if zone.api is not None and (place - step) % 17 == 0
+        else zone
+        for place, zone in enumerate(tariffs.zones)
+    )
+    return attrs.evolve(tariffs, zones=zones)
+
+
+def _line(arrival: Arrival) -> str:
+    answer = f"error {arrival.code}" if arrival.code else "answered"
+    # The clock of the log has no date; what arrived has arrived within the last look.
+    return f"{datetime.now():%H:%M:%S}  {arrival.login or '?'}  {arrival.path}  {arrival.format.name}  {answer}"  # noqa: DTZ005  # for eyes, in their own time

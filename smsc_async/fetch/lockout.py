@@ -1,0 +1,400 @@
+"""What the service has refused or left unanswered, and who may ask again: nothing that is known to fail is sent.
+
+Three memories, the first two in the store, so that all who share it know:
+
+- Credentials that were refused (error 2) are not sent again for half an hour; other credentials of the login are.
+- Where the address is blocked (error 4), nothing is sent for half an hour.
+- A service that does not answer is asked seldom (``outage``); known to this process alone.
+
+The service blocks an address at its fifth authorization error in half an hour, so at most four may leave it. Hence
+credentials that have never worked need one of four permits while they are tried. It is given back at once for anything
+but error 2, and after half an hour for that. Credentials that have worked go past it: one list in a fleet whose password
+was changed stops nobody else's.
+
+Invariant: no name in the store holds a credential; ``Store.label`` sees to it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import anyio
+import attrs
+
+from smsc_async.accounts import Account
+from smsc_async.errors import (
+    AddressBlocked,
+    ApiError,
+    AuthenticationError,
+    BreakerOpen,
+    DecodeError,
+    QuotaExhausted,
+    SmscError,
+    StoreError,
+    TransportError,
+)
+from smsc_async.fetch.circuit import Outage, RetryBudget
+from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.queue import Gate, Ledger
+from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.waiter import Waiter, new_waiter, running_loop
+from smsc_async.records import Tariffs
+from smsc_async.stores import Store
+from smsc_async.stores.base import OWN
+
+__all__ = ["Breakers", "OpenBreaker", "Trial", "breakers_of"]
+
+# The provider's FAQ (spec/README.md, "Seen elsewhere", row 10): five in 30 minutes block the address for 30 minutes.
+_HALF_AN_HOUR: Final = 1800.0
+AUTHORIZATION_ERRORS: Final = Quota(requests=4, per=_HALF_AN_HOUR, concurrent=100)
+# A trial without an answer was in all likelihood no authorization error; counting it as one for half an hour would turn
+# a minute of bad network at the start into half an hour without lists.
+_UNANSWERED: Final = Quota(requests=4, concurrent=100)
+# Credentials that worked are taken to work for so long without being seen to.
+_WORKED: Final = 30 * 24 * 3600.0
+# How long what an answer says may take to be remembered, though the call's time is up.
+_PATIENCE: Final = 1.0
+# How often to look whether another process has given a permit back.
+_POLL: Final = 1.0
+_SHOWN: Final = 1_000
+
+_REFUSED: Final = "the service refused these credentials with error 2 a short while ago: correct them"
+_BLOCKED: Final = "the service has blocked this address (error 4), and would for longer if it were asked"
+_SILENT: Final = "the service has not answered the last requests, and is asked seldom until it does"
+_TOO_MANY_WRONG: Final = (
+    "four requests with credentials that had never worked were refused in the last half an hour or have no answer yet, "
+    "and at the fifth authorization error the service blocks this address: only credentials that have worked are sent"
+)
+
+
+@attrs.frozen
+class OpenBreaker:
+    """Something that is not sent at present.
+
+    Attributes:
+        what: ``"credentials"`` for those of one account, ``"address"`` for everything, ``"unproven"`` for credentials
+            that have never worked, ``"outage"`` for all but a request now and then.
+        service: To whom.
+        login: Whose credentials, or ``None`` where it is not about one account.
+        seconds: For how much longer.
+
+    Example:
+        >>> from smsc_async import OpenBreaker
+        >>> OpenBreaker("address", "smsc", None, 1800.0).what
+        'address'
+    """
+
+    what: str
+    service: str
+    login: str | None
+    seconds: float
+
+
+class Trial:
+    """One attempt, as the breakers see it.
+
+    Attributes:
+        account: Whose.
+        label: What its credentials are marked under.
+        worked_for: Seconds for which they are still taken to work; 0 where they have never worked.
+        round: Of the outage, when it was let through.
+        permit: One of the four for unproven credentials, while they are tried.
+    """
+
+    __slots__ = ("account", "label", "permit", "round", "worked_for")
+
+    def __init__(self, account: Account, label: str, worked_for: float, round_: int) -> None:
+        self.account: Account = account
+        self.label: str = label
+        self.worked_for: float = worked_for
+        self.round: int = round_
+        self.permit: Permit | None = None
+
+
+class _Trials(Ledger):
+    """The four permits as a gate sees them: one that is out may come back at once, unlike a token of the service's."""
+
+    def __init__(self, store: Callable[[], Store]) -> None:
+        self._store = store
+
+    def take_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+        return self._store().take_at_once(login, quota, token=token)
+
+    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+        taken = await self._store().take(login, quota, token=token, lease=lease)
+        if isinstance(taken, Refusal) and any(seconds >= quota.window for seconds in taken.tokens_in):
+            return Refusal(_POLL)
+        return taken
+
+    def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
+        return self._store().give_back_at_once(permit, ending)
+
+    async def give_back(self, permit: Permit, ending: Ending) -> None:
+        await self._store().give_back(permit, ending)
+
+
+class Breakers:
+    """The memory of one service in one store.
+
+    Attributes:
+        budget: What is left for retries.
+    """
+
+    def __init__(self, store: Store, service: str) -> None:
+        # Weakly, since the store is what this memory is found by.
+        self._find_store = weakref.ref(store)
+        self._service = service
+        self._gate = Gate(_Trials(lambda: self._store))
+        # Reentrant, as the garbage collector may end an abandoned call in the middle of what the lock is for.
+        self._lock = threading.RLock()
+        self._outage = Outage()
+        self._waiters: set[Waiter] = set()
+        # For people alone: what this process has met. What decides is in the store.
+        self._met: OrderedDict[tuple[str, str], tuple[str | None, float]] = OrderedDict()
+        self.budget: RetryBudget = RetryBudget()
+
+    async def admit(self, account: Account) -> Trial:
+        """Let an attempt begin, waiting through the rest of an outage if the time allows.
+
+        Raises:
+            BreakerOpen: It would be refused, or the rest is longer than the caller's deadline.
+            StoreError: The store does not answer.
+        """
+        label = await self._store.label(account)
+        worked_for = await self._look(account, label)
+        asked = await self._rested() if self._outage.is_down else self._outage.round
+        return Trial(account, label, worked_for, asked)
+
+    async def before_sending(self, trial: Trial, *, waited: bool) -> None:
+        """Let an attempt that has its permit be sent; the last look.
+
+        Args:
+            trial: The attempt.
+            waited: Whether it has waited since it was admitted, so that something may have become known.
+
+        Raises:
+            BreakerOpen: It would be refused, or risk that the address is blocked.
+            StoreError: The store does not answer.
+        """
+        if not trial.worked_for:
+            refused: float | None = None
+            try:
+                trial.permit = self._gate.acquire_at_once(
+                    self._ledger, AUTHORIZATION_ERRORS, token=True
+                ) or await self._gate.acquire(self._ledger, AUTHORIZATION_ERRORS, token=True)
+            except QuotaExhausted as error:
+                refused = error.retry_after
+            if trial.permit is None:
+                assert refused is not None
+                self._meet("unproven", "", None, refused)
+                raise BreakerOpen(_TOO_MANY_WRONG, refused, 2)
+            trial.permit.holder = running_loop()
+            trial.permit.quota = _UNANSWERED  # until the answer says otherwise, if one ever comes
+            waited = waited or trial.permit.waited > 0
+        if waited:
+            trial.worked_for = await self._look(trial.account, trial.label)
+
+    async def settle(
+        self,
+        trial: Trial,
+        outcome: Tariffs | SmscError | None,
+        *,
+        may_have_left: bool,
+        seen: float | None,
+        is_late: bool,
+    ) -> None:
+        """Learn from an attempt that has ended; comes to its end even where the caller is being cancelled.
+
+        Args:
+            trial: The attempt.
+            outcome: What came of it; ``None`` where it was cut off.
+            may_have_left: Whether a byte of it can have left.
+            seen: When the head of its answer was seen, or ``None``.
+            is_late: Whether it was cut off since its time was up, and not by somebody who lost interest.
+        """
+        self._judge_service(trial, outcome, is_late=is_late and may_have_left)
+        if trial.permit is None and not _is_news(trial, outcome):
+            return  # as nearly always: nothing to tell, so no scope to enter either
+        with anyio.move_on_after(_PATIENCE, shield=True), suppress(StoreError):
+            # What is known of the answer stands, even where the store cannot be told.
+            try:
+                await self._remember(trial, outcome)
+            finally:
+                if trial.permit is not None:
+                    await self._give_back(trial.permit, outcome, may_have_left=may_have_left, seen=seen)
+
+    def abandon(self, trial: Trial | None) -> None:
+        """Give back the permit, if any, of an attempt that will never be settled since its loop is over."""
+        permit = None if trial is None else trial.permit
+        if permit is not None:
+            permit.quota = _UNANSWERED
+            self._gate.release_at_once(permit, Ending.CUT)
+
+    def open(self) -> tuple[OpenBreaker, ...]:
+        """Return what this process knows to be closed to requests, the longest first."""
+        instant = now()
+        with self._lock:
+            met = [
+                OpenBreaker(what, self._service, login, until - instant)
+                for (what, _), (login, until) in self._met.items()
+            ]
+            rest = self._outage.rest(instant)
+            met += [OpenBreaker("outage", self._service, None, rest)] if self._outage.is_down else []
+        return tuple(sorted((each for each in met if each.seconds >= 0), key=lambda each: -each.seconds))
+
+    async def reset(self, account: Account | None) -> None:
+        """Forget what was refused, for one account or altogether; the four permits stay with who has them.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        if account is not None:
+            labels = [await self._store.label(account)]
+        else:
+            with self._lock:
+                labels = [label for what, label in self._met if what == "credentials"]
+                self._outage.answered()
+            await self._store.unmark(self._name("blocked", ""))
+        for label in labels:
+            await self._store.unmark(self._name("refused", label))
+        with self._lock:
+            for key in [each for each in self._met if account is None or each[1] in labels]:
+                del self._met[key]
+        self._wake()
+
+    def after_fork(self) -> None:
+        """Forget who waits and who holds the lock: they are in the parent."""
+        self._lock = threading.RLock()
+        self._waiters = set()
+        self._gate.abandon()
+
+    @property
+    def _store(self) -> Store:
+        store = self._find_store()
+        assert store is not None, "whoever calls holds the store"
+        return store
+
+    @property
+    def _ledger(self) -> str:
+        return f"{OWN}authorization errors {self._service}"
+
+    def _name(self, what: str, label: str) -> str:
+        return f"{what} {self._service} {label}"
+
+    async def _look(self, account: Account, label: str) -> float:
+        names = (self._name("blocked", ""), self._name("refused", label), self._name("worked", label))
+        blocked, refused, worked = await self._store.marked(names)
+        if blocked:
+            self._meet("address", "", None, blocked)
+            raise BreakerOpen(_BLOCKED, blocked, 4)
+        if refused:
+            self._meet("credentials", label, account.login, refused)
+            raise BreakerOpen(_REFUSED, refused, 2)
+        return worked
+
+    async def _rested(self) -> int:
+        while True:
+            with self._lock:
+                wait, asked = self._outage.ask(now(), _chance()), self._outage.round
+            if not wait:
+                return asked
+            if wait > anyio.current_effective_deadline() - anyio.current_time():
+                raise BreakerOpen(_SILENT, wait)
+            waiter = new_waiter()
+            self._waiters.add(waiter)
+            try:
+                await waiter.sleep(wait)
+            finally:
+                self._waiters.discard(waiter)
+
+    def _judge_service(self, trial: Trial, outcome: Tariffs | SmscError | None, *, is_late: bool) -> None:
+        # A page that is no answer of the service is what one sees of it during maintenance.
+        silent = isinstance(outcome, TransportError) or (isinstance(outcome, DecodeError) and outcome.format is None)
+        with self._lock:
+            if silent or is_late:
+                self._outage.failed(trial.round, now(), _chance())
+            elif isinstance(outcome, Tariffs | ApiError | DecodeError):
+                was_down = self._outage.is_down
+                self._outage.answered()
+                if was_down:
+                    self._wake()
+
+    async def _remember(self, trial: Trial, outcome: Tariffs | SmscError | None) -> None:
+        if isinstance(outcome, AuthenticationError):
+            self._meet("credentials", trial.label, trial.account.login, _HALF_AN_HOUR)
+            await self._store.mark(self._name("refused", trial.label), _HALF_AN_HOUR)
+            await self._store.unmark(self._name("worked", trial.label))
+            if trial.permit is None:
+                # They had worked, and the service counts this error like any other.
+                taken = await self._store.take(self._ledger, AUTHORIZATION_ERRORS, token=True, lease=_PATIENCE)
+                trial.permit = None if isinstance(taken, Refusal) else taken
+        elif isinstance(outcome, AddressBlocked):
+            self._meet("address", "", None, _HALF_AN_HOUR)
+            await self._store.mark(self._name("blocked", ""), _HALF_AN_HOUR)
+        elif isinstance(outcome, Tariffs) and _is_news(trial, outcome):
+            await self._store.mark(self._name("worked", trial.label), _WORKED)
+
+    async def _give_back(
+        self, permit: Permit, outcome: Tariffs | SmscError | None, *, may_have_left: bool, seen: float | None
+    ) -> None:
+        if isinstance(outcome, AuthenticationError):
+            permit.quota = AUTHORIZATION_ERRORS
+            permit.seen = now() if seen is None else seen
+            await self._gate.release(permit, Ending.WHOLE)
+        elif may_have_left and seen is None:
+            await self._gate.release(permit, Ending.CUT)
+        else:
+            await self._gate.release(permit, Ending.UNSENT)
+
+    def _meet(self, what: str, label: str, login: str | None, seconds: float) -> None:
+        with self._lock:
+            self._met[what, label] = (login, now() + seconds)
+            if len(self._met) > _SHOWN:
+                self._met.popitem(last=False)
+
+    def _wake(self) -> None:
+        for waiter in list(self._waiters):
+            waiter.wake()
+
+
+def _is_news(trial: Trial, outcome: Tariffs | SmscError | None) -> bool:
+    if isinstance(outcome, Tariffs):
+        return trial.worked_for < _WORKED / 2
+    return isinstance(outcome, AuthenticationError | AddressBlocked)
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311  # spreads requests; no secret hangs on it
+
+
+_breakers: Final[weakref.WeakKeyDictionary[Store, dict[str, Breakers]]] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    for services in list(_breakers.values()):
+        for breakers in services.values():
+            breakers.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def breakers_of(store: Store, service: str) -> Breakers:
+    """Return the memory of a service in a store: one for all clients of the process that share it."""
+    with _lock:
+        services = _breakers.setdefault(store, {})
+        if service not in services:
+            services[service] = Breakers(store, service)
+        return services[service]

@@ -1,0 +1,1 @@
+"""The store that many machines share: a Redis or Valkey server."""

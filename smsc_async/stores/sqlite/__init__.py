@@ -1,0 +1,1 @@
+"""The store that the processes of one machine share: a SQLite file."""

@@ -1,0 +1,1 @@
+"""What a client reports: events, log records, spans, counters."""

@@ -1,0 +1,92 @@
+"""What a client has done, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import attrs
+
+from smsc_async.errors import ApiError, SmscError
+from smsc_async.fetch.lockout import OpenBreaker
+from smsc_async.http.limited_transport import Passage
+from smsc_async.records import Tariffs
+
+__all__ = ["Statistics", "Tally"]
+
+
+@attrs.frozen
+class Statistics:
+    """What a client has done since it was made.
+
+    Attributes:
+        calls: Lists asked for.
+        hits: Of them, answered from the store at once.
+        shared: Of them, answered by a request that was under way already.
+        requests: Requests let through to the service, retries among them.
+        waits: Of them, those that had to wait for a permit.
+        waited: Seconds that they waited, together.
+        retries: Requests that were a second or later try.
+        refusals: How often the service refused, by its error code.
+        breakers: What is not sent at present, as far as this process knows; for all clients that share the store.
+
+    Example:
+        >>> from smsc_async import Statistics
+        >>> done = Statistics(calls=12, hits=9, shared=2, requests=1)
+        >>> done.calls - done.hits - done.shared
+        1
+    """
+
+    calls: int = 0
+    hits: int = 0
+    shared: int = 0
+    requests: int = 0
+    waits: int = 0
+    waited: float = 0.0
+    retries: int = 0
+    refusals: Mapping[int, int] = MappingProxyType({})
+    breakers: tuple[OpenBreaker, ...] = ()
+
+
+class Tally:
+    """The numbers of one client, as they grow.
+
+    Attributes:
+        calls: As in ``Statistics``, like the next two.
+        hits: Of them, answered from the store at once.
+        shared: Of them, answered by a request that was under way already.
+    """
+
+    def __init__(self) -> None:
+        self.calls: int = 0
+        self.hits: int = 0
+        self.shared: int = 0
+        self._requests = 0
+        self._waits = 0
+        self._waited = 0.0
+        self._retries = 0
+        self._refusals: dict[int, int] = {}
+
+    def attempt(self, passage: Passage, outcome: Tariffs | SmscError | None, n: int) -> None:
+        """Count the ``n``-th attempt at a list, the first being 0."""
+        if passage.permit is not None and passage.begun:
+            self._requests += 1
+            self._retries += n > 0
+            self._waits += passage.permit.waited > 0
+            self._waited += passage.permit.waited
+        if isinstance(outcome, ApiError):
+            self._refusals[outcome.code] = self._refusals.get(outcome.code, 0) + 1
+
+    def statistics(self, breakers: tuple[OpenBreaker, ...]) -> Statistics:
+        """Return them as they are now."""
+        return Statistics(
+            calls=self.calls,
+            hits=self.hits,
+            shared=self.shared,
+            requests=self._requests,
+            waits=self._waits,
+            waited=self._waited,
+            retries=self._retries,
+            refusals=MappingProxyType(dict(self._refusals)),
+            breakers=breakers,
+        )

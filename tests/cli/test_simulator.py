@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from smsc_async.analysis.diff import diff
+from smsc_async.cli import simulator as simulating
+from smsc_async.decoder import decode
+from smsc_async.records import Tariffs
+from smsc_async.simulator import Simulator, sample_tariffs, serve
+from tests.cli.running import environment, invoke
+
+FORM = {"get_price": "1", "login": "alex", "psw": "123", "fmt": "3", "charset": "utf-8"}
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_at_the_address_that_it_writes_until_it_is_told_to_end(ending: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smsc_async", "simulator", "--port", "0"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    base_url = process.stdout.readline().strip()
+    assert httpx.post(f"{base_url}get.php", data=FORM).json()["mail"] == "0.10"
+    process.send_signal(ending)
+    stdout, stderr = process.communicate(timeout=300)
+    assert (process.returncode, stdout) == (0, "")
+    assert f"export SMSC_BASE_URL={base_url}\n  export SMSC_LOGIN=alex SMSC_PASSWORD=123\n" in stderr
+    assert stderr.endswith("ended\n")
+
+
+def test_it_tells_what_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+    asked: list[int] = []
+
+    def look(_: float) -> None:
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        login = "nobody" if len(asked) == 4 else "boris"
+        asked.append(httpx.post(f"{urls[0]}get.php", data={**FORM, "login": login}).status_code)
+
+    with serve(Simulator()) as former:
+        port = former.port  # free once it has ended
+    urls.append(former.base_url)
+    monkeypatch.setattr(simulating, "sleep", look)
+    ran = invoke("simulator", "--login", "alex", "--login", "boris", "--port", str(port))
+    assert (ran.code, ran.stdout) == (0, f"{urls[0]}\n")
+    told = [line.split()[1:] for line in ran.stderr.splitlines() if "/sys/get.php" in line]
+    assert told == [
+        *[["boris", "/sys/get.php", "JSON", "answered"]] * 3,
+        ["boris", "/sys/get.php", "JSON", "error", "9"],
+        ["nobody", "/sys/get.php", "JSON", "error", "2"],
+    ]
+
+
+def test_prices_change_every_so_often_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+    clock = [0.0]
+    lists: list[Tariffs] = []
+
+    def look(_: float) -> None:
+        if len(lists) == 3:
+            raise KeyboardInterrupt
+        lists.append(decode(httpx.post(f"{urls[0]}get.php", data=FORM).content))
+        clock[0] += 30.0
+
+    with serve(Simulator()) as former:
+        port = former.port
+    urls.append(former.base_url)
+    monkeypatch.setattr(simulating, "sleep", look)
+    monkeypatch.setattr(simulating, "monotonic", lambda: clock[0])
+    ran = invoke("simulator", "--change-every", "30s", "--port", str(port))
+    assert ran.code == 0
+    assert ran.stderr.count("a few prices have changed") == 3
+    assert lists[0] == sample_tariffs()
+    dearer, others = diff(lists[0], lists[1]), diff(lists[1], lists[2])
+    assert {change.kind.value for change in dearer} == {"dearer"}
+    assert {change.kind.value for change in others} == {"dearer", "cheaper"}
+    assert 0 < len(dearer) <= len(others) < 10
+
+
+def test_accounts_that_cannot_be_and_a_port_that_is_taken_are_told() -> None:
+    ran = invoke("simulator", "--login", "alex", "--login", "alex")
+    assert (ran.code, "two accounts have the login 'alex'" in ran.stderr) == (2, True)
+    assert invoke("simulator", "--login", "").stderr == "smsc-async: login is empty\n"
+    assert invoke("simulator", "--change-every", "often").code == 2
+    with serve(Simulator()) as server:
+        ran = invoke("simulator", "--port", str(server.port))
+    assert (ran.code, ran.stderr) == (14, f"smsc-async: 127.0.0.1:{server.port}: Address already in use\n")

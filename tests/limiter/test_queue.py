@@ -1,0 +1,441 @@
+"""The line before the permits, in virtual time through the transport that users put before their own requests."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+import httpx
+import pytest
+
+from smsc_async import LimitedTransport, MemoryStore, Quota, QuotaExhausted
+from smsc_async.limiter.bucket import Ending, Permit
+from smsc_async.limiter.clock import now
+from smsc_async.limiter.queue import Gate
+from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
+
+pytestmark = pytest.mark.anyio
+
+QUOTA = Quota()
+
+
+@pytest.fixture(params=VIRTUAL, ids=VIRTUAL_IDS)
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
+    make: Callable[[], Backend] = request.param
+    return make()
+
+
+async def take(gate: Gate, login: str = "alex", *, token: bool = True) -> Permit:
+    return await gate.acquire(login, QUOTA, token=token)
+
+
+async def answer(gate: Gate, permit: Permit) -> None:
+    permit.seen = now()
+    await gate.release(permit, Ending.WHOLE)
+
+
+async def use_up(gate: Gate, login: str = "alex") -> None:
+    for _ in range(3):
+        await answer(gate, await take(gate, login))
+
+
+async def test_waiters_are_served_in_the_order_in_which_they_came() -> None:
+    gate = MemoryStore().gate
+    order: list[int] = []
+
+    async def wait(number: int) -> None:
+        await anyio.sleep(number / 1000)
+        permit = await take(gate)
+        order.append(number)
+        await anyio.sleep(random.Random(number).uniform(0, 5))
+        await answer(gate, permit)
+
+    async with anyio.create_task_group() as group:
+        for number in range(50):
+            group.start_soon(wait, number)
+    assert order == list(range(50))
+    assert gate.waiting() == 0
+
+
+async def test_only_the_bucket_of_a_login_makes_it_wait() -> None:
+    gate = MemoryStore().gate
+    await use_up(gate)
+    started = now()
+    await take(gate, "boris")
+    await take(gate, token=False)
+    assert now() == started
+
+
+async def test_a_request_that_needs_no_token_does_not_wait_behind_those_that_do() -> None:
+    gate = MemoryStore().gate
+    await use_up(gate)
+    async with anyio.create_task_group() as group:
+        group.start_soon(take, gate)
+        await anyio.sleep(1.0)
+        started = now()
+        await take(gate, token=False)
+        assert now() == started
+        group.cancel_scope.cancel()
+
+
+async def test_a_waiter_that_is_cancelled_takes_nothing_along() -> None:
+    store = MemoryStore()
+    gate = store.gate
+    await use_up(gate)
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(take, gate)
+        await anyio.sleep(1.0)
+        assert gate.waiting() == 20
+        group.cancel_scope.cancel()
+    assert gate.waiting() == 0
+    started = now()
+    await use_up(gate)
+    assert now() - started == pytest.approx(60.0)
+
+
+async def test_whoever_is_cancelled_already_is_told_that_and_not_that_it_is_late() -> None:
+    gate = MemoryStore().gate
+    await use_up(gate)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await take(gate)
+    assert scope.cancelled_caught
+    assert gate.waiting() == 0
+
+
+async def test_when_the_head_is_cancelled_the_next_one_gets_its_turn() -> None:
+    gate = MemoryStore().gate
+    await use_up(gate)
+    got: list[float] = []
+
+    async def wait_for_it() -> None:
+        await anyio.sleep(0.5)
+        await take(gate)
+        got.append(now())
+
+    started = now()
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait_for_it)
+        async with anyio.create_task_group() as inner:
+            inner.start_soon(take, gate)
+            await anyio.sleep(1.0)
+            inner.cancel_scope.cancel()
+    assert got == [pytest.approx(started + 61.0)]
+
+
+async def test_a_wait_known_to_be_too_long_is_refused_at_once_queue_included() -> None:
+    gate = MemoryStore().gate
+    await use_up(gate)
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(take, gate)
+        await anyio.sleep(1.0)
+        started = now()
+        with anyio.fail_after(70.0), pytest.raises(QuotaExhausted) as caught:
+            await take(gate)
+        assert now() == started
+        # The three before take the three tokens at 61 s; the fourth waits for one of theirs to come back.
+        assert caught.value.retry_after == pytest.approx(60.0 + 61.0, abs=0.1)
+        group.cancel_scope.cancel()
+
+
+async def test_a_wait_within_the_deadline_is_waited() -> None:
+    gate = MemoryStore().gate
+    await use_up(gate)
+    started = now()
+    with anyio.fail_after(61.5):
+        permit = await take(gate)
+    assert permit.waited == pytest.approx(61.0)
+    assert now() - started == pytest.approx(61.0)
+
+
+async def test_what_becomes_too_late_while_it_waits_is_refused_as_soon_as_that_is_known() -> None:
+    store = MemoryStore()
+    gate = store.gate
+    await use_up(gate)
+
+    async def shut_later() -> None:
+        await anyio.sleep(10.0)
+        await store.shut("alex", QUOTA)
+        gate.wake("alex")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(shut_later)
+        started = now()
+        with anyio.fail_after(65.0), pytest.raises(QuotaExhausted) as caught:
+            await take(gate)
+        assert now() - started == pytest.approx(10.0)
+        assert caught.value.retry_after == pytest.approx(61.0)
+
+
+async def test_a_slot_that_comes_free_goes_to_the_first_who_waits_for_one() -> None:
+    gate = MemoryStore().gate
+    held = [await take(gate, token=False) for _ in range(14)]
+    got: list[int] = []
+
+    async def wait(number: int) -> None:
+        await anyio.sleep(number / 100)
+        await take(gate, token=False)
+        got.append(number)
+
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(wait, number)
+        await anyio.sleep(1.0)
+        for expected in ([0], [0, 1], [0, 1, 2]):
+            await gate.release(held.pop(), Ending.WHOLE)
+            await anyio.sleep(0.1)
+            assert got == expected
+
+
+async def test_a_slot_that_lingers_comes_free_by_itself() -> None:
+    gate = MemoryStore().gate
+    held = [await take(gate, token=False) for _ in range(14)]
+    await gate.release(held[0], Ending.CUT)
+    started = now()
+    await take(gate, token=False)
+    assert now() - started == pytest.approx(5.0)
+
+
+async def test_a_request_that_was_not_sent_lets_the_next_one_go_at_once() -> None:
+    gate = MemoryStore().gate
+    held = [await take(gate) for _ in range(3)]
+    waited: list[float] = []
+
+    async def wait() -> None:
+        waited.append((await take(gate)).waited)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.sleep(3.0)
+        await gate.release(held[0], Ending.UNSENT)
+    assert waited == [pytest.approx(3.0)]
+
+
+async def test_a_cold_store_lets_no_tariff_request_through_for_the_first_window() -> None:
+    gate = MemoryStore(cold_start="wait").gate
+    started = now()
+    with anyio.fail_after(30.0), pytest.raises(QuotaExhausted):
+        await take(gate)
+    await take(gate)
+    assert now() - started == pytest.approx(61.0)
+    await take(gate)
+    assert now() - started == pytest.approx(61.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.no_cover
+async def test_three_thousand_random_cancellations_lose_no_token_and_no_slot(seed: int) -> None:
+    chance = random.Random(seed)
+    store = MemoryStore()
+    gate = store.gate
+
+    async def call() -> None:
+        permit = await take(gate, token=chance.random() < 0.5)
+        ending = Ending.CUT
+        try:
+            await anyio.sleep(chance.uniform(0, 3))
+            permit.seen = now()
+            ending = Ending.WHOLE
+        finally:
+            await gate.release(permit, ending)
+
+    async def maybe_cancelled() -> None:
+        await anyio.sleep(chance.uniform(0, 300))
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(call)
+                await anyio.sleep(chance.choice([0, 0.5, 5, 50]))
+                scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        for _ in range(150):
+            group.start_soon(maybe_cancelled)
+    counts = store._buckets.count()  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
+    assert (counts["tokens_out"], counts["slots"], gate.waiting()) == (0, 0, 0)
+
+
+def test_a_waiter_of_another_thread_is_woken_there() -> None:
+    gate = MemoryStore().gate
+    held = asyncio.run(_hold(gate))
+    waited: list[str] = []
+    started = threading.Event()
+
+    async def wait(name: str) -> None:
+        started.set()
+        await gate.acquire("alex", QUOTA, token=False)
+        waited.append(name)
+
+    threads = [
+        threading.Thread(target=partial(anyio.run, wait, name, backend=name), daemon=True)
+        for name in ("asyncio", "trio")
+    ]
+    for thread in threads:
+        started.clear()
+        thread.start()
+        assert started.wait(10.0)
+    while gate.waiting() < 2:
+        pass
+    for permit in held[:2]:
+        asyncio.run(gate.release(permit, Ending.WHOLE))
+    for thread in threads:
+        thread.join(10.0)
+    assert sorted(waited) == ["asyncio", "trio"]
+
+
+async def _hold(gate: Gate) -> list[Permit]:
+    return [await gate.acquire("alex", QUOTA, token=False) for _ in range(14)]
+
+
+def test_a_waiter_whose_loop_was_closed_under_it_blocks_nobody() -> None:
+    gate = MemoryStore().gate
+    quota = Quota(per=0.05, guard=0.0)
+    loop = asyncio.new_event_loop()
+
+    async def use_up_all() -> None:
+        for _ in range(3):
+            permit = await gate.acquire("alex", quota, token=True)
+            permit.seen = now()
+            await gate.release(permit, Ending.WHOLE)
+
+    loop.run_until_complete(use_up_all())
+    stuck = loop.create_task(gate.acquire("alex", quota, token=True))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    try:
+        assert gate.waiting() == 1
+        gate.wake("alex")
+        assert gate.waiting() == 0
+        asyncio.run(use_up_all())
+    finally:
+        # What asyncio says of a task that was left so is not what is tested here.
+        stuck._log_destroy_pending = False  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+        stuck.get_coro().close()  # pyright: ignore[reportOptionalMemberAccess]
+
+
+URL = "https://smsc.example/sys/"
+
+
+class Recorder(httpx.AsyncBaseTransport):
+    """Answers after a second, and remembers how many were there at once."""
+
+    def __init__(self) -> None:
+        self.at_once = self.peak = self.total = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.total += 1
+        self.at_once += 1
+        self.peak = max(self.peak, self.at_once)
+        try:
+            await anyio.sleep(1.0)
+        finally:
+            self.at_once -= 1
+        return httpx.Response(200, content=b"fine")
+
+
+Build = Callable[[httpx.AsyncClient], httpx.Request]
+SENDINGS: dict[str, Build] = {
+    "query": lambda client: client.build_request("GET", "send.php", params={"login": "alex"}),
+    "form": lambda client: client.build_request("POST", "send.php", data={"login": "alex"}),
+    "JSON": lambda client: client.build_request("POST", "send.php", json={"login": "Alex "}),
+    "multipart": lambda client: client.build_request(
+        "POST", "send.php", data={"login": "alex"}, files={"file": b"\x00\xff"}
+    ),
+    "key": lambda client: client.build_request("POST", "send.php", data={"apikey": "k-1"}),
+}
+TARIFF_REQUESTS: dict[str, Build] = {
+    "query": lambda client: client.build_request("GET", "get.php", params={"get_price": 1, "login": "alex", "fmt": 2}),
+    "form": lambda client: client.build_request("POST", "get.php", data={"get_price": 1, "login": "alex"}),
+    "both": lambda client: client.build_request("POST", "get.php", params={"login": "alex"}, data={"get_price": 1}),
+}
+
+
+@pytest.mark.parametrize("kind", SENDINGS)
+async def test_every_request_of_a_login_holds_a_slot_however_it_names_it(kind: str) -> None:
+    wire = Recorder()
+    async with (
+        httpx.AsyncClient(transport=LimitedTransport(wire, store=MemoryStore()), base_url=URL) as client,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(40):
+            group.start_soon(client.send, SENDINGS[kind](client))
+    assert (wire.total, wire.peak) == (40, 14)
+
+
+async def test_a_request_that_names_no_login_passes_unlimited() -> None:
+    wire = Recorder()
+    headers = {"content-type": "application/json"}
+    async with (
+        httpx.AsyncClient(transport=LimitedTransport(wire, store=MemoryStore()), base_url=URL) as client,
+        anyio.create_task_group() as group,
+    ):
+        for content in [b"", b"{", b"[1]", b'{"other": 1}'] * 10:
+            group.start_soon(partial(client.post, "send.php", content=content, headers=headers))
+    assert wire.peak == 40
+
+
+@pytest.mark.parametrize("kind", TARIFF_REQUESTS)
+async def test_a_tariff_request_takes_a_token_however_it_is_made(kind: str) -> None:
+    transport = LimitedTransport(Recorder(), store=MemoryStore())
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+        started = now()
+        for _ in range(4):
+            await client.send(TARIFF_REQUESTS[kind](client))
+        # The fourth a window after the first was answered, and each took a second.
+        assert now() - started == pytest.approx(63.0)
+
+
+async def test_a_body_that_is_streamed_holds_its_slot_until_it_is_read_or_closed() -> None:
+    store = MemoryStore()
+
+    async def chunks() -> object:
+        for _ in range(3):
+            await anyio.sleep(1.0)
+            yield b"x"
+
+    transport = LimitedTransport(
+        httpx.MockTransport(lambda _: httpx.Response(200, content=chunks())),  # type: ignore[arg-type]  # an async stream
+        store=store,
+    )
+    buckets = store._buckets  # pyright: ignore[reportPrivateUsage]  # what is held is inside
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+        async with client.stream("GET", "send.php", params={"login": "alex"}) as response:
+            assert buckets.count()["slots"] == 1
+            await response.aread()
+        assert set(buckets.count().values()) == {0}
+        async with client.stream("GET", "send.php", params={"login": "alex"}):
+            pass
+        assert buckets.count()["lingering"] == 1
+
+
+async def test_an_answer_that_cannot_be_read_in_a_loop_keeps_no_slot_for_good() -> None:
+    store = MemoryStore()
+    transport = LimitedTransport(httpx.MockTransport(lambda _: httpx.Response(200, content=iter([b"x"]))), store=store)
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+        for _ in range(5):  # more than there are tokens
+            with pytest.raises(TypeError, match="cannot be read"):
+                await client.send(TARIFF_REQUESTS["form"](client))
+        await anyio.sleep(QUOTA.absence)
+        assert store._buckets.count()["slots"] == 0  # pyright: ignore[reportPrivateUsage]
+        with pytest.raises(TypeError, match="cannot be read"):
+            await client.send(TARIFF_REQUESTS["form"](client))
+
+
+async def test_a_limited_transport_closes_the_one_inside_and_takes_no_limited_one() -> None:
+    class Closing(Recorder):
+        closed = False
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    inner = Closing()
+    limited = LimitedTransport(inner, store=MemoryStore())
+    await limited.aclose()
+    assert inner.closed
+    with pytest.raises(TypeError, match="already"):
+        LimitedTransport(limited)

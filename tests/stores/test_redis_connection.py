@@ -1,0 +1,161 @@
+"""The way to a Redis: what a URL may hold, and event loops that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import traceback
+import warnings
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from smsc_async import Quota, RedisStore, StoreError
+from smsc_async.limiter.bucket import Ending, Permit
+from smsc_async.stores.redis.scripts import Script
+from tests.stores.redis_server import RedisServer
+
+QUOTA = Quota(requests=1)
+Arguments: TypeAlias = Callable[[], Iterable[str | bytes | int]]
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def _store(url: str) -> RedisStore:
+    return RedisStore(url, pepper="a long random text", cold_start="grant")
+
+
+@asynccontextmanager
+async def _open(url: str) -> AsyncGenerator[RedisStore]:
+    store = _store(url)
+    yield store
+    await store.aclose()
+
+
+async def _permit(store: RedisStore) -> Permit:
+    permit = await store.take("alex", QUOTA, token=True, lease=60.0)
+    assert isinstance(permit, Permit)
+    return permit
+
+
+async def _give_back_slowly(store: RedisStore, permit: Permit) -> None:
+    wire = store._wire  # pyright: ignore[reportPrivateUsage]
+    real = wire.call
+
+    async def slow(script: Script, keys: list[str], arguments: Arguments, due: float) -> object:
+        await asyncio.sleep(0.1)
+        return await real(script, keys, arguments, due)
+
+    wire.call = slow  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
+    await store.give_back(permit, Ending.UNSENT)
+    wire.call = real  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:hunter2@localhost",
+        "redis://user:hunter2/and@localhost",  # the slash ends it: what follows the colon is a port
+        "redis://user:hunter2@[::1/0",
+        "redis://user:hunter2@localhost?db=first",
+        "redis://user:hunter2@localhost?unheard=of",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_told_at_once_and_shows_no_password(url: str) -> None:
+    with pytest.raises(ValueError, match="URL") as caught:
+        RedisStore(url)
+    told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    told.stack.pop(0)  # this test's own
+    assert "hunter2" not in "".join(told.format())
+
+
+@pytest.mark.asyncio
+async def test_no_option_of_the_url_changes_what_is_read(server: RedisServer) -> None:
+    async with _open(f"{server.url}?decode_responses=True&protocol=3&retry_on_timeout=True") as store:
+        await _permit(store)
+        assert await store.marked(["one"]) == [0.0]
+
+
+@pytest.mark.asyncio
+async def test_a_node_of_a_cluster_is_told_for_what_it_is(tmp_path: Path) -> None:
+    ended: list[asyncio.Future[None]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended.append(asyncio.get_running_loop().create_future())
+        end = ended[-1]
+        while told := await reader.read(10_000):
+            for command in told.split(b"*")[1:]:
+                others = b"+OK\r\n" if b"CLIENT" in command else b"-MOVED 866 10.0.0.2:6379\r\n"
+                writer.write(
+                    b"$12\r\nrun_id:abc\r\n\r\n" if b"INFO" in command and b"SETINFO" not in command else others
+                )
+        writer.close()
+        await writer.wait_closed()
+        end.set_result(None)
+
+    async with await asyncio.start_unix_server(answer, tmp_path / "s"), _open(f"unix://{tmp_path / 's'}") as store:
+        with pytest.raises(StoreError, match="node of a cluster"):
+            await _permit(store)
+    await asyncio.gather(*ended)  # what is open when the loop ends is a warning in a later test
+
+
+def test_connections_of_event_loops_that_are_over_are_dropped(server: RedisServer) -> None:
+    store = _store(server.url)
+
+    async def take() -> None:
+        await store.take("alex", QUOTA, token=False, lease=60.0)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # nobody has closed them
+        for _ in range(5):
+            asyncio.run(take())
+            gc.collect()
+        assert server.ask("CLIENT", "LIST").count(b"id=") <= 2  # and the one that asks
+
+        async def close() -> None:
+            await take()
+            await store.aclose()
+
+        asyncio.run(close())
+        gc.collect()
+
+
+def test_what_another_event_loop_has_under_way_is_not_waited_for(server: RedisServer) -> None:
+    store = _store(server.url)
+    underway, closed = threading.Event(), threading.Event()
+
+    async def give_back() -> None:
+        permit = await _permit(store)
+        giving = asyncio.create_task(_give_back_slowly(store, permit))
+        await asyncio.sleep(0.01)
+        underway.set()
+        await asyncio.to_thread(closed.wait)
+        await giving
+        await store.aclose()
+
+    thread = threading.Thread(target=asyncio.run, args=(give_back(),))
+    thread.start()
+    underway.wait()
+    asyncio.run(store.aclose())
+    closed.set()
+    thread.join()
+
+
+@pytest.mark.asyncio
+async def test_closing_that_is_cancelled_takes_nothing_along(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        permit = await _permit(store)
+        giving = asyncio.create_task(_give_back_slowly(store, permit))
+        await asyncio.sleep(0.01)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(store.aclose(), 0.01)
+        await giving
+        await _permit(store)
