@@ -17,7 +17,7 @@ from benchmarks import server
 from benchmarks.pairing import Line, Seconds, duration, in_turns, missing
 from smsc_async import Account, Client, MemoryStore, Quota
 
-TITLE = "Fleet: 50 in flight, 50 zones each"
+TITLE = "BulkFetch: 50 in flight, 50 zones each"
 AT_ONCE = 50
 # More rounds in a minute than the service's three.
 QUOTA = Quota(requests=100)

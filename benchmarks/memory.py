@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from benchmarks.pairing import Line, missing
 from smsc_async import Quota
-from smsc_async.limiter.bucket import Ending, Permit
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.buckets import Buckets
 
 TITLE = "Memory of a login"
@@ -33,7 +33,7 @@ def in_use() -> Buckets:
         permit = Permit(login, quota, token=True)
         assert buckets.claim(permit)
         permit.seen = number / 1000
-        buckets.give_back(permit, permit.seen, Ending.WHOLE)
+        buckets.release(permit, permit.seen, Completion.COMPLETE)
     return buckets
 
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from benchmarks.pairing import Line, duration, in_turns, missing
 from smsc_async import MemoryStore, Quota
-from smsc_async.limiter.bucket import Ending
+from smsc_async.limiter.bucket import Completion
 from tests.support.virtual_time import VirtualTimeLoop
 
 TITLE = "Permit"
@@ -20,14 +20,14 @@ OURS = "token + slot, fresh bucket"
 async def ours() -> float:
     gate, quota = MemoryStore().gate, Quota()
     logins = [f"u{number}" for number in range(TIMES)]
-    whole = Ending.WHOLE
+    whole = Completion.COMPLETE
     began = time.perf_counter()
     for login in logins:
         # As the transport does it: without a coroutine where nobody has to wait.
-        permit = gate.acquire_at_once(login, quota, token=True)
+        permit = gate.try_acquire(login, quota, token=True)
         assert permit is not None
         permit.seen = began
-        gate.release_at_once(permit, whole)
+        gate.try_release(permit, whole)
     return time.perf_counter() - began
 
 
@@ -85,7 +85,7 @@ async def queue(waiters: int) -> float:
         permit = await gate.acquire("alex", quota, token=True)
         order.append(number)
         permit.seen = asyncio.get_running_loop().time()
-        await gate.release(permit, Ending.WHOLE)
+        await gate.release(permit, Completion.COMPLETE)
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:

@@ -23,11 +23,11 @@ from redis.asyncio import Redis
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from smsc_async import Account, Quota, RedisStore, SQLiteStore
-from smsc_async.limiter.bucket import Ending, Permit
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import render, sample_tariffs
-from smsc_async.stores import Lead
+from smsc_async.stores import FetchLease
 from tests.stores.redis_server import RedisServer
 
 PEPPER = "a long random text"
@@ -44,11 +44,11 @@ def micro(seconds: float) -> str:
 async def pair(store: SQLiteStore | RedisStore, login: str) -> tuple[float, float]:
     """Seconds for taking and for giving back."""
     began = time.perf_counter()
-    permit = await store.take(login, QUOTA, token=True, lease=90.0)
+    permit = await store.acquire(login, QUOTA, token=True, lease=90.0)
     between = time.perf_counter()
     assert isinstance(permit, Permit)
     permit.seen = time.monotonic()
-    await store.give_back(permit, Ending.WHOLE)
+    await store.release(permit, Completion.COMPLETE)
     return between - began, time.perf_counter() - between
 
 
@@ -143,16 +143,16 @@ async def fleet(url: str, first: int) -> tuple[float, float]:
     store = RedisStore(url, pepper=PEPPER, cold_start="grant")
     body = render(sample_tariffs(), Format.JSON, charset="utf-8")
     reply, tariffs = Reply(200, "application/json; charset=utf-8", None, body), sample_tariffs()
-    await store.marked(["first"])
+    await store.flag_ttls(["first"])
     numbers = iter(range(first, first + ACCOUNTS))
 
     async def work() -> None:
         for number in numbers:
             account = Account(f"login{number}", "123")
-            lead = await store.board(ENDPOINT, account, 60.0, 90.0)
-            assert isinstance(lead, Lead)
+            lead = await store.lease_or_reply(ENDPOINT, account, 60.0, 90.0)
+            assert isinstance(lead, FetchLease)
             await pair(store, account.login)
-            await store.land(ENDPOINT, account, lead, reply, tariffs)
+            await store.release_lease(ENDPOINT, account, lead, reply, tariffs)
 
     began, used = time.perf_counter(), time.process_time()
     await asyncio.gather(*[work() for _ in range(50)])

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from smsc_async.accounts import Account
-from smsc_async.fetch.bulk import Fleet, Outcome
+from smsc_async.fetch.bulk import BulkFetch, Outcome
 from smsc_async.fetch.call import Calls
 from smsc_async.fetch.lockout import breakers_of
 from smsc_async.fetch.sessions import Sessions, transport_factory
@@ -24,7 +24,7 @@ from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store, default_store
-from smsc_async.telemetry.events import Observer, OnEvent
+from smsc_async.telemetry.events import OnEvent, Telemetry
 from smsc_async.telemetry.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Client:
             breakers=breakers_of(kept, service_of(primary)),
             retries=retries,
             sessions=self._sessions,
-            observer=Observer(on_event, tracing=tracing),
+            observer=Telemetry(on_event, tracing=tracing),
         )
         self._closed = False
 
@@ -229,7 +229,7 @@ class Client:
             self._check_open()
             self._sessions.get().detached.start(work, ended)
 
-        return Fleet(accounts, call, start, self.AT_ONCE)
+        return BulkFetch(accounts, call, start, self.AT_ONCE)
 
     def watch(
         self,

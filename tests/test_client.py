@@ -277,7 +277,7 @@ async def test_a_caller_waits_for_a_leader_that_is_lost_no_longer_than_the_leade
     store = MemoryStore()
     async with client_of(service(), store=store) as client:
         key = (client._calls.endpoints[0], ALEX.fingerprint)  # pyright: ignore[reportPrivateUsage]  # as a loop that stands still
-        store.flights.board(key, now() + 10)
+        store.flights.join(key, now() + 10)
         started = now()
         assert await client.tariffs(deadline=40.0) == sample_tariffs()
         assert 10.0 < now() - started < 20.0
@@ -483,7 +483,7 @@ async def test_a_fault_of_the_store_reaches_the_caller_and_the_next_call_works(m
     store = MemoryStore()
     async with client_of(service(), store=store) as client:
         with monkeypatch.context() as patch:
-            patch.setattr(store, "land", None)
+            patch.setattr(store, "release_lease", None)
             with pytest.raises(TypeError):
                 await client.tariffs()
         assert await client.tariffs() == sample_tariffs()

@@ -20,7 +20,7 @@ from smsc_async.fetch import lockout
 from smsc_async.fetch.attempts import Exchange
 from smsc_async.http.connections import Connections
 from smsc_async.limiter import queue as gate
-from smsc_async.limiter.bucket import Ending
+from smsc_async.limiter.bucket import Completion
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 
 # The server's window is 0.4 s; the client's guard is as wide again as a busy machine may need.
@@ -162,14 +162,14 @@ def test_a_loop_that_nobody_runs_any_more_leads_the_line_no_longer_than_it_would
     monkeypatch.setattr(gate, "_OVERDUE", 0.1)
     quota = Quota(requests=1, per=0.1, guard=0.0, linger=0.1)
     store = MemoryStore()
-    held = store.take_at_once("alex", quota, token=True)
+    held = store.try_acquire("alex", quota, token=True)
     assert held is not None
     idle = asyncio.new_event_loop()
 
     async def wait(seconds: float) -> None:
         with anyio.fail_after(seconds):
             permit = await store.gate.acquire("alex", quota, token=True)
-        await store.gate.release(permit, Ending.UNSENT)
+        await store.gate.release(permit, Completion.NOT_SENT)
 
     async def begin() -> asyncio.Task[None]:
         task = asyncio.create_task(wait(0.2))
@@ -177,7 +177,7 @@ def test_a_loop_that_nobody_runs_any_more_leads_the_line_no_longer_than_it_would
         return task
 
     waiting = idle.run_until_complete(begin())
-    store.give_back_at_once(held, Ending.UNSENT)
+    store.try_release(held, Completion.NOT_SENT)
     assert store.gate.waiting() == 1
     time.sleep(0.4)
     asyncio.run(wait(5.0))
@@ -185,7 +185,7 @@ def test_a_loop_that_nobody_runs_any_more_leads_the_line_no_longer_than_it_would
         idle.run_until_complete(waiting)  # it goes on: nothing of the others' is touched
     idle.close()
     assert store.gate.waiting() == 0
-    assert store.take_at_once("alex", quota, token=True) is not None
+    assert store.try_acquire("alex", quota, token=True) is not None
 
 
 @pytest.mark.parametrize("anew", [False, True], ids=["the same client", "another client"])
@@ -255,7 +255,7 @@ def test_a_loop_that_is_closed_keeps_no_permit_of_a_transport(closed_first: bool
     loop = asyncio.new_event_loop()
     loop.run_until_complete(line.acquire("alex", quota, token=True)).holder = loop
 
-    async def acquire() -> float:
+    async def take() -> float:
         began = time.monotonic()
         if not closed_first:
             # When somebody waits for it already, who is told by nobody.
@@ -266,7 +266,7 @@ def test_a_loop_that_is_closed_keeps_no_permit_of_a_transport(closed_first: bool
 
     if closed_first:
         loop.close()
-    waited = asyncio.run(acquire())
+    waited = asyncio.run(take())
     # Not before what the lost request may still be: under way.
     assert waited >= 0.4
 
@@ -277,12 +277,12 @@ def test_a_loop_that_goes_on_keeps_its_permit() -> None:
     loop = asyncio.new_event_loop()
     loop.run_until_complete(line.acquire("alex", quota, token=True)).holder = loop
 
-    async def acquire() -> None:
+    async def take() -> None:
         with pytest.raises((TimeoutError, QuotaExhausted)), anyio.fail_after(1.0):
             await line.acquire("alex", quota, token=True)
 
     for backend in ("asyncio", "trio"):
-        anyio.run(acquire, backend=backend)
+        anyio.run(take, backend=backend)
     loop.close()
 
 

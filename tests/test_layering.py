@@ -165,7 +165,7 @@ def test_the_package_does_not_import_what_needs_an_extra() -> None:
         ("smsc_async.client", "import starlette.routing", "extra simulator"),
         ("smsc_async.simulator.app", "import rich", "extra cli"),
         ("smsc_async.cli.demo", "import uvicorn, typer\nfrom smsc_async.simulator import serve", None),
-        ("smsc_async.http.send", "import httpx\nfrom ..limiter.queue import Gate\nfrom .. import errors", None),
+        ("smsc_async.http.send", "import httpx\nfrom ..limiter.queue import WaiterQueue\nfrom .. import errors", None),
         ("smsc_async.limiter.queue", "import anyio\nfrom .bucket import Bucket", None),
     ],
 )

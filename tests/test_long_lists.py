@@ -28,13 +28,13 @@ async def test_the_length_of_an_answer_decides_where_it_is_read(
     zones: int, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[int] = []
-    real: Judge = interpret.judge
+    real: Judge = interpret.interpret_reply
 
     def watched(reply: Reply) -> object:
         threads.append(threading.get_ident())
         return real(reply)
 
-    monkeypatch.setattr(interpret, "judge", watched)
+    monkeypatch.setattr(interpret, "interpret_reply", watched)
     tariffs = make_tariffs(zones=zones)
     async with client_of(serving(tariffs), ALEX) as client:
         assert await client.tariffs() == tariffs
@@ -49,7 +49,7 @@ async def test_a_deadline_does_not_wait_for_the_reading(monkeypatch: pytest.Monk
         reading.set()
         return done.wait(120.0)
 
-    monkeypatch.setattr(interpret, "judge", endless)
+    monkeypatch.setattr(interpret, "interpret_reply", endless)
     async with client_of(serving(make_tariffs(zones=2000)), ALEX) as client:
         try:
             # The longer one where a machine that is busy with other things has not come to the reading before.
@@ -64,6 +64,6 @@ async def test_a_deadline_does_not_wait_for_the_reading(monkeypatch: pytest.Monk
 
 async def test_an_error_in_a_long_answer_is_the_same_as_in_a_short_one() -> None:
     body = b'{"error": "authorise error", "error_code": 2, "padding": "' + b"x" * 200_000 + b'"}'
-    short = interpret.judge(Reply(200, "", None, body))
-    long = await interpret.judged(Reply(200, "", None, body))
+    short = interpret.interpret_reply(Reply(200, "", None, body))
+    long = await interpret.interpret_reply_off_loop(Reply(200, "", None, body))
     assert repr(long) == repr(short)

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from smsc_async.cli import options as o
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.exit import Commands, report
 from smsc_async.cli.formats import Output
 from smsc_async.records import Service
@@ -125,9 +125,9 @@ def price(
     from smsc_async.cli.tariffs_output import tell_age
 
     if zone is None and operator is None:
-        raise Trouble("price of what? Name a --zone, an --operator or both", ExitCode.USAGE)
+        raise CliError("price of what? Name a --zone, an --operator or both", ExitCode.USAGE)
     if text is not None and parts is not None:
-        raise Trouble("how many parts? Name --text or --parts, not both", ExitCode.USAGE)
+        raise CliError("how many parts? Name --text or --parts, not both", ExitCode.USAGE)
     each = (parts or 1) if text is None else parts_of(text).parts
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     check_columns(shape.columns, PRICE_COLUMNS)
@@ -319,7 +319,7 @@ def watch(
     from smsc_async.cli.watch import Plan, run_watch
 
     if output not in {Output.TABLE, Output.JSON}:
-        raise Trouble("a watch writes -o table, or -o json with a line for each report", ExitCode.USAGE)
+        raise CliError("a watch writes -o table, or -o json with a line for each report", ExitCode.USAGE)
     names: Iterable[str | None] = dict.fromkeys(accounts or ()) or (None,)
     profiles = [find_profile(name, source=password_from) for name in names]
     told = [] if run is None else [command_of(run, secret_variables(profiles))]

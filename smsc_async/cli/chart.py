@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from smsc_async.analysis.snapshots import PricePoint
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
 
 __all__ = ["check_chart", "draw_prices"]
@@ -21,17 +21,17 @@ def check_chart(path: Path) -> None:
     """Find out whether a chart can be drawn there, before anything else is done.
 
     Raises:
-        Trouble: It is neither a PNG nor an SVG, or the extra is not there.
+        CliError: It is neither a PNG nor an SVG, or the extra is not there.
     """
     if path.suffix.lower() not in _FORMATS:
-        raise Trouble(f"--chart {path}: the name must end in .png or .svg", ExitCode.USAGE)
+        raise CliError(f"--chart {path}: the name must end in .png or .svg", ExitCode.USAGE)
     try:
         import_module("matplotlib")  # an extra, and half a second
     except ModuleNotFoundError as error:
         missing = error.name
     else:
         return
-    raise Trouble(f'a chart needs {missing}: pip install "smsc-async[plot]"', ExitCode.USAGE)
+    raise CliError(f'a chart needs {missing}: pip install "smsc-async[plot]"', ExitCode.USAGE)
 
 
 def draw_prices(points: Sequence[PricePoint], path: Path, *, title: str) -> None:

@@ -20,7 +20,7 @@ from smsc_async.errors import (
     TransportError,
 )
 
-__all__ = ["ExitCode", "Trouble", "exit_code"]
+__all__ = ["CliError", "ExitCode", "exit_code"]
 
 
 class ExitCode(IntEnum):
@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
     STORE = 12
     NO_PRICE = 13
     FILES = 14
-    NOT_TOLD = 15
+    NOTIFY_FAILED = 15
     FAULT = 70
     INTERRUPTED = 130
     BROKEN_PIPE = 141
@@ -63,7 +63,7 @@ _BY_ERROR: tuple[tuple[type[SmscError], ExitCode], ...] = (
 
 
 @attrs.define(eq=False, slots=False)
-class Trouble(Exception):
+class CliError(Exception):
     """A command cannot go on, and the caller can do something about it.
 
     Attributes:
@@ -80,7 +80,7 @@ class Trouble(Exception):
 
 def exit_code(error: BaseException) -> ExitCode:
     """Return what the process ends with for an error."""
-    if isinstance(error, Trouble):
+    if isinstance(error, CliError):
         return error.code
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from smsc_async.analysis.compare import Compared, ComparedOperator, Comparison
-from smsc_async.cli.cli_error import ExitCode, Trouble, exit_code
+from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import dash, notes, output, show
 from smsc_async.cli.durations import instant_or_none
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
@@ -50,13 +50,13 @@ def read_mix(told: Sequence[str]) -> dict[str, int]:
     """Return a mix of traffic that was told as ``ZONE=COUNT`` or ``ZONE/OPERATOR=COUNT``.
 
     Raises:
-        Trouble: One of them is not that.
+        CliError: One of them is not that.
     """
     mix: dict[str, int] = {}
     for each in told:
         key, _, count = each.rpartition("=")
         if not key or not (count.isascii() and count.isdigit()):
-            raise Trouble(
+            raise CliError(
                 f"--mix {each}: must be ZONE=COUNT or ZONE/OPERATOR=COUNT, such as 1=1000 or 1/25001=1000",
                 ExitCode.USAGE,
             )
@@ -71,12 +71,12 @@ def read_lists(told: Sequence[str], *, source: str | None, deadline: float, hist
     What is fetched comes last: a name that is mistyped costs no request.
 
     Raises:
-        Trouble: One of them is none of these, or both are standard input.
+        CliError: One of them is none of these, or both are standard input.
         SmscError: A file is not a list, or a list did not come.
         OSError: A file cannot be read.
     """
     if told.count("-") > 1:
-        raise Trouble("only one side can be standard input", ExitCode.USAGE)
+        raise CliError("only one side can be standard input", ExitCode.USAGE)
     found = [_without_request(each, source, history) for each in told]
     return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in found)
 
@@ -94,7 +94,7 @@ def _without_request(told: str, source: str | None, history: History) -> Tariffs
         return kept_list(history, account, instant)
     also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
     if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
-        raise Trouble(f"{no_file(path)}{also}", ExitCode.FILES)
+        raise CliError(f"{no_file(path)}{also}", ExitCode.FILES)
     return told, _profile(told, source, also)
 
 
@@ -109,10 +109,10 @@ def _profile(told: str, source: str | None, also: str) -> Profile:
         return find_profile(None if told == NOW else told, source=source)
     try:
         return find_profile(told, source=source)
-    except Trouble as error:
+    except CliError as error:
         there = f"{told} is a folder" if Path(told).is_dir() else f"nor is there a file {told}"
         message, code = f"{error}; {there}{also}", error.code
-    raise Trouble(message, code)
+    raise CliError(message, code)
 
 
 def is_there(path: Path) -> bool:
@@ -120,16 +120,16 @@ def is_there(path: Path) -> bool:
     return path.exists() and not path.is_dir()
 
 
-def no_file(path: Path) -> Trouble:
+def no_file(path: Path) -> CliError:
     """Return what to say of a path where there is nothing to read."""
-    return Trouble(f"{path} is a folder: name a file" if path.is_dir() else f"there is no file {path}", ExitCode.FILES)
+    return CliError(f"{path} is a folder: name a file" if path.is_dir() else f"there is no file {path}", ExitCode.FILES)
 
 
 def read_file(path: Path) -> Tariffs:
     """Return the list that a file holds.
 
     Raises:
-        Trouble: It is not a list.
+        CliError: It is not a list.
         OSError: It cannot be read.
     """
     return _decoded(path.read_bytes(), str(path))
@@ -142,7 +142,7 @@ def _decoded(body: bytes, where: str) -> Tariffs:
         # The advice of an answer in no format is about the URL that it came from.
         is_odd = isinstance(error, DecodeError) and error.format is None
         reason = "it is in none of the formats of the service" if is_odd else str(error)
-    raise Trouble(f"{where} is not a tariff list: {reason}", ExitCode.DECODE)
+    raise CliError(f"{where} is not a tariff list: {reason}", ExitCode.DECODE)
 
 
 def fetch_for_comparison(
@@ -151,7 +151,7 @@ def fetch_for_comparison(
     """Return the lists that came, and the exit code of the first account whose list did not; each failure is told.
 
     Raises:
-        Trouble: There is no such account.
+        CliError: There is no such account.
     """
     profiles = [find_profile(name, source=source) for name in dict.fromkeys(names)]
     return _sorted_out(fetch_all(profiles, fresh=fresh, deadline=deadline))
@@ -174,10 +174,10 @@ def check_operators(operators: Sequence[str], service: Service) -> None:
     """Find out whether operators have prices for a service at all, before anything is fetched.
 
     Raises:
-        Trouble: They have none.
+        CliError: They have none.
     """
     if operators and service not in MESSAGES:
-        raise Trouble(
+        raise CliError(
             f"--operator: an individual tariff is the price of an SMS; {service.value} is priced by zone",
             ExitCode.USAGE,
         )
@@ -195,7 +195,7 @@ def write_comparison(
         operators: Codes of operators, or what they begin with, to show these alone; none for all lines.
 
     Raises:
-        Trouble: A zone of the mix or an operator is in no list, or there is no such column.
+        CliError: A zone of the mix or an operator is in no list, or there is no such column.
     """
     total = _total(comparison, mix)
     if operators:
@@ -220,7 +220,7 @@ def _total(comparison: Comparison, mix: Mapping[str, int]) -> Compared | None:
         return Compared("", "sum of the mix", comparison.totals(mix)) if mix else None
     except KeyError as error:
         reason = str(error.args[0])
-    raise Trouble(f"--mix: {reason}", ExitCode.NO_PRICE)
+    raise CliError(f"--mix: {reason}", ExitCode.NO_PRICE)
 
 
 def comparison_columns(names: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from smsc_async.accounts import Account
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes, output, progress, show
 from smsc_async.cli.tables import new_table, operator_table, totals, zone_table
 from smsc_async.client import Client
@@ -62,7 +62,7 @@ def run_demo(simulator: Simulator | None = None) -> None:
         simulator: A service like ``new_simulator()``, which is what ``None`` stands for.
 
     Raises:
-        Trouble: A request was refused, or the lists differ.
+        CliError: A request was refused, or the lists differ.
         SmscError: A list did not come at all.
     """
     service = new_simulator() if simulator is None else simulator
@@ -72,7 +72,7 @@ def run_demo(simulator: Simulator | None = None) -> None:
 def _judge(log: Sequence[Arrival]) -> None:
     refused = sum(arrival.code != 0 for arrival in log)
     if refused:
-        raise Trouble(f"the service refused {refused} of {len(log)} requests", ExitCode.DIFFERENT)
+        raise CliError(f"the service refused {refused} of {len(log)} requests", ExitCode.DIFFERENT)
 
 
 async def _show(simulator: Simulator, out: Console, err: Console) -> list[Arrival]:
@@ -90,7 +90,7 @@ async def _show(simulator: Simulator, out: Console, err: Console) -> list[Arriva
         lists = await _fetch_in_all_formats(client, err)
         _print_formats(lists, out)
         if any(tariffs != sample_tariffs() for tariffs in lists.values()):
-            raise Trouble("the four lists are not equal: what the service holds was not read back", ExitCode.DIFFERENT)
+            raise CliError("the four lists are not equal: what the service holds was not read back", ExitCode.DIFFERENT)
         _print_tariffs(lists[Format.JSON], out)
         await _burst(client, err)
     _print_burst(simulator.arrivals(_BURSTER.login), simulator.rules, out)

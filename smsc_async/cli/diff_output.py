@@ -42,7 +42,7 @@ def write_changes(changes: Sequence[Change], shape: Shape) -> None:
     """Write what changed.
 
     Raises:
-        Trouble: There is no such column.
+        CliError: There is no such column.
     """
     rows = chosen([_change_row(change) for change in changes], shape.columns)
     if shape.output is Output.JSON:

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 
 __all__ = ["instant_of", "instant_or_none", "lasting", "seconds_of", "shown"]
 
@@ -19,12 +19,12 @@ def seconds_of(told: str) -> float:
     """Return the seconds of a duration such as ``90``, ``15m``, ``1.5h`` or ``30d``.
 
     Raises:
-        Trouble: It is not one, or it is nothing.
+        CliError: It is not one, or it is nothing.
     """
     found = _DURATION.fullmatch(told.strip().lower())
     seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
     if seconds <= 0:
-        raise Trouble(f"{told!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d", ExitCode.USAGE)
+        raise CliError(f"{told!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d", ExitCode.USAGE)
     return seconds
 
 
@@ -51,11 +51,11 @@ def instant_of(told: str) -> datetime:
     """Return an instant, as ``instant_or_none`` reads it.
 
     Raises:
-        Trouble: It is not one.
+        CliError: It is not one.
     """
     instant = instant_or_none(told)
     if instant is None:
-        raise Trouble(f"{told!r} is not an instant: must be such as 2026-11-01 or 2026-11-01T12:30", ExitCode.USAGE)
+        raise CliError(f"{told!r} is not an instant: must be such as 2026-11-01 or 2026-11-01T12:30", ExitCode.USAGE)
     return instant
 
 

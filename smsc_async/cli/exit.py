@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from smsc_async.cli.cli_error import ExitCode, Trouble, exit_code
+from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.errors import SmscError
 
 __all__ = ["Commands", "report", "write_out"]
@@ -26,7 +26,7 @@ class Commands(TyperGroup):
                 return super().invoke(ctx)
             finally:
                 write_out()
-        except (SmscError, Trouble, OSError, KeyboardInterrupt) as error:
+        except (SmscError, CliError, OSError, KeyboardInterrupt) as error:
             code = report(error, debug=bool(ctx.params.get("debug")))
         raise typer.Exit(code)
 

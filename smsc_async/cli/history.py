@@ -10,7 +10,7 @@ import anyio
 import attrs
 
 from smsc_async.analysis.snapshots import Period, PricePoint, price_points
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
 from smsc_async.cli.durations import shown
 from smsc_async.cli.pricing import one_zone
@@ -56,20 +56,20 @@ def check_wanted(wanted: Wanted) -> None:
     """Find out whether a price is wanted at all, which alone can be drawn.
 
     Raises:
-        Trouble: None is.
+        CliError: None is.
     """
     if not wanted.any:
-        raise Trouble("a chart of which price? Name a --zone, an --operator, both, or --mail", ExitCode.USAGE)
+        raise CliError("a chart of which price? Name a --zone, an --operator, both, or --mail", ExitCode.USAGE)
 
 
 def check_there(history: History) -> None:
     """Find out whether the file of a history is there, where one is to be read.
 
     Raises:
-        Trouble: It is not.
+        CliError: It is not.
     """
     if not history.path.exists():
-        raise Trouble(
+        raise CliError(
             f"there is no file {history.path}: smsc-async watch keeps lists there, and --history or SMSC_HISTORY names another",
             ExitCode.FILES,
         )
@@ -81,11 +81,11 @@ def kept_periods(
     """Return what the history has of an account, or of one after the other, oldest first.
 
     Raises:
-        Trouble: It has nothing of that account, or the time ends before it begins.
+        CliError: It has nothing of that account, or the time ends before it begins.
         StoreError: The history cannot be used.
     """
     if since is not None and until is not None and since > until:
-        raise Trouble(f"--since ({shown(since)} UTC) is later than --until ({shown(until)} UTC)", ExitCode.USAGE)
+        raise CliError(f"--since ({shown(since)} UTC) is later than --until ({shown(until)} UTC)", ExitCode.USAGE)
     name = None if account is None else name_in_history(account)
 
     async def read() -> tuple[tuple[Period, ...], tuple[str, ...]]:
@@ -93,7 +93,9 @@ def kept_periods(
 
     periods, names = anyio.run(read)
     if name is not None and name not in names:
-        raise Trouble(f"nothing of {name!r} in {history.path}; there are: {', '.join(names) or 'none'}", ExitCode.USAGE)
+        raise CliError(
+            f"nothing of {name!r} in {history.path}; there are: {', '.join(names) or 'none'}", ExitCode.USAGE
+        )
     if not names:
         notes().print(f"nothing in {history.path} yet: smsc-async watch keeps lists there", soft_wrap=True)
     elif not periods:
@@ -119,14 +121,14 @@ def kept_list(history: History, account: str, instant: datetime) -> Tariffs:
     """Return the list of an account that was in force at an instant.
 
     Raises:
-        Trouble: There is no history, or it has none from so long ago.
+        CliError: There is no history, or it has none from so long ago.
         StoreError: The history cannot be used.
     """
     check_there(history)
     name = name_in_history(account)
     snapshot = anyio.run(history.at, name, instant)
     if snapshot is None:
-        raise Trouble(f"no list of {name!r} from {shown(instant)} UTC or before in {history.path}", ExitCode.FILES)
+        raise CliError(f"no list of {name!r} from {shown(instant)} UTC or before in {history.path}", ExitCode.FILES)
     notes().print(f"{name}, kept at {snapshot.taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
     return snapshot.tariffs
 
@@ -149,13 +151,13 @@ def prices_of(periods: Sequence[Period], wanted: Wanted) -> tuple[tuple[PricePoi
     """Return a price over time, and what it is the price of.
 
     Raises:
-        Trouble: The periods are of several accounts, or none of their lists has that price.
+        CliError: The periods are of several accounts, or none of their lists has that price.
     """
     accounts = dict.fromkeys(period.account for period in periods)
     if len(accounts) > 1:
-        raise Trouble(f"whose price? Name one of {', '.join(accounts)}", ExitCode.USAGE)
+        raise CliError(f"whose price? Name one of {', '.join(accounts)}", ExitCode.USAGE)
     if wanted.mail and (wanted.zone is not None or wanted.operator is not None):
-        raise Trouble("--mail is a price of its own: leave --zone and --operator out", ExitCode.USAGE)
+        raise CliError("--mail is a price of its own: leave --zone and --operator out", ExitCode.USAGE)
     # By the last list, since zones are renamed; one that has gone is found by its number.
     known = any(zone.zone == wanted.zone for period in periods for zone in period.tariffs.zones)
     zone = wanted.zone
@@ -167,7 +169,7 @@ def prices_of(periods: Sequence[Period], wanted: Wanted) -> tuple[tuple[PricePoi
     told += [] if wanted.operator is None else [f"operator {wanted.operator}"]
     title = ", ".join([*accounts, *told])
     if periods and all(point.price is None for point in points):
-        raise Trouble(f"no such price in any of the lists: {title}", ExitCode.NO_PRICE)
+        raise CliError(f"no such price in any of the lists: {title}", ExitCode.NO_PRICE)
     return points, title
 
 

@@ -36,7 +36,7 @@ def write_periods(periods: Sequence[Period], shape: Shape) -> None:
     """Write when which list was in force, and how many changes it brought.
 
     Raises:
-        Trouble: There is no such column.
+        CliError: There is no such column.
     """
     rows = chosen(_period_rows(periods), shape.columns)
     if shape.output is Output.JSON:
@@ -52,7 +52,7 @@ def write_prices(points: Sequence[PricePoint], title: str, shape: Shape) -> None
     """Write a price over time, for a reader with a line of letters that are as high as the price.
 
     Raises:
-        Trouble: There is no such column.
+        CliError: There is no such column.
     """
     rows = chosen(_price_rows(points), shape.columns)
     if shape.output is Output.JSON:

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import anyio
 
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.webhook import checked_webhook, post_document
 from smsc_async.errors import TransportError
 
@@ -39,11 +39,11 @@ def command_of(told: str, secret_variables: Collection[str]) -> Tell:
         secret_variables: The variables that it does not get.
 
     Raises:
-        Trouble: There is no such command.
+        CliError: There is no such command.
     """
     words = _words(told)
     if shutil.which(words[0]) is None:
-        raise Trouble(
+        raise CliError(
             f"--run: there is no command {words[0]!r}; no shell is used: name a script for more", ExitCode.USAGE
         )
 
@@ -58,7 +58,7 @@ def webhook_of(url: str) -> Tell:
     """Return what posts the document to a URL, three times at most.
 
     Raises:
-        Trouble: It is not an HTTPS URL.
+        CliError: It is not an HTTPS URL.
     """
     try:
         checked_webhook(url)
@@ -70,7 +70,7 @@ def webhook_of(url: str) -> Tell:
             return await _post(url, document)
 
         return tell
-    raise Trouble(f"--webhook: {refused}", ExitCode.USAGE)
+    raise CliError(f"--webhook: {refused}", ExitCode.USAGE)
 
 
 def _words(told: str) -> list[str]:
@@ -82,7 +82,7 @@ def _words(told: str) -> list[str]:
         if words:
             return words
         refused = "it is empty"
-    raise Trouble(f"--run {told!r}: {refused}", ExitCode.USAGE)
+    raise CliError(f"--run {told!r}: {refused}", ExitCode.USAGE)
 
 
 async def _run(words: Sequence[str], document: bytes, environment: Mapping[str, str]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.formats import Output, Shape
 
 __all__ = [
@@ -106,9 +106,9 @@ def shape(output: Output, columns: str | None, *, bom: bool = False, decimal_com
     """Return how data is to be written.
 
     Raises:
-        Trouble: The options do not go together.
+        CliError: The options do not go together.
     """
     if (bom or decimal_comma) and output not in {Output.CSV, Output.TSV}:
-        raise Trouble("--bom and --decimal-comma are for -o csv and -o tsv", ExitCode.USAGE)
+        raise CliError("--bom and --decimal-comma are for -o csv and -o tsv", ExitCode.USAGE)
     names = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
     return Shape(output=output, columns=names, bom=bom, decimal_comma=decimal_comma)

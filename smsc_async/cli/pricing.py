@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import output, show
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
 from smsc_async.cli.parts import Parts, parts_of
@@ -33,14 +33,14 @@ def price_row(
         count: How many messages.
 
     Raises:
-        Trouble: No such zone, several of them, or no price.
+        CliError: No such zone, several of them, or no price.
         TypeError: Neither a zone nor an operator is given.
     """
     key = None if zone is None else one_zone(tariffs, zone)
     price = tariffs.price(key, operator=operator, service=service)
     if price is None:
         names = [*([] if key is None else [f"zone {key}"]), *([] if operator is None else [f"operator {operator}"])]
-        raise Trouble(f"the account has no {service.value} price for {' or '.join(names)}", ExitCode.NO_PRICE)
+        raise CliError(f"the account has no {service.value} price for {' or '.join(names)}", ExitCode.NO_PRICE)
     return {
         "price": price.cost,
         **_source(price),
@@ -61,7 +61,7 @@ def write_row(row: Row, shape: Shape) -> None:
     """Write one row: as a table with a line for each of its members.
 
     Raises:
-        Trouble: There is no such column.
+        CliError: There is no such column.
     """
     kept = chosen([row], shape.columns)
     if shape.output is Output.JSON:
@@ -85,13 +85,13 @@ def one_zone(tariffs: Tariffs, wanted: str) -> str:
     """Return the number of the one zone that has this number, or this text in its name.
 
     Raises:
-        Trouble: There is none, or there are several.
+        CliError: There is none, or there are several.
     """
     zones = zones_like(tariffs, wanted).zones
     if len(zones) == 1:
         return zones[0].zone
     some = ", ".join(f"{zone.zone} ({zone.name})" for zone in zones[:3])
-    raise Trouble(f"{len(zones)} zones have {wanted!r} in their name, such as {some}: give the number", ExitCode.USAGE)
+    raise CliError(f"{len(zones)} zones have {wanted!r} in their name, such as {some}: give the number", ExitCode.USAGE)
 
 
 def _source(price: Price) -> Row:

@@ -20,7 +20,7 @@ from typing import Final, cast
 import attrs
 
 from smsc_async.accounts import Account, Secret
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.protocol import endpoint
 
 __all__ = [
@@ -80,7 +80,7 @@ def account_names() -> list[str]:
     """
     try:
         told = list(_accounts(config_file()))
-    except (Trouble, OSError):
+    except (CliError, OSError):
         told = []
     environment = [ENVIRONMENT] if _is_in_environment() else []
     return [name for name in [*told, *environment] if re.fullmatch(r"\w[\w.@+-]*", name)]
@@ -94,7 +94,7 @@ def find_profile(name: str | None, *, source: str | None = None) -> Profile:
         source: Where the password comes from, or ``None`` for what the environment or the file says.
 
     Raises:
-        Trouble: There is no such account, or the file is not understood.
+        CliError: There is no such account, or the file is not understood.
     """
     if name == "":
         raise _misuse("the name of the account is empty")
@@ -114,7 +114,7 @@ def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
     """Return the environment variables that hold passwords and keys: of these accounts, and of all in the file.
 
     Raises:
-        Trouble: The file is not understood.
+        CliError: The file is not understood.
     """
     known = [_table(each) for each in _accounts(config_file()).values()]
     sources = [each.source for each in profiles]
@@ -127,7 +127,7 @@ def account_of(profile: Profile) -> Account:
     """Return the account, its password fetched from where it is.
 
     Raises:
-        Trouble: The password is not there.
+        CliError: The password is not there.
     """
     secret = _secret(profile)
     if not secret:
@@ -157,7 +157,7 @@ def _from_environment() -> Profile:
 
 def _from_file(name: str | None, path: Path) -> Profile:
     if os.environ.get("SMSC_CONFIG") and not path.exists():
-        raise Trouble(f"there is no file {path} (SMSC_CONFIG)", ExitCode.FILES)
+        raise CliError(f"there is no file {path} (SMSC_CONFIG)", ExitCode.FILES)
     chosen = _read(path).get("default") if name is None else name
     if chosen is None:
         raise _misuse(
@@ -290,5 +290,5 @@ def _from_keyring(profile: Profile) -> Secret:
     return Secret(secret)
 
 
-def _misuse(message: str) -> Trouble:
-    return Trouble(message, ExitCode.USAGE)
+def _misuse(message: str) -> CliError:
+    return CliError(message, ExitCode.USAGE)

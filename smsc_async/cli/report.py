@@ -11,7 +11,7 @@ import anyio
 import attrs
 
 from smsc_async.analysis.snapshots import Snapshot
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.compare import fetch_for_comparison, is_there, no_file, read_file
 from smsc_async.cli.console import notes
 from smsc_async.cli.formats import write_text
@@ -55,7 +55,7 @@ def kept_snapshots(sources: Sequence[Source], history: History, since: datetime 
     Those of a file are all taken, of the accounts each list of the history that was another one than the list before.
 
     Raises:
-        Trouble: A file is not a list.
+        CliError: A file is not a list.
         StoreError: The history cannot be used.
         OSError: A file cannot be read.
     """
@@ -103,7 +103,7 @@ def gather(
         deadline: Seconds that the fetching may take.
 
     Raises:
-        Trouble: There is no such account or file, or a file is not a list.
+        CliError: There is no such account or file, or a file is not a list.
         StoreError: The history cannot be used.
         OSError: A file cannot be read.
     """
@@ -130,7 +130,7 @@ def check_place(path: str) -> None:
     """Find out whether a page can be written there, before anything is fetched for it.
 
     Raises:
-        Trouble: There is no such folder, or it is one itself.
+        CliError: There is no such folder, or it is one itself.
     """
     place = Path(path).resolve()
     if path != "-" and not place.parent.is_dir():
@@ -143,7 +143,7 @@ def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
     """Write a page to a file, or to standard output for ``-``, and tell what is on it.
 
     Raises:
-        Trouble: The file cannot be written.
+        CliError: The file cannot be written.
     """
     if path == "-":
         write_text(page)
@@ -159,8 +159,8 @@ def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
     raise _unwritten(path, reason)
 
 
-def _unwritten(path: str, reason: str | None) -> Trouble:
-    return Trouble(f"cannot write {path}: {reason}", ExitCode.FILES)
+def _unwritten(path: str, reason: str | None) -> CliError:
+    return CliError(f"cannot write {path}: {reason}", ExitCode.FILES)
 
 
 def _replace(path: Path, body: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias, cast
 
 import attrs
 
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.records import Row, Service, Tariffs
 
 __all__ = [
@@ -77,7 +77,7 @@ def select(
         services: The services whose prices are shown; none for all.
 
     Raises:
-        Trouble: One of them names nothing in the list.
+        CliError: One of them names nothing in the list.
     """
     shown = tuple(services) or tuple(Service)
     if not zones and not operators:
@@ -96,14 +96,14 @@ def codes_like(there: Iterable[str], wanted: Sequence[str], where: str) -> set[s
     """Return the codes of operators that were asked for, by the code or its beginning.
 
     Raises:
-        Trouble: One of them is nowhere there.
+        CliError: One of them is nowhere there.
     """
     known = tuple(there)
     found: set[str] = set()
     for each in wanted:
         matches = {code for code in known if code.startswith(each)}
         if not matches:
-            raise Trouble(f"no individual tariff for an operator {each!r} in {where}", ExitCode.NO_PRICE)
+            raise CliError(f"no individual tariff for an operator {each!r} in {where}", ExitCode.NO_PRICE)
         found |= matches
     return found
 
@@ -112,13 +112,13 @@ def zones_like(tariffs: Tariffs, wanted: str) -> Tariffs:
     """Return the list with the zone of that number, or else with those that have the text in their name.
 
     Raises:
-        Trouble: There is none.
+        CliError: There is none.
     """
     zones = [zone for zone in tariffs.zones if zone.zone == wanted] or [
         zone for zone in tariffs.zones if wanted.casefold() in zone.name.casefold()
     ]
     if not zones:
-        raise Trouble(f"no zone has the number {wanted!r} or that text in its name", ExitCode.NO_PRICE)
+        raise CliError(f"no zone has the number {wanted!r} or that text in its name", ExitCode.NO_PRICE)
     return attrs.evolve(tariffs, zones=tuple(zones))
 
 
@@ -126,7 +126,7 @@ def chosen(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
     """Return the rows with these columns alone, in this order; with none named, as they are.
 
     Raises:
-        Trouble: There is no such column.
+        CliError: There is no such column.
     """
     there = list(rows[0]) if rows else list(columns)
     check_columns(columns, there)
@@ -137,11 +137,11 @@ def check_columns(columns: Sequence[str], there: Sequence[str]) -> None:
     """Find out whether there are these columns, where they are known before anything is fetched.
 
     Raises:
-        Trouble: There is no such column.
+        CliError: There is no such column.
     """
     for name in columns:
         if name not in there:
-            raise Trouble(f"no column {name!r}; there are {', '.join(there)}", ExitCode.USAGE)
+            raise CliError(f"no column {name!r}; there are {', '.join(there)}", ExitCode.USAGE)
 
 
 def check_list_columns(columns: Sequence[str], services: Sequence[Service]) -> None:
@@ -151,7 +151,7 @@ def check_list_columns(columns: Sequence[str], services: Sequence[Service]) -> N
     tells.
 
     Raises:
-        Trouble: One is like a column that every list has, and is none.
+        CliError: One is like a column that every list has, and is none.
     """
     there, every = (
         list(Selection(Tariffs((), ()), True, tuple(shown)).rows()[0]) for shown in (services or Service, Service)

@@ -10,7 +10,7 @@ import anyio
 from rich.console import Console
 
 from smsc_async.accounts import Account
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes, progress
 from smsc_async.cli.profiles import Profile, account_of
 from smsc_async.client import Client
@@ -53,7 +53,7 @@ def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:
     """Return the list of an account.
 
     Raises:
-        Trouble: Its password is not there, or an argument is out of its range.
+        CliError: Its password is not there, or an argument is out of its range.
         SmscError: The list did not come.
     """
     outcome = next(iter(fetch_all([profile], fresh=fresh, deadline=deadline).values()))
@@ -67,7 +67,7 @@ def fetch_all(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> d
     """Return what came of each account, by the names of their profiles and in their order; shows how far it is.
 
     Raises:
-        Trouble: A password is not there, or an argument is out of its range.
+        CliError: A password is not there, or an argument is out of its range.
     """
     accounts = [(profile, account_of(profile)) for profile in profiles]
     return anyio.run(_fetch_all, accounts, 0.0 if fresh else None, deadline)
@@ -115,10 +115,10 @@ def new_client(base_url: str, store: Store, deadline: float) -> Client:
     """Return a client of a command.
 
     Raises:
-        Trouble: An argument is out of its range.
+        CliError: An argument is out of its range.
     """
     try:
         return Client(base_url=base_url, store=store, deadline=deadline)
     except ValueError as error:
         refused = str(error)
-    raise Trouble(refused, ExitCode.USAGE)
+    raise CliError(refused, ExitCode.USAGE)

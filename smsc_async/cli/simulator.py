@@ -13,7 +13,7 @@ from time import monotonic, sleep
 import attrs
 from rich.console import Console
 
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
 from smsc_async.records import Tariffs
 from smsc_async.simulator import Arrival, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
@@ -29,7 +29,7 @@ def new_accounts(logins: Sequence[str]) -> list[SimulatedAccount]:
     """Return an account for each login, each a tenth dearer than the one before.
 
     Raises:
-        Trouble: A login is empty.
+        CliError: A login is empty.
     """
     try:
         return [
@@ -38,7 +38,7 @@ def new_accounts(logins: Sequence[str]) -> list[SimulatedAccount]:
         ]
     except ValueError as error:
         refused = str(error)
-    raise Trouble(refused, ExitCode.USAGE)
+    raise CliError(refused, ExitCode.USAGE)
 
 
 def new_simulator(accounts: Sequence[SimulatedAccount], *, per: float, latency: float) -> Simulator:
@@ -50,13 +50,13 @@ def new_simulator(accounts: Sequence[SimulatedAccount], *, per: float, latency: 
         latency: Seconds that it works on an answer.
 
     Raises:
-        Trouble: Two logins are the same, or a number is out of its range.
+        CliError: Two logins are the same, or a number is out of its range.
     """
     try:
         return Simulator(accounts, rules=Rules(per=per), latency=latency)
     except ValueError as error:
         refused = str(error)
-    raise Trouble(refused, ExitCode.USAGE)
+    raise CliError(refused, ExitCode.USAGE)
 
 
 def run_simulator(

@@ -17,7 +17,7 @@ def write_selection(selection: Selection, shape: Shape) -> None:
     """Write a part of a list in the shape that was asked for.
 
     Raises:
-        Trouble: There is no such column.
+        CliError: There is no such column.
     """
     rows = chosen(selection.rows(), shape.columns)
     if shape.output is Output.JSON:

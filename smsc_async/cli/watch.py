@@ -17,7 +17,7 @@ import anyio
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.cli.cli_error import ExitCode, Trouble, exit_code
+from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import notes, output, show
 from smsc_async.cli.diff_output import change_table, changes_document, counted
 from smsc_async.cli.durations import lasting, shown
@@ -65,7 +65,7 @@ def run_watch(profiles: Sequence[Profile], plan: Plan) -> ExitCode:
         What the process is to end with: that of the first account which went wrong, if any.
 
     Raises:
-        Trouble: A password is not there, or an argument is out of its range.
+        CliError: A password is not there, or an argument is out of its range.
         OSError: Standard output is gone.
     """
     accounts = [(profile, account_of(profile)) for profile in profiles]
@@ -100,7 +100,7 @@ async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: Plan) ->
     async def watch(profile: Profile, account: Account) -> None:
         try:
             codes.append(await _watch_one(_watcher(clients[profile.base_url], profile, account, plan), plan))
-        except (OSError, Trouble) as fault:
+        except (OSError, CliError) as fault:
             # Of all accounts: there is nobody left to write to.
             faults.append(fault)
             group.cancel_scope.cancel()
@@ -168,7 +168,7 @@ class _Reporter:
             problem = await self._tell(update)
             if problem is not None:
                 _note(update.account, f"not told: {problem}; the next round tries again")
-                return ExitCode.NOT_TOLD
+                return ExitCode.NOTIFY_FAILED
             self._is_written, self._told = False, 0
             try:
                 await self._watcher.reported()

@@ -23,11 +23,11 @@ from smsc_async.errors import (
     TooManyRequests,
     TransportError,
 )
-from smsc_async.fetch.interpret import bare, judged
+from smsc_async.fetch.interpret import interpret_reply_off_loop, without_traceback
 from smsc_async.fetch.lockout import Breakers, Trial
 from smsc_async.http.limited_transport import LimitedTransport, Passage, post
-from smsc_async.http.redaction import Scrubber
-from smsc_async.limiter.bucket import Ending, Permit
+from smsc_async.http.redaction import Redactor
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Claim, Reply, form, quota_key
@@ -74,7 +74,7 @@ class Exchange:
         self._retries = retries
         self._on_attempt = on_attempt
         self._claim = Claim(quota_key(account.login), token=True)
-        self._scrubber = Scrubber(account.secret)
+        self._scrubber = Redactor(account.secret)
         self._passage = Passage(self._claim)
         self._trial: Trial | None = None
         self._left_before = False
@@ -103,7 +103,7 @@ class Exchange:
         """Give back what it holds of the quota, as after a request without an answer: it will never do so itself."""
         self._breakers.abandon(self._trial)
         if self._passage.permit is not None:
-            self._store.gate.release_at_once(self._passage.permit, Ending.CUT)
+            self._store.gate.try_release(self._passage.permit, Completion.INCOMPLETE)
 
     async def run(self, seconds: float) -> Tariffs | SmscError:
         """Return the list or the error that it ended with, within that many seconds."""
@@ -141,7 +141,7 @@ class Exchange:
             trial = self._trial = await self._breakers.admit(self._account)
             outcome = await self._sent(passage, trial)
         except SmscError as error:
-            outcome = bare(error)
+            outcome = without_traceback(error)
         finally:
             if trial is not None:
                 is_late = outcome is None and now() >= self._until
@@ -153,7 +153,7 @@ class Exchange:
         if isinstance(outcome, TooManyRequests):
             # Whether or not the store can be told, the refusal is what there is to say.
             with suppress(StoreError):
-                await self._store.shut(self._claim.login, self._quota)
+                await self._store.drain_tokens(self._claim.login, self._quota)
         return outcome
 
     async def _sent(self, passage: Passage, trial: Trial) -> Tariffs | SmscError:
@@ -171,10 +171,10 @@ class Exchange:
         if isinstance(reply, SmscError):
             return self._scrubber.error(reply)
         self.reply = reply
-        outcome = await judged(reply)
+        outcome = await interpret_reply_off_loop(reply)
         if isinstance(outcome, SmscError):
             # Struck out before it is read: what an error quotes of it is cut to length, and might show a half.
-            again = await judged(attrs.evolve(reply, body=self._scrubber.body(reply.body)))
+            again = await interpret_reply_off_loop(attrs.evolve(reply, body=self._scrubber.body(reply.body)))
             if isinstance(again, SmscError) and _say_the_same(again, outcome):
                 outcome = self._scrubber.error(again)
             else:  # it was the secret itself that could not be read, or a number that looks like it

@@ -16,10 +16,10 @@ import anyio
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.waiter import Waiter, in_trio, new_waiter
 
-__all__ = ["Detached"]
+__all__ = ["BackgroundTasks"]
 
 
-class Detached:
+class BackgroundTasks:
     """The work under way in one event loop."""
 
     # How long closing waits for work that is told to stop: it has only to close a socket.

@@ -14,7 +14,7 @@ from smsc_async.errors import TransportError
 from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.records import Tariffs
 
-__all__ = ["Fleet", "Outcome"]
+__all__ = ["BulkFetch", "Outcome"]
 
 
 @attrs.frozen
@@ -41,7 +41,7 @@ _Start: TypeAlias = Callable[[Callable[[], Awaitable[None]], Callable[[], None]]
 _LIMITLESS = float("inf")
 
 
-class Fleet(AsyncIterator[Outcome]):
+class BulkFetch(AsyncIterator[Outcome]):
     """The outcomes of many accounts, as they come.
 
     Accounts are drawn only when somebody asks for the next outcome, and no more of them than there is room for: what

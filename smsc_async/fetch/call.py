@@ -25,17 +25,17 @@ from smsc_async.errors import (
     TransportError,
 )
 from smsc_async.fetch.attempts import Exchange, late
-from smsc_async.fetch.interpret import bare
+from smsc_async.fetch.interpret import without_traceback
 from smsc_async.fetch.lockout import Breakers
 from smsc_async.fetch.sessions import Session, Sessions
 from smsc_async.http.limited_transport import Passage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.records import Format, Tariffs
-from smsc_async.stores import Lead, Store
+from smsc_async.stores import FetchLease, Store
 from smsc_async.stores.single_flight import Flight, Result
-from smsc_async.telemetry.events import Observer, RequestEnded, Watched
-from smsc_async.telemetry.statistics import Tally
+from smsc_async.telemetry.events import CallSpan, RequestEnded, Telemetry
+from smsc_async.telemetry.statistics import Counters
 
 __all__ = ["Calls"]
 
@@ -66,8 +66,8 @@ class Calls:
     breakers: Breakers
     retries: int
     sessions: Sessions
-    observer: Observer
-    tally: Tally = attrs.field(factory=Tally)
+    observer: Telemetry
+    tally: Counters = attrs.field(factory=Counters)
     _endpoint: str = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Calls:
     def kept(self, account: Account, age: float) -> Tariffs | None:
         """Return the last list if it is at most that many seconds old."""
         self.tally.calls += 1
-        kept = self.store.recall_at_once(self._endpoint, account, age) if age > 0 else None
+        kept = self.store.get_cached(self._endpoint, account, age) if age > 0 else None
         if kept is not None:
             self.tally.hits += 1
             if self.observer.wants_kept:
@@ -98,18 +98,18 @@ class Calls:
                 return result
             watched.outcome, watched.error = "failed", result
             if stale_ok and isinstance(result, SmscError) and not _refuses_credentials(result):
-                last = self.store.recall_at_once(self._endpoint, account, math.inf)
+                last = self.store.get_cached(self._endpoint, account, math.inf)
                 if last is not None:
                     watched.outcome = "stale"
                     return attrs.evolve(last, stale=True, error=result)
             return result
 
-    async def _fetched(self, account: Account, age: float, seconds: float, watched: Watched) -> Tariffs | Exception:
+    async def _fetched(self, account: Account, age: float, seconds: float, watched: CallSpan) -> Tariffs | Exception:
         key = (self._endpoint, account.fingerprint)
         until = now() + seconds
         session = self.sessions.get()
         while self.sessions.has(session):
-            flight, leads = self.store.flights.board(key, until)
+            flight, leads = self.store.flights.join(key, until)
             if leads:
                 self._launch(session, account, key, flight, age)
             await flight.wait(until)
@@ -119,7 +119,7 @@ class Calls:
             if not flight.landed:
                 if now() >= until:
                     return late(seconds, flight.progress)
-                flight.give_up()  # overdue: the next one takes its place
+                flight.abandon_lost()  # overdue: the next one takes its place
             result = flight.result
             if leads and result is not None:
                 return result
@@ -135,10 +135,10 @@ class Calls:
         """Begin the request that a flight is about; it lands however that goes."""
         flights = self.store.flights
         # Another thread's flight may have landed between the look at the store and the boarding.
-        kept = self.store.recall_at_once(self._endpoint, account, age) if age > 0 else None
+        kept = self.store.get_cached(self._endpoint, account, age) if age > 0 else None
         if kept is not None:
             flight.max_age = age
-            flights.land(key, flight, kept)
+            flights.complete(key, flight, kept)
             return
         exchange = Exchange(
             account,
@@ -159,30 +159,30 @@ class Calls:
             try:
                 outcome = await self._fly(session, exchange, account, age, flight)
             except Exception as fault:  # noqa: BLE001  # an error of the store, or a fault of ours: whoever waits has to see it
-                outcome = bare(fault) if isinstance(fault, SmscError) else fault
+                outcome = without_traceback(fault) if isinstance(fault, SmscError) else fault
 
-        session.detached.start(fly, lambda: flights.land(key, flight, outcome))
+        session.detached.start(fly, lambda: flights.complete(key, flight, outcome))
 
     async def _fly(
         self, session: Session, exchange: Exchange, account: Account, age: float, flight: Flight
     ) -> Tariffs | SmscError:
         seconds = flight.deadline - now()
-        turn: Tariffs | Lead | None = None
+        turn: Tariffs | FetchLease | None = None
         with anyio.move_on_after(seconds):
-            turn = await self.store.board(self._endpoint, account, age, seconds)
+            turn = await self.store.lease_or_reply(self._endpoint, account, age, seconds)
         if turn is None:
             return late(seconds, None)
         if isinstance(turn, Tariffs):
             flight.max_age = age
             return turn
         if turn.lease is not None:
-            session.detached.start(partial(self.store.hold, turn), lambda: None)
+            session.detached.start(partial(self.store.renew_lease, turn), lambda: None)
         tariffs: Tariffs | None = None
         try:
             result = await exchange.run(flight.deadline - now())
             tariffs = result if isinstance(result, Tariffs) else None
         finally:
-            await self.store.land(self._endpoint, account, turn, exchange.reply, tariffs)
+            await self.store.release_lease(self._endpoint, account, turn, exchange.reply, tariffs)
         return result
 
     def _count(self, account: Account, passage: Passage, outcome: Tariffs | SmscError | None, n: int) -> None:

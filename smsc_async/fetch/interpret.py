@@ -14,7 +14,7 @@ from smsc_async.errors import ApiError, SmscError, TransportError
 from smsc_async.protocol import Reply, declared_charset
 from smsc_async.records import Tariffs
 
-__all__ = ["bare", "judge", "judged"]
+__all__ = ["interpret_reply", "interpret_reply_off_loop", "without_traceback"]
 
 # The loop is not to stand still for 10 ms: reading takes 35 to 60 ns a byte, by format (CPython 3.11), so this is half
 # of that on the machine where it was measured. A worker thread costs a tenth of a millisecond, and lets the loop go on.
@@ -26,14 +26,14 @@ _LONG_BYTES: Final = 128 * 1024
 _known: Final[WeakValueDictionary[tuple[str, bytes], Tariffs]] = WeakValueDictionary()
 
 
-async def judged(reply: Reply) -> Tariffs | SmscError:
+async def interpret_reply_off_loop(reply: Reply) -> Tariffs | SmscError:
     """Return the list of an answer, or the error that it is; a long answer is read off the loop."""
     if len(reply.body) < _LONG_BYTES:
-        return judge(reply)
-    return await anyio.to_thread.run_sync(judge, reply, abandon_on_cancel=True)
+        return interpret_reply(reply)
+    return await anyio.to_thread.run_sync(interpret_reply, reply, abandon_on_cancel=True)
 
 
-def judge(reply: Reply) -> Tariffs | SmscError:
+def interpret_reply(reply: Reply) -> Tariffs | SmscError:
     """Return the list of an answer, or the error that it is."""
     if 300 <= reply.status < 400:
         return TransportError(
@@ -53,7 +53,7 @@ def judge(reply: Reply) -> Tariffs | SmscError:
     )
 
 
-def bare(error: SmscError) -> SmscError:
+def without_traceback(error: SmscError) -> SmscError:
     """Return the error without the frames that it came through: they show what was sent."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
@@ -66,6 +66,6 @@ def _read(reply: Reply) -> Tariffs | SmscError:
         try:
             same = decode(reply.body, charset=declared_charset(reply.content_type))
         except SmscError as error:
-            return bare(error)
+            return without_traceback(error)
     tariffs = _known[key] = Tariffs(same.zones, same.codes, same.mail, same.extra, fetched_at=datetime.now(UTC))
     return tariffs

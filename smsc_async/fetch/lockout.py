@@ -41,14 +41,14 @@ from smsc_async.errors import (
     TransportError,
 )
 from smsc_async.fetch.circuit import Outage, RetryBudget
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.queue import Gate, Ledger
+from smsc_async.limiter.queue import PermitSource, WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter, running_loop
 from smsc_async.records import Tariffs
 from smsc_async.stores import Store
-from smsc_async.stores.base import OWN
+from smsc_async.stores.base import INTERNAL_PREFIX
 
 __all__ = ["Breakers", "OpenBreaker", "Trial", "breakers_of"]
 
@@ -119,26 +119,26 @@ class Trial:
         self.permit: Permit | None = None
 
 
-class _Trials(Ledger):
+class _Trials(PermitSource):
     """The four permits as a gate sees them: one that is out may come back at once, unlike a token of the service's."""
 
     def __init__(self, store: Callable[[], Store]) -> None:
         self._store = store
 
-    def take_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
-        return self._store().take_at_once(login, quota, token=token)
+    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+        return self._store().try_acquire(login, quota, token=token)
 
-    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
-        taken = await self._store().take(login, quota, token=token, lease=lease)
+    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+        taken = await self._store().acquire(login, quota, token=token, lease=lease)
         if isinstance(taken, Refusal) and any(seconds >= quota.window for seconds in taken.tokens_in):
             return Refusal(_POLL)
         return taken
 
-    def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
-        return self._store().give_back_at_once(permit, ending)
+    def try_release(self, permit: Permit, ending: Completion) -> bool:
+        return self._store().try_release(permit, ending)
 
-    async def give_back(self, permit: Permit, ending: Ending) -> None:
-        await self._store().give_back(permit, ending)
+    async def release(self, permit: Permit, ending: Completion) -> None:
+        await self._store().release(permit, ending)
 
 
 class Breakers:
@@ -152,7 +152,7 @@ class Breakers:
         # Weakly, since the store is what this memory is found by.
         self._find_store = weakref.ref(store)
         self._service = service
-        self._gate = Gate(_Trials(lambda: self._store))
+        self._gate = WaiterQueue(_Trials(lambda: self._store))
         # Reentrant, as the garbage collector may end an abandoned call in the middle of what the lock is for.
         self._lock = threading.RLock()
         self._outage = Outage()
@@ -168,7 +168,7 @@ class Breakers:
             BreakerOpen: It would be refused, or the rest is longer than the caller's deadline.
             StoreError: The store does not answer.
         """
-        label = await self._store.label(account)
+        label = await self._store.credential_digest(account)
         worked_for = await self._look(account, label)
         asked = await self._rested() if self._outage.is_down else self._outage.round
         return Trial(account, label, worked_for, asked)
@@ -187,7 +187,7 @@ class Breakers:
         if not trial.worked_for:
             refused: float | None = None
             try:
-                trial.permit = self._gate.acquire_at_once(
+                trial.permit = self._gate.try_acquire(
                     self._ledger, AUTHORIZATION_ERRORS, token=True
                 ) or await self._gate.acquire(self._ledger, AUTHORIZATION_ERRORS, token=True)
             except QuotaExhausted as error:
@@ -236,7 +236,7 @@ class Breakers:
         permit = None if trial is None else trial.permit
         if permit is not None:
             permit.quota = _UNANSWERED
-            self._gate.release_at_once(permit, Ending.CUT)
+            self._gate.try_release(permit, Completion.INCOMPLETE)
 
     def open(self) -> tuple[OpenBreaker, ...]:
         """Return what this process knows to be closed to requests, the longest first."""
@@ -257,14 +257,14 @@ class Breakers:
             StoreError: The store does not answer.
         """
         if account is not None:
-            labels = [await self._store.label(account)]
+            labels = [await self._store.credential_digest(account)]
         else:
             with self._lock:
                 labels = [label for what, label in self._met if what == "credentials"]
                 self._outage.answered()
-            await self._store.unmark(self._name("blocked", ""))
+            await self._store.clear_flag(self._name("blocked", ""))
         for label in labels:
-            await self._store.unmark(self._name("refused", label))
+            await self._store.clear_flag(self._name("refused", label))
         with self._lock:
             for key in [each for each in self._met if account is None or each[1] in labels]:
                 del self._met[key]
@@ -284,14 +284,14 @@ class Breakers:
 
     @property
     def _ledger(self) -> str:
-        return f"{OWN}authorization errors {self._service}"
+        return f"{INTERNAL_PREFIX}authorization errors {self._service}"
 
     def _name(self, what: str, label: str) -> str:
         return f"{what} {self._service} {label}"
 
     async def _look(self, account: Account, label: str) -> float:
         names = (self._name("blocked", ""), self._name("refused", label), self._name("worked", label))
-        blocked, refused, worked = await self._store.marked(names)
+        blocked, refused, worked = await self._store.flag_ttls(names)
         if blocked:
             self._meet("address", "", None, blocked)
             raise BreakerOpen(_BLOCKED, blocked, 4)
@@ -330,17 +330,17 @@ class Breakers:
     async def _remember(self, trial: Trial, outcome: Tariffs | SmscError | None) -> None:
         if isinstance(outcome, AuthenticationError):
             self._meet("credentials", trial.label, trial.account.login, _HALF_AN_HOUR)
-            await self._store.mark(self._name("refused", trial.label), _HALF_AN_HOUR)
-            await self._store.unmark(self._name("worked", trial.label))
+            await self._store.set_flag(self._name("refused", trial.label), _HALF_AN_HOUR)
+            await self._store.clear_flag(self._name("worked", trial.label))
             if trial.permit is None:
                 # They had worked, and the service counts this error like any other.
-                taken = await self._store.take(self._ledger, AUTHORIZATION_ERRORS, token=True, lease=_PATIENCE)
+                taken = await self._store.acquire(self._ledger, AUTHORIZATION_ERRORS, token=True, lease=_PATIENCE)
                 trial.permit = None if isinstance(taken, Refusal) else taken
         elif isinstance(outcome, AddressBlocked):
             self._meet("address", "", None, _HALF_AN_HOUR)
-            await self._store.mark(self._name("blocked", ""), _HALF_AN_HOUR)
+            await self._store.set_flag(self._name("blocked", ""), _HALF_AN_HOUR)
         elif isinstance(outcome, Tariffs) and _is_news(trial, outcome):
-            await self._store.mark(self._name("worked", trial.label), _WORKED)
+            await self._store.set_flag(self._name("worked", trial.label), _WORKED)
 
     async def _give_back(
         self, permit: Permit, outcome: Tariffs | SmscError | None, *, may_have_left: bool, seen: float | None
@@ -348,11 +348,11 @@ class Breakers:
         if isinstance(outcome, AuthenticationError):
             permit.quota = AUTHORIZATION_ERRORS
             permit.seen = now() if seen is None else seen
-            await self._gate.release(permit, Ending.WHOLE)
+            await self._gate.release(permit, Completion.COMPLETE)
         elif may_have_left and seen is None:
-            await self._gate.release(permit, Ending.CUT)
+            await self._gate.release(permit, Completion.INCOMPLETE)
         else:
-            await self._gate.release(permit, Ending.UNSENT)
+            await self._gate.release(permit, Completion.NOT_SENT)
 
     def _meet(self, what: str, label: str, login: str | None, seconds: float) -> None:
         with self._lock:

@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable, Hashable
 from typing import Literal
 
-from smsc_async.fetch.background import Detached
+from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.http.connections import Connections
 from smsc_async.http.limited_transport import AsyncTransport, LimitedTransport
-from smsc_async.limiter.waiter import is_over, running_loop
+from smsc_async.limiter.waiter import is_closed_loop, running_loop
 
 __all__ = ["Session", "Sessions", "transport_factory"]
 
@@ -28,7 +28,7 @@ class Session:
 
     def __init__(self, transport: LimitedTransport) -> None:
         self.transport: LimitedTransport = transport
-        self.detached: Detached = Detached()
+        self.detached: BackgroundTasks = BackgroundTasks()
 
 
 class Sessions:
@@ -54,7 +54,7 @@ class Sessions:
         loop = running_loop()
         session = self._sessions.get(loop)
         if session is None:
-            for former in [each for each in self._sessions if is_over(each)]:
+            for former in [each for each in self._sessions if is_closed_loop(each)]:
                 del self._sessions[former]
             session = self._sessions[loop] = Session(self._new_transport())
         return session

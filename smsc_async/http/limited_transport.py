@@ -24,9 +24,9 @@ import httpcore
 import httpx
 
 from smsc_async.errors import DecodeError, IncompleteReply, SmscError, StoreError, TlsError, TransportError
-from smsc_async.limiter.bucket import Ending, Permit
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.queue import Gate
+from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.limiter.waiter import running_loop
 from smsc_async.protocol import FORM, REPLY_BYTES, Claim, Reply, claim_of, retry_after
@@ -127,7 +127,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
             raise TypeError("this transport is limited already: pass the one inside it")
         self._transport = transport
         self._quota = quota
-        self._gate: Gate = (default_store() if store is None else store).gate
+        self._gate: WaiterQueue = (default_store() if store is None else store).gate
         _quiet_httpcore()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -140,7 +140,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
             passage = Passage(claim)
         request.extensions["trace"] = passage.tracing(request.extensions.get("trace"))
         login, token = passage.claim.login, passage.claim.token
-        permit = self._gate.acquire_at_once(login, self._quota, token=token)
+        permit = self._gate.try_acquire(login, self._quota, token=token)
         if permit is None:
             permit = await self._gate.acquire(login, self._quota, token=token)
         permit.holder = running_loop()
@@ -155,11 +155,13 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         except BaseException as error:
             passage.begun = passage.begun and not isinstance(error, _UNSENT)
             with suppress(StoreError):  # what went wrong first is what there is to say
-                await self._gate.release(permit, Ending.CUT if passage.may_have_left else Ending.UNSENT)
+                await self._gate.release(
+                    permit, Completion.INCOMPLETE if passage.may_have_left else Completion.NOT_SENT
+                )
             raise
         if response.is_closed:
             # Read before it came here, as a test's transport does: httpx will not close it again.
-            await self._gate.release(permit, Ending.WHOLE)
+            await self._gate.release(permit, Completion.COMPLETE)
         else:
             response.stream = _Held(body, self._gate, permit)
         return response
@@ -178,7 +180,7 @@ def _body(response: httpx.Response) -> httpx.AsyncByteStream:
 class _Held(httpx.AsyncByteStream):
     """The body of an answer, holding its slot until it is read to the end or closed."""
 
-    def __init__(self, stream: httpx.AsyncByteStream, gate: Gate, permit: Permit) -> None:
+    def __init__(self, stream: httpx.AsyncByteStream, gate: WaiterQueue, permit: Permit) -> None:
         self._stream = stream
         self._gate = gate
         self._permit: Permit | None = permit
@@ -197,7 +199,7 @@ class _Held(httpx.AsyncByteStream):
             if permit is not None:
                 # An answer that is read stands, even where the store cannot be told: the lease ends by itself.
                 with suppress(StoreError):
-                    await self._gate.release(permit, Ending.WHOLE if self._whole else Ending.CUT)
+                    await self._gate.release(permit, Completion.COMPLETE if self._whole else Completion.INCOMPLETE)
 
 
 async def _claim(request: httpx.Request) -> Claim | None:

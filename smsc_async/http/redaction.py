@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 from smsc_async.accounts import Secret
 from smsc_async.errors import SmscError
 
-__all__ = ["Scrubber"]
+__all__ = ["Redactor"]
 
 # Those of ``decoder/charset.py``, and the two that software falls back to; a secret of ASCII is the same in most.
 _CHARSETS: Final = ("utf-8", "cp1251", "koi8-r", "koi8-u", "cp866", "iso8859-5", "latin-1", "utf-16-le")
@@ -22,7 +22,7 @@ _SAID: Final = ("message", "description", "excerpt", "reason", "position")
 _QUOTED: Final = ("description", "excerpt", "position")
 
 
-class Scrubber:
+class Redactor:
     """Strikes one secret out, in the spellings in which it comes back: as it is, and escaped for a URL, JSON or HTML.
 
     What it is built from is not kept: it makes the spellings anew each time, so that no frame or object shows them.

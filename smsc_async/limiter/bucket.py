@@ -25,21 +25,33 @@ import attrs
 
 from smsc_async.limiter.quota import Quota
 
-__all__ = ["FREE", "OUT", "Bucket", "Ending", "Held", "Permit", "Refusal", "closed", "free_at", "held_of", "refused"]
+__all__ = [
+    "FREE",
+    "OUT",
+    "Bucket",
+    "Completion",
+    "Held",
+    "Permit",
+    "Refusal",
+    "closed",
+    "free_at",
+    "held_of",
+    "refused",
+]
 
 # When something comes free of which nobody knows that yet, and something that is free.
 OUT: Final = math.inf
 FREE: Final = -math.inf
 
 
-class Ending(enum.Enum):
+class Completion(enum.Enum):
     """How an exchange ended."""
 
-    WHOLE = enum.auto()
+    COMPLETE = enum.auto()
     """The last byte of the answer was read."""
-    CUT = enum.auto()
+    INCOMPLETE = enum.auto()
     """Without an answer, or within it: the server may still be at it."""
-    UNSENT = enum.auto()
+    NOT_SENT = enum.auto()
     """Before a byte of the request can have left."""
 
 
@@ -49,8 +61,8 @@ class Permit:
     Attributes:
         login: Whose.
         quota: What it is taken under.
-        token_at: When its token comes free, as far as a bucket in this process knows.
-        slot_at: When its slot does.
+        token_free_at: When its token comes free, as far as a bucket in this process knows.
+        slot_free_at: When its slot does.
         seen: When the head of the answer was seen; whoever holds the permit sets it.
         waited: Seconds that it took to get.
         lease: What the store knows it by.
@@ -58,13 +70,13 @@ class Permit:
             the store can give it back. ``None`` while nobody does.
     """
 
-    __slots__ = ("holder", "lease", "login", "quota", "seen", "slot_at", "token_at", "waited")
+    __slots__ = ("holder", "lease", "login", "quota", "seen", "slot_free_at", "token_free_at", "waited")
 
     def __init__(self, login: str, quota: Quota, token: bool) -> None:  # noqa: FBT001  # hot
         self.login: str = login
         self.quota: Quota = quota
-        self.token_at: float = OUT if token else FREE
-        self.slot_at: float = OUT
+        self.token_free_at: float = OUT if token else FREE
+        self.slot_free_at: float = OUT
         self.seen: float | None = None
         self.waited: float = 0.0
         self.lease: object = None
@@ -73,7 +85,7 @@ class Permit:
     @property
     def token(self) -> bool:
         """Whether it holds a token; to be asked before it is given back."""
-        return self.token_at > FREE
+        return self.token_free_at > FREE
 
 
 Held: TypeAlias = tuple[Permit | float, ...]
@@ -95,7 +107,7 @@ class Refusal:
     tokens_in: tuple[float, ...] = ()
 
 
-def free_at(now: float, quota: Quota, ending: Ending, *, token: bool, seen: float | None) -> tuple[float, float]:
+def free_at(now: float, quota: Quota, ending: Completion, *, token: bool, seen: float | None) -> tuple[float, float]:
     """Return when token and slot of an exchange come free that ends now.
 
     Args:
@@ -105,10 +117,10 @@ def free_at(now: float, quota: Quota, ending: Ending, *, token: bool, seen: floa
         token: Whether it has a token.
         seen: When the head of the answer was seen, or ``None`` where it was not.
     """
-    if ending is Ending.UNSENT:
+    if ending is Completion.NOT_SENT:
         return FREE, FREE
     since = now + quota.linger if seen is None else seen
-    return since + quota.window if token else FREE, now + quota.linger if ending is Ending.CUT else FREE
+    return since + quota.window if token else FREE, now + quota.linger if ending is Completion.INCOMPLETE else FREE
 
 
 def held_of(bucket: Bucket, now: float) -> Held:
@@ -118,10 +130,10 @@ def held_of(bucket: Bucket, now: float) -> Held:
     held: list[Permit | float] = []
     for each in bucket:
         if isinstance(each, Permit):
-            if each.slot_at > now:
+            if each.slot_free_at > now:
                 held.append(each)
                 continue
-            each = each.token_at  # noqa: PLW2901  # what is left of it
+            each = each.token_free_at  # noqa: PLW2901  # what is left of it
         if each > now:
             held.append(each)
     return tuple(held)
@@ -131,13 +143,13 @@ def refused(held: Held, now: float, permit: Permit) -> Refusal | None:
     """Return why a permit cannot be had beside what is held, or ``None`` where it can."""
     quota = permit.quota
     if permit.token:
-        at = sorted(at for each in held if (at := each.token_at if isinstance(each, Permit) else each) > now)
+        at = sorted(at for each in held if (at := each.token_free_at if isinstance(each, Permit) else each) > now)
         if (over := len(at) - quota.requests) >= 0:
             # A token that is out can be free a window from now at the earliest, if its answer is seen this instant.
             soonest = sorted(quota.window if each == OUT else each - now for each in at)
             # Where more are away than there are (the bucket was shut), the first to come free are spent already.
             return Refusal(at[over] - now, tuple(soonest[over:]))
-    slots = sorted(each.slot_at for each in held if isinstance(each, Permit) and each.slot_at > now)
+    slots = sorted(each.slot_free_at for each in held if isinstance(each, Permit) and each.slot_free_at > now)
     if (over := len(slots) - quota.concurrent) >= 0:
         return Refusal(slots[over] - now)
     return None

@@ -25,7 +25,7 @@ from smsc_async.limiter.bucket import (
     FREE,
     OUT,
     Bucket,
-    Ending,
+    Completion,
     Held,
     Permit,
     Refusal,
@@ -40,7 +40,7 @@ __all__ = ["Buckets"]
 
 _SWEEP_EVERY: Final = 60.0  # seconds, where the window is not shorter
 _SWEPT_AT_ONCE: Final = 500  # some 0.2 ms
-_WHOLE: Final = Ending.WHOLE  # an enumeration looks its members up as slowly as a call
+_WHOLE: Final = Completion.COMPLETE  # an enumeration looks its members up as slowly as a call
 
 
 class Buckets:
@@ -64,13 +64,15 @@ class Buckets:
         table = self._open
         return table is not None and table.setdefault(permit.login, permit) is permit and self._open is table
 
-    def take(self, permit: Permit, now: float, is_gone: Callable[[Hashable], bool] = lambda _: False) -> Refusal | None:
+    def acquire(
+        self, permit: Permit, now: float, is_other_closed_loop: Callable[[Hashable], bool] = lambda _: False
+    ) -> Refusal | None:
         """Take a permit, its slot and its token: both or neither.
 
         Args:
             permit: What is wanted.
             now: The instant.
-            is_gone: Whether a holder never will give back what it has: where something is missing, that ends then, as an
+            is_other_closed_loop: Whether a holder never will give back what it has: where something is missing, that ends then, as an
                 exchange without an answer.
 
         Returns:
@@ -84,13 +86,13 @@ class Buckets:
             if permit in held:
                 return None  # claimed while the table was being made anew
             refusal = refused(held, now, permit)
-            if refusal is not None and self._end_lost(held, now, is_gone):
+            if refusal is not None and self._end_lost(held, now, is_other_closed_loop):
                 refusal = refused(held, now, permit)
             if refusal is None:
                 self._table[permit.login] = (*held, permit) if held else permit
             return refusal
 
-    def give_back(self, permit: Permit, now: float, ending: Ending) -> None:
+    def release(self, permit: Permit, now: float, ending: Completion) -> None:
         """Take back what was taken; nothing happens where it was given back before.
 
         Args:
@@ -98,19 +100,19 @@ class Buckets:
             now: When the exchange ended.
             ending: How.
         """
-        if permit.slot_at != OUT:
+        if permit.slot_free_at != OUT:
             return
         seen = permit.seen
         if (
             ending is _WHOLE
-            and permit.token_at == OUT
+            and permit.token_free_at == OUT
             and seen is not None
             and now < self._sweep_at
             and self._table.get(permit.login) is permit
         ):
             # As below, for most. Whoever joins it meanwhile puts this same permit beside theirs, and sees what is written.
-            permit.token_at = seen + permit.quota.window
-            permit.slot_at = FREE
+            permit.token_free_at = seen + permit.quota.window
+            permit.slot_free_at = FREE
             permit.holder = None
             return
         self._end(permit, now, ending)
@@ -123,7 +125,7 @@ class Buckets:
             finally:
                 self._lock.release()
 
-    def shut(self, login: str, now: float, quota: Quota) -> None:
+    def drain_tokens(self, login: str, now: float, quota: Quota) -> None:
         """Let no tariff request of the login through for a window: the service says that it has had enough."""
         until = (now + quota.window,) * quota.requests
         with self._lock:
@@ -144,9 +146,9 @@ class Buckets:
         self._lock = threading.Lock()
         self._open = self._table
         for permit in self._permits():
-            if permit.slot_at == OUT:
+            if permit.slot_free_at == OUT:
                 ends = now + permit.quota.absence
-                permit.token_at, permit.slot_at = ends if permit.token else FREE, ends
+                permit.token_free_at, permit.slot_free_at = ends if permit.token else FREE, ends
 
     def count(self) -> Mapping[str, int]:
         """How many logins there is an entry of, and how many tokens and slots are out, and slots come free by themselves.
@@ -157,9 +159,9 @@ class Buckets:
             permits = self._permits()
             return {
                 "buckets": len(self._table),
-                "tokens_out": sum(permit.token_at == OUT for permit in permits),
-                "slots": sum(permit.slot_at == OUT for permit in permits),
-                "lingering": sum(FREE < permit.slot_at < OUT for permit in permits),
+                "tokens_out": sum(permit.token_free_at == OUT for permit in permits),
+                "slots": sum(permit.slot_free_at == OUT for permit in permits),
+                "lingering": sum(FREE < permit.slot_free_at < OUT for permit in permits),
             }
 
     def _permits(self) -> list[Permit]:
@@ -168,16 +170,18 @@ class Buckets:
         return [each for bucket in held for each in bucket if isinstance(each, Permit)]
 
     @staticmethod
-    def _end(permit: Permit, now: float, ending: Ending) -> None:
+    def _end(permit: Permit, now: float, ending: Completion) -> None:
         # In this order: token, slot.
-        permit.token_at, permit.slot_at = free_at(now, permit.quota, ending, token=permit.token, seen=permit.seen)
+        permit.token_free_at, permit.slot_free_at = free_at(
+            now, permit.quota, ending, token=permit.token, seen=permit.seen
+        )
         permit.holder = None  # what is left of it keeps no event loop
 
-    def _end_lost(self, held: Held, now: float, is_gone: Callable[[Hashable], bool]) -> bool:
-        out = [each for each in held if isinstance(each, Permit) and each.slot_at == OUT]
-        lost = [permit for permit in out if permit.holder is not None and is_gone(permit.holder)]
+    def _end_lost(self, held: Held, now: float, is_other_closed_loop: Callable[[Hashable], bool]) -> bool:
+        out = [each for each in held if isinstance(each, Permit) and each.slot_free_at == OUT]
+        lost = [permit for permit in out if permit.holder is not None and is_other_closed_loop(permit.holder)]
         for permit in lost:
-            self._end(permit, now, Ending.CUT)
+            self._end(permit, now, Completion.INCOMPLETE)
         return bool(lost)
 
     def _keep_less(self, login: str, now: float) -> None:

@@ -23,22 +23,22 @@ from typing import Final, Protocol, TypeAlias
 import anyio
 
 from smsc_async.errors import QuotaExhausted
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter
 
-__all__ = ["Gate", "Ledger"]
+__all__ = ["PermitSource", "WaiterQueue"]
 
 
-class Ledger(Protocol):
+class PermitSource(Protocol):
     """Where permits are kept: what a gate needs of a store."""
 
-    def take_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
         """Return a permit if it can be had without awaiting anything, else ``None``."""
         ...
 
-    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
         """Return a permit, or when to ask again.
 
         Args:
@@ -49,11 +49,11 @@ class Ledger(Protocol):
         """
         ...
 
-    def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
+    def try_release(self, permit: Permit, ending: Completion) -> bool:
         """Take a permit back if that can be done without awaiting anything, and say whether it was."""
         ...
 
-    async def give_back(self, permit: Permit, ending: Ending) -> None:
+    async def release(self, permit: Permit, ending: Completion) -> None:
         """Take a permit back. Comes to its end even where the caller is being cancelled."""
         ...
 
@@ -83,20 +83,20 @@ _Key: TypeAlias = tuple[str, bool]
 _OVERDUE: Final = 1.0
 
 
-class Gate:
+class WaiterQueue:
     """Admits the requests of a process, in order, as fast as a ledger has permits for them."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: PermitSource) -> None:
         self._ledger = ledger
-        self._take_at_once = ledger.take_at_once
-        self._give_back_at_once = ledger.give_back_at_once
+        self._take_at_once = ledger.try_acquire
+        self._give_back_at_once = ledger.try_release
         self._lock = threading.Lock()
         self._lines: dict[_Key, _Line] = {}
         # What is to be done under the lock, by whoever has it next: giving back may be the work of a finalizer, in a thread
         # that has the lock already, and must not wait for it.
         self._due: deque[Callable[[], None]] = deque()
 
-    def acquire_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
         """Return a permit if nobody waits for one and it can be had without awaiting anything, else ``None``."""
         if self._lines and (login, token) in self._lines:
             return None
@@ -111,10 +111,10 @@ class Gate:
             QuotaExhausted: The permit is known to come after the caller's deadline.
             StoreError: The store does not answer.
         """
-        permit = self.acquire_at_once(login, quota, token=token)
+        permit = self.try_acquire(login, quota, token=token)
         return permit or await self._acquire_in_line(login, quota, token=token)
 
-    def release_at_once(self, permit: Permit, ending: Ending) -> bool:
+    def try_release(self, permit: Permit, ending: Completion) -> bool:
         """Give a permit back as ``release`` does, if that can be done without awaiting anything; say whether it was."""
         if not self._give_back_at_once(permit, ending):
             return False
@@ -122,12 +122,12 @@ class Gate:
             self.wake(permit.login)
         return True
 
-    async def release(self, permit: Permit, ending: Ending) -> None:
+    async def release(self, permit: Permit, ending: Completion) -> None:
         """Give a permit back, and wake those who can go now."""
-        if self.release_at_once(permit, ending):
+        if self.try_release(permit, ending):
             return
         try:
-            await self._ledger.give_back(permit, ending)
+            await self._ledger.release(permit, ending)
         finally:
             self.wake(permit.login)
 
@@ -172,7 +172,7 @@ class Gate:
             while True:
                 seconds = math.inf
                 if self._leads(line, waiter):
-                    answer = await self._ledger.take(login, quota, token=token, lease=ends_in - (now() - started))
+                    answer = await self._ledger.acquire(login, quota, token=token, lease=ends_in - (now() - started))
                     if isinstance(answer, Permit):
                         answer.waited = now() - started
                         return answer

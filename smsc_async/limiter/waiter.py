@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["Waiter", "in_trio", "is_gone", "is_over", "new_waiter", "running_loop"]
+__all__ = ["Waiter", "in_trio", "is_closed_loop", "is_other_closed_loop", "new_waiter", "running_loop"]
 
 
 class Waiter(Protocol):
@@ -106,7 +106,7 @@ class _TrioWaiter:
         return True
 
     def is_lost(self) -> bool:
-        return is_gone(self._token)
+        return is_other_closed_loop(self._token)
 
     def _rouse(self) -> None:
         self._event.set()  # whichever it is by then
@@ -141,12 +141,12 @@ def running_loop() -> Hashable:
     return asyncio.get_running_loop()
 
 
-def is_gone(loop: Hashable) -> bool:
+def is_other_closed_loop(loop: Hashable) -> bool:
     """Whether a loop is over; to be asked in an event loop, which is not itself."""
-    return loop != running_loop() and is_over(loop)
+    return loop != running_loop() and is_closed_loop(loop)
 
 
-def is_over(loop: Hashable) -> bool:
+def is_closed_loop(loop: Hashable) -> bool:
     """Whether nothing will ever run again in that loop; to be asked from any thread."""
     if isinstance(loop, asyncio.AbstractEventLoop):
         return loop.is_closed()

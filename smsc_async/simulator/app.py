@@ -23,9 +23,9 @@ from starlette.types import Receive, Scope, Send
 from smsc_async.records import Format
 from smsc_async.simulator.accounts import SimulatedAccount
 from smsc_async.simulator.faults import Fault, FaultQueue
-from smsc_async.simulator.ledger import Arrival, Ledger
+from smsc_async.simulator.ledger import Arrival, PermitSource
 from smsc_async.simulator.rendering import render
-from smsc_async.simulator.requests import Asked, read_request
+from smsc_async.simulator.requests import ParsedRequest, read_request
 from smsc_async.simulator.responses import Answer, answer_to
 from smsc_async.simulator.rules import Rules
 from smsc_async.simulator.violations import Violation, violations_in
@@ -94,7 +94,7 @@ class Simulator:
         self.ignores_hang_ups = ignores_hang_ups
         self._clock = clock
         self._latency = _drawing(latency, random.Random(seed))  # noqa: S311  # delays, not secrets
-        self._ledger = Ledger(self.rules, keep=keep)
+        self._ledger = PermitSource(self.rules, keep=keep)
         self._faults = FaultQueue()
         self._by_login: dict[str, SimulatedAccount] = {}
         self._by_key: dict[str, SimulatedAccount] = {}
@@ -178,7 +178,7 @@ class Simulator:
         self._ledger.forget()
         self.heal()
 
-    async def _answer(self, asked: Asked, receive: Receive, send: Send) -> None:
+    async def _answer(self, asked: ParsedRequest, receive: Receive, send: Send) -> None:
         account = self._account_of(asked)
         fault = self._faults.take(asked.login if account is None else account.login)
         now, seconds = self._clock(), self._latency()
@@ -197,7 +197,7 @@ class Simulator:
         self._ledger.leave(arrival, self._clock())
         await send({"type": "http.response.body", "body": answer.body[-1:]})
 
-    def _account_of(self, asked: Asked) -> SimulatedAccount | None:
+    def _account_of(self, asked: ParsedRequest) -> SimulatedAccount | None:
         if asked.api_key is not None:
             return self._by_key.get(asked.api_key)
         return None if asked.login is None else self._by_login.get(asked.login)
@@ -234,7 +234,7 @@ async def _hang_up(receive: Receive) -> NoReturn:
 
 class _Endpoint:
     # A class, since Starlette takes a function for one that returns a response and sends it itself.
-    def __init__(self, answer: Callable[[Asked, Receive, Send], Awaitable[None]]) -> None:
+    def __init__(self, answer: Callable[[ParsedRequest, Receive, Send], Awaitable[None]]) -> None:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,10 +15,10 @@ import attrs
 from smsc_async.records import Format
 from smsc_async.simulator.accounts import SimulatedAccount
 from smsc_async.simulator.faults import Fault
-from smsc_async.simulator.requests import Asked
+from smsc_async.simulator.requests import ParsedRequest
 from smsc_async.simulator.rules import Rules
 
-__all__ = ["Arrival", "Ledger"]
+__all__ = ["Arrival", "PermitSource"]
 
 
 @attrs.frozen(kw_only=True)
@@ -97,7 +97,7 @@ class _Address:
         self.blocked_until = -math.inf
 
 
-class Ledger:
+class PermitSource:
     """Judges every request on arrival and writes it down."""
 
     def __init__(self, rules: Rules, *, keep: int) -> None:
@@ -109,7 +109,9 @@ class Ledger:
         self._logins: dict[str, _Login] = {}
         self._addresses: dict[str, _Address] = {}
 
-    def enter(self, asked: Asked, account: SimulatedAccount | None, *, now: float, fault: Fault | None) -> Arrival:
+    def enter(
+        self, asked: ParsedRequest, account: SimulatedAccount | None, *, now: float, fault: Fault | None
+    ) -> Arrival:
         """Judge a request that has arrived and write it down.
 
         Args:
@@ -175,7 +177,7 @@ class Ledger:
             self._logins.clear()
             self._addresses.clear()
 
-    def _judge(self, asked: Asked, admitted: _Login | None, *, in_progress: int, now: float) -> int:
+    def _judge(self, asked: ParsedRequest, admitted: _Login | None, *, in_progress: int, now: float) -> int:
         address = self._of_address(asked.address)
         if now < address.blocked_until:
             return 4

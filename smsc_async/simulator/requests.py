@@ -9,14 +9,14 @@ import attrs
 
 from smsc_async.records import Format
 
-__all__ = ["Asked", "read_request"]
+__all__ = ["ParsedRequest", "read_request"]
 
 _CHARSETS: Final = frozenset({"utf-8", "windows-1251", "koi8-r"})
 _FORMATS: Final = {str(each.value): each for each in Format}
 
 
 @attrs.frozen
-class Asked:
+class ParsedRequest:
     """One request, read.
 
     Attributes:
@@ -44,7 +44,9 @@ class Asked:
     is_understood: bool
 
 
-def read_request(*, method: str, path: str, address: str, query: bytes, content_type: str, body: bytes) -> Asked:
+def read_request(
+    *, method: str, path: str, address: str, query: bytes, content_type: str, body: bytes
+) -> ParsedRequest:
     """Return what a request asks for; the form wins over the query, and the last of two over the first."""
     parameters = _parameters(query)
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
@@ -54,7 +56,7 @@ def read_request(*, method: str, path: str, address: str, query: bytes, content_
     login, password, api_key = (parameters.get(name) or None for name in ("login", "psw", "apikey"))
     is_get = path.endswith("/get.php")
     wants_tariffs = is_get and parameters.get("get_price") == "1"
-    return Asked(
+    return ParsedRequest(
         path,
         method,
         address,

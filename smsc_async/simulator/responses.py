@@ -10,7 +10,7 @@ import attrs
 from smsc_async.records import Format
 from smsc_async.simulator.faults import Fault
 from smsc_async.simulator.rendering import render_refusal
-from smsc_async.simulator.requests import Asked
+from smsc_async.simulator.requests import ParsedRequest
 
 __all__ = ["Answer", "answer_to"]
 
@@ -32,7 +32,7 @@ class Answer:
     body: bytes
 
 
-def answer_to(asked: Asked, code: int, fault: Fault | None, tariffs: Callable[[Format, str], bytes]) -> Answer:
+def answer_to(asked: ParsedRequest, code: int, fault: Fault | None, tariffs: Callable[[Format, str], bytes]) -> Answer:
     """Return the answer to a request.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from smsc_async.stores.base import Lead, Store
+from smsc_async.stores.base import FetchLease, Store
 from smsc_async.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ else:
         return value
 
 
-__all__ = ["Lead", "MemoryStore", "RedisStore", "SQLiteStore", "Store", "default_store"]
+__all__ = ["FetchLease", "MemoryStore", "RedisStore", "SQLiteStore", "Store", "default_store"]
 
 _DEFAULT = MemoryStore()
 

@@ -8,15 +8,15 @@ from typing import Final, Protocol
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.limiter.queue import Gate, Ledger
+from smsc_async.limiter.queue import PermitSource, WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
-from smsc_async.stores.single_flight import Flights
+from smsc_async.stores.single_flight import SingleFlight
 
-__all__ = ["OWN", "Lead", "Store"]
+__all__ = ["INTERNAL_PREFIX", "FetchLease", "Store"]
 
-OWN: Final = "\0"
+INTERNAL_PREFIX: Final = "\0"
 """What a name begins with under which the library keeps a count of its own: no login of the service's can.
 
 A store that has lost its memory is closed to a login for as long as what it forgot could matter. To these it is open at
@@ -26,7 +26,7 @@ flush or restart would cost more than the count that was lost.
 
 
 @attrs.frozen
-class Lead:
+class FetchLease:
     """The right to fetch a list for everybody who shares a store, until it is given back or its time is up.
 
     Attributes:
@@ -36,7 +36,7 @@ class Lead:
     lease: object = None
 
 
-class Store(Ledger, Protocol):
+class Store(PermitSource, Protocol):
     """Permits, the last answer of each account, and the requests that are under way.
 
     Permits are filed under the login alone, answers under endpoint, login and credentials: an answer goes to nobody
@@ -44,20 +44,22 @@ class Store(Ledger, Protocol):
     """
 
     @property
-    def gate(self) -> Gate:
+    def gate(self) -> WaiterQueue:
         """The line of this process for the permits of this store."""
         ...
 
     @property
-    def flights(self) -> Flights:
+    def flights(self) -> SingleFlight:
         """The requests of this process that are under way."""
         ...
 
-    def recall_at_once(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
+    def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list if it is at most that many seconds old and can be had without awaiting anything."""
         ...
 
-    async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:
+    async def lease_or_reply(
+        self, endpoint: str, account: Account, max_age: float, seconds: float
+    ) -> Tariffs | FetchLease:
         """Return a list that somebody else who shares the store has, or the right to fetch one.
 
         Called by the leader of a flight, once for all of this process. A list is one that is at most ``max_age``
@@ -71,35 +73,35 @@ class Store(Ledger, Protocol):
         """
         ...
 
-    async def land(
-        self, endpoint: str, account: Account, lead: Lead, reply: Reply | None, tariffs: Tariffs | None
+    async def release_lease(
+        self, endpoint: str, account: Account, lead: FetchLease, reply: Reply | None, tariffs: Tariffs | None
     ) -> None:
         """Give a lead back, with what came of it: the answer and the list in it, or ``None`` where there is no list."""
         ...
 
-    async def hold(self, lead: Lead) -> None:
+    async def renew_lease(self, lead: FetchLease) -> None:
         """Renew a lead until it has landed; raises nothing.
 
         To be run beside the fetching, in a task of its own, where the lead has a lease.
         """
         ...
 
-    async def shut(self, login: str, quota: Quota) -> None:
+    async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window: the service has refused with error 9."""
         ...
 
-    async def label(self, account: Account) -> str:
+    async def credential_digest(self, account: Account) -> str:
         """Return what credentials are marked under: the same for everybody who shares the store, and no way back."""
         ...
 
-    async def mark(self, name: str, seconds: float) -> None:
+    async def set_flag(self, name: str, seconds: float) -> None:
         """Mark a name for that long: extends what is left of a mark, never shortens it."""
         ...
 
-    async def marked(self, names: Sequence[str]) -> list[float]:
+    async def flag_ttls(self, names: Sequence[str]) -> list[float]:
         """Return the seconds that are left of the mark of each name; 0.0 where there is none."""
         ...
 
-    async def unmark(self, name: str) -> None:
+    async def clear_flag(self, name: str) -> None:
         """Take a mark away, if there is one."""
         ...

@@ -17,11 +17,11 @@ from typing import Final
 
 import attrs
 
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.waiter import is_gone
+from smsc_async.limiter.waiter import is_other_closed_loop
 
 __all__ = ["LocalShare"]
 
@@ -51,7 +51,7 @@ class LocalShare:
             concurrent=quota.concurrent - self._workers * self._of(quota.concurrent),
         )
 
-    def take(self, login: str, quota: Quota, *, token: bool) -> Permit | Refusal | None:
+    def acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | Refusal | None:
         """Return a permit of this worker's own, when to ask again, or ``None`` where it has no part to give."""
         requests, concurrent = self._of(quota.requests), self._of(quota.concurrent)
         if (token and not requests) or not concurrent:
@@ -62,18 +62,18 @@ class LocalShare:
         mine = attrs.evolve(quota, requests=max(requests, 1), concurrent=concurrent)
         permit = Permit(login, mine, token)
         permit.lease = self._buckets
-        return self._buckets.take(permit, now(), is_gone) or permit
+        return self._buckets.acquire(permit, now(), is_other_closed_loop) or permit
 
-    def give_back(self, permit: Permit, ending: Ending) -> bool:
+    def release(self, permit: Permit, ending: Completion) -> bool:
         """Take a permit back if it is of this part, and say whether it is."""
         mine = permit.lease is self._buckets
         if mine:
-            self._buckets.give_back(permit, now(), ending)
+            self._buckets.release(permit, now(), ending)
         return mine
 
-    def shut(self, login: str, quota: Quota) -> None:
+    def drain_tokens(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window."""
-        self._buckets.shut(login, now(), quota)
+        self._buckets.drain_tokens(login, now(), quota)
 
     def heard(self, names: Sequence[str], seconds: Sequence[float]) -> None:
         """Remember how long marks have left, 0.0 where there is none, as the server says."""
@@ -87,7 +87,7 @@ class LocalShare:
             while len(self._marks) > _MARKS:
                 del self._marks[next(iter(self._marks))]
 
-    def marked(self, names: Sequence[str]) -> list[float]:
+    def flag_ttls(self, names: Sequence[str]) -> list[float]:
         """Return how long marks have left, as far as this worker has heard."""
         instant = now()
         return [max(self._marks.get(name, 0.0) - instant, 0.0) for name in names]

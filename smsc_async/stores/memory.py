@@ -13,16 +13,16 @@ from typing import Final, Literal
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.queue import Gate
+from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.waiter import is_gone
+from smsc_async.limiter.waiter import is_other_closed_loop
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import OWN, Lead
-from smsc_async.stores.single_flight import Flights
+from smsc_async.stores.base import INTERNAL_PREFIX, FetchLease
+from smsc_async.stores.single_flight import SingleFlight
 
 __all__ = ["MemoryStore"]
 
@@ -33,7 +33,7 @@ KEEP_BYTES: Final = 64 * 2**20
 _LIST_BYTES: Final = 1_500
 _ZONE_BYTES: Final = 900
 _CODE_BYTES: Final = 300
-_WHOLE: Final = Ending.WHOLE  # an enumeration looks its members up as slowly as a call
+_WHOLE: Final = Completion.COMPLETE  # an enumeration looks its members up as slowly as a call
 # A mark that is forgotten costs one request that is refused once more.
 _MARKS: Final = 20_000
 
@@ -79,8 +79,8 @@ class MemoryStore:
             raise ValueError(f"keep_bytes={keep_bytes}: must be 0 (keep nothing) or more")
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
-        self.gate: Gate = Gate(self)
-        self.flights: Flights = Flights()
+        self.gate: WaiterQueue = WaiterQueue(self)
+        self.flights: SingleFlight = SingleFlight()
         self._lock = threading.Lock()
         self._buckets = Buckets()
         self._cold = cold_start == "wait"
@@ -91,45 +91,45 @@ class MemoryStore:
         self._marks: OrderedDict[str, float] = OrderedDict()
         _ALL.add(self)
 
-    def take_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
         """Return a permit, or ``None`` where there is none now."""
         if self._cold:
             return None
         permit = Permit(login, quota, token)
-        if self._buckets.claim(permit) or self._buckets.take(permit, now()) is None:
+        if self._buckets.claim(permit) or self._buckets.acquire(permit, now()) is None:
             return permit
         return None
 
-    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:  # noqa: ARG002  # a process that dies takes its memory along
+    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:  # noqa: ARG002  # a process that dies takes its memory along
         """Return a permit, or when to ask again."""
         instant = now()
         permit = Permit(login, quota, token)
         with self._lock:
-            too_early = self._cold and not login.startswith(OWN) and self._too_early(instant, quota)
+            too_early = self._cold and not login.startswith(INTERNAL_PREFIX) and self._too_early(instant, quota)
         if too_early:
             return too_early
-        refusal = self._buckets.take(permit, instant, is_gone)
+        refusal = self._buckets.acquire(permit, instant, is_other_closed_loop)
         if refusal is None:
             return permit
         # Who has what is missing may come to be lost, and nobody would tell.
         return attrs.evolve(refusal, retry_in=min(refusal.retry_in, quota.window))
 
-    def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
+    def try_release(self, permit: Permit, ending: Completion) -> bool:
         """Take a permit back; nothing happens where it was given back before."""
         # Where the answer came whole, its sight is all that counts.
         seen = permit.seen
-        self._buckets.give_back(permit, now() if seen is None or ending is not _WHOLE else seen, ending)
+        self._buckets.release(permit, now() if seen is None or ending is not _WHOLE else seen, ending)
         return True
 
-    async def give_back(self, permit: Permit, ending: Ending) -> None:
+    async def release(self, permit: Permit, ending: Completion) -> None:
         """Take a permit back."""
-        self.give_back_at_once(permit, ending)
+        self.try_release(permit, ending)
 
-    async def shut(self, login: str, quota: Quota) -> None:
+    async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window."""
-        self._buckets.shut(login, now(), quota)
+        self._buckets.drain_tokens(login, now(), quota)
 
-    def recall_at_once(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
+    def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list if it is at most that many seconds old."""
         kept = self._kept.get((endpoint, account.fingerprint))
         if kept is None or kept.is_older_than(max_age):
@@ -137,18 +137,24 @@ class MemoryStore:
         kept.used = True
         return kept.tariffs
 
-    async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:  # noqa: ARG002  # the protocol's
-        """Return the lead: within a process, the flights have seen to it that nobody else fetches the same."""
-        return Lead()
-
-    async def hold(self, lead: Lead) -> None:
-        """Do nothing: a lead has no lease here."""
-
-    async def land(
+    async def lease_or_reply(
         self,
         endpoint: str,
         account: Account,
-        lead: Lead,  # noqa: ARG002  # nobody else is to be told
+        max_age: float,
+        seconds: float,  # noqa: ARG002  # the protocol's
+    ) -> Tariffs | FetchLease:
+        """Return the lead: within a process, the flights have seen to it that nobody else fetches the same."""
+        return FetchLease()
+
+    async def renew_lease(self, lead: FetchLease) -> None:
+        """Do nothing: a lead has no lease here."""
+
+    async def release_lease(
+        self,
+        endpoint: str,
+        account: Account,
+        lead: FetchLease,  # noqa: ARG002  # nobody else is to be told
         reply: Reply | None,  # noqa: ARG002  # the list itself is kept
         tariffs: Tariffs | None,
     ) -> None:
@@ -156,23 +162,23 @@ class MemoryStore:
         if tariffs is not None:
             self._keep((endpoint, account.fingerprint), tariffs)
 
-    async def label(self, account: Account) -> str:
+    async def credential_digest(self, account: Account) -> str:
         """Return what the credentials are marked under."""
         return account.fingerprint.hex()
 
-    async def mark(self, name: str, seconds: float) -> None:
+    async def set_flag(self, name: str, seconds: float) -> None:
         """Mark a name for that long, or for what is left of its mark where that is longer."""
         with self._lock:
             self._marks[name] = max(self._marks.pop(name, 0.0), now() + seconds)
             if len(self._marks) > _MARKS:
                 self._marks.popitem(last=False)
 
-    async def marked(self, names: Sequence[str]) -> list[float]:
+    async def flag_ttls(self, names: Sequence[str]) -> list[float]:
         """Return the seconds that are left of each mark; 0.0 where there is none."""
         instant = now()
         return [max(self._marks.get(name, 0.0) - instant, 0.0) for name in names]
 
-    async def unmark(self, name: str) -> None:
+    async def clear_flag(self, name: str) -> None:
         """Take a mark away."""
         with self._lock:
             self._marks.pop(name, None)

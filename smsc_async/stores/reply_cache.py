@@ -11,7 +11,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.records import Tariffs
 from smsc_async.stores.packed_reply import unpacked
 
-__all__ = ["Shelf"]
+__all__ = ["ReplyCache"]
 
 Key = tuple[str, bytes]
 
@@ -43,7 +43,7 @@ class _Kept:
         return now() - self.at > seconds or time.time() - self.wall > seconds
 
 
-class Shelf:
+class ReplyCache:
     """Lists by endpoint and credentials, at most so many bytes of them, the least recently used going first.
 
     Thread-safe.

@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from smsc_async.limiter.bucket import Ending, Refusal, free_at
+from smsc_async.limiter.bucket import Completion, Refusal, free_at
 from smsc_async.limiter.quota import Quota
 
 __all__ = ["Row", "after", "poll", "refusal", "taken"]
@@ -23,13 +23,13 @@ class Row(NamedTuple):
     """One permit.
 
     Attributes:
-        token_at: When its token is free; 0 where it has none.
-        slot_at: When its slot is free.
+        token_free_at: When its token is free; 0 where it has none.
+        slot_free_at: When its slot is free.
         out: Whether its exchange is under way.
     """
 
-    token_at: float
-    slot_at: float
+    token_free_at: float
+    slot_free_at: float
     out: bool
 
 
@@ -39,22 +39,28 @@ def taken(now: float, quota: Quota, *, token: bool, lease: float) -> Row:
     return Row(ends + quota.window if token else 0.0, ends, out=True)
 
 
-def after(now: float, quota: Quota, ending: Ending, *, token: bool, seen: float | None) -> Row | None:
+def after(now: float, quota: Quota, ending: Completion, *, token: bool, seen: float | None) -> Row | None:
     """Return the row of a permit whose exchange has ended, or ``None`` where nothing of it is away."""
-    token_at, slot_at = free_at(now, quota, ending, token=token, seen=seen)
-    return Row(max(token_at, 0.0), max(slot_at, 0.0), out=False) if max(token_at, slot_at) > now else None
+    token_free_at, slot_free_at = free_at(now, quota, ending, token=token, seen=seen)
+    return (
+        Row(max(token_free_at, 0.0), max(slot_free_at, 0.0), out=False)
+        if max(token_free_at, slot_free_at) > now
+        else None
+    )
 
 
 def refusal(rows: Sequence[Row], now: float, quota: Quota, *, token: bool) -> Refusal | None:
     """Return why there is no permit among those rows, or ``None`` where there is one."""
-    if token and (over := sum(row.token_at > now for row in rows) - quota.requests) >= 0:
-        away = [row for row in rows if row.token_at > now]
-        certain = sorted(row.token_at - now for row in away)
+    if token and (over := sum(row.token_free_at > now for row in rows) - quota.requests) >= 0:
+        away = [row for row in rows if row.token_free_at > now]
+        certain = sorted(row.token_free_at - now for row in away)
         # A token whose answer is seen this instant is free a window from now: no sooner, unless nothing was sent.
-        soonest = sorted(min(row.token_at - now, quota.window) if row.out else row.token_at - now for row in away)
+        soonest = sorted(
+            min(row.token_free_at - now, quota.window) if row.out else row.token_free_at - now for row in away
+        )
         bound = poll(quota.window) if any(row.out for row in away) else certain[over]
         return Refusal(min(certain[over], bound), tuple(soonest[over:]))
-    held = sorted(row.slot_at - now for row in rows if row.slot_at > now)
+    held = sorted(row.slot_free_at - now for row in rows if row.slot_free_at > now)
     if (over := len(held) - quota.concurrent) >= 0:
         return Refusal(min(held[over], poll(2.0)))
     return None

@@ -21,18 +21,18 @@ import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.errors import StoreError
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.queue import Gate
+from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import OWN, Lead
+from smsc_async.stores.base import INTERNAL_PREFIX, FetchLease
 from smsc_async.stores.digests import Digests, Pepper
 from smsc_async.stores.packed_reply import packed, unpacked_off_loop
-from smsc_async.stores.reply_cache import Shelf
-from smsc_async.stores.single_flight import Flights
+from smsc_async.stores.reply_cache import ReplyCache
+from smsc_async.stores.single_flight import SingleFlight
 
 __all__ = ["KEEP_BYTES", "OTHER_PEPPER", "ColdStart", "Place", "Seen", "SharedStore", "StoreLostError"]
 
@@ -44,8 +44,8 @@ OTHER_PEPPER: Final = "others use it with another pepper, and so with a quota of
 # Lists at hand are a copy of what the store has: a part of what it keeps is enough.
 _AT_HAND: Final = 4
 # A follower looks again after a wait that grows between these, each time at random.
-_FIRST_LOOK: Final = 0.02
-_LAST_LOOK: Final = 0.2
+_FIRST_POLL: Final = 0.02
+_LAST_POLL: Final = 0.2
 
 
 @attrs.frozen
@@ -111,68 +111,74 @@ class SharedStore(ABC):
             raise ValueError(f"lease={lease}: must be a finite number of seconds, more than 0")
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
-        self.gate: Gate = Gate(self)
-        self.flights: Flights = Flights()
+        self.gate: WaiterQueue = WaiterQueue(self)
+        self.flights: SingleFlight = SingleFlight()
         self._keep_bytes = keep_bytes
         self._lease = lease
-        self._shelf = Shelf(keep_bytes // _AT_HAND)
+        self._reply_cache = ReplyCache(keep_bytes // _AT_HAND)
         self._leads: dict[int, Waiter | None] = {}
         _all.add(self)
 
     def _closed_for(self, login: str, quota: Quota) -> float:
         """Seconds for which a store that has lost its memory gives nothing of a login."""
-        return 0.0 if login.startswith(OWN) else quota.absence + self._lease
+        return 0.0 if login.startswith(INTERNAL_PREFIX) else quota.absence + self._lease
 
     @abstractmethod
-    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
         """Return a permit, or when to ask again."""
 
     @abstractmethod
-    async def give_back(self, permit: Permit, ending: Ending) -> None:
+    async def release(self, permit: Permit, ending: Completion) -> None:
         """Take a permit back. Where the store does not answer, its lease ends it."""
 
-    def take_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:  # noqa: ARG002  # the protocol's
+    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:  # noqa: ARG002  # the protocol's
         """Return ``None``: a shared store has to be asked."""
         return None
 
-    def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:  # noqa: ARG002  # the protocol's
+    def try_release(self, permit: Permit, ending: Completion) -> bool:  # noqa: ARG002  # the protocol's
         """Return ``False``: a shared store has to be told."""
         return False
 
-    def recall_at_once(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
+    def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list that this process knows of if it is at most that many seconds old."""
-        return self._shelf.find((endpoint, account.fingerprint), max_age)
+        return self._reply_cache.find((endpoint, account.fingerprint), max_age)
 
-    async def label(self, account: Account) -> str:
+    async def credential_digest(self, account: Account) -> str:
         """Return a digest of the account's credentials, equal in all processes that share the store."""
         return await self._digests.of_account(account, await self._salt())
 
-    async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:  # noqa: ARG002  # a lead is renewed
+    async def lease_or_reply(
+        self,
+        endpoint: str,
+        account: Account,
+        max_age: float,
+        seconds: float,  # noqa: ARG002  # the protocol's
+    ) -> Tariffs | FetchLease:
         """Return a list that another process has, or comes to have meanwhile, or the right to fetch one."""
-        at_hand = (endpoint, account.fingerprint)
-        began, pause, usable = now(), _FIRST_LOOK, True
+        cache_key = (endpoint, account.fingerprint)
+        began, pause, usable = now(), _FIRST_POLL, True
         holder = secrets.randbits(62)
         while True:
             place = await self._place(endpoint, account)
             fresh = max(max_age, now() - began) if usable else -1.0
             seen = Seen(leads=False)
             with contextlib.suppress(StoreLostError):
-                seen = await self._look(place, fresh, holder, last=not self._shelf.has(at_hand))
+                seen = await self._look(place, fresh, holder, last=not self._reply_cache.has(cache_key))
             if seen.leads:
                 if seen.packed is not None:
-                    self._shelf.put(at_hand, seen.packed, seen.age)
+                    self._reply_cache.put(cache_key, seen.packed, seen.age)
                 self._leads[holder] = None
-                return Lead(_Held(place, holder))
+                return FetchLease(_Held(place, holder))
             if seen.packed is not None:
                 tariffs = await unpacked_off_loop(seen.packed, seen.wall)
                 if tariffs is not None:
-                    self._shelf.put(at_hand, tariffs, seen.age)
+                    self._reply_cache.put(cache_key, tariffs, seen.age)
                     return tariffs
                 usable = False
             await anyio.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # spreads load
-            pause = min(pause * 1.5, _LAST_LOOK)
+            pause = min(pause * 1.5, _LAST_POLL)
 
-    async def hold(self, lead: Lead) -> None:
+    async def renew_lease(self, lead: FetchLease) -> None:
         """Renew a lead until it lands."""
         held = _held(lead)
         if held.holder not in self._leads:
@@ -186,8 +192,8 @@ class SharedStore(ABC):
             with contextlib.suppress(StoreError):
                 await self._renew(held.place, held.holder)
 
-    async def land(
-        self, endpoint: str, account: Account, lead: Lead, reply: Reply | None, tariffs: Tariffs | None
+    async def release_lease(
+        self, endpoint: str, account: Account, lead: FetchLease, reply: Reply | None, tariffs: Tariffs | None
     ) -> None:
         """Give a lead back, and share the answer, if it is a list."""
         held = _held(lead)
@@ -195,7 +201,7 @@ class SharedStore(ABC):
         if waiter is not None:
             waiter.wake()
         if tariffs is not None:
-            self._shelf.put((endpoint, account.fingerprint), tariffs, 0.0)
+            self._reply_cache.put((endpoint, account.fingerprint), tariffs, 0.0)
         shared = packed(reply) if reply is not None and tariffs is not None else None
         # The answer is here, and its caller shall have it; a lead that is not given back runs out.
         with contextlib.suppress(StoreError):
@@ -229,7 +235,7 @@ class SharedStore(ABC):
     def _after_fork(self) -> None:
         self.gate.abandon()
         self.flights.abandon()
-        self._shelf.after_fork()
+        self._reply_cache.after_fork()
         self._digests.after_fork()
         self._leads = {}
 
@@ -237,7 +243,7 @@ class SharedStore(ABC):
 _all: Final[weakref.WeakSet[SharedStore]] = weakref.WeakSet()
 
 
-def _held(lead: Lead) -> _Held:
+def _held(lead: FetchLease) -> _Held:
     assert isinstance(lead.lease, _Held)
     return lead.lease
 

@@ -14,10 +14,10 @@ from typing import Final, Protocol, TypeAlias
 
 from smsc_async.errors import SmscError
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.waiter import is_gone, new_waiter, running_loop
+from smsc_async.limiter.waiter import is_other_closed_loop, new_waiter, running_loop
 from smsc_async.records import Tariffs
 
-__all__ = ["Flight", "Flights", "Progress", "Result"]
+__all__ = ["Flight", "Progress", "Result", "SingleFlight"]
 
 
 # What a flight may take beyond its deadline: its permits are given back and its store is told, a second each.
@@ -83,7 +83,7 @@ class Flight:
         """Whether nobody is left who would land it in its place among the others, or somebody has given it up."""
         return self.landed or now() >= self.deadline + _OVERDUE or self._has_no_loop()
 
-    def give_up(self) -> None:
+    def abandon_lost(self) -> None:
         """End it in place of whoever leads it, who is lost."""
         if self.progress is not None and self._has_no_loop():
             self.progress.abandon()
@@ -128,10 +128,10 @@ class Flight:
             self.forget(wake)
 
     def _has_no_loop(self) -> bool:
-        return is_gone(self._loop)
+        return is_other_closed_loop(self._loop)
 
 
-class Flights:
+class SingleFlight:
     """The requests of a process that are under way, by whose they are."""
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flights)
 
-    def board(self, key: Hashable, deadline: float) -> tuple[Flight, bool]:
+    def join(self, key: Hashable, deadline: float) -> tuple[Flight, bool]:
         """Return the flight for that key, and whether the caller is to lead it.
 
         Args:
@@ -154,10 +154,10 @@ class Flights:
                 return lost, False
             flight = self._flights[key] = Flight(deadline)
         if lost is not None:
-            lost.give_up()
+            lost.abandon_lost()
         return flight, True
 
-    def land(self, key: Hashable, flight: Flight, result: Result) -> None:
+    def complete(self, key: Hashable, flight: Flight, result: Result) -> None:
         """End a flight: whoever asks from now on begins another."""
         with self._lock:
             if self._flights.get(key) is flight:

@@ -19,7 +19,7 @@ import attrs
 
 from smsc_async.limiter.clock import now
 
-__all__ = ["CallEnded", "Observer", "OnEvent", "RequestEnded", "Watched"]
+__all__ = ["CallEnded", "CallSpan", "OnEvent", "RequestEnded", "Telemetry"]
 
 _LOG: Final = logging.getLogger("smsc_async")
 
@@ -95,7 +95,7 @@ class CallEnded:
 OnEvent: TypeAlias = Callable[[CallEnded | RequestEnded], object]
 
 
-class Watched:
+class CallSpan:
     """A call under way, as it will be told of."""
 
     __slots__ = ("attempts", "error", "outcome", "waited")
@@ -107,7 +107,7 @@ class Watched:
         self.error: Exception | None = None
 
 
-class Observer:
+class Telemetry:
     """Tells of the calls of one client.
 
     Args:
@@ -137,9 +137,9 @@ class Observer:
         self._tell(event)
 
     @contextmanager
-    def call(self, login: str) -> Generator[Watched]:
+    def call(self, login: str) -> Generator[CallSpan]:
         """Watch a call, and tell of it when the block ends."""
-        watched = Watched()
+        watched = CallSpan()
         span = None if self._tracer is None else self._tracer.start_span("smsc_async.tariffs")
         began = now()
         try:

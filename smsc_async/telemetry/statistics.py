@@ -12,7 +12,7 @@ from smsc_async.fetch.lockout import OpenBreaker
 from smsc_async.http.limited_transport import Passage
 from smsc_async.records import Tariffs
 
-__all__ = ["Statistics", "Tally"]
+__all__ = ["Counters", "Statistics"]
 
 
 @attrs.frozen
@@ -48,7 +48,7 @@ class Statistics:
     breakers: tuple[OpenBreaker, ...] = ()
 
 
-class Tally:
+class Counters:
     """The numbers of one client, as they grow.
 
     Attributes:

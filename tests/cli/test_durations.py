@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from smsc_async.cli.cli_error import Trouble
+from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.durations import instant_of, lasting, seconds_of, shown
 
 
@@ -20,7 +20,7 @@ def test_a_duration_is_told_in_its_largest_whole_unit() -> None:
 
 @pytest.mark.parametrize("told", ["", "m", "-5m", "0", "0.0s", "5y", "1e3", "inf", "5m3s"])
 def test_what_is_no_duration_is_told(told: str) -> None:
-    with pytest.raises(Trouble, match="is not a duration"):
+    with pytest.raises(CliError, match="is not a duration"):
         seconds_of(told)
 
 
@@ -30,5 +30,5 @@ def test_an_instant_is_in_utc_unless_it_says_otherwise() -> None:
     assert there == datetime(2026, 11, 1, 12, 30, tzinfo=timezone(timedelta(hours=5)))
     assert shown(there) == "2026-11-01 07:30"
     assert abs(datetime.now(UTC) - instant_of("now")) < timedelta(minutes=1)
-    with pytest.raises(Trouble, match="'yesterday' is not an instant"):
+    with pytest.raises(CliError, match="'yesterday' is not an instant"):
         instant_of("yesterday")

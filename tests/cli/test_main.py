@@ -12,7 +12,7 @@ import pytest
 
 from smsc_async.cli import demo, main
 from smsc_async.cli.app import run
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.exit import write_out
 from smsc_async.errors import QuotaExhausted
 from tests.cli.running import environment, invoke, spawn
@@ -94,7 +94,7 @@ def test_help_does_not_import_what_only_a_command_needs() -> None:
     ("error", "code", "said"),
     [
         (QuotaExhausted(42.0), 10, "smsc-async: no permit within the deadline"),
-        (Trouble("what happened: what to do", ExitCode.NO_PRICE), 13, "smsc-async: what happened: what to do\n"),
+        (CliError("what happened: what to do", ExitCode.NO_PRICE), 13, "smsc-async: what happened: what to do\n"),
         (FileNotFoundError(2, "No such file", "list.json"), 14, "smsc-async: list.json: No such file\n"),
         (OSError(28, "No space left on device"), 14, "smsc-async: No space left on device\n"),
         (OSError("of another kind"), 14, "smsc-async: of another kind\n"),

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from smsc_async.cli import notify as telling
-from smsc_async.cli.cli_error import Trouble
+from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.notify import command_of, webhook_of
 from smsc_async.errors import TransportError
 
@@ -57,12 +57,12 @@ async def test_a_command_that_went_away_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("told", "why"), [("nothing-like-it", "no command"), ("'", "No closing"), ("  ", "empty")])
 def test_what_is_no_command_is_told_at_once(told: str, why: str) -> None:
-    with pytest.raises(Trouble, match=why):
+    with pytest.raises(CliError, match=why):
         command_of(told, ())
 
 
 def test_what_is_no_webhook_is_told_at_once() -> None:
-    with pytest.raises(Trouble, match="--webhook: a webhook is an https:// URL"):
+    with pytest.raises(CliError, match="--webhook: a webhook is an https:// URL"):
         webhook_of("nonsense")
 
 

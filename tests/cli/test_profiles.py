@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import platformdirs
 import pytest
 
-from smsc_async.cli.cli_error import ExitCode, Trouble
+from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.profiles import account_of, config_file, find_profile
 from tests.cli.running import Terminal
 
 
 def refused(name: str | None = None) -> str:
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(CliError) as caught:
         account_of(find_profile(name))
     assert caught.value.code is ExitCode.USAGE
     return str(caught.value)
@@ -200,7 +200,7 @@ def test_a_file_that_was_named_and_is_not_there_is_told(
     plain_environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     plain_environment.unlink()
-    with pytest.raises(Trouble) as caught:
+    with pytest.raises(CliError) as caught:
         find_profile("main")
     assert (str(caught.value), caught.value.code) == (
         f"there is no file {plain_environment} (SMSC_CONFIG)",

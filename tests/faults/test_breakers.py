@@ -21,7 +21,7 @@ from smsc_async import (
     Tariffs,
 )
 from smsc_async.fetch.lockout import breakers_of
-from smsc_async.limiter.bucket import Ending, Permit
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
 from smsc_async.simulator import SimulatedAccount, Simulator
 from tests.faults.scripted import ALEX, URL, Scripted, client_of, good, in_turn, refusal, status
@@ -296,13 +296,13 @@ async def test_a_stale_list_comes_at_once_where_there_is_no_permit_in_time() -> 
 class _Forgetful(MemoryStore):
     """A store that fails where it is told what an answer says."""
 
-    async def mark(self, name: str, seconds: float) -> None:
+    async def set_flag(self, name: str, seconds: float) -> None:
         raise StoreError("gone")
 
-    async def unmark(self, name: str) -> None:
+    async def clear_flag(self, name: str) -> None:
         raise StoreError("gone")
 
-    async def shut(self, login: str, quota: object) -> None:
+    async def drain_tokens(self, login: str, quota: object) -> None:
         raise StoreError("gone")
 
 
@@ -349,20 +349,20 @@ async def test_what_is_shown_of_refusals_is_bounded() -> None:
     for n in range(1_100):
         breakers._meet("credentials", f"label-{n}", f"login-{n}", 10.0)  # pyright: ignore[reportPrivateUsage]
     assert len(breakers.open()) == 1_000
-    assert len(await store.marked(["any"])) == 1
+    assert len(await store.flag_ttls(["any"])) == 1
     for n in range(20_100):
-        await store.mark(f"name-{n}", 10.0)
-    assert await store.marked(["name-0", "name-20099"]) == [0.0, 10.0]
+        await store.set_flag(f"name-{n}", 10.0)
+    assert await store.flag_ttls(["name-0", "name-20099"]) == [0.0, 10.0]
 
 
 async def test_permits_go_back_to_a_store_that_takes_its_time() -> None:
     class Slow(MemoryStore):
-        def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
+        def try_release(self, permit: Permit, ending: Completion) -> bool:
             return False
 
-        async def give_back(self, permit: Permit, ending: Ending) -> None:
+        async def release(self, permit: Permit, ending: Completion) -> None:
             await anyio.sleep(0.01)
-            super().give_back_at_once(permit, ending)
+            super().try_release(permit, ending)
 
     store = Slow()
     async with client_of(_by_password(), store=store) as client:

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from smsc_async import Account, ApiError, CallEnded, Client, MemoryStore, Quota, RequestEnded, Secret, SmscError
-from smsc_async.http.redaction import Scrubber
+from smsc_async.http.redaction import Redactor
 from tests.faults.hostile import LIST, Act, answer, hostile, nothing, says, says_and_resets
 from tests.support.secret_search import SECRET, all_logs, found_in, shown_by, spellings
 
@@ -197,7 +197,7 @@ async def test_nor_in_the_traceback_of_a_cancelled_caller_or_of_a_fault_of_our_o
     async def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(MemoryStore, "land", fail)
+    monkeypatch.setattr(MemoryStore, "release_lease", fail)
 
     with hostile(nothing) as server:
         async with Client(ALEX, base_url=server.base_url, store=MemoryStore()) as client:
@@ -274,7 +274,7 @@ def test_the_search_finds_what_is_planted() -> None:
 
 
 def test_struck_out_is_every_spelling_and_nothing_else() -> None:
-    scrubber = Scrubber(Secret(SECRET))
+    scrubber = Redactor(Secret(SECRET))
     for spelling in (
         SECRET,
         PERCENT,
@@ -287,4 +287,4 @@ def test_struck_out_is_every_spelling_and_nothing_else() -> None:
         assert scrubber.body(f"before {spelling} after".encode()) == b"before ... after"
     assert scrubber.text("nothing of the kind") == "nothing of the kind"
     assert scrubber.body("тайна".encode("windows-1251")) == "тайна".encode("windows-1251")
-    assert Scrubber(Secret("тайна")).body("это тайна".encode("koi8-r")) == "это ...".encode("koi8-r")
+    assert Redactor(Secret("тайна")).body("это тайна".encode("koi8-r")) == "это ...".encode("koi8-r")

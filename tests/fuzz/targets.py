@@ -14,7 +14,7 @@ from typing import Final
 
 from smsc_async import DecodeError, Format, SmscError, Tariffs, decode
 from smsc_async.decoder.recognise import recognise
-from smsc_async.fetch.interpret import judge
+from smsc_async.fetch.interpret import interpret_reply
 from smsc_async.protocol import Reply, claim_of, retry_after
 
 SAMPLES: Final = Path(__file__).parent.parent / "samples"
@@ -80,7 +80,7 @@ def wire(body: bytes) -> None:
     claim_of("/sys/get.php", text[:200], text[:60], body)
     for kind in ("application/json", "multipart/form-data", "application/x-www-form-urlencoded"):
         claim_of("/sys/get.php", "", kind, body)
-    judge(Reply(200 + len(body) % 400, text[:80], wait, body))
+    interpret_reply(Reply(200 + len(body) % 400, text[:80], wait, body))
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
 
@@ -23,7 +23,7 @@ def _take(
 ) -> Permit | Refusal:
     """As a store does it."""
     permit = Permit(login, quota, token)
-    return permit if buckets.claim(permit) else buckets.take(permit, now) or permit
+    return permit if buckets.claim(permit) else buckets.acquire(permit, now) or permit
 
 
 def _taken(buckets: Buckets, now: float, *, token: bool = True, login: str = LOGIN, quota: Quota = QUOTA) -> Permit:
@@ -37,10 +37,10 @@ def _can_take(buckets: Buckets, now: float, *, token: bool = True, login: str = 
 
 
 def _give_back(
-    buckets: Buckets, permit: Permit, now: float, *, ending: Ending = Ending.WHOLE, seen: float | None = None
+    buckets: Buckets, permit: Permit, now: float, *, ending: Completion = Completion.COMPLETE, seen: float | None = None
 ) -> None:
-    permit.seen = now if seen is None and ending is Ending.WHOLE else seen
-    buckets.give_back(permit, now, ending)
+    permit.seen = now if seen is None and ending is Completion.COMPLETE else seen
+    buckets.release(permit, now, ending)
 
 
 def test_three_tokens_are_given_and_a_fourth_is_not() -> None:
@@ -58,7 +58,7 @@ def test_a_token_comes_free_a_window_after_its_answer_was_seen_and_not_before() 
 
 def test_an_answer_that_was_cut_counts_from_when_its_head_was_seen_and_its_slot_lingers() -> None:
     buckets = Buckets()
-    _give_back(buckets, _taken(buckets, 0.0), 20.0, ending=Ending.CUT, seen=10.0)
+    _give_back(buckets, _taken(buckets, 0.0), 20.0, ending=Completion.INCOMPLETE, seen=10.0)
     assert buckets.count() == {"buckets": 1, "tokens_out": 0, "slots": 0, "lingering": 1}
     assert [_can_take(buckets, 70.9) for _ in range(3)] == [True, True, False]
     assert _can_take(buckets, 71.0)
@@ -67,7 +67,7 @@ def test_an_answer_that_was_cut_counts_from_when_its_head_was_seen_and_its_slot_
 def test_an_exchange_without_an_answer_keeps_its_token_for_linger_and_a_window() -> None:
     buckets = Buckets()
     first, *_ = [_taken(buckets, 0.0) for _ in range(3)]
-    _give_back(buckets, first, 30.0, ending=Ending.CUT)
+    _give_back(buckets, first, 30.0, ending=Completion.INCOMPLETE)
     assert not _can_take(buckets, 95.9)
     assert _can_take(buckets, 96.0)
 
@@ -76,7 +76,7 @@ def test_an_exchange_without_an_answer_keeps_its_token_for_linger_and_a_window()
 def test_a_request_that_was_not_sent_gives_back_token_and_slot_at_once(others: int) -> None:
     buckets = Buckets()
     first, *rest = [_taken(buckets, 0.0) for _ in range(1 + others)]
-    _give_back(buckets, first, 5.0, ending=Ending.UNSENT)
+    _give_back(buckets, first, 5.0, ending=Completion.NOT_SENT)
     assert buckets.count() == {"buckets": others, "tokens_out": others, "slots": others, "lingering": 0}
     assert [_can_take(buckets, 5.0) for _ in range(4 - len(rest))] == [True] * (3 - len(rest)) + [False]
 
@@ -85,7 +85,7 @@ def test_a_permit_is_given_back_once() -> None:
     buckets = Buckets()
     permit, *_ = [_taken(buckets, 0.0) for _ in range(3)]
     _give_back(buckets, permit, 1.0)
-    for ending in Ending:
+    for ending in Completion:
         _give_back(buckets, permit, 30.0, ending=ending)
     assert not _can_take(buckets, 61.9)
     assert _can_take(buckets, 62.0)
@@ -95,14 +95,14 @@ def test_a_permit_is_given_back_once() -> None:
 def test_a_permit_whose_claim_was_copied_with_the_table_is_taken_once() -> None:
     buckets = Buckets()
     permit, _ = _taken(buckets, 0.0), _taken(buckets, 0.0)
-    assert buckets.take(permit, 0.0) is None
+    assert buckets.acquire(permit, 0.0) is None
     assert buckets.count()["slots"] == 2
 
 
 def test_a_permit_that_was_never_taken_is_not_taken_back() -> None:
     buckets = Buckets()
     _taken(buckets, 0.0, login="boris")
-    _give_back(buckets, Permit(LOGIN, QUOTA, token=True), 1.0, ending=Ending.UNSENT)
+    _give_back(buckets, Permit(LOGIN, QUOTA, token=True), 1.0, ending=Completion.NOT_SENT)
     assert buckets.count() == {"buckets": 1, "tokens_out": 1, "slots": 1, "lingering": 0}
 
 
@@ -123,7 +123,7 @@ def test_a_tariff_request_without_a_slot_takes_no_token() -> None:
 def test_a_lingering_slot_is_counted_and_tells_when_it_comes_free() -> None:
     buckets = Buckets()
     first, *_ = [_taken(buckets, 0.0, token=False) for _ in range(14)]
-    _give_back(buckets, first, 2.0, ending=Ending.CUT)
+    _give_back(buckets, first, 2.0, ending=Completion.INCOMPLETE)
     assert _take(buckets, 3.0, token=False) == Refusal(4.0)
     assert _can_take(buckets, 7.0, token=False)
     assert not _can_take(buckets, 7.0, token=False)
@@ -147,7 +147,7 @@ def test_a_refusal_cannot_tell_when_while_all_tokens_are_out() -> None:
 def test_a_shut_bucket_gives_nothing_for_a_window_whatever_was_free() -> None:
     buckets = Buckets()
     _give_back(buckets, _taken(buckets, 0.0), 1.0)
-    buckets.shut(LOGIN, 10.0, QUOTA)
+    buckets.drain_tokens(LOGIN, 10.0, QUOTA)
     assert _take(buckets, 10.0) == Refusal(61.0, (61.0, 61.0, 61.0))
     assert not _can_take(buckets, 70.9)
     assert [_can_take(buckets, 71.0) for _ in range(4)] == [True, True, True, False]
@@ -155,7 +155,7 @@ def test_a_shut_bucket_gives_nothing_for_a_window_whatever_was_free() -> None:
 
 def test_a_bucket_of_which_nothing_is_held_can_be_shut() -> None:
     buckets = Buckets()
-    buckets.shut(LOGIN, 10.0, QUOTA)
+    buckets.drain_tokens(LOGIN, 10.0, QUOTA)
     assert _take(buckets, 10.0) == Refusal(61.0, (61.0, 61.0, 61.0))
     assert _can_take(buckets, 10.0, token=False)
     assert [_can_take(buckets, 71.0) for _ in range(4)] == [True, True, True, False]
@@ -164,7 +164,7 @@ def test_a_bucket_of_which_nothing_is_held_can_be_shut() -> None:
 def test_a_bucket_that_was_shut_while_a_token_is_out_waits_for_enough_of_both() -> None:
     buckets = Buckets()
     permit = _taken(buckets, 0.0)
-    buckets.shut(LOGIN, 10.0, QUOTA)
+    buckets.drain_tokens(LOGIN, 10.0, QUOTA)
     assert _take(buckets, 10.0) == Refusal(61.0, (61.0, 61.0, 61.0))
     _give_back(buckets, permit, 12.0)
     assert [_can_take(buckets, 71.0) for _ in range(3)] == [True, True, False]
@@ -172,9 +172,9 @@ def test_a_bucket_that_was_shut_while_a_token_is_out_waits_for_enough_of_both() 
 
 def test_a_token_that_is_away_for_longer_than_its_bucket_is_shut_is_not_freed_by_that() -> None:
     buckets = Buckets()
-    _give_back(buckets, _taken(buckets, 0.0), 10.0, ending=Ending.CUT)
+    _give_back(buckets, _taken(buckets, 0.0), 10.0, ending=Completion.INCOMPLETE)
     buckets.sweep(15.0)
-    buckets.shut(LOGIN, 10.0, QUOTA)
+    buckets.drain_tokens(LOGIN, 10.0, QUOTA)
     assert [_can_take(buckets, 71.0) for _ in range(3)] == [True, True, False]
     assert _can_take(buckets, 76.0)
 
@@ -194,14 +194,14 @@ def test_a_request_that_takes_no_token_leaves_nothing_behind() -> None:
     assert set(buckets.count().values()) == {0}
 
 
-@pytest.mark.parametrize("ending", [Ending.WHOLE, Ending.CUT])
-def test_nothing_is_forgotten_before_its_token_is_free_nor_kept_for_long(ending: Ending) -> None:
+@pytest.mark.parametrize("ending", [Completion.COMPLETE, Completion.INCOMPLETE])
+def test_nothing_is_forgotten_before_its_token_is_free_nor_kept_for_long(ending: Completion) -> None:
     buckets = Buckets()
     free_at: list[float] = []
     for i in range(2_000):
         now = i * 0.37
         _give_back(buckets, _taken(buckets, now, login=f"login{i}"), now, ending=ending)
-        free_at.append(now + (QUOTA.window if ending is Ending.WHOLE else QUOTA.absence))
+        free_at.append(now + (QUOTA.window if ending is Completion.COMPLETE else QUOTA.absence))
         held = buckets.count()["buckets"]
         assert held >= sum(at > now for at in free_at)
         assert held <= sum(at > now - QUOTA.absence for at in free_at)
@@ -239,12 +239,12 @@ def test_the_exchanges_of_those_who_are_lost_are_ended_without_an_answer() -> No
     lost, other = _taken(buckets, 0.0), _taken(buckets, 0.0)
     third = _taken(buckets, 0.0)
     lost.holder, other.holder = "lost", "other"
-    assert buckets.take(Permit(LOGIN, QUOTA, token=True), 10.0, "lost".__eq__) == Refusal(
+    assert buckets.acquire(Permit(LOGIN, QUOTA, token=True), 10.0, "lost".__eq__) == Refusal(
         61.0 + 5.0, (61.0, 61.0, 66.0)
     )
     assert buckets.count() == {"buckets": 1, "tokens_out": 2, "slots": 2, "lingering": 1}
     assert [permit.holder for permit in (lost, other, third)] == [None, "other", None]
-    _give_back(buckets, third, 10.0, ending=Ending.UNSENT)
+    _give_back(buckets, third, 10.0, ending=Completion.NOT_SENT)
     _give_back(buckets, other, 10.0)
     assert other.holder is None
     assert [_can_take(buckets, 75.9) for _ in range(3)] == [True, True, False]
@@ -262,11 +262,11 @@ def test_what_is_under_way_outlasts_any_sweep() -> None:
 def test_a_process_without_its_holders_counts_them_as_ended_without_an_answer() -> None:
     buckets = Buckets()
     held = [_taken(buckets, 0.0, token=token) for token in (True, True, False)]
-    _give_back(buckets, _taken(buckets, 0.0, token=False), 9.0, ending=Ending.CUT)
+    _give_back(buckets, _taken(buckets, 0.0, token=False), 9.0, ending=Completion.INCOMPLETE)
     buckets.forget_holders(10.0)
     assert buckets.count() == {"buckets": 1, "tokens_out": 0, "slots": 0, "lingering": 4}
     for permit in held:
-        _give_back(buckets, permit, 11.0, ending=Ending.UNSENT)  # they are the parent's to give back
+        _give_back(buckets, permit, 11.0, ending=Completion.NOT_SENT)  # they are the parent's to give back
     assert _can_take(buckets, 10.0)
     assert not _can_take(buckets, 75.9)
     assert _can_take(buckets, 76.0)
@@ -319,7 +319,7 @@ class BucketMachine(RuleBasedStateMachine):
         self.now += seconds
 
     @rule(token=st.booleans())
-    def take(self, token: bool) -> None:
+    def acquire(self, token: bool) -> None:
         tokens = sum(each.token for each in self.held) + sum(at > self.now for at in self.tokens_free_at)
         slots = len(self.held) + sum(at > self.now for at in self.slots_free_at)
         allowed = slots < QUOTA.concurrent and (not token or tokens < QUOTA.requests)
@@ -332,19 +332,19 @@ class BucketMachine(RuleBasedStateMachine):
             assert list(answer.tokens_in) == sorted(answer.tokens_in)
 
     @precondition(lambda self: self.held)  # pyright: ignore[reportUnknownLambdaType, reportUnknownMemberType]
-    @rule(data=st.data(), ending=st.sampled_from(Ending), was_seen=st.booleans())
-    def give_back(self, data: st.DataObject, ending: Ending, was_seen: bool) -> None:
+    @rule(data=st.data(), ending=st.sampled_from(Completion), was_seen=st.booleans())
+    def release(self, data: st.DataObject, ending: Completion, was_seen: bool) -> None:
         permit = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
-        permit.seen = seen = self.now if was_seen or ending is Ending.WHOLE else None
-        self.buckets.give_back(permit, self.now, ending)
-        if ending is Ending.CUT:
+        permit.seen = seen = self.now if was_seen or ending is Completion.COMPLETE else None
+        self.buckets.release(permit, self.now, ending)
+        if ending is Completion.INCOMPLETE:
             self.slots_free_at.append(self.now + QUOTA.linger)
-        if permit.token and ending is not Ending.UNSENT:
+        if permit.token and ending is not Completion.NOT_SENT:
             self.tokens_free_at.append(61.0 + (seen if seen is not None else self.now + QUOTA.linger))
 
     @rule()
-    def shut(self) -> None:
-        self.buckets.shut(LOGIN, self.now, QUOTA)
+    def drain_tokens(self) -> None:
+        self.buckets.drain_tokens(LOGIN, self.now, QUOTA)
         self.tokens_free_at += [self.now + 61.0] * 3
 
     @rule()

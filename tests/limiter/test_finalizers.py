@@ -15,7 +15,7 @@ from smsc_async import MemoryStore, Quota
 from smsc_async.fetch.lockout import breakers_of
 from smsc_async.limiter import buckets as table_module
 from smsc_async.limiter import queue as gate_module
-from smsc_async.limiter.bucket import Bucket, Ending, Held, Permit, held_of
+from smsc_async.limiter.bucket import Bucket, Completion, Held, Permit, held_of
 
 QUOTA = Quota(requests=1)
 
@@ -37,47 +37,47 @@ def _ends(work: Callable[[], object]) -> None:
     assert not failures, failures
 
 
-@pytest.mark.parametrize("ending", Ending)
-def test_a_permit_can_be_given_back_while_another_is_taken(monkeypatch: pytest.MonkeyPatch, ending: Ending) -> None:
+@pytest.mark.parametrize("ending", Completion)
+def test_a_permit_can_be_given_back_while_another_is_taken(monkeypatch: pytest.MonkeyPatch, ending: Completion) -> None:
     store = MemoryStore()
-    lost, other = (store.take_at_once(login, QUOTA, token=True) for login in ("alex", "boris"))
+    lost, other = (store.try_acquire(login, QUOTA, token=True) for login in ("alex", "boris"))
     assert lost is not None
     assert other is not None
 
     def with_finalizer(bucket: Bucket, now: float) -> Held:
         monkeypatch.setattr(table_module, "held_of", held_of)
-        store.give_back_at_once(lost, ending)
+        store.try_release(lost, ending)
         return held_of(bucket, now)
 
     monkeypatch.setattr(table_module, "held_of", with_finalizer)
-    _ends(lambda: store.take_at_once("boris", QUOTA, token=True))
+    _ends(lambda: store.try_acquire("boris", QUOTA, token=True))
     assert store._buckets.count()["slots"] == 1  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
-    assert (store.take_at_once("alex", QUOTA, token=True) is not None) == (ending is Ending.UNSENT)
+    assert (store.try_acquire("alex", QUOTA, token=True) is not None) == (ending is Completion.NOT_SENT)
 
 
 def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_of_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = MemoryStore()
-    lost, other = (store.take_at_once(login, QUOTA, token=True) for login in ("alex", "boris"))
+    lost, other = (store.try_acquire(login, QUOTA, token=True) for login in ("alex", "boris"))
     assert lost is not None
     assert other is not None
     init = gate_module._Line.__init__  # pyright: ignore[reportPrivateUsage]
 
     def with_finalizer(line: gate_module._Line) -> None:  # pyright: ignore[reportPrivateUsage]
-        assert store.gate.release_at_once(lost, Ending.UNSENT)
+        assert store.gate.try_release(lost, Completion.NOT_SENT)
         init(line)
 
-    async def acquire(login: str) -> Permit:
+    async def take(login: str) -> Permit:
         return await store.gate.acquire(login, QUOTA, token=True)
 
     async def main() -> None:
-        waiting = asyncio.create_task(acquire("alex"))
+        waiting = asyncio.create_task(take("alex"))
         await asyncio.sleep(0)
         monkeypatch.setattr(gate_module._Line, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
-        joining = asyncio.create_task(acquire("boris"))
+        joining = asyncio.create_task(take("boris"))
         await asyncio.wait_for(waiting, 5.0)
-        assert store.gate.release_at_once(other, Ending.UNSENT)
+        assert store.gate.try_release(other, Completion.NOT_SENT)
         await asyncio.wait_for(joining, 5.0)
         assert store.gate.waiting() == 0
 
@@ -86,7 +86,7 @@ def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_
 
 def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
-    held = [store.take_at_once(login, QUOTA, token=True) for login in ("alex", "boris")]
+    held = [store.try_acquire(login, QUOTA, token=True) for login in ("alex", "boris")]
     assert None not in held
     init = gate_module._Line.__init__  # pyright: ignore[reportPrivateUsage]
     waiting = store.gate.acquire("alex", QUOTA, token=True)
@@ -116,9 +116,9 @@ def test_flights_and_breakers_can_be_told_of_an_end_in_the_middle_of_something_e
     breakers = breakers_of(store, "smsc")
 
     async def main() -> None:
-        flight, _ = store.flights.board("key", 1e9)
+        flight, _ = store.flights.join("key", 1e9)
         with store.flights._lock, flight._lock, breakers._lock:  # pyright: ignore[reportPrivateUsage]
-            store.flights.land("key", flight, None)
+            store.flights.complete("key", flight, None)
             breakers._meet("address", "", None, 1.0)  # pyright: ignore[reportPrivateUsage]
         assert len(store.flights) == 0
         assert len(breakers.open()) == 1

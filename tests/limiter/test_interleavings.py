@@ -22,7 +22,7 @@ import pytest
 
 from smsc_async.limiter import bucket as bucket_module
 from smsc_async.limiter import buckets as table_module
-from smsc_async.limiter.bucket import FREE, OUT, Ending, Permit, Refusal, closed, held_of
+from smsc_async.limiter.bucket import FREE, OUT, Completion, Permit, Refusal, closed, held_of
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
 
@@ -39,8 +39,8 @@ _SHARED: Final = {
     "setdefault",
     "get",
     "copy",
-    "token_at",
-    "slot_at",
+    "token_free_at",
+    "slot_free_at",
 }
 _TRACED: Final = {table_module.__file__, bucket_module.__file__}
 _ALL: Final = sys.maxsize
@@ -190,25 +190,25 @@ class Scene:
     tokens_at: list[float] = attrs.field(factory=list[float])
     slots_at: list[float] = attrs.field(factory=list[float])
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         permit = Permit(LOGIN, self.quota, token=True)
-        if self.buckets.claim(permit) or self.buckets.take(permit, NOW) is None:
+        if self.buckets.claim(permit) or self.buckets.acquire(permit, NOW) is None:
             self.granted.append(permit)
         else:
             self.refused.append(permit)
 
-    def give_back(self, ending: Ending) -> None:
+    def release(self, ending: Completion) -> None:
         permit = self.granted[0]
         del self.granted[0]
-        permit.seen = None if ending is Ending.UNSENT else NOW
-        self.buckets.give_back(permit, NOW, ending)
-        if ending is not Ending.UNSENT:
+        permit.seen = None if ending is Completion.NOT_SENT else NOW
+        self.buckets.release(permit, NOW, ending)
+        if ending is not Completion.NOT_SENT:
             self.tokens_at.append(NOW + self.quota.window)
-        if ending is Ending.CUT:
+        if ending is Completion.INCOMPLETE:
             self.slots_at.append(NOW + self.quota.linger)
 
-    def shut(self) -> None:
-        self.buckets.shut(LOGIN, NOW, self.quota)
+    def drain_tokens(self) -> None:
+        self.buckets.drain_tokens(LOGIN, NOW, self.quota)
         self.tokens_at += [NOW + self.quota.window] * self.quota.requests
 
     def sweep(self) -> None:
@@ -224,13 +224,15 @@ class Scene:
             tokens = self.quota.requests - len(self.granted) - sum(at > instant for at in self.tokens_at)
             probes = [Permit(LOGIN, self.quota, token=True) for _ in range(self.quota.requests + 1)]
             had = [
-                permit for permit in probes if self.buckets.claim(permit) or self.buckets.take(permit, instant) is None
+                permit
+                for permit in probes
+                if self.buckets.claim(permit) or self.buckets.acquire(permit, instant) is None
             ]
             assert len(had) == max(tokens, 0), f"{instant - NOW} s later"
             for permit in had:
-                self.buckets.give_back(permit, instant, Ending.UNSENT)
+                self.buckets.release(permit, instant, Completion.NOT_SENT)
         for permit in self.granted:
-            self.buckets.give_back(permit, NOW, Ending.UNSENT)
+            self.buckets.release(permit, NOW, Completion.NOT_SENT)
         self.buckets.sweep(NOW + self.quota.absence)
         assert set(self.buckets.count().values()) == {0}
 
@@ -238,14 +240,14 @@ class Scene:
 Act = Callable[[Scene], None]
 
 
-def _ends(ending: Ending) -> Act:
-    return lambda scene: scene.give_back(ending)
+def _ends(ending: Completion) -> Act:
+    return lambda scene: scene.release(ending)
 
 
 def _spent(scene: Scene) -> None:
     """Leave one token away."""
-    scene.take()
-    scene.give_back(Ending.WHOLE)
+    scene.acquire()
+    scene.release(Completion.COMPLETE)
 
 
 def _was_used(scene: Scene) -> None:
@@ -253,7 +255,7 @@ def _was_used(scene: Scene) -> None:
     permit = Permit(LOGIN, scene.quota, token=True)
     assert scene.buckets.claim(permit)
     permit.seen = NOW - 500.0
-    scene.buckets.give_back(permit, permit.seen, Ending.WHOLE)
+    scene.buckets.release(permit, permit.seen, Completion.COMPLETE)
 
 
 def _is_due(scene: Scene) -> None:
@@ -292,34 +294,50 @@ def _explore(make: Callable[[], Buckets], quota: Quota, before: Sequence[Act], a
 @pytest.mark.parametrize(
     ("requests", "before", "acts", "refused"),
     [
-        pytest.param(1, [], [Scene.take, Scene.take], {1}, id="two take the only token"),
-        pytest.param(2, [], [Scene.take, Scene.take], {0}, id="two take two"),
-        pytest.param(2, [_spent], [Scene.take, Scene.take], {1}, id="two take the last of two"),
-        pytest.param(1, [_was_used], [Scene.take, Scene.take], {1}, id="two take what has come free"),
-        pytest.param(1, [], [Scene.take, Scene.sweep], {0}, id="one takes while the table is made anew"),
-        pytest.param(1, [_was_used], [Scene.take, Scene.sweep], {0}, id="one takes what is about to be dropped"),
-        pytest.param(1, [_spent], [Scene.take, Scene.sweep], {1}, id="what is spent is not dropped"),
-        pytest.param(1, [], [Scene.take, Scene.take, Scene.sweep], {1}, id="two take while the table is made anew"),
+        pytest.param(1, [], [Scene.acquire, Scene.acquire], {1}, id="two take the only token"),
+        pytest.param(2, [], [Scene.acquire, Scene.acquire], {0}, id="two take two"),
+        pytest.param(2, [_spent], [Scene.acquire, Scene.acquire], {1}, id="two take the last of two"),
+        pytest.param(1, [_was_used], [Scene.acquire, Scene.acquire], {1}, id="two take what has come free"),
+        pytest.param(1, [], [Scene.acquire, Scene.sweep], {0}, id="one takes while the table is made anew"),
+        pytest.param(1, [_was_used], [Scene.acquire, Scene.sweep], {0}, id="one takes what is about to be dropped"),
+        pytest.param(1, [_spent], [Scene.acquire, Scene.sweep], {1}, id="what is spent is not dropped"),
+        pytest.param(1, [], [Scene.acquire, Scene.acquire, Scene.sweep], {1}, id="two take while the table is made anew"),
         pytest.param(
-            1, [_was_used], [Scene.take, Scene.take, Scene.sweep], {1}, id="two take what is about to be dropped"
+            1, [_was_used], [Scene.acquire, Scene.acquire, Scene.sweep], {1}, id="two take what is about to be dropped"
         ),
-        pytest.param(1, [], [Scene.take, Scene.sweep, Scene.sweep], {0}, id="the table is made anew twice"),
-        pytest.param(1, [Scene.take], [_ends(Ending.WHOLE), Scene.take], {1}, id="given back, it stays away"),
+        pytest.param(1, [], [Scene.acquire, Scene.sweep, Scene.sweep], {0}, id="the table is made anew twice"),
+        pytest.param(1, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.acquire], {1}, id="given back, it stays away"),
         pytest.param(
-            1, [Scene.take, _is_due], [_ends(Ending.WHOLE), Scene.take], {1}, id="made anew by who gives back"
+            1, [Scene.acquire, _is_due], [_ends(Completion.COMPLETE), Scene.acquire], {1}, id="made anew by who gives back"
         ),
         pytest.param(
-            2, [Scene.take], [_ends(Ending.WHOLE), Scene.take, Scene.take], {1}, id="one given back, two taken"
+            2, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.acquire, Scene.acquire], {1}, id="one given back, two taken"
         ),
-        pytest.param(1, [Scene.take], [_ends(Ending.UNSENT), Scene.take], {0, 1}, id="not sent, it comes back"),
-        pytest.param(2, [Scene.take], [_ends(Ending.WHOLE), Scene.take], {0}, id="one given back, one taken"),
-        pytest.param(3, [Scene.take, Scene.take], [_ends(Ending.WHOLE), _ends(Ending.WHOLE)], {0}, id="two given back"),
-        pytest.param(3, [Scene.take, Scene.take], [_ends(Ending.CUT), _ends(Ending.UNSENT)], {0}, id="two that failed"),
-        pytest.param(2, [Scene.take], [_ends(Ending.WHOLE), Scene.sweep], {0}, id="given back while it is made anew"),
-        pytest.param(2, [Scene.take], [_ends(Ending.CUT), Scene.sweep, Scene.take], {0}, id="cut, taken and made anew"),
-        pytest.param(2, [Scene.take], [_ends(Ending.WHOLE), Scene.shut], {0}, id="given back and shut"),
-        pytest.param(2, [], [Scene.take, Scene.shut], {0, 1}, id="taken or shut"),
-        pytest.param(2, [], [Scene.take, Scene.shut, Scene.sweep], {0, 1}, id="taken or shut while it is made anew"),
+        pytest.param(1, [Scene.acquire], [_ends(Completion.NOT_SENT), Scene.acquire], {0, 1}, id="not sent, it comes back"),
+        pytest.param(2, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.acquire], {0}, id="one given back, one taken"),
+        pytest.param(
+            3,
+            [Scene.acquire, Scene.acquire],
+            [_ends(Completion.COMPLETE), _ends(Completion.COMPLETE)],
+            {0},
+            id="two given back",
+        ),
+        pytest.param(
+            3,
+            [Scene.acquire, Scene.acquire],
+            [_ends(Completion.INCOMPLETE), _ends(Completion.NOT_SENT)],
+            {0},
+            id="two that failed",
+        ),
+        pytest.param(
+            2, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.sweep], {0}, id="given back while it is made anew"
+        ),
+        pytest.param(
+            2, [Scene.acquire], [_ends(Completion.INCOMPLETE), Scene.sweep, Scene.acquire], {0}, id="cut, taken and made anew"
+        ),
+        pytest.param(2, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.drain_tokens], {0}, id="given back and shut"),
+        pytest.param(2, [], [Scene.acquire, Scene.drain_tokens], {0, 1}, id="taken or shut"),
+        pytest.param(2, [], [Scene.acquire, Scene.drain_tokens, Scene.sweep], {0, 1}, id="taken or shut while it is made anew"),
     ],
 )
 def test_no_order_of_steps_breaks_the_rule(
@@ -357,17 +375,19 @@ class _StaysOpen(Buckets):
 class _AsksAnew(Buckets):
     """Breaks the fourth: whose claim was copied does not find it."""
 
-    def take(self, permit: Permit, now: float, is_gone: Callable[[Hashable], bool] = lambda _: False) -> Refusal | None:
+    def acquire(
+        self, permit: Permit, now: float, is_other_closed_loop: Callable[[Hashable], bool] = lambda _: False
+    ) -> Refusal | None:
         stranger = Permit(permit.login, permit.quota, permit.token)
-        refusal = super().take(stranger, now, is_gone)
-        permit.slot_at = stranger.slot_at if refusal is None else permit.slot_at
+        refusal = super().acquire(stranger, now, is_other_closed_loop)
+        permit.slot_free_at = stranger.slot_free_at if refusal is None else permit.slot_free_at
         return refusal
 
 
 class _OverwritesClaims(Buckets):
     """Breaks the first rule under the lock."""
 
-    def shut(self, login: str, now: float, quota: Quota) -> None:
+    def drain_tokens(self, login: str, now: float, quota: Quota) -> None:
         with self._lock:
             held = held_of(self._table.get(login, ()), now)
             self._table[login] = closed(held, (now + quota.window,) * quota.requests)
@@ -376,11 +396,11 @@ class _OverwritesClaims(Buckets):
 @pytest.mark.parametrize(
     ("broken", "acts"),
     [
-        (_LooksFirst, [Scene.take, Scene.take]),
-        (_LooksOnce, [Scene.take, Scene.sweep]),
-        (_StaysOpen, [Scene.take, Scene.sweep]),
-        (_AsksAnew, [Scene.take, Scene.sweep]),
-        (_OverwritesClaims, [Scene.take, Scene.shut]),
+        (_LooksFirst, [Scene.acquire, Scene.acquire]),
+        (_LooksOnce, [Scene.acquire, Scene.sweep]),
+        (_StaysOpen, [Scene.acquire, Scene.sweep]),
+        (_AsksAnew, [Scene.acquire, Scene.sweep]),
+        (_OverwritesClaims, [Scene.acquire, Scene.drain_tokens]),
     ],
 )
 def test_a_table_that_breaks_one_rule_is_found_out(broken: type[Buckets], acts: list[Act]) -> None:

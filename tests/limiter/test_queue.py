@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from smsc_async import LimitedTransport, MemoryStore, Quota, QuotaExhausted
-from smsc_async.limiter.bucket import Ending, Permit
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.queue import Gate
+from smsc_async.limiter.queue import WaiterQueue
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
 pytestmark = pytest.mark.anyio
@@ -29,16 +29,16 @@ def anyio_backend(request: pytest.FixtureRequest) -> Backend:
     return make()
 
 
-async def take(gate: Gate, login: str = "alex", *, token: bool = True) -> Permit:
+async def take(gate: WaiterQueue, login: str = "alex", *, token: bool = True) -> Permit:
     return await gate.acquire(login, QUOTA, token=token)
 
 
-async def answer(gate: Gate, permit: Permit) -> None:
+async def answer(gate: WaiterQueue, permit: Permit) -> None:
     permit.seen = now()
-    await gate.release(permit, Ending.WHOLE)
+    await gate.release(permit, Completion.COMPLETE)
 
 
-async def use_up(gate: Gate, login: str = "alex") -> None:
+async def use_up(gate: WaiterQueue, login: str = "alex") -> None:
     for _ in range(3):
         await answer(gate, await take(gate, login))
 
@@ -161,7 +161,7 @@ async def test_what_becomes_too_late_while_it_waits_is_refused_as_soon_as_that_i
 
     async def shut_later() -> None:
         await anyio.sleep(10.0)
-        await store.shut("alex", QUOTA)
+        await store.drain_tokens("alex", QUOTA)
         gate.wake("alex")
 
     async with anyio.create_task_group() as group:
@@ -188,7 +188,7 @@ async def test_a_slot_that_comes_free_goes_to_the_first_who_waits_for_one() -> N
             group.start_soon(wait, number)
         await anyio.sleep(1.0)
         for expected in ([0], [0, 1], [0, 1, 2]):
-            await gate.release(held.pop(), Ending.WHOLE)
+            await gate.release(held.pop(), Completion.COMPLETE)
             await anyio.sleep(0.1)
             assert got == expected
 
@@ -196,7 +196,7 @@ async def test_a_slot_that_comes_free_goes_to_the_first_who_waits_for_one() -> N
 async def test_a_slot_that_lingers_comes_free_by_itself() -> None:
     gate = MemoryStore().gate
     held = [await take(gate, token=False) for _ in range(14)]
-    await gate.release(held[0], Ending.CUT)
+    await gate.release(held[0], Completion.INCOMPLETE)
     started = now()
     await take(gate, token=False)
     assert now() - started == pytest.approx(5.0)
@@ -213,7 +213,7 @@ async def test_a_request_that_was_not_sent_lets_the_next_one_go_at_once() -> Non
     async with anyio.create_task_group() as group:
         group.start_soon(wait)
         await anyio.sleep(3.0)
-        await gate.release(held[0], Ending.UNSENT)
+        await gate.release(held[0], Completion.NOT_SENT)
     assert waited == [pytest.approx(3.0)]
 
 
@@ -237,11 +237,11 @@ async def test_three_thousand_random_cancellations_lose_no_token_and_no_slot(see
 
     async def call() -> None:
         permit = await take(gate, token=chance.random() < 0.5)
-        ending = Ending.CUT
+        ending = Completion.INCOMPLETE
         try:
             await anyio.sleep(chance.uniform(0, 3))
             permit.seen = now()
-            ending = Ending.WHOLE
+            ending = Completion.COMPLETE
         finally:
             await gate.release(permit, ending)
 
@@ -282,13 +282,13 @@ def test_a_waiter_of_another_thread_is_woken_there() -> None:
     while gate.waiting() < 2:
         pass
     for permit in held[:2]:
-        asyncio.run(gate.release(permit, Ending.WHOLE))
+        asyncio.run(gate.release(permit, Completion.COMPLETE))
     for thread in threads:
         thread.join(10.0)
     assert sorted(waited) == ["asyncio", "trio"]
 
 
-async def _hold(gate: Gate) -> list[Permit]:
+async def _hold(gate: WaiterQueue) -> list[Permit]:
     return [await gate.acquire("alex", QUOTA, token=False) for _ in range(14)]
 
 
@@ -301,7 +301,7 @@ def test_a_waiter_whose_loop_was_closed_under_it_blocks_nobody() -> None:
         for _ in range(3):
             permit = await gate.acquire("alex", quota, token=True)
             permit.seen = now()
-            await gate.release(permit, Ending.WHOLE)
+            await gate.release(permit, Completion.COMPLETE)
 
     loop.run_until_complete(use_up_all())
     stuck = loop.create_task(gate.acquire("alex", quota, token=True))

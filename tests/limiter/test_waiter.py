@@ -13,10 +13,10 @@ import anyio
 import pytest
 import trio
 
-from smsc_async.fetch.background import Detached
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.fetch.background import BackgroundTasks
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.queue import Gate
+from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, in_trio, new_waiter
 
@@ -103,19 +103,19 @@ class Slow:
     """A ledger that answers only after a while, as one over a network does."""
 
     def __init__(self) -> None:
-        self.given_back: list[Ending] = []
+        self.given_back: list[Completion] = []
 
-    def take_at_once(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
         return None
 
-    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
         await anyio.sleep(0.001)
         return Permit(login, quota, token)
 
-    def give_back_at_once(self, permit: Permit, ending: Ending) -> bool:
+    def try_release(self, permit: Permit, ending: Completion) -> bool:
         return False
 
-    async def give_back(self, permit: Permit, ending: Ending) -> None:
+    async def release(self, permit: Permit, ending: Completion) -> None:
         await anyio.sleep(0.001)
         self.given_back.append(ending)
 
@@ -123,17 +123,17 @@ class Slow:
 @pytest.mark.anyio
 async def test_a_gate_waits_for_a_ledger_that_has_to_be_asked() -> None:
     ledger = Slow()
-    gate = Gate(ledger)
+    gate = WaiterQueue(ledger)
     permit = await gate.acquire("alex", Quota(), token=True)
-    await gate.release(permit, Ending.WHOLE)
-    assert ledger.given_back == [Ending.WHOLE]
+    await gate.release(permit, Completion.COMPLETE)
+    assert ledger.given_back == [Completion.COMPLETE]
     assert gate.waiting() == 0
 
 
 @pytest.mark.anyio
 async def test_work_that_does_not_stop_when_told_does_not_keep_the_closing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Detached, "PATIENCE", 0.05)
-    detached = Detached()
+    monkeypatch.setattr(BackgroundTasks, "PATIENCE", 0.05)
+    detached = BackgroundTasks()
     ended: list[str] = []
 
     may_end = anyio.Event()
@@ -161,12 +161,12 @@ def test_work_that_was_cancelled_before_its_first_step_has_ended_too() -> None:
         raise AssertionError
 
     async def main() -> None:
-        Detached().start(never, lambda: ended.append("asyncio"))
+        BackgroundTasks().start(never, lambda: ended.append("asyncio"))
 
     asyncio.run(main())
 
     async def trio_main() -> None:
-        Detached().start(anyio.sleep_forever, lambda: ended.append("trio"))
+        BackgroundTasks().start(anyio.sleep_forever, lambda: ended.append("trio"))
 
     trio.run(trio_main)
     assert ended == ["asyncio", "trio"]

@@ -12,14 +12,14 @@ import pytest
 
 from smsc_async import Account, QuotaExhausted, Tariffs, decode
 from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.queue import Gate
+from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
-from smsc_async.stores import Lead, Store
-from smsc_async.stores.base import OWN
-from smsc_async.stores.single_flight import Flights
+from smsc_async.stores import FetchLease, Store
+from smsc_async.stores.base import INTERNAL_PREFIX
+from smsc_async.stores.single_flight import SingleFlight
 from tests.stores.conftest import LOOPS_OF_STORES, QUOTA, Make
 from tests.support.stopwatch import stopwatch
 
@@ -57,7 +57,7 @@ def _list() -> Tariffs:
 
 
 async def _take(store: Store, login: str = "alex", *, token: bool = True, quota: Quota = QUOTA) -> Permit | Refusal:
-    return await store.take(login, quota, token=token, lease=5.0)
+    return await store.acquire(login, quota, token=token, lease=5.0)
 
 
 async def _taken(store: Store, login: str = "alex", *, token: bool = True, quota: Quota = QUOTA) -> Permit:
@@ -66,9 +66,9 @@ async def _taken(store: Store, login: str = "alex", *, token: bool = True, quota
     return permit
 
 
-async def _answered(store: Store, permit: Permit, ending: Ending = Ending.WHOLE) -> None:
+async def _answered(store: Store, permit: Permit, ending: Completion = Completion.COMPLETE) -> None:
     permit.seen = now()
-    await store.give_back(permit, ending)
+    await store.release(permit, ending)
 
 
 async def test_three_tokens_are_given_and_a_fourth_is_not(make_store: Make) -> None:
@@ -92,14 +92,14 @@ async def test_a_token_is_free_a_window_after_its_answer_and_not_before(make_sto
 async def test_what_was_not_sent_is_free_at_once(make_store: Make) -> None:
     here, there = make_store(), make_store()
     permits = [await _taken(here) for _ in range(3)]
-    await here.give_back(permits[0], Ending.UNSENT)
+    await here.release(permits[0], Completion.NOT_SENT)
     assert isinstance(await _take(there), Permit)
 
 
 async def test_an_exchange_without_an_answer_keeps_its_token_for_linger_and_a_window(make_store: Make) -> None:
     here, there = make_store(), make_store()
     for _ in range(3):
-        await here.give_back(await _taken(here, quota=LONG), Ending.CUT)
+        await here.release(await _taken(here, quota=LONG), Completion.INCOMPLETE)
     refused = await _take(there, quota=LONG)
     assert isinstance(refused, Refusal)
     assert LONG.window < refused.tokens_in[0] <= LONG.absence
@@ -118,7 +118,7 @@ async def test_a_fifteenth_request_has_no_slot_and_takes_no_token(make_store: Ma
 async def test_a_slot_lingers_after_an_exchange_that_was_cut(make_store: Make) -> None:
     here, there = make_store(), make_store()
     permits = [await _taken(here, token=False, quota=STEADY) for _ in range(14)]
-    await here.give_back(permits[0], Ending.CUT)
+    await here.release(permits[0], Completion.INCOMPLETE)
     refused = await _take(there, token=False, quota=STEADY)
     assert isinstance(refused, Refusal)
     assert 0 < refused.retry_in <= STEADY.linger
@@ -136,7 +136,7 @@ async def test_logins_and_quotas_have_nothing_to_do_with_each_other(make_store: 
 
 async def test_a_login_that_is_shut_has_no_token_for_a_window(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    await here.shut("alex", STEADY)
+    await here.drain_tokens("alex", STEADY)
     refused = await _take(there, quota=STEADY)
     assert isinstance(refused, Refusal)
     assert 0 < refused.tokens_in[0] <= STEADY.window
@@ -154,7 +154,7 @@ async def test_waiting_calls_go_as_tokens_come_free_whoever_gives_them_back(make
         granted.append(now())
         await anyio.sleep(0.02)
         permit.seen = now()
-        await store.gate.release(permit, Ending.WHOLE)
+        await store.gate.release(permit, Completion.COMPLETE)
 
     with stopwatch() as watch:
         async with anyio.create_task_group() as group:
@@ -181,7 +181,7 @@ async def test_a_cancelled_wait_leaves_no_permit_taken(make_store: Make) -> None
             async with anyio.create_task_group() as group:
                 group.start_soon(_cancel_after, scope, tick)
                 permit = await store.gate.acquire("alex", QUOTA, token=True)
-                await store.gate.release(permit, Ending.UNSENT)
+                await store.gate.release(permit, Completion.NOT_SENT)
                 group.cancel_scope.cancel()
     await anyio.sleep(0.05)
     assert [isinstance(await _take(make_store()), Permit) for _ in range(3)] == [True, True, True]
@@ -195,73 +195,73 @@ async def _cancel_after(scope: anyio.CancelScope, ticks: int) -> None:
 
 async def test_a_list_goes_to_the_credentials_that_fetched_it_and_to_nobody_else(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
-    assert isinstance(lead, Lead)
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
+    assert isinstance(lead, FetchLease)
     tariffs = _list()
-    await here.land(ENDPOINT, ALEX, lead, REPLY, tariffs)
-    found = here.recall_at_once(ENDPOINT, ALEX, 60.0)
+    await here.release_lease(ENDPOINT, ALEX, lead, REPLY, tariffs)
+    found = here.get_cached(ENDPOINT, ALEX, 60.0)
     assert found == tariffs
-    shared = there.recall_at_once(ENDPOINT, ALEX, 60.0) or await there.board(ENDPOINT, ALEX, 60.0, 1.0)
+    shared = there.get_cached(ENDPOINT, ALEX, 60.0) or await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
     assert shared == tariffs
     assert isinstance(shared, Tariffs)
     assert shared.fetched_at is not None
     assert abs((shared.fetched_at - datetime.now(UTC)).total_seconds()) < 60
     for other in (Account("alex", "124"), Account("boris", "123"), Account.with_api_key("123", name="alex")):
-        assert there.recall_at_once(ENDPOINT, other, math.inf) is None
-        assert isinstance(await there.board(ENDPOINT, other, 60.0, 1.0), Lead)
-    assert isinstance(await there.board("https://other.example/sys/get.php", ALEX, 60.0, 1.0), Lead)
+        assert there.get_cached(ENDPOINT, other, math.inf) is None
+        assert isinstance(await there.lease_or_reply(ENDPOINT, other, 60.0, 1.0), FetchLease)
+    assert isinstance(await there.lease_or_reply("https://other.example/sys/get.php", ALEX, 60.0, 1.0), FetchLease)
 
 
 async def test_a_list_that_is_too_old_is_fetched_anew_and_is_there_all_the_same(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
-    assert isinstance(lead, Lead)
-    await here.land(ENDPOINT, ALEX, lead, REPLY, _list())
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
+    assert isinstance(lead, FetchLease)
+    await here.release_lease(ENDPOINT, ALEX, lead, REPLY, _list())
     await anyio.sleep(0.02)
-    assert there.recall_at_once(ENDPOINT, ALEX, 0.01) is None
-    assert isinstance(await there.board(ENDPOINT, ALEX, 0.01, 1.0), Lead)
-    assert there.recall_at_once(ENDPOINT, ALEX, math.inf) == _list()
+    assert there.get_cached(ENDPOINT, ALEX, 0.01) is None
+    assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 0.01, 1.0), FetchLease)
+    assert there.get_cached(ENDPOINT, ALEX, math.inf) == _list()
 
 
 async def test_marks_are_remembered_for_as_long_as_the_longest_and_by_everybody(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    await here.mark("one", 100.0)
-    await there.mark("one", 50.0)
-    one, two = await there.marked(["one", "two"])
+    await here.set_flag("one", 100.0)
+    await there.set_flag("one", 50.0)
+    one, two = await there.flag_ttls(["one", "two"])
     assert 50.0 < one <= 100.0
     assert two == 0.0
-    await there.unmark("one")
-    assert (await here.marked(["one"])) == [0.0]
-    await here.mark("two", 0.2)
+    await there.clear_flag("one")
+    assert (await here.flag_ttls(["one"])) == [0.0]
+    await here.set_flag("two", 0.2)
     await anyio.sleep(0.2)
-    assert await here.marked(["two"]) == [0.0]
-    await here.mark("three", 1.0)
-    assert await there.marked([]) == []
+    assert await here.flag_ttls(["two"]) == [0.0]
+    await here.set_flag("three", 1.0)
+    assert await there.flag_ttls([]) == []
 
 
 async def test_a_label_is_the_same_for_all_and_tells_credentials_apart(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    labels = [await here.label(each) for each in (ALEX, Account("alex", "124"), Account("boris", "123"))]
+    labels = [await here.credential_digest(each) for each in (ALEX, Account("alex", "124"), Account("boris", "123"))]
     assert len(set(labels)) == 3
-    assert await there.label(Account("alex", "123")) == labels[0]
+    assert await there.credential_digest(Account("alex", "123")) == labels[0]
 
 
 async def test_a_store_has_one_gate_and_one_set_of_flights(store: Store) -> None:
-    assert isinstance(store.gate, Gate)
-    assert isinstance(store.flights, Flights)
+    assert isinstance(store.gate, WaiterQueue)
+    assert isinstance(store.flights, SingleFlight)
     assert store.gate is store.gate
     assert store.flights is store.flights
 
 
 async def test_a_permit_of_the_breakers_that_is_out_says_so_and_may_come_back_at_once(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    ledger = f"{OWN}authorization errors smsc"
+    ledger = f"{INTERNAL_PREFIX}authorization errors smsc"
     permits = [await _taken(here, ledger, quota=AUTHORIZATION_ERRORS) for _ in range(4)]
     refused = await _take(there, ledger, quota=AUTHORIZATION_ERRORS)
     assert isinstance(refused, Refusal)
     # By which the breakers know that it is worth waiting, though the window is half an hour.
     assert [seconds >= AUTHORIZATION_ERRORS.window for seconds in refused.tokens_in] == [True] * 4
-    await here.give_back(permits.pop(), Ending.UNSENT)
+    await here.release(permits.pop(), Completion.NOT_SENT)
     assert isinstance(await _take(there, ledger, quota=AUTHORIZATION_ERRORS), Permit)
     for permit in permits:
         await _answered(here, permit)

@@ -10,10 +10,10 @@ import anyio
 import pytest
 
 from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, Quota, RedisStore, SQLiteStore, Tariffs
-from smsc_async.limiter.bucket import Ending, Permit
-from smsc_async.limiter.waiter import is_over
+from smsc_async.limiter.bucket import Completion, Permit
+from smsc_async.limiter.waiter import is_closed_loop
 from smsc_async.simulator import sample_tariffs
-from smsc_async.stores import Lead, Store, memory, shared
+from smsc_async.stores import FetchLease, Store, memory, shared
 from smsc_async.stores.local_share import LocalShare
 from smsc_async.stores.sqlite import worker_thread as worker
 from tests.stores.redis_server import RedisServer
@@ -25,9 +25,11 @@ QUOTA = Quota(per=0.3, guard=0.02, linger=0.1)
 @pytest.mark.anyio
 async def test_a_store_that_does_not_answer_in_time_ends_the_call() -> None:
     class Slow(MemoryStore):
-        async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:
+        async def lease_or_reply(
+            self, endpoint: str, account: Account, max_age: float, seconds: float
+        ) -> Tariffs | FetchLease:
             await anyio.sleep(math.inf)
-            return Lead()
+            return FetchLease()
 
     async with Client(ALEX, base_url=URL, store=Slow()) as client:
         with pytest.raises(DeadlineExceeded) as caught:
@@ -50,13 +52,13 @@ def test_a_loop_that_runs_is_not_over() -> None:
     async def ask() -> bool:
         from trio.lowlevel import current_trio_token
 
-        return is_over(current_trio_token())
+        return is_closed_loop(current_trio_token())
 
     assert not anyio.run(ask, backend="trio")
 
 
 def test_a_part_of_the_quota_takes_back_only_what_is_its_own() -> None:
-    assert not LocalShare(3, 90.0).give_back(Permit("alex", QUOTA, token=True), Ending.WHOLE)
+    assert not LocalShare(3, 90.0).release(Permit("alex", QUOTA, token=True), Completion.COMPLETE)
 
 
 def test_every_store_is_told_of_a_fork(tmp_path: Path) -> None:
@@ -106,10 +108,10 @@ def test_a_look_that_is_cancelled_leads_nobody(redis_server: RedisServer) -> Non
 
         store._flights = flights  # type: ignore[assignment, method-assign] # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
         with pytest.raises(asyncio.CancelledError):
-            await store.board(URL, ALEX, 60.0, 1.0)
-        turn = await store.board(URL, ALEX, 60.0, 5.0)
-        assert isinstance(turn, Lead)
-        await store.land(URL, ALEX, turn, None, None)
+            await store.lease_or_reply(URL, ALEX, 60.0, 1.0)
+        turn = await store.lease_or_reply(URL, ALEX, 60.0, 5.0)
+        assert isinstance(turn, FetchLease)
+        await store.release_lease(URL, ALEX, turn, None, None)
         await store.aclose()
 
     redis_server.ask("FLUSHALL")

@@ -11,10 +11,10 @@ import anyio
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, Tariffs, decode
-from smsc_async.limiter.bucket import Ending
+from smsc_async.limiter.bucket import Completion
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render, sample_tariffs
-from smsc_async.stores import Lead
+from smsc_async.stores import FetchLease
 from smsc_async.stores.memory import _Kept  # pyright: ignore[reportPrivateUsage]  # what it weighs is inside
 
 pytestmark = pytest.mark.anyio
@@ -31,16 +31,16 @@ def switches_often() -> Iterator[None]:
 
 
 async def keep(store: MemoryStore, account: Account, tariffs: Tariffs | None = None) -> None:
-    await store.land(HERE, account, Lead(), None, tariffs or sample_tariffs())
+    await store.release_lease(HERE, account, FetchLease(), None, tariffs or sample_tariffs())
 
 
 async def test_a_list_is_given_to_the_credentials_that_fetched_it_and_to_no_others() -> None:
     store = MemoryStore()
     await keep(store, Account("alex", "123"))
-    assert store.recall_at_once(HERE, Account("alex", "123"), 60.0) is not None
+    assert store.get_cached(HERE, Account("alex", "123"), 60.0) is not None
     for other in (Account("alex", "1234"), Account("alexa", "123"), Account.with_api_key("123", name="alex")):
-        assert store.recall_at_once(HERE, other, 60.0) is None
-    assert store.recall_at_once(HERE.replace("smsc", "other"), Account("alex", "123"), 60.0) is None
+        assert store.get_cached(HERE, other, 60.0) is None
+    assert store.get_cached(HERE.replace("smsc", "other"), Account("alex", "123"), 60.0) is None
 
 
 async def test_what_was_used_least_recently_goes_first_when_there_is_too_much() -> None:
@@ -48,9 +48,9 @@ async def test_what_was_used_least_recently_goes_first_when_there_is_too_much() 
     store = MemoryStore(keep_bytes=3 * _Kept(sample_tariffs()).size)
     for account in accounts[:3]:
         await keep(store, account)
-    assert store.recall_at_once(HERE, accounts[0], 60.0) is not None
+    assert store.get_cached(HERE, accounts[0], 60.0) is not None
     await keep(store, accounts[3])
-    kept = [store.recall_at_once(HERE, account, 60.0) is not None for account in accounts]
+    kept = [store.get_cached(HERE, account, 60.0) is not None for account in accounts]
     assert kept == [True, False, True, True]
 
 
@@ -58,10 +58,10 @@ async def test_what_was_used_once_goes_when_its_turn_comes_again() -> None:
     accounts = [Account(f"login{i}", "123") for i in range(6)]
     store = MemoryStore(keep_bytes=2 * _Kept(sample_tariffs()).size)
     await keep(store, accounts[0])
-    assert store.recall_at_once(HERE, accounts[0], 60.0) is not None
+    assert store.get_cached(HERE, accounts[0], 60.0) is not None
     for account in accounts[1:]:
         await keep(store, account)
-    kept = [store.recall_at_once(HERE, account, 60.0) is not None for account in accounts]
+    kept = [store.get_cached(HERE, account, 60.0) is not None for account in accounts]
     assert kept == [False, False, False, False, True, True]
 
 
@@ -79,7 +79,7 @@ async def test_a_list_is_there_all_the_while_that_another_takes_its_place(switch
     thread = threading.Thread(target=renew)
     thread.start()
     try:
-        assert all(store.recall_at_once(HERE, account, 60.0) for _ in range(30_000))
+        assert all(store.get_cached(HERE, account, 60.0) for _ in range(30_000))
     finally:
         over.set()
         thread.join()
@@ -90,20 +90,20 @@ async def test_a_list_that_takes_the_place_of_another_is_counted_once() -> None:
     for _ in range(10):
         await keep(store, Account("alex", "123"))
     await keep(store, Account("boris", "123"))
-    assert store.recall_at_once(HERE, Account("alex", "123"), 60.0) is not None
+    assert store.get_cached(HERE, Account("alex", "123"), 60.0) is not None
 
 
 async def test_a_store_of_no_bytes_keeps_nothing() -> None:
     store = MemoryStore(keep_bytes=0)
     await keep(store, Account("alex", "123"))
-    assert store.recall_at_once(HERE, Account("alex", "123"), 60.0) is None
+    assert store.get_cached(HERE, Account("alex", "123"), 60.0) is None
 
 
 async def test_an_exchange_without_a_list_keeps_the_last_one() -> None:
     store = MemoryStore()
     await keep(store, Account("alex", "123"))
-    await store.land(HERE, Account("alex", "123"), Lead(), None, None)
-    assert store.recall_at_once(HERE, Account("alex", "123"), 60.0) is not None
+    await store.release_lease(HERE, Account("alex", "123"), FetchLease(), None, None)
+    assert store.get_cached(HERE, Account("alex", "123"), 60.0) is not None
 
 
 @pytest.mark.parametrize("zones", [50, 2_000])
@@ -129,7 +129,7 @@ async def test_a_machine_that_slept_does_not_take_an_old_list_for_a_fresh_one(mo
     await keep(store, Account("alex", "123"))
     wall = 2_000_000_000.0 + 86_400 * 365 * 30
     monkeypatch.setattr("time.time", lambda: wall)
-    assert store.recall_at_once(HERE, Account("alex", "123"), 3_600.0) is None
+    assert store.get_cached(HERE, Account("alex", "123"), 3_600.0) is None
 
 
 async def test_quotas_of_different_width_share_a_store_and_each_keeps_its_own() -> None:
@@ -146,23 +146,23 @@ async def test_the_child_of_a_fork_counts_what_the_parent_has_under_way_and_take
     held = [await store.gate.acquire("alex", Quota(), token=True) for _ in range(2)]
     store._after_fork()  # pyright: ignore[reportPrivateUsage]  # what the system calls in the child
     mine = await store.gate.acquire("alex", Quota(), token=True)
-    await store.gate.release(held[0], Ending.UNSENT)
+    await store.gate.release(held[0], Completion.NOT_SENT)
     with anyio.fail_after(30.0), pytest.raises(QuotaExhausted):
         await store.gate.acquire("alex", Quota(), token=True)
-    await store.gate.release(mine, Ending.UNSENT)
+    await store.gate.release(mine, Completion.NOT_SENT)
     await store.gate.acquire("alex", Quota(), token=True)
 
 
 async def test_a_list_that_landed_in_another_thread_in_the_meantime_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
-    recall = store.recall_at_once
+    recall = store.get_cached
     answers = iter([None])
     await keep(store, Account("alex", "123"))
 
     def late(endpoint: str, account: Account, max_age: float) -> Tariffs | None:
         return next(answers, recall(endpoint, account, max_age))
 
-    monkeypatch.setattr(store, "recall_at_once", late)
+    monkeypatch.setattr(store, "get_cached", late)
     async with Client(Account("alex", "123"), base_url="https://smsc.example/sys/", store=store) as client:
         assert await client.tariffs() == sample_tariffs()
         assert client.statistics().requests == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from smsc_async import RedisStore
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.redis import store as redis_store
@@ -31,7 +31,7 @@ class Rows:
         self._rows: dict[int, Row] = {}
         self._next = 0
 
-    def take(self, now: float, *, token: bool) -> int | Refusal:
+    def acquire(self, now: float, *, token: bool) -> int | Refusal:
         why = refusal(list(self._rows.values()), now, QUOTA, token=token)
         if why is not None:
             return why
@@ -39,13 +39,13 @@ class Rows:
         self._rows[self._next] = taken(now, QUOTA, token=token, lease=LEASE)
         return self._next
 
-    def give_back(self, now: float, number: int, ending: Ending, *, token: bool, seen: float | None) -> None:
+    def release(self, now: float, number: int, ending: Completion, *, token: bool, seen: float | None) -> None:
         row = after(now, QUOTA, ending, token=token, seen=seen)
         del self._rows[number]
         if row is not None:
             self._rows[number] = row
 
-    def shut(self, now: float) -> None:
+    def drain_tokens(self, now: float) -> None:
         for _ in range(QUOTA.requests):
             self._next += 1
             self._rows[self._next] = Row(now + QUOTA.window, 0.0, out=False)
@@ -65,23 +65,23 @@ class InRedis:
         self._runner.run(self._store.aclose())
         self._runner.close()
 
-    def take(self, now: float, *, token: bool) -> int | Refusal:
+    def acquire(self, now: float, *, token: bool) -> int | Refusal:
         self._at(now)
-        answer = self._runner.run(self._store.take("alex", QUOTA, token=token, lease=LEASE))
+        answer = self._runner.run(self._store.acquire("alex", QUOTA, token=token, lease=LEASE))
         if isinstance(answer, Refusal):
             return answer
         self._permits[len(self._permits)] = answer
         return len(self._permits) - 1
 
-    def give_back(self, now: float, number: int, ending: Ending, *, token: bool, seen: float | None) -> None:
+    def release(self, now: float, number: int, ending: Completion, *, token: bool, seen: float | None) -> None:
         self._at(now)
         permit = self._permits[number]
         permit.seen = seen
-        self._runner.run(self._store.give_back(permit, ending))
+        self._runner.run(self._store.release(permit, ending))
 
-    def shut(self, now: float) -> None:
+    def drain_tokens(self, now: float) -> None:
         self._at(now)
-        self._runner.run(self._store.shut("alex", QUOTA))
+        self._runner.run(self._store.drain_tokens("alex", QUOTA))
 
     def _at(self, now: float) -> None:
         _virtual.now = now
@@ -120,10 +120,10 @@ class Story(RuleBasedStateMachine):
         self.now += seconds
 
     @rule(token=st.booleans())
-    def take(self, *, token: bool) -> None:
+    def acquire(self, *, token: bool) -> None:
         permit = Permit("alex", QUOTA, token)
-        expected = self.model.take(permit, self.now)
-        answer = self.subject.take(self.now, token=token)
+        expected = self.model.acquire(permit, self.now)
+        answer = self.subject.acquire(self.now, token=token)
         if expected is None:
             assert isinstance(answer, int)
             self.held.append(Held(answer, permit, self.now))
@@ -134,19 +134,19 @@ class Story(RuleBasedStateMachine):
         assert answer.retry_in > 0
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), ending=st.sampled_from(Ending), was_seen=st.booleans())
-    def give_back(self, data: st.DataObject, ending: Ending, *, was_seen: bool) -> None:
+    @rule(data=st.data(), ending=st.sampled_from(Completion), was_seen=st.booleans())
+    def release(self, data: st.DataObject, ending: Completion, *, was_seen: bool) -> None:
         held = data.draw(st.sampled_from(self.held))
         self.held.remove(held)
-        seen = max(held.at, self.now - 0.5) if was_seen or ending is Ending.WHOLE else None
+        seen = max(held.at, self.now - 0.5) if was_seen or ending is Completion.COMPLETE else None
         held.permit.seen = seen
-        self.model.give_back(held.permit, self.now, ending)
-        self.subject.give_back(self.now, held.number, ending, token=held.permit.token, seen=seen)
+        self.model.release(held.permit, self.now, ending)
+        self.subject.release(self.now, held.number, ending, token=held.permit.token, seen=seen)
 
     @rule()
-    def shut(self) -> None:
-        self.model.shut("alex", self.now, QUOTA)
-        self.subject.shut(self.now)
+    def drain_tokens(self) -> None:
+        self.model.drain_tokens("alex", self.now, QUOTA)
+        self.subject.drain_tokens(self.now)
 
     @invariant()
     def holds_no_more_than_slots(self) -> None:

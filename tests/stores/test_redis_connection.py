@@ -15,7 +15,7 @@ from typing import TypeAlias
 import pytest
 
 from smsc_async import Quota, RedisStore, StoreError
-from smsc_async.limiter.bucket import Ending, Permit
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.stores.redis.scripts import Script
 from tests.stores.redis_server import RedisServer
 
@@ -41,7 +41,7 @@ async def _open(url: str) -> AsyncGenerator[RedisStore]:
 
 
 async def _permit(store: RedisStore) -> Permit:
-    permit = await store.take("alex", QUOTA, token=True, lease=60.0)
+    permit = await store.acquire("alex", QUOTA, token=True, lease=60.0)
     assert isinstance(permit, Permit)
     return permit
 
@@ -55,7 +55,7 @@ async def _give_back_slowly(store: RedisStore, permit: Permit) -> None:
         return await real(script, keys, arguments, due)
 
     wire.call = slow  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
-    await store.give_back(permit, Ending.UNSENT)
+    await store.release(permit, Completion.NOT_SENT)
     wire.call = real  # type: ignore[method-assign]
 
 
@@ -81,7 +81,7 @@ def test_a_url_that_cannot_be_read_is_told_at_once_and_shows_no_password(url: st
 async def test_no_option_of_the_url_changes_what_is_read(server: RedisServer) -> None:
     async with _open(f"{server.url}?decode_responses=True&protocol=3&retry_on_timeout=True") as store:
         await _permit(store)
-        assert await store.marked(["one"]) == [0.0]
+        assert await store.flag_ttls(["one"]) == [0.0]
 
 
 @pytest.mark.asyncio
@@ -111,7 +111,7 @@ def test_connections_of_event_loops_that_are_over_are_dropped(server: RedisServe
     store = _store(server.url)
 
     async def take() -> None:
-        await store.take("alex", QUOTA, token=False, lease=60.0)
+        await store.acquire("alex", QUOTA, token=False, lease=60.0)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # nobody has closed them
@@ -132,7 +132,7 @@ def test_what_another_event_loop_has_under_way_is_not_waited_for(server: RedisSe
     store = _store(server.url)
     underway, closed = threading.Event(), threading.Event()
 
-    async def give_back() -> None:
+    async def release() -> None:
         permit = await _permit(store)
         giving = asyncio.create_task(_give_back_slowly(store, permit))
         await asyncio.sleep(0.01)
@@ -141,7 +141,7 @@ def test_what_another_event_loop_has_under_way_is_not_waited_for(server: RedisSe
         await giving
         await store.aclose()
 
-    thread = threading.Thread(target=asyncio.run, args=(give_back(),))
+    thread = threading.Thread(target=asyncio.run, args=(release(),))
     thread.start()
     underway.wait()
     asyncio.run(store.aclose())

@@ -17,10 +17,10 @@ import trio
 
 from smsc_async import Account, AuthenticationError, BreakerOpen, Client, Quota, RedisStore, StoreError
 from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.simulator import Rules
-from smsc_async.stores import Lead, local_share
-from smsc_async.stores.base import OWN
+from smsc_async.stores import FetchLease, local_share
+from smsc_async.stores.base import INTERNAL_PREFIX
 from smsc_async.stores.redis import store as redis_store
 from smsc_async.stores.redis.scripts import Script
 from smsc_async.testing import Fault, SmscServer
@@ -49,7 +49,7 @@ async def _open(url: str, *, lease: float = 0.3, cold: bool = False) -> AsyncGen
 
 
 async def _take(store: RedisStore, *, lease: float = 5.0) -> Permit | Refusal:
-    return await store.take("alex", QUOTA, token=True, lease=lease)
+    return await store.acquire("alex", QUOTA, token=True, lease=lease)
 
 
 class Load:
@@ -81,7 +81,7 @@ class Load:
                 self.used.append((time.monotonic(), None))
                 await asyncio.sleep(0.01)
                 answer.seen = time.monotonic()
-                await store.give_back(answer, Ending.WHOLE)
+                await store.release(answer, Completion.COMPLETE)
 
     @asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
@@ -120,7 +120,7 @@ async def test_a_server_that_is_restarted_with_an_old_snapshot_is_closed_for_a_w
         async with _open(server.url) as store:
             permit = await _take(store)
             assert isinstance(permit, Permit)
-            await store.give_back(permit, Ending.UNSENT)
+            await store.release(permit, Completion.NOT_SENT)
             server.ask("SAVE")
             taken = [await _take(store) for _ in range(3)]
             assert all(isinstance(each, Permit) for each in taken)
@@ -173,7 +173,9 @@ async def test_a_store_found_empty_gives_nothing_for_a_window_and_a_lease(server
         assert refused.tokens_in == (refused.retry_in,) * 3
         assert QUOTA.absence < refused.retry_in <= QUOTA.absence + 0.3
         # The breakers' own count, over half an hour, is begun anew: else nothing would be sent for so long.
-        assert isinstance(await store.take(f"{OWN}x", AUTHORIZATION_ERRORS, token=True, lease=1.0), Permit)
+        assert isinstance(
+            await store.acquire(f"{INTERNAL_PREFIX}x", AUTHORIZATION_ERRORS, token=True, lease=1.0), Permit
+        )
         await asyncio.sleep(refused.retry_in + 0.01)
         assert isinstance(await _take(store), Permit)
     async with _open(server.url, cold=True) as another:
@@ -184,7 +186,7 @@ async def test_a_store_found_empty_gives_nothing_for_a_window_and_a_lease(server
 async def test_who_misses_the_store_later_than_others_does_not_close_it_again(server: RedisServer, how: str) -> None:
     async with _open(server.url) as first, _open(server.url) as idle:
         for store in (first, idle):
-            assert isinstance(await store.take("boris", QUOTA, token=True, lease=0.3), Permit)
+            assert isinstance(await store.acquire("boris", QUOTA, token=True, lease=0.3), Permit)
         if how == "flushed":
             server.ask("FLUSHALL")
         else:
@@ -211,7 +213,7 @@ async def test_a_store_that_has_lost_a_part_is_closed_there_and_goes_on(server: 
 
 async def test_a_lost_answer_takes_no_second_permit(server: RedisServer) -> None:
     async with _open(server.url) as store:
-        assert isinstance(await store.take("boris", QUOTA, token=True, lease=1.0), Permit)
+        assert isinstance(await store.acquire("boris", QUOTA, token=True, lease=1.0), Permit)
         wire = store._wire  # pyright: ignore[reportPrivateUsage]
         real = wire.call
         lost: list[object] = []
@@ -230,7 +232,7 @@ async def test_a_connection_that_was_closed_while_idle_is_made_anew(server: Redi
         assert isinstance(await _take(store), Permit)
         await asyncio.gather(_take(store), _take(store))
         server.ask("CLIENT", "KILL", "TYPE", "normal")
-        assert isinstance(await store.take("boris", QUOTA, token=True, lease=1.0), Permit)
+        assert isinstance(await store.acquire("boris", QUOTA, token=True, lease=1.0), Permit)
 
 
 async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_back(server: RedisServer) -> None:
@@ -253,7 +255,7 @@ async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_b
 
 async def test_a_cancelled_take_leaves_nothing_taken(server: RedisServer) -> None:
     async with _open(server.url, lease=60.0) as store:
-        await store.label(ALEX)
+        await store.credential_digest(ALEX)
         for ticks in range(14):
             task = asyncio.create_task(_take(store, lease=60.0))
             for _ in range(ticks):
@@ -262,7 +264,7 @@ async def test_a_cancelled_take_leaves_nothing_taken(server: RedisServer) -> Non
             with contextlib.suppress(asyncio.CancelledError):
                 answer = await task
                 assert isinstance(answer, Permit)
-                await store.give_back(answer, Ending.UNSENT)
+                await store.release(answer, Completion.NOT_SENT)
         await asyncio.sleep(0.05)
         assert [isinstance(await _take(store), Permit) for _ in range(3)] == [True] * 3
 
@@ -273,7 +275,7 @@ async def test_a_call_that_is_cancelled_while_the_server_thinks_leaves_no_lead_a
     endpoint = "https://smsc.example/sys/get.php"
     async with _open(server.url) as store, _open(server.url) as other:
         store.LEAD_SECONDS = other.LEAD_SECONDS = 60.0
-        await store.label(ALEX)
+        await store.credential_digest(ALEX)
         wire = store._wire  # pyright: ignore[reportPrivateUsage]
         real = wire.call
 
@@ -283,7 +285,7 @@ async def test_a_call_that_is_cancelled_while_the_server_thinks_leaves_no_lead_a
             return told
 
         wire.call = slow  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
-        calls: list[Awaitable[object]] = [store.board(endpoint, ALEX, 60.0, 1.0), _take(store)]
+        calls: list[Awaitable[object]] = [store.lease_or_reply(endpoint, ALEX, 60.0, 1.0), _take(store)]
         tasks = [asyncio.ensure_future(call) for call in calls]
         await asyncio.sleep(0.05)
         wire.call = real  # type: ignore[method-assign]
@@ -292,7 +294,7 @@ async def test_a_call_that_is_cancelled_while_the_server_thinks_leaves_no_lead_a
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0.05)
         async with asyncio.timeout(1):
-            assert isinstance(await other.board(endpoint, ALEX, 60.0, 1.0), Lead)
+            assert isinstance(await other.lease_or_reply(endpoint, ALEX, 60.0, 1.0), FetchLease)
         assert [isinstance(await _take(other), Permit) for _ in range(3)] == [True] * 3
 
 
@@ -343,18 +345,18 @@ async def _delayed(store: RedisStore, work: Awaitable[object], *seconds: float) 
 async def test_a_command_that_comes_late_is_no_step_of_the_clock(server: RedisServer) -> None:
     quota = Quota(per=1.5, guard=0.02, linger=0.05)
     async with _open(server.url) as slow, _open(server.url) as store:
-        held = await slow.take("alex", quota, token=True, lease=5.0)
+        held = await slow.acquire("alex", quota, token=True, lease=5.0)
         assert isinstance(held, Permit)
         used: list[float] = []
 
         async def use() -> None:
-            permit = await store.take("alex", quota, token=True, lease=5.0)
+            permit = await store.acquire("alex", quota, token=True, lease=5.0)
             if isinstance(permit, Permit):
                 used.append(time.monotonic())
                 permit.seen = used[-1]
-                await store.give_back(permit, Ending.WHOLE)
+                await store.release(permit, Completion.COMPLETE)
 
-        late = asyncio.create_task(_delayed(slow, slow.give_back(held, Ending.UNSENT), 0.8))
+        late = asyncio.create_task(_delayed(slow, slow.release(held, Completion.NOT_SENT), 0.8))
         await asyncio.sleep(0.7)
         await use()
         await use()
@@ -384,11 +386,11 @@ async def test_workers_whose_clocks_disagree_are_given_no_token_too_soon(
 
         async def use(who: RedisStore) -> None:
             monkeypatch.setattr(redis_store, "_steady", lambda: real() - (stood_still if who is paused else 0.0))
-            permit = await who.take("alex", quota, token=True, lease=1.0)
+            permit = await who.acquire("alex", quota, token=True, lease=1.0)
             if isinstance(permit, Permit):
                 used.append(time.monotonic())
                 permit.seen = used[-1]
-                await who.give_back(permit, Ending.WHOLE)
+                await who.release(permit, Completion.COMPLETE)
 
         await use(paused)
         await use(store)
@@ -413,9 +415,9 @@ async def test_nothing_listens_and_no_credential_is_told() -> None:
 async def test_keys_and_values_hold_no_login_and_no_password(server: RedisServer) -> None:
     account = Account("somebody@example.com", "correct horse")
     async with _open(server.url) as store:
-        await store.take(account.login, QUOTA, token=True, lease=1.0)
-        await store.mark(f"wrong {await store.label(account)}", 5.0)
-        await store.board("https://smsc.example/sys/get.php", account, 60.0, 1.0)
+        await store.acquire(account.login, QUOTA, token=True, lease=1.0)
+        await store.set_flag(f"wrong {await store.credential_digest(account)}", 5.0)
+        await store.lease_or_reply("https://smsc.example/sys/get.php", account, 60.0, 1.0)
     with RedisServer() as other:
         assert other.ask("PING")
     server.ask("SAVE")
@@ -432,13 +434,13 @@ async def test_every_script_keeps_to_one_slot_of_a_cluster() -> None:
         async with _open(server.url) as store:
             permit = await _take(store)
             assert isinstance(permit, Permit)
-            await store.give_back(permit, Ending.WHOLE)
-            await store.shut("alex", QUOTA)
-            lead = await store.board("https://smsc.example/sys/get.php", ALEX, 60.0, 1.0)
-            assert isinstance(lead, Lead)
-            await store.land("https://smsc.example/sys/get.php", ALEX, lead, None, None)
-            await store.mark("one", 1.0)
-            assert (await store.marked(["one"]))[0] > 0
+            await store.release(permit, Completion.COMPLETE)
+            await store.drain_tokens("alex", QUOTA)
+            lead = await store.lease_or_reply("https://smsc.example/sys/get.php", ALEX, 60.0, 1.0)
+            assert isinstance(lead, FetchLease)
+            await store.release_lease("https://smsc.example/sys/get.php", ALEX, lead, None, None)
+            await store.set_flag("one", 1.0)
+            assert (await store.flag_ttls(["one"]))[0] > 0
 
 
 def _sharing(url: str, workers: int) -> RedisStore:
@@ -446,7 +448,7 @@ def _sharing(url: str, workers: int) -> RedisStore:
 
 
 async def _grants(store: RedisStore, *, token: bool = True) -> list[Permit]:
-    answers = [await store.take("alex", QUOTA, token=token, lease=5.0) for _ in range(15)]
+    answers = [await store.acquire("alex", QUOTA, token=token, lease=5.0) for _ in range(15)]
     return [answer for answer in answers if isinstance(answer, Permit)]
 
 
@@ -454,18 +456,18 @@ async def test_two_workers_with_parts_of_their_own_never_give_more_than_the_quot
     one, two = _sharing(server.url, 2), _sharing(server.url, 2)
     first = await _grants(one)
     assert len(first) == 1  # its own part is closed for a while: what it gets is the server's
-    await one.give_back(first[0], Ending.UNSENT)
+    await one.release(first[0], Completion.NOT_SENT)
     assert len(await _grants(one)) == 1
     await asyncio.sleep(QUOTA.absence + 0.06)
     held = [await _grants(one), await _grants(two)]
     assert [len(each) for each in held] == [1, 1]
     for permit in held[0]:
         permit.seen = time.monotonic()
-        await one.give_back(permit, Ending.WHOLE)
+        await one.release(permit, Completion.COMPLETE)
     refused = await _take(one)
     assert isinstance(refused, Refusal)
     assert refused.tokens_in[0] <= QUOTA.window
-    await one.shut("alex", QUOTA)
+    await one.drain_tokens("alex", QUOTA)
     assert len(await _grants(two, token=False)) == 6  # five of its own, and the last of the two of the server
     await one.aclose()
     await two.aclose()
@@ -477,7 +479,7 @@ async def test_a_worker_goes_on_with_its_part_while_the_server_is_away(server: R
     server.kill()
     held = await _grants(one)
     assert len(held) == 2
-    await one.give_back(held[0], Ending.UNSENT)
+    await one.release(held[0], Completion.NOT_SENT)
     assert isinstance(await _take(one), Permit)
     with pytest.raises(StoreError):
         await _take(many)
@@ -515,7 +517,7 @@ async def test_a_worker_with_a_part_of_its_own_does_not_go_on_with_another_peppe
     await _take(one)
     other = RedisStore(server.url, pepper="y", on_outage="local", workers=1)
     with pytest.raises(StoreError, match="another pepper"):
-        await other.board("https://smsc.example/sys/get.php", ALEX, 0.0, 1.0)
+        await other.lease_or_reply("https://smsc.example/sys/get.php", ALEX, 0.0, 1.0)
     await one.aclose()
     await other.aclose()
 
@@ -525,7 +527,7 @@ async def test_no_more_marks_are_remembered_than_there_is_room_for(monkeypatch: 
     share = local_share.LocalShare(1, 1.0)
     share.heard(["a", "b", "c"], [5.0, 5.0, 5.0])
     share.heard(["b"], [0.0])
-    assert [round(each) for each in share.marked(["a", "b", "c"])] == [0, 0, 5]
+    assert [round(each) for each in share.flag_ttls(["a", "b", "c"])] == [0, 0, 5]
 
 
 @pytest.mark.parametrize(
@@ -566,15 +568,15 @@ async def test_a_leader_hears_nothing_of_a_store_that_was_lost_and_leads_anew(se
     endpoint = "https://smsc.example/sys/get.php"
     async with _open(server.url) as store:
         store.LEAD_SECONDS = 0.1
-        lead = await store.board(endpoint, ALEX, 60.0, 1.0)
-        assert isinstance(lead, Lead)
-        holding = asyncio.create_task(store.hold(lead))
+        lead = await store.lease_or_reply(endpoint, ALEX, 60.0, 1.0)
+        assert isinstance(lead, FetchLease)
+        holding = asyncio.create_task(store.renew_lease(lead))
         server.ask("FLUSHALL")
         await asyncio.sleep(0.1)
-        await store.land(endpoint, ALEX, lead, None, None)
+        await store.release_lease(endpoint, ALEX, lead, None, None)
         await holding
         server.ask("FLUSHALL")
-        assert isinstance(await store.board(endpoint, ALEX, 60.0, 1.0), Lead)
+        assert isinstance(await store.lease_or_reply(endpoint, ALEX, 60.0, 1.0), FetchLease)
 
 
 async def test_a_child_process_has_connections_of_its_own(server: RedisServer) -> None:

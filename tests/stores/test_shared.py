@@ -16,10 +16,10 @@ from smsc_async.limiter.bucket import Permit
 from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render
-from smsc_async.stores import Lead, packed_reply
+from smsc_async.stores import FetchLease, packed_reply
 from smsc_async.stores.digests import Digests
 from smsc_async.stores.packed_reply import packed, unpacked
-from smsc_async.stores.reply_cache import Shelf
+from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.testing import SmscServer
 from tests.stores.redis_server import RedisServer
 from tests.support.stopwatch import stopwatch
@@ -51,45 +51,45 @@ def _open(name: str, *, keep_bytes: int = 2**20, pepper: str | None = "x") -> SQ
 
 
 async def _fetch(store: SQLiteStore | RedisStore, account: Account = ALEX) -> None:
-    lead = await store.board(ENDPOINT, account, 60.0, 1.0)
-    assert isinstance(lead, Lead)
-    await store.land(ENDPOINT, account, lead, REPLY, LIST)
+    lead = await store.lease_or_reply(ENDPOINT, account, 60.0, 1.0)
+    assert isinstance(lead, FetchLease)
+    await store.release_lease(ENDPOINT, account, lead, REPLY, LIST)
 
 
 async def test_a_follower_gets_what_the_leader_lands(name: str) -> None:
     here, there = _open(name), _open(name)
     here.LEAD_SECONDS = there.LEAD_SECONDS = 1.5
-    lead = await here.board(ENDPOINT, ALEX, 0.0, 1.0)
-    assert isinstance(lead, Lead)
-    holding = asyncio.create_task(here.hold(lead))
-    following = asyncio.create_task(there.board(ENDPOINT, ALEX, 0.0, 1.0))
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 0.0, 1.0)
+    assert isinstance(lead, FetchLease)
+    holding = asyncio.create_task(here.renew_lease(lead))
+    following = asyncio.create_task(there.lease_or_reply(ENDPOINT, ALEX, 0.0, 1.0))
     await asyncio.sleep(2.0)  # the lead has been renewed
     assert not following.done()
-    await here.land(ENDPOINT, ALEX, lead, REPLY, LIST)
+    await here.release_lease(ENDPOINT, ALEX, lead, REPLY, LIST)
     assert await following == LIST
     await holding
-    await here.hold(lead)
+    await here.renew_lease(lead)
     await here.aclose()
     await there.aclose()
 
 
 async def test_a_follower_leads_where_nothing_has_landed(name: str) -> None:
     here, there = _open(name), _open(name)
-    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
-    following = asyncio.create_task(there.board(ENDPOINT, ALEX, 60.0, 1.0))
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
+    following = asyncio.create_task(there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0))
     await asyncio.sleep(0.05)
-    assert isinstance(lead, Lead)
-    await here.land(ENDPOINT, ALEX, lead, None, None)
-    assert isinstance(await following, Lead)
+    assert isinstance(lead, FetchLease)
+    await here.release_lease(ENDPOINT, ALEX, lead, None, None)
+    assert isinstance(await following, FetchLease)
     await here.aclose()
     await there.aclose()
 
 
 async def test_a_follower_leads_where_the_leader_has_not_renewed(name: str) -> None:
     here, there = _open(name), _open(name)
-    assert isinstance(await here.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
+    assert isinstance(await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
     with stopwatch() as watch:
-        assert isinstance(await there.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
+        assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
     assert watch.seconds < 0.6
     await here.aclose()
     await there.aclose()
@@ -98,9 +98,9 @@ async def test_a_follower_leads_where_the_leader_has_not_renewed(name: str) -> N
 async def test_a_follower_that_is_cancelled_leaves_no_lead(name: str) -> None:
     here, there = _open(name), _open(name)
     here.LEAD_SECONDS = there.LEAD_SECONDS = 60.0
-    await here.label(ALEX)
+    await here.credential_digest(ALEX)
     for ticks in range(12):
-        task = asyncio.create_task(here.board(ENDPOINT, ALEX, 60.0, 1.0))
+        task = asyncio.create_task(here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0))
         for _ in range(ticks):
             await asyncio.sleep(0.0001)
         task.cancel()
@@ -108,11 +108,11 @@ async def test_a_follower_that_is_cancelled_leaves_no_lead(name: str) -> None:
             lead = await task
         except asyncio.CancelledError:
             continue
-        assert isinstance(lead, Lead)
-        await here.land(ENDPOINT, ALEX, lead, None, None)
+        assert isinstance(lead, FetchLease)
+        await here.release_lease(ENDPOINT, ALEX, lead, None, None)
     await asyncio.sleep(0.05)
     async with asyncio.timeout(1):
-        assert isinstance(await there.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
+        assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
     await here.aclose()
     await there.aclose()
 
@@ -121,9 +121,9 @@ async def test_a_long_list_of_another_process_is_read_off_the_loop(name: str, mo
     tariffs = make_tariffs(2_000)
     reply = Reply(200, "application/json; charset=utf-8", None, render(tariffs, Format.JSON, charset="utf-8"))
     here, there = (_open(name, keep_bytes=2**26) for _ in range(2))
-    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
-    assert isinstance(lead, Lead)
-    await here.land(ENDPOINT, ALEX, lead, reply, tariffs)
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
+    assert isinstance(lead, FetchLease)
+    await here.release_lease(ENDPOINT, ALEX, lead, reply, tariffs)
     threads: list[int] = []
 
     def noted(shared: bytes, wall: float) -> Tariffs | None:
@@ -131,7 +131,7 @@ async def test_a_long_list_of_another_process_is_read_off_the_loop(name: str, mo
         return unpacked(shared, wall)
 
     monkeypatch.setattr(packed_reply, "unpacked", noted)
-    assert await there.board(ENDPOINT, ALEX, 60.0, 1.0) == tariffs
+    assert await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0) == tariffs
     assert threads != [threading.get_ident()]
     assert len(threads) == 1
     for store in (here, there):
@@ -140,11 +140,11 @@ async def test_a_long_list_of_another_process_is_read_off_the_loop(name: str, mo
 
 async def test_an_answer_that_cannot_be_read_is_fetched_anew(name: str) -> None:
     here, there = _open(name), _open(name)
-    lead = await here.board(ENDPOINT, ALEX, 60.0, 1.0)
-    assert isinstance(lead, Lead)
-    await here.land(ENDPOINT, ALEX, lead, Reply(200, "", None, b"something else"), LIST)
-    assert isinstance(await there.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
-    assert there.recall_at_once(ENDPOINT, ALEX, math.inf) is None
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
+    assert isinstance(lead, FetchLease)
+    await here.release_lease(ENDPOINT, ALEX, lead, Reply(200, "", None, b"something else"), LIST)
+    assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
+    assert there.get_cached(ENDPOINT, ALEX, math.inf) is None
     await here.aclose()
     await there.aclose()
 
@@ -156,11 +156,13 @@ async def test_so_many_bytes_are_kept_and_the_least_recently_used_goes_first(tmp
     await _fetch(here, alex)
     await _fetch(here, boris)
     other = _open(name)
-    assert isinstance(await other.board(ENDPOINT, alex, 60.0, 1.0), Tariffs)
+    assert isinstance(await other.lease_or_reply(ENDPOINT, alex, 60.0, 1.0), Tariffs)
     await _fetch(here, clara)
     await other.aclose()
     another = _open(name)
-    kept = [isinstance(await another.board(ENDPOINT, each, 60.0, 1.0), Tariffs) for each in (alex, boris, clara)]
+    kept = [
+        isinstance(await another.lease_or_reply(ENDPOINT, each, 60.0, 1.0), Tariffs) for each in (alex, boris, clara)
+    ]
     assert kept == [True, False, True]
     await here.aclose()
     await another.aclose()
@@ -172,7 +174,7 @@ async def test_a_share_of_a_server_keeps_its_part_of_the_bytes(redis_server: Red
     passwords = [Account("alex", str(i)) for i in range(3)]  # of one login, and so in one share
     for each in passwords:
         await _fetch(here, each)
-    kept = [isinstance(await there.board(ENDPOINT, each, 60.0, 1.0), Tariffs) for each in passwords]
+    kept = [isinstance(await there.lease_or_reply(ENDPOINT, each, 60.0, 1.0), Tariffs) for each in passwords]
     assert kept == [False, False, True]
     await here.aclose()
     await there.aclose()
@@ -181,8 +183,8 @@ async def test_a_share_of_a_server_keeps_its_part_of_the_bytes(redis_server: Red
 async def test_nothing_is_kept_where_there_is_no_room(name: str) -> None:
     here = _open(name, keep_bytes=0)
     await _fetch(here)
-    assert here.recall_at_once(ENDPOINT, ALEX, math.inf) is None
-    assert isinstance(await here.board(ENDPOINT, ALEX, 60.0, 1.0), Lead)
+    assert here.get_cached(ENDPOINT, ALEX, math.inf) is None
+    assert isinstance(await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
     await here.aclose()
 
 
@@ -193,7 +195,7 @@ async def test_what_is_packed_comes_out_as_it_was_and_nothing_else_comes_out() -
 
 
 async def test_a_shelf_holds_lists_and_bytes_up_to_a_size() -> None:
-    shelf = Shelf(2_400 * 2)
+    shelf = ReplyCache(2_400 * 2)
     shelf.put(("one", b""), LIST, 10.0)
     shelf.put(("two", b""), packed(REPLY), 0.0)
     assert shelf.find(("one", b""), 9.0) is None
@@ -225,10 +227,10 @@ async def test_who_comes_with_another_pepper_is_told_and_gets_no_quota_of_their_
 ) -> None:
     quota = Quota()
     store, stranger, friend = _open(name), _open(name, pepper=other), _open(name)
-    assert isinstance(await store.take("alex", quota, token=True, lease=1.0), Permit)
+    assert isinstance(await store.acquire("alex", quota, token=True, lease=1.0), Permit)
     with pytest.raises(StoreError, match="pepper"):
-        await stranger.take("alex", quota, token=True, lease=1.0)
-    assert isinstance(await friend.take("alex", quota, token=True, lease=1.0), Permit)
+        await stranger.acquire("alex", quota, token=True, lease=1.0)
+    assert isinstance(await friend.acquire("alex", quota, token=True, lease=1.0), Permit)
     for each in (store, stranger, friend):
         await each.aclose()
 

@@ -20,9 +20,9 @@ import pytest
 
 from smsc_async import Account, Quota, SQLiteStore, StoreError
 from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
-from smsc_async.stores import Lead, shared
-from smsc_async.stores.base import OWN
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.stores import FetchLease, shared
+from smsc_async.stores.base import INTERNAL_PREFIX
 from smsc_async.stores.shared import Seen
 from smsc_async.stores.sqlite import file as sqlite_file
 from smsc_async.stores.sqlite import tables as sqlite_tables
@@ -45,7 +45,7 @@ async def _open(
 
 
 async def _take(store: SQLiteStore, login: str = "alex", *, quota: Quota = QUOTA) -> Permit | Refusal:
-    return await store.take(login, quota, token=True, lease=0.5)
+    return await store.acquire(login, quota, token=True, lease=0.5)
 
 
 async def _is_closed(store: SQLiteStore) -> bool:
@@ -138,7 +138,7 @@ async def test_a_full_disk_is_told_and_over_when_there_is_room_again(tmp_path: P
         await _with(store, "PRAGMA max_page_count = 1")
         with pytest.raises(StoreError, match="full"):
             await asyncio.gather(*[_take(store, f"login{i}") for i in range(300)])
-        await store.give_back(permit, Ending.UNSENT)
+        await store.release(permit, Completion.NOT_SENT)
         await _with(store, "PRAGMA max_page_count = 100000")
         assert isinstance(await _take(store), Permit)
 
@@ -156,7 +156,7 @@ async def test_a_deleted_file_is_missed_at_once_and_made_anew_closed(tmp_path: P
         assert isinstance(await _take(store), Permit)
         path.unlink()
         assert await _is_closed(store)
-        assert isinstance(await _take(store, f"{OWN}x", quota=AUTHORIZATION_ERRORS), Permit)
+        assert isinstance(await _take(store, f"{INTERNAL_PREFIX}x", quota=AUTHORIZATION_ERRORS), Permit)
         await asyncio.sleep(QUOTA.absence + 0.21)
         assert isinstance(await _take(store), Permit)
 
@@ -208,11 +208,11 @@ async def test_after_another_boot_nothing_is_believed_but_marks(
     path = tmp_path / "store.db"
     async with _open(path) as store:
         await _take(store)
-        await store.mark("one", 5.0)
+        await store.set_flag("one", 5.0)
     monkeypatch.setattr(sqlite_file, "boot_id", lambda: "another boot")
     async with _open(path) as store:
         assert await _is_closed(store)
-        assert 4.5 < (await store.marked(["one"]))[0] <= 5.0
+        assert 4.5 < (await store.flag_ttls(["one"]))[0] <= 5.0
 
 
 @pytest.mark.parametrize(
@@ -293,16 +293,16 @@ async def test_a_cancelled_take_leaves_nothing_taken(tmp_path: Path) -> None:
             except asyncio.CancelledError:
                 continue
             assert isinstance(answer, Permit)
-            await store.give_back(answer, Ending.UNSENT)
+            await store.release(answer, Completion.NOT_SENT)
         assert [isinstance(await _take(store), Permit) for _ in range(3)] == [True] * 3
 
 
 async def test_a_call_that_is_cancelled_where_there_is_nothing_leaves_what_others_have(tmp_path: Path) -> None:
     alex, endpoint = Account("alex", "123"), "https://smsc.example/sys/get.php"
     async with _open(tmp_path / "store.db") as here, _open(tmp_path / "store.db") as there:
-        lead = await here.board(endpoint, alex, 60.0, 1.0)
+        lead = await here.lease_or_reply(endpoint, alex, 60.0, 1.0)
         held = [await _take(here) for _ in range(3)]
-        for call in (lambda: _take(there), lambda: there.board(endpoint, alex, 60.0, 1.0)):
+        for call in (lambda: _take(there), lambda: there.lease_or_reply(endpoint, alex, 60.0, 1.0)):
             task = asyncio.ensure_future(call())
             await asyncio.sleep(0)
             task.cancel()
@@ -311,8 +311,8 @@ async def test_a_call_that_is_cancelled_where_there_is_nothing_leaves_what_other
         assert len(held) == 3
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await there.board(endpoint, alex, 60.0, 1.0)
-        assert isinstance(lead, Lead)
+                await there.lease_or_reply(endpoint, alex, 60.0, 1.0)
+        assert isinstance(lead, FetchLease)
 
 
 async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path: Path) -> None:
@@ -324,14 +324,14 @@ async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path
         for permit in late[:2]:
             assert isinstance(permit, Permit)
             permit.seen = time.monotonic()
-            await store.give_back(permit, Ending.WHOLE)
+            await store.release(permit, Completion.COMPLETE)
         assert isinstance(await _take(store), Refusal)
 
 
 async def test_a_permit_that_comes_after_its_lease_is_not_used_and_given_back(tmp_path: Path) -> None:
     async with _open(tmp_path / "s") as store:
-        await store.marked(["anything"])  # so that the file is open
-        taking = asyncio.create_task(store.take("alex", QUOTA, token=True, lease=0.2))
+        await store.flag_ttls(["anything"])  # so that the file is open
+        taking = asyncio.create_task(store.acquire("alex", QUOTA, token=True, lease=0.2))
         while not store._takes:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it tells nobody
             await asyncio.sleep(0)
         time.sleep(0.3)  # noqa: ASYNC251  # the process is stopped, as it were
@@ -343,7 +343,7 @@ async def test_rows_of_logins_that_do_not_come_back_are_cleared_away(tmp_path: P
     brief = Quota(per=0.001, guard=0.0, linger=0.0)
     async with _open(tmp_path / "store.db") as store:
         for i in range(400):
-            await store.take(f"login{i}", brief, token=True, lease=0.3)
+            await store.acquire(f"login{i}", brief, token=True, lease=0.3)
             if i == 199:
                 await asyncio.sleep(0.4)
         other = sqlite3.connect(tmp_path / "store.db")
@@ -530,9 +530,9 @@ async def test_the_lead_that_another_process_has_taken_in_between_is_seen(
 
     alex, endpoint = Account("alex", "123"), "https://smsc.example/sys/get.php"
     async with _open(tmp_path / "store.db") as here, _open(tmp_path / "store.db") as there:
-        await here.board(endpoint, alex, 60.0, 1.0)
+        await here.lease_or_reply(endpoint, alex, 60.0, 1.0)
         monkeypatch.setattr(sqlite_tables, "look", look)
-        waiting = asyncio.create_task(there.board(endpoint, alex, 60.0, 1.0))
+        waiting = asyncio.create_task(there.lease_or_reply(endpoint, alex, 60.0, 1.0))
         async with asyncio.timeout(60):
             while len(first) <= 2:  # noqa: ASYNC110  # nothing sets an event
                 await asyncio.sleep(0.01)
@@ -585,8 +585,8 @@ async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
         path = tmp_path / f"{pepper}.db"
         async with _open(path, pepper=pepper) as store:
             await _take(store, account.login)
-            await store.mark(f"wrong {await store.label(account)}", 5.0)
-            await store.board("https://smsc.example/sys/get.php", account, 60.0, 1.0)
+            await store.set_flag(f"wrong {await store.credential_digest(account)}", 5.0)
+            await store.lease_or_reply("https://smsc.example/sys/get.php", account, 60.0, 1.0)
         names = await asyncio.to_thread(os.listdir, tmp_path)
         content = b"".join((tmp_path / name).read_bytes() for name in names)
         assert b"somebody" not in content

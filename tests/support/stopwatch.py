@@ -49,9 +49,9 @@ class Stopwatch:
         self.seconds = self._ended - self._began - self.stalled
 
     def _tick(self) -> None:
-        is_over = False
-        while not is_over:
-            is_over = self._over.wait(_TICK)
+        is_closed_loop = False
+        while not is_closed_loop:
+            is_closed_loop = self._over.wait(_TICK)
             now = min(time.monotonic(), self._ended)
             self.stalled += max(0.0, now - self._at - _LONGEST)
             self._at = now

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from smsc_async import Account, CallEnded, Client, RequestEnded, TransportError
-from smsc_async.telemetry.events import Observer
+from smsc_async.telemetry.events import Telemetry
 from tests.faults.scripted import ALEX, Scripted, client_of, good, in_turn, refusal, status
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
@@ -81,7 +81,7 @@ def test_a_hook_that_ends_the_program_ends_it() -> None:
         raise SystemExit
 
     with pytest.raises(SystemExit):
-        Observer(end, tracing=False).kept("alex")
+        Telemetry(end, tracing=False).kept("alex")
 
 
 async def test_there_is_one_log_record_for_each_call(caplog: pytest.LogCaptureFixture) -> None:

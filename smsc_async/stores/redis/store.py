@@ -22,12 +22,12 @@ import attrs
 
 from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import Lead
+from smsc_async.stores.base import FetchLease
 from smsc_async.stores.digests import Pepper
 from smsc_async.stores.local_share import LocalShare
 from smsc_async.stores.redis.scripts import FLIGHT, MARK, OPEN, PERMIT, Script
@@ -47,7 +47,7 @@ _DRIFT: Final = 0.001
 
 
 @attrs.frozen
-class _Slip:
+class _PermitId:
     """What the server knows a permit by."""
 
     id: str
@@ -155,7 +155,7 @@ class RedisStore(SharedStore):
             await asyncio.wait(mine)  # gather() would cancel them where this is cancelled
         await self._wire.aclose()
 
-    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
         """Return a permit, or when to ask again.
 
         Raises:
@@ -164,7 +164,7 @@ class RedisStore(SharedStore):
         """
         if self._share is None:
             return await self._take(login, quota, token=token, lease=lease)
-        mine = self._share.take(login, quota, token=token)
+        mine = self._share.acquire(login, quota, token=token)
         if isinstance(mine, Permit):
             return mine
         try:
@@ -185,7 +185,7 @@ class RedisStore(SharedStore):
         began = _steady()
 
         async def ask(known: _Known) -> Any:
-            slip = permit.lease = _Slip(secrets.token_hex(8), await self._digests.of_login(login, _bytes(known)))
+            slip = permit.lease = _PermitId(secrets.token_hex(8), await self._digests.of_login(login, _bytes(known)))
             lasts = self._closed_for(login, quota)
             rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
             return await self._permits(
@@ -202,54 +202,56 @@ class RedisStore(SharedStore):
             if _steady() - began < lease:
                 return permit
             # It has been on its way for longer than the server holds it for us.
-            await self.give_back(permit, Ending.UNSENT)
+            await self.release(permit, Completion.NOT_SENT)
             return Refusal(0.0)
         tokens_in = tuple(each / _MICRO for each in reply[4:])
         # Another process may give back one that is out, sooner than it has to.
         bound = poll(quota.window if tokens_in else 2.0) if reply[3] else math.inf
         return Refusal(min(reply[2] / _MICRO, bound), tokens_in)
 
-    async def give_back(self, permit: Permit, ending: Ending) -> None:
+    async def release(self, permit: Permit, ending: Completion) -> None:
         """Take a permit back. Where the server does not answer, its lease ends it."""
-        if self._share is not None and self._share.give_back(permit, ending):
+        if self._share is not None and self._share.release(permit, ending):
             return
         await asyncio.shield(self._begin(self._give_back(permit, ending)))
 
-    async def shut(self, login: str, quota: Quota) -> None:
+    async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window."""
         if self._share is not None:
-            self._share.shut(login, quota)
+            self._share.drain_tokens(login, quota)
 
         async def ask(known: _Known) -> None:
-            slip = _Slip("", await self._digests.of_login(login, _bytes(known)))
+            slip = _PermitId("", await self._digests.of_login(login, _bytes(known)))
             await self._permits(known, slip, "shut", (quota.window, quota.requests, quota.window * _MICRO))
 
         with self._alone():
             await self._in_store(ask)
 
-    async def board(self, endpoint: str, account: Account, max_age: float, seconds: float) -> Tariffs | Lead:
+    async def lease_or_reply(
+        self, endpoint: str, account: Account, max_age: float, seconds: float
+    ) -> Tariffs | FetchLease:
         """Return a list that another process has, or comes to have meanwhile, or the right to fetch one."""
         with self._alone():
-            return await super().board(endpoint, account, max_age, seconds)
-        return Lead()  # nobody is to be told, or waited for
+            return await super().lease_or_reply(endpoint, account, max_age, seconds)
+        return FetchLease()  # nobody is to be told, or waited for
 
-    async def land(
-        self, endpoint: str, account: Account, lead: Lead, reply: Reply | None, tariffs: Tariffs | None
+    async def release_lease(
+        self, endpoint: str, account: Account, lead: FetchLease, reply: Reply | None, tariffs: Tariffs | None
     ) -> None:
         """Give a lead back, and share the answer, if it is a list."""
         if lead.lease is not None:
-            await super().land(endpoint, account, lead, reply, tariffs)
+            await super().release_lease(endpoint, account, lead, reply, tariffs)
         elif tariffs is not None:
-            self._shelf.put((endpoint, account.fingerprint), tariffs, 0.0)
+            self._reply_cache.put((endpoint, account.fingerprint), tariffs, 0.0)
 
-    async def mark(self, name: str, seconds: float) -> None:
+    async def set_flag(self, name: str, seconds: float) -> None:
         """Remember a name for so long; longer where it is remembered for longer already."""
         if self._share is not None:
-            self._share.heard([name], [max(seconds, *self._share.marked([name]))])
+            self._share.heard([name], [max(seconds, *self._share.flag_ttls([name]))])
         with self._alone():
             await self._wire.call(MARK, [_mark(name)], lambda: [max(math.ceil(seconds * 1_000), 1)], self._wire.due())
 
-    async def marked(self, names: Sequence[str]) -> list[float]:
+    async def flag_ttls(self, names: Sequence[str]) -> list[float]:
         """Return for each name how many seconds longer it is remembered, 0.0 where it is not."""
         with self._alone():
             left = await self._wire.ask(*[("PTTL", _mark(name)) for name in names])
@@ -258,9 +260,9 @@ class RedisStore(SharedStore):
                 self._share.heard(names, seconds)
             return seconds
         assert self._share is not None
-        return self._share.marked(names)
+        return self._share.flag_ttls(names)
 
-    async def unmark(self, name: str) -> None:
+    async def clear_flag(self, name: str) -> None:
         """Forget a name."""
         if self._share is not None:
             self._share.heard([name], [0.0])
@@ -276,13 +278,13 @@ class RedisStore(SharedStore):
             if self._share is None or error.message == OTHER_PEPPER:
                 raise
 
-    async def _give_back(self, permit: Permit, ending: Ending) -> None:
+    async def _give_back(self, permit: Permit, ending: Completion) -> None:
         instant = now()
         row = after(instant, permit.quota, ending, token=permit.token, seen=permit.seen)
-        free_at = (instant, instant) if row is None else (row.token_at, row.slot_at)
+        free_at = (instant, instant) if row is None else (row.token_free_at, row.slot_free_at)
         away = [max(at - instant, 0.0) * _MICRO for at in free_at]
         slip, known = permit.lease, self._known
-        assert isinstance(slip, _Slip)
+        assert isinstance(slip, _PermitId)
         # Where the store was lost meanwhile, it is closed for as long as this could matter.
         with contextlib.suppress(StoreError, StoreLostError):
             if known is not None:
@@ -290,7 +292,7 @@ class RedisStore(SharedStore):
 
     async def _untake(self, permit: Permit) -> None:
         if permit.lease is not None:
-            await self._give_back(permit, Ending.UNSENT)
+            await self._give_back(permit, Completion.NOT_SENT)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin something that comes to its end even where its caller is cancelled."""
@@ -299,7 +301,7 @@ class RedisStore(SharedStore):
         task.add_done_callback(self._unfinished.discard)
         return task
 
-    async def _permits(self, known: _Known, slip: _Slip, what: str, numbers: Sequence[float]) -> Any:
+    async def _permits(self, known: _Known, slip: _PermitId, what: str, numbers: Sequence[float]) -> Any:
         """Ask the permits of a login; the first number is for how many seconds it matters what is written."""
         share = _share(slip.login)
         return await self._ask(known, share, PERMIT, (f"{share}:permits:{slip.login}",), numbers, (what, slip.id))

@@ -37,7 +37,7 @@ _OURS: Final = 0x534D5343  # "SMSC", in the header of the file
 _VERSION: Final = 1
 _SCHEMA: Final = (
     "CREATE TABLE store (boot TEXT, place TEXT, salt BLOB, closed_at REAL, kept_bytes INTEGER)",
-    "CREATE TABLE permits (id INTEGER PRIMARY KEY, login TEXT, token_at REAL, slot_at REAL, out INTEGER)",
+    "CREATE TABLE permits (id INTEGER PRIMARY KEY, login TEXT, token_free_at REAL, slot_free_at REAL, out INTEGER)",
     "CREATE INDEX permits_of_login ON permits (login)",
     "CREATE TABLE answers (key TEXT PRIMARY KEY, packed BLOB, at REAL, wall REAL, used_at REAL)",
     "CREATE INDEX answers_by_use ON answers (used_at)",

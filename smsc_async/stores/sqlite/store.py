@@ -19,7 +19,7 @@ import anyio.to_thread
 import attrs
 
 from smsc_async.errors import StoreError
-from smsc_async.limiter.bucket import Ending, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.digests import Pepper
@@ -41,7 +41,7 @@ _SWEEP_EVERY: Final = 64
 
 
 @attrs.frozen
-class _Slip:
+class _PermitId:
     """What the file knows a permit by."""
 
     number: int
@@ -107,7 +107,7 @@ class SQLiteStore(SharedStore):
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._worker.close)
 
-    async def take(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
         """Return a permit, or when to ask again.
 
         Raises:
@@ -125,18 +125,18 @@ class SQLiteStore(SharedStore):
             )
             if isinstance(answer, Permit) and now() - asked >= bounded:
                 # This process stood still for as long as its lease: what was granted may be somebody else's by now.
-                await self.give_back(answer, Ending.UNSENT)
+                await self.release(answer, Completion.NOT_SENT)
                 return Refusal(0.0)
         return answer
 
-    async def give_back(self, permit: Permit, ending: Ending) -> None:
+    async def release(self, permit: Permit, ending: Completion) -> None:
         """Take a permit back. Where the file cannot be used, its lease ends it."""
         instant = now()
         row = after(instant, permit.quota, ending, token=permit.token, seen=permit.seen)
         with contextlib.suppress(StoreError):
             await self._worker.run(partial(self._put_back, permit, instant, row))
 
-    async def shut(self, login: str, quota: Quota) -> None:
+    async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Give no token of the login for a window."""
         name = await self._digests.of_login(login, await self._salt())
         instant = now()
@@ -148,23 +148,23 @@ class SQLiteStore(SharedStore):
 
         await self._worker.run(work)
 
-    async def mark(self, name: str, seconds: float) -> None:
+    async def set_flag(self, name: str, seconds: float) -> None:
         """Remember a name for so long; longer where it is remembered for longer already."""
-        await self._write(tables.mark, name, now(), seconds)
+        await self._write(tables.set_flag, name, now(), seconds)
 
-    async def marked(self, names: Sequence[str]) -> list[float]:
+    async def flag_ttls(self, names: Sequence[str]) -> list[float]:
         """Return for each name how many seconds longer it is remembered, 0.0 where it is not."""
         instant = now()
 
         def work() -> list[float]:
             with self._file.reading() as connection:
-                return tables.marked(connection, names, instant)
+                return tables.flag_ttls(connection, names, instant)
 
         return await self._worker.run(work)
 
-    async def unmark(self, name: str) -> None:
+    async def clear_flag(self, name: str) -> None:
         """Forget a name."""
-        await self._write(tables.unmark, name)
+        await self._write(tables.clear_flag, name)
 
     def _take(self, permit: Permit, salt: bytes, login: str, instant: float, row: Row) -> Permit | Refusal | None:
         """Take a permit, in the thread; ``None`` where the digest was made for another file."""
@@ -173,13 +173,13 @@ class SQLiteStore(SharedStore):
                 self._known_salt = None
                 return None
             closed_for = self._closed_for(permit.login, permit.quota)
-            answer = tables.take(connection, login, instant, permit.quota, row, closed_for=closed_for)
+            answer = tables.acquire(connection, login, instant, permit.quota, row, closed_for=closed_for)
             if isinstance(answer, Refusal):
                 return answer
             self._takes += 1
             if self._takes % _SWEEP_EVERY == 0:
                 tables.sweep(connection, instant)
-        permit.lease = _Slip(answer, login)
+        permit.lease = _PermitId(answer, login)
         return permit
 
     def _untake(self, answer: Permit | Refusal | None) -> None:
@@ -189,7 +189,7 @@ class SQLiteStore(SharedStore):
     def _put_back(self, permit: Permit, instant: float, row: Row | None) -> None:
         """Take a permit back, in the thread."""
         slip = permit.lease
-        assert isinstance(slip, _Slip)
+        assert isinstance(slip, _PermitId)
         with self._file.writing() as connection:
             tables.put_back(connection, slip.login, slip.number, instant, row)
 
@@ -244,5 +244,5 @@ class SQLiteStore(SharedStore):
         await self._write(tables.renew, place.key, holder, now() + self.LEAD_SECONDS)
 
     async def _unlead(self, place: Place, holder: int, shared: bytes | None) -> None:
-        land = partial(tables.land, keep_bytes=self._keep_bytes)
+        land = partial(tables.release_lease, keep_bytes=self._keep_bytes)
         await self._write(land, place.key, holder, shared, (now(), time.time()))

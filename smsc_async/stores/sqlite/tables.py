@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
+    "acquire",
+    "clear_flag",
     "drop_lead",
+    "flag_ttls",
     "insert",
-    "land",
     "look",
-    "mark",
-    "marked",
     "put_back",
+    "release_lease",
     "renew",
+    "set_flag",
     "sweep",
-    "take",
     "take_lead",
-    "unmark",
 ]
 
 # So many of the oldest rows are looked at in a sweep: nobody ever waits for one of the whole table.
 _SWEEP_ROWS: Final = 128
 
 
-def take(
+def acquire(
     connection: sqlite3.Connection, login: str, instant: float, quota: Quota, row: Row, *, closed_for: float
 ) -> int | Refusal:
     """Write a permit if there is one, and return its number.
@@ -52,12 +52,12 @@ def take(
     closed_at = connection.execute("SELECT closed_at FROM store").fetchone()[0]
     if closed_at is not None and (wait := closed_at + closed_for - instant) > 0:
         return Refusal(wait, (wait,) * quota.requests)
-    found = connection.execute("SELECT token_at, slot_at, out FROM permits WHERE login = ?", (login,))
+    found = connection.execute("SELECT token_free_at, slot_free_at, out FROM permits WHERE login = ?", (login,))
     rows = [Row(*each) for each in found]
-    if (why := refusal(rows, instant, quota, token=row.token_at > 0)) is not None:
+    if (why := refusal(rows, instant, quota, token=row.token_free_at > 0)) is not None:
         return why
-    if any(each.token_at <= instant and each.slot_at <= instant for each in rows):
-        free = "DELETE FROM permits WHERE login = ? AND token_at <= ? AND slot_at <= ?"
+    if any(each.token_free_at <= instant and each.slot_free_at <= instant for each in rows):
+        free = "DELETE FROM permits WHERE login = ? AND token_free_at <= ? AND slot_free_at <= ?"
         connection.execute(free, (login, instant, instant))
     return insert(connection, login, instant, row)
 
@@ -77,7 +77,7 @@ def put_back(connection: sqlite3.Connection, login: str, number: int, instant: f
     if row is None:
         connection.execute("DELETE FROM permits WHERE id = ?", (number,))
         return
-    change = "UPDATE permits SET token_at = ?, slot_at = ?, out = ? WHERE id = ?"
+    change = "UPDATE permits SET token_free_at = ?, slot_free_at = ?, out = ? WHERE id = ?"
     if not connection.execute(change, (*row, number)).rowcount:
         # Its lease was over, or the file is another one: what is away is away all the same.
         insert(connection, login, instant, row)
@@ -87,7 +87,7 @@ def sweep(connection: sqlite3.Connection, instant: float) -> None:
     """Clear away permits of logins that do not come back."""
     connection.execute(
         "DELETE FROM permits WHERE id IN (SELECT id FROM permits ORDER BY id LIMIT ?) "
-        "AND token_at <= ? AND slot_at <= ?",
+        "AND token_free_at <= ? AND slot_free_at <= ?",
         (_SWEEP_ROWS, instant, instant),
     )
 
@@ -131,7 +131,7 @@ def drop_lead(connection: sqlite3.Connection, key: str, holder: int) -> None:
     connection.execute("DELETE FROM leads WHERE key = ? AND holder = ?", (key, holder))
 
 
-def land(
+def release_lease(
     connection: sqlite3.Connection,
     key: str,
     holder: int,
@@ -163,7 +163,7 @@ def _keep(
     connection.execute("UPDATE store SET kept_bytes = ?", (kept,))
 
 
-def mark(connection: sqlite3.Connection, name: str, instant: float, seconds: float) -> None:
+def set_flag(connection: sqlite3.Connection, name: str, instant: float, seconds: float) -> None:
     """Write that a name is remembered, and clear away those that are not any more."""
     connection.execute("DELETE FROM marks WHERE until <= ?", (instant,))
     connection.execute(
@@ -172,12 +172,12 @@ def mark(connection: sqlite3.Connection, name: str, instant: float, seconds: flo
     )
 
 
-def marked(connection: sqlite3.Connection, names: Sequence[str], instant: float) -> list[float]:
+def flag_ttls(connection: sqlite3.Connection, names: Sequence[str], instant: float) -> list[float]:
     """Return how many seconds longer each name is remembered."""
     found = [connection.execute("SELECT until FROM marks WHERE name = ?", (name,)).fetchone() for name in names]
     return [0.0 if row is None else max(row[0] - instant, 0.0) for row in found]
 
 
-def unmark(connection: sqlite3.Connection, name: str) -> None:
+def clear_flag(connection: sqlite3.Connection, name: str) -> None:
     """Write that a name is remembered no more."""
     connection.execute("DELETE FROM marks WHERE name = ?", (name,))
