@@ -95,7 +95,7 @@ def test_an_account_that_fails_is_told_and_the_others_are_shown(simulator: Simul
     ran = invoke("compare", "mine", "theirs")
     assert ran.code == 4
     (told,) = [line for line in ran.stderr.splitlines() if line.startswith("theirs: the service refused with error 2")]
-    assert told.endswith("it is not tried again by itself")  # in one line, as a log has it
+    assert told.endswith("the client does not retry by itself")  # in one line, as a log has it
     assert "3.85" in ran.stdout
     simulator.fail(Fault.refusal(1), login="alex")
     ran = invoke("compare", "mine", "theirs", "--fresh")
