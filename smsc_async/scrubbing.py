@@ -15,7 +15,7 @@ from smsc_async.errors import SmscError
 
 __all__ = ["Scrubber"]
 
-# Those of ``decoder/charset.py``, and the two that software falls back to; a secret of ASCII is the same in most.
+# Those of ``decoder/text.py``, and the two that software falls back to; a secret of ASCII is the same in most.
 _CHARSETS: Final = ("utf-8", "cp1251", "koi8-r", "koi8-u", "cp866", "iso8859-5", "latin-1", "utf-16-le")
 _MARKED: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _SAID: Final = ("message", "description", "excerpt", "reason", "position")

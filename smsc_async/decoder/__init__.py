@@ -1,11 +1,11 @@
 """From the bytes of an answer to a tariff list, whole and checked, or to an exception.
 
-    bytes → charset → recognise → from_json, from_xml, from_plain, from_comma → assembling → Tariffs
+    bytes → text → json_format, xml_format, plain_format, csv_format → assemble → Tariffs
 
-Each ``from_…`` module knows one format and hands columns of text to ``assembling``, which knows what a list must be;
+Each ``…_format`` module knows one format and hands columns of text to ``assemble``, which knows what a list must be;
 ``prices`` knows what a price may look like, ``building`` how to make two thousand records quickly, ``usual_…`` a short
-way for zones as they usually come, ``refusals`` the refusals. The way to read it: ``decode`` below, one ``from_…``
-module, ``assembling``.
+way for zones as they usually come, ``refusals`` the refusals. The way to read it: ``decode`` below, one ``…_format``
+module, ``assemble``.
 
 Invariants: pure; nothing but ``SmscError`` comes out, whatever the bytes are; every error stands outside the exception
 that led to it, and its excerpt shows at most 60 characters of the answer, escaped.
@@ -16,20 +16,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from smsc_async.decoder import from_comma, from_json, from_plain, from_xml
-from smsc_async.decoder.charset import to_text
-from smsc_async.decoder.excerpts import excerpt
-from smsc_async.decoder.recognise import NAMES, recognise
+from smsc_async.decoder import csv_format, json_format, plain_format, xml_format
+from smsc_async.decoder.text import NAMES, excerpt, recognise, to_text
 from smsc_async.errors import ApiError, DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
 __all__ = ["decode"]
 
 _READERS: Final[dict[Format, Callable[[str], Tariffs]]] = {
-    Format.PLAIN: from_plain.read,
-    Format.CSV: from_comma.read,
-    Format.XML: from_xml.read,
-    Format.JSON: from_json.read,
+    Format.PLAIN: plain_format.read,
+    Format.CSV: csv_format.read,
+    Format.XML: xml_format.read,
+    Format.JSON: json_format.read,
 }
 
 

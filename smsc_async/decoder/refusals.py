@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from smsc_async.decoder.excerpts import excerpt
+from smsc_async.decoder.text import excerpt
 from smsc_async.errors import ApiError, DecodeError, api_error
 
 __all__ = ["comma_refusal", "plain_refusal", "structured_refusal"]

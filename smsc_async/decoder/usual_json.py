@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from smsc_async.decoder.assembling import PRICES
+from smsc_async.decoder.assemble import PRICES
 
 __all__ = ["take_zones"]
 
@@ -66,6 +66,6 @@ def take_zones(text: str) -> tuple[list[Sequence[str | None]], str]:
 def _unescaped(names: list[str]) -> list[str]:
     if "\\" not in "".join(names):
         return names
-    # Together, since the parser is quick and its call is not; not strict as in `from_json`.
+    # Together, since the parser is quick and its call is not; not strict as in `json_format`.
     unescaped: list[str] = json.loads('["' + '","'.join(names) + '"]', strict=False)
     return unescaped

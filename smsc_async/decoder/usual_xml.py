@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from smsc_async.decoder.assembling import PRICES
+from smsc_async.decoder.assemble import PRICES
 
 __all__ = ["take_zones"]
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsc_async import ApiError, DecodeError, Format, Tariffs, decode
-from smsc_async.decoder import from_json, from_xml, usual_json
+from smsc_async.decoder import json_format, usual_json, xml_format
 from smsc_async.simulator.rendering import Missing, render
 from tests.decoder.shapes import ZONE, Row, fault, reply, zone
 from tests.decoder.test_decode import lists
 
-MODULES = {Format.JSON: from_json, Format.XML: from_xml}
+MODULES = {Format.JSON: json_format, Format.XML: xml_format}
 ROW = '{"zone": "1", "name": "Russia", "api": "2.50", "mass": "2.40", "mms": "8.00", "hlr": "0.30", "call": "1.20"}'
 USUAL = f'{{"zones": [{ROW}], "codes": [], "mail": "0.10"}}'
 
@@ -219,7 +219,7 @@ def test_no_member_that_comes_twice_is_overlooked(
 
     zones = ", ".join(f'{{"zone": "{number}"{", " if row else ""}{written(row)}}}' for number, row in enumerate(rows))
     text = f'{{"zones": [{zones}], "mail": "1"{", " if others else ""}{written(others)}}}'
-    thorough = mock.patch.object(from_json, "_QUICK", from_json._THOROUGH)  # pyright: ignore[reportPrivateUsage]  # the other way
+    thorough = mock.patch.object(json_format, "_QUICK", json_format._THOROUGH)  # pyright: ignore[reportPrivateUsage]  # the other way
     with thorough:
         expected = outcome(text, Format.JSON)
     assert outcome(text, Format.JSON) == expected

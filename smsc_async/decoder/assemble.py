@@ -16,8 +16,8 @@ from typing import Final, TypeVar, cast
 import attrs
 
 from smsc_async.decoder.building import build_operators, build_zones
-from smsc_async.decoder.excerpts import excerpt
 from smsc_async.decoder.prices import Notation, decimals
+from smsc_async.decoder.text import excerpt
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import NO_EXTRA, Extra, Service, Tariffs
 

@@ -21,12 +21,10 @@ from typing import Final
 
 import attrs
 
-from smsc_async.decoder.assembling import COST, PRICES, Section, Sheet, assemble, by_member, kept
-from smsc_async.decoder.excerpts import excerpt
-from smsc_async.decoder.lines import Lines
+from smsc_async.decoder.assemble import COST, PRICES, Section, Sheet, assemble, by_member, kept
 from smsc_async.decoder.prices import Notation
-from smsc_async.decoder.recognise import NAMES
 from smsc_async.decoder.refusals import plain_refusal
+from smsc_async.decoder.text import NAMES, Lines, excerpt
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 

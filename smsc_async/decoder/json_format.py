@@ -16,11 +16,10 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Final, TypeGuard, cast
 
-from smsc_async.decoder.assembling import COST, PRICES, Section, Sheet, assemble, by_member, kept
-from smsc_async.decoder.excerpts import excerpt
+from smsc_async.decoder.assemble import COST, PRICES, Section, Sheet, assemble, by_member, kept
 from smsc_async.decoder.prices import Notation
-from smsc_async.decoder.recognise import NAMES
 from smsc_async.decoder.refusals import structured_refusal
+from smsc_async.decoder.text import NAMES, excerpt
 from smsc_async.decoder.usual_json import take_zones
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs

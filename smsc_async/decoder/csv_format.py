@@ -20,12 +20,10 @@ import re
 from itertools import chain, repeat
 from typing import Final
 
-from smsc_async.decoder.assembling import PRICES, Section, Sheet, assemble
-from smsc_async.decoder.excerpts import excerpt
-from smsc_async.decoder.lines import Lines
+from smsc_async.decoder.assemble import PRICES, Section, Sheet, assemble
 from smsc_async.decoder.prices import Notation
-from smsc_async.decoder.recognise import NAMES
 from smsc_async.decoder.refusals import comma_refusal
+from smsc_async.decoder.text import NAMES, Lines, excerpt
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
