@@ -67,29 +67,31 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
     """
     if not isinstance(body, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]  # of those who have no type checker
         raise TypeError(f"body must be the bytes of the answer, such as response.content, not {type(body).__name__}")
-    asked = None if format is None else Format(format)
+    expected = None if format is None else Format(format)
     text = to_text(body, charset)
     if not text or text.isspace():
-        raise IncompleteReply("an empty answer", None if asked is None else NAMES[asked])
-    found = recognise(text)
-    if found is None:
+        raise IncompleteReply("an empty answer", None if expected is None else NAMES[expected])
+    actual = recognise(text)
+    if actual is None:
         raise DecodeError(
             "not an answer of this service; check base_url",
-            None if asked is None else NAMES[asked],
+            None if expected is None else NAMES[expected],
             "",
             excerpt(text),
         )
-    if asked is None or found is asked:
-        return _READERS[found](text)
-    refusal = _refusal(text, found)
+    if expected is None or actual is expected:
+        return _READERS[actual](text)
+    refusal = _refusal(text, actual)
     if refusal is not None:
         raise refusal
-    raise DecodeError(f"looks like {NAMES[found]}, which is not what was asked for", NAMES[asked], "", excerpt(text))
+    raise DecodeError(
+        f"looks like {NAMES[actual]}, which is not what was asked for", NAMES[expected], "", excerpt(text)
+    )
 
 
-def _refusal(text: str, found: Format) -> ApiError | None:
+def _refusal(text: str, actual: Format) -> ApiError | None:
     try:
-        _READERS[found](text)
+        _READERS[actual](text)
     except ApiError as error:
         return error.with_traceback(None)
     except DecodeError:

@@ -21,7 +21,7 @@ from smsc_async.decoder.text import excerpt
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import NO_EXTRA, Extra, Service, Tariffs
 
-__all__ = ["COST", "PRICES", "Section", "Sheet", "assemble", "by_member", "kept"]
+__all__ = ["COST", "PRICES", "Columns", "ParsedReply", "assemble", "by_member", "extra_members"]
 
 PRICES: Final = tuple(service.value for service in Service)
 COST: Final = ("cost",)
@@ -39,7 +39,7 @@ _LAYOUT: Final = str.maketrans("\t\n\r", "   ")
 
 
 @attrs.frozen(kw_only=True)
-class Section:
+class Columns:
     """The zones or the individual tariffs of an answer: columns of one length, and a way to name a place in them.
 
     Attributes:
@@ -56,11 +56,11 @@ class Section:
 
 
 @attrs.frozen(kw_only=True)
-class Sheet:
+class ParsedReply:
     """All that stands in an answer, as text.
 
     Attributes:
-        read_as: The format's name, for errors.
+        format_name: The format's name, for errors.
         notation: How the format writes prices.
         zones: The zones.
         names: Their names.
@@ -69,11 +69,11 @@ class Sheet:
         extra: What the answer has beyond the documented members.
     """
 
-    read_as: str
+    format_name: str
     notation: Notation
-    zones: Section
+    zones: Columns
     names: Column
-    codes: Section
+    codes: Columns
     mail: str | None
     extra: Mapping[str, str]
 
@@ -83,7 +83,7 @@ def by_member(rows: Sequence[dict[str, ValueT]], *members: str) -> list[list[Val
     return [list(map(dict[str, ValueT].get, rows, repeat(member))) for member in members]
 
 
-def kept(rows: Sequence[Mapping[str, ValueT]], *documented: str) -> dict[int, dict[str, ValueT]]:
+def extra_members(rows: Sequence[Mapping[str, ValueT]], *documented: str) -> dict[int, dict[str, ValueT]]:
     """Return, by row, the members beyond the documented ones; rows without any are left out."""
     known = frozenset(documented)
     # The keys of all rows at once: few lists have any others.
@@ -96,58 +96,58 @@ def kept(rows: Sequence[Mapping[str, ValueT]], *documented: str) -> dict[int, di
     }
 
 
-def assemble(sheet: Sheet) -> Tariffs:
+def assemble(reply: ParsedReply) -> Tariffs:
     """Return the list, or raise the first fault that is found in it."""
-    zones, codes = sheet.zones, sheet.codes
+    zones, codes = reply.zones, reply.codes
     if not zones.ids:
-        raise IncompleteReply("a list without a single zone; ask again", sheet.read_as)
-    numbers = _zone_ids(sheet)
-    operators = _operator_ids(sheet)
-    names = _texts(_stripped(sheet.names), lambda row: zones.place(row, "name"), sheet.read_as)
+        raise IncompleteReply("a list without a single zone; ask again", reply.format_name)
+    numbers = _zone_ids(reply)
+    operators = _operator_ids(reply)
+    names = _texts(_stripped(reply.names), lambda row: zones.place(row, "name"), reply.format_name)
     return Tariffs(
-        build_zones(numbers, names, *_prices(sheet, zones, PRICES), _extras(sheet, zones)),
-        build_operators(operators, *_prices(sheet, codes, COST), _extras(sheet, codes)),
-        _prices(sheet, Section(ids=[], prices=[[sheet.mail]], extras={}, place=lambda _, member: member), ["mail"])[0][
+        build_zones(numbers, names, *_prices(reply, zones, PRICES), _extras(reply, zones)),
+        build_operators(operators, *_prices(reply, codes, COST), _extras(reply, codes)),
+        _prices(reply, Columns(ids=[], prices=[[reply.mail]], extras={}, place=lambda _, member: member), ["mail"])[0][
             0
         ],
-        _extra(sheet.extra, str, sheet.read_as),
+        _extra(reply.extra, str, reply.format_name),
     )
 
 
-def _zone_ids(sheet: Sheet) -> list[str]:
-    section = sheet.zones
+def _zone_ids(reply: ParsedReply) -> list[str]:
+    section = reply.zones
     ids = _stripped(section.ids)
     lengths = set(map(len, ids))
     if 0 in lengths:
-        raise DecodeError("a zone without its number", sheet.read_as, section.place(ids.index(""), "zone"))
+        raise DecodeError("a zone without its number", reply.format_name, section.place(ids.index(""), "zone"))
     if max(lengths) > _LONGEST_ID:
         row, long = next((row, text) for row, text in enumerate(ids) if len(text) > _LONGEST_ID)
-        raise DecodeError("not a zone's number: too long", sheet.read_as, section.place(row, "zone"), excerpt(long))
-    ids = _texts(ids, lambda row: section.place(row, "zone"), sheet.read_as)
-    _refuse_twice(ids, section, "zone", sheet.read_as)
+        raise DecodeError("not a zone's number: too long", reply.format_name, section.place(row, "zone"), excerpt(long))
+    ids = _texts(ids, lambda row: section.place(row, "zone"), reply.format_name)
+    _refuse_twice(ids, section, "zone", reply.format_name)
     return ids
 
 
-def _operator_ids(sheet: Sheet) -> list[str]:
-    section = sheet.codes
+def _operator_ids(reply: ParsedReply) -> list[str]:
+    section = reply.codes
     ids = _stripped(section.ids)
     for row, text in enumerate(ids):
         if not _MCCMNC.fullmatch(text):
             raise DecodeError(
-                "an operator is named by 4 to 7 digits", sheet.read_as, section.place(row, "mccmnc"), excerpt(text)
+                "an operator is named by 4 to 7 digits", reply.format_name, section.place(row, "mccmnc"), excerpt(text)
             )
-    _refuse_twice(ids, section, "mccmnc", sheet.read_as)
+    _refuse_twice(ids, section, "mccmnc", reply.format_name)
     return ids
 
 
-def _refuse_twice(ids: list[str], section: Section, member: str, read_as: str) -> None:
+def _refuse_twice(ids: list[str], section: Columns, member: str, format_name: str) -> None:
     if len(set(ids)) == len(ids):
         return
     seen: dict[str, int] = {}
     second = next(row for row, text in enumerate(ids) if seen.setdefault(text, row) != row)
     first, again = section.place(seen[ids[second]], member), section.place(second, member)
     raise DecodeError(
-        "comes twice, and nobody can tell which is right", read_as, f"{first} and {again}", excerpt(ids[second])
+        "comes twice, and nobody can tell which is right", format_name, f"{first} and {again}", excerpt(ids[second])
     )
 
 
@@ -159,46 +159,46 @@ def _stripped(column: Column) -> list[str]:
         return [text.strip() if text else "" for text in column]
 
 
-def _texts(texts: list[str], place: Callable[[int], str], read_as: str) -> list[str]:
+def _texts(texts: list[str], place: Callable[[int], str], format_name: str) -> list[str]:
     """Return the texts as they may be handed out."""
     # Neither control characters nor halves of characters are printable: most lists are through with this.
     if "".join(texts).isprintable():
         return texts
-    return [_text(text, place, row, read_as) for row, text in enumerate(texts)]
+    return [_text(text, place, row, format_name) for row, text in enumerate(texts)]
 
 
-def _text(text: str, place: Callable[[int], str], row: int, read_as: str) -> str:
+def _text(text: str, place: Callable[[int], str], row: int, format_name: str) -> str:
     if _UNFIT.search(text):
-        raise DecodeError("has characters that no text has", read_as, place(row), excerpt(text))
+        raise DecodeError("has characters that no text has", format_name, place(row), excerpt(text))
     return text.translate(_LAYOUT)
 
 
-def _prices(sheet: Sheet, section: Section, members: Sequence[str]) -> list[list[Decimal | None]]:
+def _prices(reply: ParsedReply, section: Columns, members: Sequence[str]) -> list[list[Decimal | None]]:
     try:
-        return decimals(section.prices, sheet.notation)
+        return decimals(section.prices, reply.notation)
     except KeyError as error:
         text: str = error.args[0]
     member, column = next(each for each in zip(members, section.prices, strict=True) if text in each[1])
     raise DecodeError(
         "not a price, which is digits with at most one decimal mark between them",
-        sheet.read_as,
+        reply.format_name,
         section.place(column.index(text), member),
         excerpt(text),
     )
 
 
-def _extras(sheet: Sheet, section: Section) -> Sequence[Extra] | repeat[Extra]:
+def _extras(reply: ParsedReply, section: Columns) -> Sequence[Extra] | repeat[Extra]:
     if not section.extras:
         return repeat(NO_EXTRA, len(section.ids))
     return [
-        _extra(section.extras[row], partial(section.place, row, ""), sheet.read_as)
+        _extra(section.extras[row], partial(section.place, row, ""), reply.format_name)
         if row in section.extras
         else NO_EXTRA
         for row in range(len(section.ids))
     ]
 
 
-def _extra(items: Mapping[str, str], place: Callable[[], str], read_as: str) -> Extra:
+def _extra(items: Mapping[str, str], place: Callable[[], str], format_name: str) -> Extra:
     if not items:
         return NO_EXTRA
     members, values = list(items), [text.strip() for text in items.values()]
@@ -206,5 +206,5 @@ def _extra(items: Mapping[str, str], place: Callable[[], str], read_as: str) -> 
     def named(row: int) -> str:
         return f"{place()} {members[row][:20]!a}".strip()
 
-    _texts(members, named, read_as)
-    return Extra(dict(zip(members, _texts(values, named, read_as), strict=True)))
+    _texts(members, named, format_name)
+    return Extra(dict(zip(members, _texts(values, named, format_name), strict=True)))

@@ -20,7 +20,7 @@ import re
 from itertools import chain, repeat
 from typing import Final
 
-from smsc_async.decoder.assemble import PRICES, Section, Sheet, assemble
+from smsc_async.decoder.assemble import PRICES, Columns, ParsedReply, assemble
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import comma_refusal
 from smsc_async.decoder.text import NAMES, Lines, excerpt
@@ -29,7 +29,7 @@ from smsc_async.records import Format, Tariffs
 
 __all__ = ["read"]
 
-_READ_AS: Final = NAMES[Format.CSV]
+_FORMAT_NAME: Final = NAMES[Format.CSV]
 _NOTATION: Final = Notation(comma=False, spaces=True)
 _ZONE_FIELDS: Final = 2 + len(PRICES)
 # A name that ends in a comma and something like a price.
@@ -41,22 +41,22 @@ _ADVICE: Final = "ask for JSON or XML"
 def read(text: str) -> Tariffs:
     """Return the list in a comma-separated answer that is not blank."""
     lines = Lines(text)
-    refusal = comma_refusal(lines.kept[0])
+    refusal = comma_refusal(lines.rows[0])
     if refusal is not None:
         raise refusal
-    numbers, names, *prices = _zones(lines.kept)
+    numbers, names, *prices = _zones(lines.rows)
     zones = len(numbers)
-    end = next((row for row, line in enumerate(lines.kept[zones:], zones) if line.count(",") != 1), len(lines.kept))
+    end = next((row for row, line in enumerate(lines.rows[zones:], zones) if line.count(",") != 1), len(lines.rows))
     mail = _mail(lines, end)
     if _SHIFTED.search("\n".join(names)):
         _refuse_shifted(lines, names, prices)
-    codes = ",".join(lines.kept[zones:end]).split(",") if zones < end else []
-    sheet = Sheet(
-        read_as=_READ_AS,
+    codes = ",".join(lines.rows[zones:end]).split(",") if zones < end else []
+    reply = ParsedReply(
+        format_name=_FORMAT_NAME,
         notation=_NOTATION,
-        zones=Section(ids=numbers, prices=prices, extras={}, place=lines.place),
+        zones=Columns(ids=numbers, prices=prices, extras={}, place=lines.place),
         names=names,
-        codes=Section(
+        codes=Columns(
             ids=codes[::2],
             prices=[codes[1::2]],
             extras={},
@@ -65,7 +65,7 @@ def read(text: str) -> Tariffs:
         mail=mail,
         extra={},
     )
-    return assemble(sheet)
+    return assemble(reply)
 
 
 def _zones(rows: list[str]) -> list[list[str]]:
@@ -85,30 +85,30 @@ def _zones(rows: list[str]) -> list[list[str]]:
 
 def _mail(lines: Lines, start: int) -> str:
     """Return the e-mail price, which is all that may be left after the zones and the operators."""
-    ended, left = lines.is_last_ended, [line.count(",") + 1 for line in lines.kept[start:]]
+    ended, left = lines.is_last_ended, [line.count(",") + 1 for line in lines.rows[start:]]
     if not left or (len(left) == 1 and not ended and left[0] > 1):
-        raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _READ_AS)
+        raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _FORMAT_NAME)
     if left[0] > 1:
         raise DecodeError(
             f"a row of {left[0]} fields, where zones have 7 and come first, operators 2, and the e-mail "
             f"price 1; where it is a decimal comma, {_ADVICE}",
-            _READ_AS,
+            _FORMAT_NAME,
             lines.place(start),
-            excerpt(lines.kept[start]),
+            excerpt(lines.rows[start]),
         )
     if len(left) > 1:
         raise DecodeError(
             "stands after the e-mail price, which ends a list",
-            _READ_AS,
+            _FORMAT_NAME,
             lines.place(start + 1),
-            excerpt(lines.kept[start + 1]),
+            excerpt(lines.rows[start + 1]),
         )
-    mail = lines.kept[start].strip(" \t")
+    mail = lines.rows[start].strip(" \t")
     if not ended and (mail.isdigit() or mail.endswith(".")):
         raise IncompleteReply(
             "the last line may be an e-mail price or the beginning of a row that was cut off, "
             f"for no line feed follows it; {_ADVICE}",
-            _READ_AS,
+            _FORMAT_NAME,
             lines.place(start),
             excerpt(mail),
         )
@@ -128,7 +128,7 @@ def _refuse_shifted(lines: Lines, names: list[str], prices: list[list[str]]) -> 
             raise DecodeError(
                 f"nobody can tell whether {excerpt(shifted)} belongs to the name, to a decimal comma or to a column "
                 f"beyond the documented ones; {_ADVICE}",
-                _READ_AS,
+                _FORMAT_NAME,
                 lines.place(row, "name"),
-                excerpt(lines.kept[row]),
+                excerpt(lines.rows[row]),
             )

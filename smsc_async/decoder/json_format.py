@@ -16,7 +16,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Final, TypeGuard, cast
 
-from smsc_async.decoder.assemble import COST, PRICES, Section, Sheet, assemble, by_member, kept
+from smsc_async.decoder.assemble import COST, PRICES, Columns, ParsedReply, assemble, by_member, extra_members
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import structured_refusal
 from smsc_async.decoder.text import NAMES, excerpt
@@ -32,7 +32,7 @@ _DEEPEST: Final = 32
 Json = str | bool | list["Json"] | dict[str, "Json"] | None
 Object = dict[str, Json]
 
-_READ_AS: Final = NAMES[Format.JSON]
+_FORMAT_NAME: Final = NAMES[Format.JSON]
 _NOTATION: Final = Notation(comma=True, spaces=False)
 _DOCUMENTED: Final = ("zones", "codes", "mail")
 # An unfinished token with nothing after it: a text, a number, a literal, or nothing at all.
@@ -51,19 +51,19 @@ def read(text: str) -> Tariffs:
     """Return the list in a JSON answer that is not blank."""
     document, usual = _document(text)
     if not isinstance(document, dict):
-        raise DecodeError("an array or a value where an object is expected", _READ_AS, "", excerpt(text))
+        raise DecodeError("an array or a value where an object is expected", _FORMAT_NAME, "", excerpt(text))
     if "error_code" in document:
         description = document.get("error")
         raise structured_refusal(
-            _as_text(document["error_code"]), description if isinstance(description, str) else "", _READ_AS
+            _as_text(document["error_code"]), description if isinstance(description, str) else "", _FORMAT_NAME
         )
     if document.keys().isdisjoint(_DOCUMENTED):
-        raise DecodeError("neither a tariff list nor a refusal", _READ_AS, "", excerpt(text))
+        raise DecodeError("neither a tariff list nor a refusal", _FORMAT_NAME, "", excerpt(text))
     if "mail" not in document:
-        raise IncompleteReply("the e-mail price, which every whole list has, is missing", _READ_AS)
+        raise IncompleteReply("the e-mail price, which every whole list has, is missing", _FORMAT_NAME)
     zones, names = _usual_zones(usual) if usual else _zones(_objects(document, "zones"))
-    sheet = Sheet(
-        read_as=_READ_AS,
+    reply = ParsedReply(
+        format_name=_FORMAT_NAME,
         notation=_NOTATION,
         zones=zones,
         names=names,
@@ -71,27 +71,27 @@ def read(text: str) -> Tariffs:
         mail=_texts([document["mail"]], "mail", "")[0],
         extra=_as_texts({member: value for member, value in document.items() if member not in _DOCUMENTED}),
     )
-    return assemble(sheet)
+    return assemble(reply)
 
 
-def _zones(rows: list[Object]) -> tuple[Section, Sequence[str | None]]:
+def _zones(rows: list[Object]) -> tuple[Columns, Sequence[str | None]]:
     """Return the zones, and the column of their names."""
     names = by_member(rows, "name")[0]
     return _section("zones", rows, "zone", PRICES, "name"), _texts(names, "zones", "name")
 
 
-def _usual_zones(columns: list[Sequence[str | None]]) -> tuple[Section, Sequence[str | None]]:
+def _usual_zones(columns: list[Sequence[str | None]]) -> tuple[Columns, Sequence[str | None]]:
     """Return the same from zones that never were in the document."""
     numbers, names, *prices = columns
-    return Section(ids=numbers, prices=prices, extras={}, place=partial(_place, "zones")), names
+    return Columns(ids=numbers, prices=prices, extras={}, place=partial(_place, "zones")), names
 
 
-def _section(section: str, rows: list[Object], member: str, prices: tuple[str, ...], *others: str) -> Section:
+def _section(section: str, rows: list[Object], member: str, prices: tuple[str, ...], *others: str) -> Columns:
     ids, *columns = by_member(rows, member, *prices)
-    return Section(
+    return Columns(
         ids=_texts(ids, section, member),
         prices=[_texts(column, section, price) for price, column in zip(prices, columns, strict=True)],
-        extras={row: _as_texts(extra) for row, extra in kept(rows, member, *others, *prices).items()},
+        extras={row: _as_texts(extra) for row, extra in extra_members(rows, member, *others, *prices).items()},
         place=partial(_place, section),
     )
 
@@ -106,10 +106,10 @@ def _objects(document: Object, section: str) -> list[Object]:
     if rows in _NOTHING:
         return []
     if not isinstance(rows, list):
-        raise DecodeError("not an array", _READ_AS, section, excerpt(_as_text(rows)))
+        raise DecodeError("not an array", _FORMAT_NAME, section, excerpt(_as_text(rows)))
     if not _are_objects(rows):
         row, odd = next((row, each) for row, each in enumerate(rows) if not isinstance(each, dict))
-        raise DecodeError("not an object", _READ_AS, f"{section}[{row}]", excerpt(_as_text(odd)))
+        raise DecodeError("not an object", _FORMAT_NAME, f"{section}[{row}]", excerpt(_as_text(odd)))
     return rows
 
 
@@ -123,7 +123,7 @@ def _texts(column: list[Json], section: str, member: str) -> list[str | None]:
         return column
     row, odd = next((row, each) for row, each in enumerate(column) if not (each is None or isinstance(each, str)))
     position = _place(section, row, member) if member else section
-    raise DecodeError("neither a text nor a number", _READ_AS, position, excerpt(_as_text(odd)))
+    raise DecodeError("neither a text nor a number", _FORMAT_NAME, position, excerpt(_as_text(odd)))
 
 
 def _are_texts(column: list[Json]) -> TypeGuard[list[str | None]]:
@@ -159,7 +159,7 @@ def _as_json(value: Json, deepest: int) -> str:
 
 
 def _too_deep() -> DecodeError:
-    return DecodeError("nested deeper than any tariff list", _READ_AS)
+    return DecodeError("nested deeper than any tariff list", _FORMAT_NAME)
 
 
 def _document(text: str) -> tuple[Json, list[Sequence[str | None]]]:
@@ -215,8 +215,8 @@ def _decode(text: str, decoder: json.JSONDecoder) -> Json:
         raise _too_deep()
     rest = text[fault.pos :]
     if fault.msg.startswith("Unterminated string") or _UNFINISHED.fullmatch(rest):
-        raise IncompleteReply("stops before its last bracket", _READ_AS)
-    raise DecodeError(fault.msg, _READ_AS, f"line {fault.lineno}, column {fault.colno}", excerpt(rest))
+        raise IncompleteReply("stops before its last bracket", _FORMAT_NAME)
+    raise DecodeError(fault.msg, _FORMAT_NAME, f"line {fault.lineno}, column {fault.colno}", excerpt(rest))
 
 
 def _object(members: list[tuple[str, Json]]) -> Object:
@@ -225,7 +225,7 @@ def _object(members: list[tuple[str, Json]]) -> Object:
         twice = next(name for name, count in Counter(name for name, _ in members).items() if count > 1)
         raise DecodeError(
             "comes twice in one object, and nobody can tell which is right",
-            _READ_AS,
+            _FORMAT_NAME,
             excerpt(twice)[1:-1],
             excerpt(_as_text(made)),
         )

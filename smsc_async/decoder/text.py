@@ -100,12 +100,12 @@ class Lines:
     """The lines of a text that are not blank.
 
     Attributes:
-        kept: The lines, without their line feeds.
+        rows: The lines, without their line feeds.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self.kept: list[str] = list(filter(str.strip, text.split("\n")))
+        self.rows: list[str] = list(filter(str.strip, text.split("\n")))
 
     @property
     def is_last_ended(self) -> bool:

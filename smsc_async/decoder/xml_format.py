@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 from xml.parsers.expat import ErrorString
 from xml.parsers.expat import errors as expat
 
-from smsc_async.decoder.assemble import COST, PRICES, Section, Sheet, assemble, by_member, kept
+from smsc_async.decoder.assemble import COST, PRICES, Columns, ParsedReply, assemble, by_member, extra_members
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import structured_refusal
 from smsc_async.decoder.text import NAMES, excerpt
@@ -28,7 +28,7 @@ from smsc_async.records import Format, Tariffs
 
 __all__ = ["read"]
 
-_READ_AS: Final = NAMES[Format.XML]
+_FORMAT_NAME: Final = NAMES[Format.XML]
 _NOTATION: Final = Notation(comma=True, spaces=False)
 _ROOTS: Final = frozenset({"price", "result"})
 _ROWS: Final = {"zones": "zone", "codes": "mccmnc"}
@@ -52,16 +52,16 @@ def read(text: str) -> Tariffs:
     """Return the list in an XML answer that is not blank."""
     root, usual = _parse(text.lstrip())
     if root.tag not in _ROOTS:
-        raise DecodeError("neither a tariff list nor a refusal", _READ_AS, "", excerpt(f"<{root.tag}>"))
+        raise DecodeError("neither a tariff list nor a refusal", _FORMAT_NAME, "", excerpt(f"<{root.tag}>"))
     _refuse_odd_shapes(root)
     members = _once(_flat(root), "")
     if "error_code" in members:
-        raise structured_refusal(members["error_code"], members.get("error", ""), _READ_AS)
+        raise structured_refusal(members["error_code"], members.get("error", ""), _FORMAT_NAME)
     if "mail" not in members:
-        raise IncompleteReply("the e-mail price, which every whole list has, is missing", _READ_AS)
+        raise IncompleteReply("the e-mail price, which every whole list has, is missing", _FORMAT_NAME)
     zones, names = _usual_zones(usual) if usual else _zones(root)
-    sheet = Sheet(
-        read_as=_READ_AS,
+    reply = ParsedReply(
+        format_name=_FORMAT_NAME,
         notation=_NOTATION,
         zones=zones,
         names=names,
@@ -69,14 +69,14 @@ def read(text: str) -> Tariffs:
         mail=members.pop("mail"),
         extra=members,
     )
-    return assemble(sheet)
+    return assemble(reply)
 
 
 def _rows(root: Element, section: str) -> list[tuple[str | None, dict[str, str]]]:
     """Return the text of each row of a section, and what else is in it."""
     found = root.findall(section)
     if len(found) > 1:
-        raise DecodeError("comes twice, and nobody can tell which is right", _READ_AS, section)
+        raise DecodeError("comes twice, and nobody can tell which is right", _FORMAT_NAME, section)
     elements = found[0].findall(_ROWS[section]) if found else []
     if not any(map(len, elements)):
         return [(element.text, element.attrib) for element in elements]
@@ -85,27 +85,27 @@ def _rows(root: Element, section: str) -> list[tuple[str | None, dict[str, str]]
 
 def _section(
     section: str, rows: list[tuple[str | None, dict[str, str]]], prices: tuple[str, ...], *others: str
-) -> Section:
+) -> Columns:
     members = [row for _, row in rows]
     columns = by_member(members, *prices)
-    return Section(
+    return Columns(
         ids=[text for text, _ in rows],
         prices=columns,
-        extras=kept(members, *others, *prices),
+        extras=extra_members(members, *others, *prices),
         place=partial(_place, section),
     )
 
 
-def _zones(root: Element) -> tuple[Section, list[str | None]]:
+def _zones(root: Element) -> tuple[Columns, list[str | None]]:
     """Return the zones, and the column of their names."""
     rows = _rows(root, "zones")
     return _section("zones", rows, PRICES, "name"), [row.get("name") for _, row in rows]
 
 
-def _usual_zones(columns: list[list[str]]) -> tuple[Section, list[str]]:
+def _usual_zones(columns: list[list[str]]) -> tuple[Columns, list[str]]:
     """Return the same from zones that never were in the tree."""
     names, *prices, ids = columns
-    return Section(ids=ids, prices=prices, extras={}, place=partial(_place, "zones")), names
+    return Columns(ids=ids, prices=prices, extras={}, place=partial(_place, "zones")), names
 
 
 def _place(section: str, row: int, member: str) -> str:
@@ -131,7 +131,7 @@ def _once(members: Iterable[tuple[str, str]], place: str) -> dict[str, str]:
     for member, text in members:
         if member in found:
             position = f"{place} {excerpt(member)}".strip()
-            raise DecodeError("comes twice, and nobody can tell which is right", _READ_AS, position, excerpt(text))
+            raise DecodeError("comes twice, and nobody can tell which is right", _FORMAT_NAME, position, excerpt(text))
         found[member] = text
     return found
 
@@ -150,7 +150,7 @@ def _parse(text: str) -> tuple[Element, list[list[str]]]:
 
 def _tree(text: str) -> Element:
     if "<!DOCTYPE" in text:
-        raise DecodeError("a document type declaration, which no tariff list has", _READ_AS)
+        raise DecodeError("a document type declaration, which no tariff list has", _FORMAT_NAME)
     builder = TreeBuilder()
     parser = XMLParser(target=builder)  # noqa: S314  # no DTD
     try:
@@ -163,9 +163,9 @@ def _tree(text: str) -> Element:
     else:
         return root
     if fault.code in _CUT:
-        raise IncompleteReply("stops before its last element ends", _READ_AS)
+        raise IncompleteReply("stops before its last element ends", _FORMAT_NAME)
     shown = "".join(text.split("\n")[line - 1 : line])[column:]
-    raise DecodeError(ErrorString(fault.code), _READ_AS, f"line {line}, column {column + 1}", excerpt(shown))
+    raise DecodeError(ErrorString(fault.code), _FORMAT_NAME, f"line {line}, column {column + 1}", excerpt(shown))
 
 
 def _refuse_depth(builder: TreeBuilder) -> None:
@@ -186,11 +186,11 @@ def _refuse_odd_shapes(root: Element) -> None:
         level = [child for element in level for child in element]
         stray = "".join([child.tail for child in level if child.tail]).strip()
         if stray:
-            raise DecodeError("text that belongs to no element", _READ_AS, "", excerpt(stray))
+            raise DecodeError("text that belongs to no element", _FORMAT_NAME, "", excerpt(stray))
         if not any(map(len, level)):
             return
     raise _too_deep()
 
 
 def _too_deep() -> DecodeError:
-    return DecodeError("elements nested deeper than in any tariff list", _READ_AS)
+    return DecodeError("elements nested deeper than in any tariff list", _FORMAT_NAME)
