@@ -195,9 +195,10 @@ class DecodeError(SmscError):
 
     Attributes:
         message: What is wrong.
-        format: The format that was read, such as ``"JSON"``, or ``None`` where none was recognised.
+        format: The format that was read, such as ``"JSON"``, or ``None`` if the answer is not of this service.
         position: Where, such as ``"line 3, api"`` or ``"zones[2].api"``; empty where the whole answer is meant.
         excerpt: The place itself, shortened and escaped; empty where there is nothing to show.
+        body: The reply, redacted and bounded: its first 64 KiB. Not in the text of the error; add it to a report.
 
     Example:
         >>> from smsc_async import DecodeError, decode
@@ -214,6 +215,7 @@ class DecodeError(SmscError):
     format: str | None = None
     position: str = ""
     excerpt: str = ""
+    body: bytes = attrs.field(default=b"", repr=False)
 
     def __str__(self) -> str:
         read_as = f"{self.format} answer" if self.format else "answer"

@@ -42,8 +42,10 @@ LAYERS = [
     ["protocol", "differences", "comparison", "snapshots"],
     ["records"],
     ["errors"],
+    ["display"],
 ]
 PURE = [
+    "display",
     "protocol",
     "decoder",
     "records",
