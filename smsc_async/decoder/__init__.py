@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Final
 
 from smsc_async.decoder import csv_format, json_format, plain_format, xml_format
-from smsc_async.decoder.text import NAMES, excerpt, recognise, to_text
-from smsc_async.errors import ApiError, DecodeError, IncompleteReply
+from smsc_async.decoder.text import NAMES, excerpt, foreign_answer, recognise, refuse_size, to_text
+from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
 __all__ = ["decode"]
@@ -29,6 +29,9 @@ _READERS: Final[dict[Format, Callable[[str], Tariffs]]] = {
     Format.XML: xml_format.read,
     Format.JSON: json_format.read,
 }
+
+# Enough of an answer to report it, and too little to fill a log.
+_BODY_BYTES: Final = 64 * 1024
 
 
 def decode(body: bytes, *, format: Format | None = None, charset: str | None = None) -> Tariffs:  # noqa: A002  # the wire's word
@@ -65,35 +68,30 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
         >>> tariffs.zone("1").api, tariffs.zone("1").mms, tariffs.mail
         (Decimal('2.50'), None, Decimal('0.10'))
     """
-    if not isinstance(body, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]  # of those who have no type checker
+    if not isinstance(body, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
         raise TypeError(f"body must be the bytes of the answer, such as response.content, not {type(body).__name__}")
-    expected = None if format is None else Format(format)
+    try:
+        return _decode(body, None if format is None else Format(format), charset)
+    except DecodeError as error:
+        error.body = bytes(body[:_BODY_BYTES])
+        raise
+
+
+def _decode(body: bytes, expected: Format | None, charset: str | None) -> Tariffs:
     text = to_text(body, charset)
     if not text or text.isspace():
         raise IncompleteReply("an empty answer", None if expected is None else NAMES[expected])
     actual = recognise(text)
     if actual is None:
-        raise DecodeError(
-            "not an answer of this service; check base_url",
-            None if expected is None else NAMES[expected],
-            "",
-            excerpt(text),
-        )
+        raise foreign_answer(text)
+    refuse_size(text, NAMES[actual])
     if expected is None or actual is expected:
         return _READERS[actual](text)
-    refusal = _refusal(text, actual)
-    if refusal is not None:
-        raise refusal
+    try:
+        _READERS[actual](text)
+    except DecodeError as error:
+        if error.format is None:
+            raise
     raise DecodeError(
         f"looks like {NAMES[actual]}, which is not what was asked for", NAMES[expected], "", excerpt(text)
     )
-
-
-def _refusal(text: str, actual: Format) -> ApiError | None:
-    try:
-        _READERS[actual](text)
-    except ApiError as error:
-        return error.with_traceback(None)
-    except DecodeError:
-        return None
-    return None
