@@ -2,13 +2,13 @@
 
     bytes → text → json_format, xml_format, plain_format, csv_format → assemble → Tariffs
 
-Each ``…_format`` module knows one format and hands columns of text to ``assemble``, which knows what a list must be;
-``prices`` knows what a price may look like, ``building`` how to make two thousand records quickly, ``usual_…`` a short
-way for zones as they usually come, ``refusals`` the refusals. The way to read it: ``decode`` below, one ``…_format``
-module, ``assemble``.
+``text`` finds the text, its format and its limits; each ``…_format`` module knows one format and hands columns of text to
+``assemble``, which knows what a list must be; ``members`` has the documented names, ``prices`` the grammar of a price,
+``refusals`` the errors of the service. To read it: ``decode`` below, one ``…_format`` module, ``assemble``.
 
-Invariants: pure; nothing but ``SmscError`` comes out, whatever the bytes are; every error stands outside the exception
-that led to it, and its excerpt shows at most 60 characters of the answer, escaped.
+Invariants: pure; nothing but ``SmscError`` comes out, whatever the bytes are; every error is without a context, and its
+excerpt has at most 60 characters of the answer, escaped. An error whose format is ``None`` means that the answer is not
+of this service, unless it is an ``IncompleteReply``.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ _READERS: Final[dict[Format, Callable[[str], Tariffs]]] = {
     Format.JSON: json_format.read,
 }
 
-# Enough of an answer to report it, and too little to fill a log.
+# Enough of an answer to report it, and too little to fill a disk.
 _BODY_BYTES: Final = 64 * 1024
 
 
 def decode(body: bytes, *, format: Format | None = None, charset: str | None = None) -> Tariffs:  # noqa: A002  # the wire's word
     r"""Return the tariff list in the body of an answer.
 
-    A refusal of the service raises its ``ApiError`` in whatever shape it comes. The list is whole and checked, or there
-    is none: prices are ``Decimal`` with the digits that were sent, in the currency of the account, and ``None`` where
-    they are absent, empty or ``-``. Names and numbers lose the spaces around them. What is UTF-8 is read as such,
-    whatever ``charset`` says.
+    A refusal of the service raises its ``ApiError`` in any of the four formats. The list is whole and checked, or there
+    is none: prices are ``Decimal`` with the digits that were sent, in the currency of the account, and ``None`` if they
+    are absent, empty or ``-``. Only what makes a price ambiguous is refused. A row that is repeated without a difference
+    is one row. Names are without the spaces around them and hold any other characters, so escape them before you show
+    them; a lone surrogate, which no encoder accepts, is kept as its escape, such as ``\ud800``, and so is a character
+    that XML forbids. What is UTF-8 is read as such, whatever ``charset`` says.
 
     In the two text formats the last line alone shows that the list is whole, and a cut within its digits cannot be
-    seen. Nothing here bounds the size of ``body``; 2,000 zones take some 5 ms, so a web app need not leave its loop.
+    seen. An answer with more lines, members or elements than 30,000 zones have, or with deeper nesting than any list, is
+    refused before it is parsed. 2,000 zones take 5 to 9 ms, so a web app need not leave its loop.
 
     Args:
         body: The bytes as they came, without transfer or content encoding.
@@ -58,7 +61,8 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
         ApiError: The service refused: ``ParameterError``, ``AuthenticationError``, ``AddressBlocked``,
             ``TooManyRequests``, or ``ApiError`` itself for another code.
         IncompleteReply: The answer is empty, has no zone or no e-mail price, or stops before its end.
-        DecodeError: It is not a tariff list, or something in it is not what it should be; ``position`` tells where.
+        DecodeError: It is not a tariff list, or a price in it is ambiguous; ``position`` names the place, and ``body``
+            has the first 64 KiB. If ``format`` is ``None``, the answer is not of this service.
         TypeError: ``body`` is not bytes.
         ValueError: There is no such format.
 
