@@ -39,7 +39,7 @@ _ZONE: Final = re.compile(r"\s*zone\s*=")
 _FIRST: Final = re.compile(r"\s*([^\W\d]\w*)\s*=")
 _NEXT: Final = re.compile(r",\s*([^\W\d]\w*)\s*=")
 # A zone as the page has it; the prices have neither comma nor equals sign, so they are those at the right end. Reading
-# each zone by its members alone takes 2.4 times as long.
+# each zone by its members alone makes the whole three times as long (CPython 3.11).
 _USUAL: Final = re.compile(
     r"^zone = ([^,=\n]*+), name = (.*?)" + "".join(rf", {price} = ([^,=\s]*+)" for price in PRICES) + "$", re.MULTILINE
 )

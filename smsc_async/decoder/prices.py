@@ -48,7 +48,7 @@ def parse_prices(columns: Sequence[Sequence[str | None]], notation: Notation) ->
     Raises:
         KeyError: A text is not a price. The key is the first such text.
     """
-    # Most lists need no normalization, which takes as long as the rest.
+    # Most lists need no normalization, which takes half as long again.
     if not _are_prices(chain.from_iterable(columns)):
         columns = _normalized(columns, notation)
     return [[Decimal(text) if text and text != "-" else None for text in column] for column in columns]
@@ -63,7 +63,7 @@ def _normalized(columns: Sequence[Sequence[str | None]], notation: Notation) -> 
 
 
 def _are_prices(texts: Iterable[str | None]) -> bool:
-    # One match for all: a match for each of 10,000 prices takes four times as long.
+    # One match for all: a match for each of 10,000 prices takes 2.5 times as long (CPython 3.11).
     prices = [*filter(None, texts), ""]
     run = "\n".join(prices)
     # Without the count, a text with a line feed in it would pass for two prices.
