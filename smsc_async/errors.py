@@ -36,6 +36,8 @@ from typing import ClassVar, Final, Literal, TypeAlias
 
 import attrs
 
+from smsc_async.display import escape_for_display
+
 __all__ = [
     "ADDRESS_PAUSE",
     "TRANSPORT_CAUSES",
@@ -116,7 +118,7 @@ class ApiError(SmscError):
     retry_after: float | None = None
 
     def __str__(self) -> str:
-        text = f" ({self.description})" if self.description else ""
+        text = f" ({escape_for_display(self.description)})" if self.description else ""
         return f"the service refused with error {self.code}{text}: {self.advice}"
 
 
@@ -226,6 +228,7 @@ class DecodeError(SmscError):
         format: The format that the reply has, such as ``"JSON"``, or ``None`` if the decoder recognises none.
         position: Where, such as ``"line 3, api"`` or ``"zones[2].api"``; empty if the whole reply is meant.
         excerpt: The place itself, shortened and escaped; empty if there is nothing to show.
+        body: The reply, redacted and bounded: its first 64 KiB. Not in the text of the error; add it to a report.
 
     Example:
         >>> from smsc_async import DecodeError, decode
@@ -242,6 +245,7 @@ class DecodeError(SmscError):
     format: str | None = None
     position: str = ""
     excerpt: str = ""
+    body: bytes = attrs.field(default=b"", repr=False)
 
     def __str__(self) -> str:
         subject = f"{self.format} answer" if self.format else "answer"

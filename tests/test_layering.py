@@ -42,8 +42,10 @@ LAYERS = [
     ["protocol", "analysis"],
     ["records"],
     ["errors"],
+    ["display"],
 ]
 PURE = [
+    "display",
     "protocol",
     "decoder",
     "records",

@@ -246,7 +246,7 @@ def test_what_is_no_list_is_told_before_anything_is_fetched(
 
 def test_a_file_that_is_no_list_is_told_by_its_name(tmp_path: Path, saved: Path) -> None:
     odd = tmp_path / "odd.json"
-    odd.write_text("{}", "utf-8")
+    odd.write_text('{"zones": 1, "mail": 1}', "utf-8")
     ran = invoke("diff", str(odd), str(saved))
     assert ran.code == 7
     assert f"{odd} is not a tariff list: JSON answer" in ran.stderr
