@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import assert_type
@@ -15,6 +16,7 @@ from smsc_async import (
     Format,
     History,
     LimitedTransport,
+    Lockout,
     MemoryStore,
     Outcome,
     Quota,
@@ -39,6 +41,9 @@ async def constructors() -> None:
     Client(store=MemoryStore(), max_age=60, deadline=90.0, retries=0, tracing=True)
     Client(store=SQLiteStore("quota.db"), on_event=print)
     Client(transport=httpx.AsyncHTTPTransport())
+    Client(transport=httpx.AsyncHTTPTransport)
+    Client(proxy="http://proxy.example:3128", ssl_context=ssl.create_default_context())
+    LimitedTransport(httpx.AsyncHTTPTransport(), host="sms.example", exchange_limit=10)
 
     Client("alex", "123")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
     Client("alex")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -103,8 +108,10 @@ async def watches(history: History) -> None:
 async def states(client: Client) -> None:
     assert_type(client.statistics(), Statistics)
     assert_type(client.statistics().waited, float)
-    assert_type(await client.reset_breakers(), None)
-    await client.reset_breakers(account=ACCOUNT)
+    assert_type(Lockout("address", "smsc", None, seconds=1800).seconds, float)
+    assert_type(client.lockouts(), tuple[Lockout, ...])
+    assert_type(await client.reset_lockouts(), None)
+    await client.reset_lockouts(account=ACCOUNT)
     assert_type(await client.aclose(), None)
 
 
