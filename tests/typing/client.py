@@ -108,7 +108,7 @@ async def watches(history: History) -> None:
 async def states(client: Client) -> None:
     assert_type(client.statistics(), Statistics)
     assert_type(client.statistics().waited, float)
-    assert_type(Lockout("address", "smsc", None, seconds=1800).seconds, float)
+    assert_type(Lockout(cause="address", service="smsc", login=None, seconds=1800).seconds, float)
     assert_type(client.lockouts(), tuple[Lockout, ...])
     assert_type(await client.reset_lockouts(), None)
     await client.reset_lockouts(account=ACCOUNT)
