@@ -103,7 +103,7 @@ class Exchange:
         """Give back what it holds of the quota, as after a request without an answer: it will never do so itself."""
         self._breakers.abandon(self._trial)
         if self._passage.permit is not None:
-            self._store.gate.try_release(self._passage.permit, Completion.INCOMPLETE)
+            self._store.queue.try_release(self._passage.permit, Completion.INCOMPLETE)
 
     async def run(self, seconds: float) -> Tariffs | SmscError:
         """Return the list or the error that it ended with, within that many seconds."""

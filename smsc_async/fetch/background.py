@@ -47,7 +47,7 @@ class BackgroundTasks:
             del self._scopes[scope]
             ended()
             if self._closing is not None:
-                self._closing.wake()
+                self._closing.notify()
 
         if in_trio():
             from trio.lowlevel import spawn_system_task  # noqa: PLC0415  # only for those who run it
@@ -74,4 +74,4 @@ class BackgroundTasks:
         until = now() + self.PATIENCE
         with anyio.CancelScope(shield=True):
             while self._scopes and (left := until - now()) > 0:
-                await self._closing.sleep(left)
+                await self._closing.wait(left)

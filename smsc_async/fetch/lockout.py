@@ -134,11 +134,11 @@ class _Trials(PermitSource):
             return Refusal(_POLL)
         return taken
 
-    def try_release(self, permit: Permit, ending: Completion) -> bool:
-        return self._store().try_release(permit, ending)
+    def try_release(self, permit: Permit, completion: Completion) -> bool:
+        return self._store().try_release(permit, completion)
 
-    async def release(self, permit: Permit, ending: Completion) -> None:
-        await self._store().release(permit, ending)
+    async def release(self, permit: Permit, completion: Completion) -> None:
+        await self._store().release(permit, completion)
 
 
 class Breakers:
@@ -196,7 +196,7 @@ class Breakers:
                 assert refused is not None
                 self._meet("unproven", "", None, refused)
                 raise BreakerOpen(_TOO_MANY_WRONG, refused, 2)
-            trial.permit.holder = running_loop()
+            trial.permit.owner_loop = running_loop()
             trial.permit.quota = _UNANSWERED  # until the answer says otherwise, if one ever comes
             waited = waited or trial.permit.waited > 0
         if waited:
@@ -311,7 +311,7 @@ class Breakers:
             waiter = new_waiter()
             self._waiters.add(waiter)
             try:
-                await waiter.sleep(wait)
+                await waiter.wait(wait)
             finally:
                 self._waiters.discard(waiter)
 
@@ -362,7 +362,7 @@ class Breakers:
 
     def _wake(self) -> None:
         for waiter in list(self._waiters):
-            waiter.wake()
+            waiter.notify()
 
 
 def _is_news(trial: Trial, outcome: Tariffs | SmscError | None) -> bool:

@@ -127,7 +127,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
             raise TypeError("this transport is limited already: pass the one inside it")
         self._transport = transport
         self._quota = quota
-        self._gate: WaiterQueue = (default_store() if store is None else store).gate
+        self._gate: WaiterQueue = (default_store() if store is None else store).queue
         _quiet_httpcore()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -143,7 +143,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         permit = self._gate.try_acquire(login, self._quota, token=token)
         if permit is None:
             permit = await self._gate.acquire(login, self._quota, token=token)
-        permit.holder = running_loop()
+        permit.owner_loop = running_loop()
         passage.permit = permit
         try:
             if passage.before_sending is not None:

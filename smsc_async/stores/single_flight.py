@@ -1,9 +1,9 @@
-"""Requests under way, and everybody who waits for one: one flight for an account, however many ask.
+"""The fetches in flight: one for each account, whatever the number of callers.
 
-A flight is shared by all threads and loops of a process. Whoever asks first leads it; the others wait. It lands with a
-list or an error for everybody, or with nothing where its leader was lost (its loop ended): then one who waits leads
-the next. A loop that is closed in the middle tells nobody: whoever comes next looks, and whoever waits stops waiting once
-the flight is overdue.
+All threads and event loops of a process share a flight. The first caller leads it; the others wait. It ends with a list or an
+error for all of them, or with ``None`` if its leader was lost (its event loop was closed): then one of the others leads the
+next flight. A closed event loop cannot notify waiters: new callers detect it, and existing waiters stop ``_OVERDUE`` seconds
+after the flight's deadline.
 """
 
 from __future__ import annotations
@@ -20,53 +20,53 @@ from smsc_async.records import Tariffs
 __all__ = ["Flight", "Progress", "Result", "SingleFlight"]
 
 
-# What a flight may take beyond its deadline: its permits are given back and its store is told, a second each.
+# Seconds that a flight may take beyond its deadline: the release of its permits and of its lease take a second each.
 _OVERDUE: Final = 5.0
 
-# An exception that is not an SmscError is a fault of the library itself, passed on as it is.
+# An exception that is not an SmscError is a bug, which every caller raises unchanged.
 Result: TypeAlias = Tariffs | Exception | None
 
 
 class Progress(Protocol):
-    """How far a flight has come.
+    """The progress of a flight.
 
     Attributes:
-        failure: What an attempt ended with that another follows, or ``None``.
+        failure: The error of the last attempt if another one follows, or ``None``.
     """
 
     failure: SmscError | None
 
     @property
     def attempts(self) -> int:
-        """Requests let through for it so far."""
+        """Number of attempts so far."""
         ...
 
     @property
     def waited(self) -> float:
-        """Seconds that they waited for their permits, together."""
+        """Seconds that the attempts waited for their permits, in total."""
         ...
 
     def may_have_left(self) -> bool:
-        """Whether a byte of any of its requests can have left."""
+        """Whether a byte of any request can have left."""
         ...
 
     def abandon(self) -> None:
-        """Give back what it holds of the quota, as after a request without an answer: it will never do so itself."""
+        """Release the flight's permits as after a request without a reply: its leader no longer can."""
         ...
 
 
 class Flight:
-    """One request under way.
+    """One fetch in flight.
 
     Attributes:
-        deadline: The instant, on the limiter's clock, by which it lands in any case.
-        progress: How far it is; ``None`` where there is no request for it yet; set by whoever leads it.
-        landed: Whether it has.
-        result: What it landed with: a list, an error, or ``None`` where it was lost.
-        max_age: How many seconds old its list may be, where it was not fetched but found in the store; else 0.
+        deadline: The instant by which the flight ends, on the clock of the library.
+        progress: The progress; ``None`` before the first attempt. The leader sets it.
+        landed: Whether the flight has ended.
+        result: A list, an error, or ``None`` if the leader was lost.
+        max_age: The greatest possible age of the list in seconds if it came from the store; else 0.
     """
 
-    __slots__ = ("_lock", "_loop", "_on_landing", "deadline", "landed", "max_age", "progress", "result")
+    __slots__ = ("_callbacks", "_lock", "_loop", "deadline", "landed", "max_age", "progress", "result")
 
     def __init__(self, deadline: float) -> None:
         self.deadline: float = deadline
@@ -74,65 +74,65 @@ class Flight:
         self.landed: bool = False
         self.result: Result = None
         self.max_age: float = 0.0
-        # Reentrant, as the garbage collector may end an abandoned call in the middle of what the lock is for.
+        # Reentrant: a finalizer may end an abandoned call in a thread that holds the lock.
         self._lock = threading.RLock()
-        self._on_landing: dict[Callable[[], object], None] = {}
+        self._callbacks: dict[Callable[[], object], None] = {}
         self._loop = running_loop()
 
     def is_lost(self) -> bool:
-        """Whether nobody is left who would land it in its place among the others, or somebody has given it up."""
+        """Whether the flight has ended without its leader, is overdue, or its event loop is closed."""
         return self.landed or now() >= self.deadline + _OVERDUE or self._has_no_loop()
 
     def abandon_lost(self) -> None:
-        """End it in place of whoever leads it, who is lost."""
+        """End the flight in place of its lost leader."""
         if self.progress is not None and self._has_no_loop():
             self.progress.abandon()
-        self.land(None)
+        self.complete(None)
 
-    def land(self, result: Result) -> None:
-        """End it, for everybody who waits; what comes after the first time is ignored."""
+    def complete(self, result: Result) -> None:
+        """End the flight for all waiters; a second result is ignored."""
         with self._lock:
             if self.landed:
                 return
             self.result = result
             self.landed = True
-        # Nobody is added once it has landed, so nothing but this thread looks at them now.
-        for call in self._on_landing:
+        # No callback is added after the end, so no other thread uses them now.
+        for call in self._callbacks:
             call()
-        self._on_landing.clear()
+        self._callbacks.clear()
 
-    def on_landing(self, call: Callable[[], object]) -> bool:
-        """Have ``call`` called when it lands, in whatever thread that is; ``False`` where it has landed."""
+    def add_done_callback(self, call: Callable[[], object]) -> bool:
+        """Call ``call`` at the end, in the leader's thread; return ``False`` if the flight has ended already."""
         with self._lock:
             if not self.landed:
-                self._on_landing[call] = None
+                self._callbacks[call] = None
             return not self.landed
 
-    def forget(self, call: Callable[[], object]) -> None:
-        """Call ``call`` no more."""
+    def remove_done_callback(self, call: Callable[[], object]) -> None:
+        """Remove a callback."""
         with self._lock:
             if not self.landed:
-                self._on_landing.pop(call, None)
+                self._callbacks.pop(call, None)
 
     async def wait(self, until: float) -> None:
-        """Return when it has landed, at that instant, or as soon as it is overdue."""
+        """Return at the end of the flight, at the instant ``until``, or when the flight is overdue."""
         until = min(until, self.deadline + _OVERDUE)
         waiter = new_waiter()
-        wake = waiter.wake
-        if not self.on_landing(wake):
+        notify = waiter.notify
+        if not self.add_done_callback(notify):
             return
         try:
             while not self.landed and (left := until - now()) > 0:
-                await waiter.sleep(left)
+                await waiter.wait(left)
         finally:
-            self.forget(wake)
+            self.remove_done_callback(notify)
 
     def _has_no_loop(self) -> bool:
         return is_other_closed_loop(self._loop)
 
 
 class SingleFlight:
-    """The requests of a process that are under way, by whose they are."""
+    """The fetches in flight of a process, by account."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -142,29 +142,29 @@ class SingleFlight:
         return len(self._flights)
 
     def join(self, key: Hashable, deadline: float) -> tuple[Flight, bool]:
-        """Return the flight for that key, and whether the caller is to lead it.
+        """Return the flight for that key, and whether the caller leads it.
 
         Args:
-            key: Whose list it fetches.
-            deadline: The instant by which it would land, were it the caller's.
+            key: The account and endpoint.
+            deadline: The instant by which a new flight ends.
         """
         with self._lock:
-            lost = self._flights.get(key)
-            if lost is not None and not lost.is_lost():
-                return lost, False
+            former = self._flights.get(key)
+            if former is not None and not former.is_lost():
+                return former, False
             flight = self._flights[key] = Flight(deadline)
-        if lost is not None:
-            lost.abandon_lost()
+        if former is not None:
+            former.abandon_lost()
         return flight, True
 
     def complete(self, key: Hashable, flight: Flight, result: Result) -> None:
-        """End a flight: whoever asks from now on begins another."""
+        """End a flight; the next caller begins another one."""
         with self._lock:
             if self._flights.get(key) is flight:
                 del self._flights[key]
-        flight.land(result)
+        flight.complete(result)
 
     def abandon(self) -> None:
-        """Forget all flights: for a process that was forked, where nobody leads them."""
+        """Forget all flights: for a forked child, in which no leader runs."""
         self._lock = threading.RLock()
         self._flights = {}
