@@ -36,7 +36,7 @@ LAYERS = [
     ["fetch.lockout"],
     ["http.redaction", "fetch.circuit", "stores"],
     ["stores.single_flight"],
-    ["limiter", "decoder"],
+    ["limiter", "decoder", "fetch.lockout_rules", "fetch.circuit_rules"],
     ["accounts"],
     ["report"],
     ["protocol", "analysis"],
@@ -53,6 +53,8 @@ PURE = [
     "history.packing",
     "report",
     "fetch.circuit",
+    "fetch.circuit_rules",
+    "fetch.lockout_rules",
     "http.redaction",
 ]
 IMPURE_IMPORTS = {"httpx", "httpcore", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
