@@ -70,21 +70,30 @@ class Events:
         self.now = until
 
 
+def most_in_window(times: Sequence[float]) -> int:
+    ordered = sorted(times)
+    return max((sum(at - first < BLOCK for at in ordered[i:]) for i, first in enumerate(ordered)), default=0)
+
+
 @attrs.define
 class Server:
     """Counts error 2 of one address over all logins, and blocks it at the fifth within 30 minutes.
 
     `fault` decides the fate of a request at its arrival: `None`, "cut" (not counted), "silent" (not counted), "gateway"
     (counted, and answered with 504), "unreachable" (no connection was made).
+
+    `known` has the arrival times of the errors whose replies were read.
     """
 
     events: Events
     passwords: defaultdict[str, str] = attrs.field(factory=lambda: defaultdict(lambda: "right"))
     moved: bool = False
+    blocks: bool = True
     takes: float = 0.0
     fault: Callable[[Account], str | None] = lambda _: None
     requests: list[tuple[float, Account]] = attrs.field(factory=list)
     errors: list[tuple[float, Account]] = attrs.field(factory=list)
+    known: list[float] = attrs.field(factory=list)
     blocked_until: float = 0.0
 
     def reply(self, account: Account) -> Verdict:
@@ -95,14 +104,13 @@ class Server:
         if not self.moved and self.passwords[account.login] == account.password:
             return Verdict.LIST
         self.errors.append((now, account))
-        if sum(at > now - BLOCK for at, _ in self.errors[-5:]) == 5:
+        if self.blocks and sum(at > now - BLOCK for at, _ in self.errors[-5:]) == 5:
             self.blocked_until = now + BLOCK
         return Verdict.REFUSED
 
     def peak(self) -> int:
         """The most errors within any 30 minutes."""
-        times = [at for at, _ in self.errors]
-        return max((sum(0 <= at - first < BLOCK for at in times[i:]) for i, first in enumerate(times)), default=0)
+        return most_in_window([at for at, _ in self.errors])
 
 
 @attrs.define
@@ -172,9 +180,7 @@ class Client:
         self._waiting: list[Flight] = []
         self._pump_at = float("inf")
 
-    def call(
-        self, account: Account, deadline: float = DEADLINE, done: Callable[[Call], None] | None = None
-    ) -> Call:
+    def call(self, account: Account, deadline: float = DEADLINE, done: Callable[[Call], None] | None = None) -> Call:
         call = Call(account, self.events.now, deadline, done)
         flight = self._flights.get(account)
         if flight is None:
@@ -191,7 +197,9 @@ class Client:
     def pump(self) -> None:
         """Let everybody go who may; ask again when something may have changed."""
         now = self.events.now
-        rank = {flight: rules.priority(self.store.service, self.store.of(flight.account), now) for flight in self._waiting}
+        rank = {
+            flight: rules.priority(self.store.service, self.store.of(flight.account), now) for flight in self._waiting
+        }
         retry_in, stuck = float("inf"), -1
         for flight in sorted(self._waiting, key=lambda each: (rank[each], each.number)):
             if rank[flight] == stuck:
@@ -252,7 +260,7 @@ class Client:
 
     def _arrive(self, flight: Flight, place: Place, trip: float, *, probe: bool) -> None:
         fate = self.server.fault(flight.account)
-        verdict = Verdict.UNANSWERED
+        verdict, arrived_at = Verdict.UNANSWERED, self.events.now
         if fate in {None, "gateway"}:
             verdict = self.server.reply(flight.account)
         takes = trip + self.server.takes
@@ -264,16 +272,18 @@ class Client:
         elif fate is not None:
             verdict = Verdict.UNANSWERED
             self.events.after(takes, lambda: self._failed(flight, probe=probe))
-        self.events.after(takes, lambda: self._settle(flight, place, verdict, probe=probe))
+        self.events.after(takes, lambda: self._settle(flight, place, verdict, arrived_at, probe=probe))
 
     def _failed(self, flight: Flight, *, probe: bool) -> None:
         was_open = self.circuit.is_open
         self.circuit.failed(flight.account.login, self.events.now, probe=probe)
         self.opened += self.circuit.is_open and not was_open
 
-    def _settle(self, flight: Flight, place: Place, verdict: Verdict, *, probe: bool) -> None:
+    def _settle(self, flight: Flight, place: Place, verdict: Verdict, arrived_at: float, *, probe: bool) -> None:
         if self.killed:
             return
+        if verdict is Verdict.REFUSED:
+            self.server.known.append(arrived_at)
         now, store = self.events.now, self.store
         if verdict is Verdict.NOT_SENT:
             self.circuit.not_sent(probe=probe)
@@ -344,9 +354,7 @@ class World:
     def run(self, until: float) -> None:
         self.events.run(START + until)
 
-    def call(
-        self, account: Account, deadline: float = DEADLINE, done: Callable[[Call], None] | None = None
-    ) -> Call:
+    def call(self, account: Account, deadline: float = DEADLINE, done: Callable[[Call], None] | None = None) -> Call:
         self.calls.append(self.client.call(account, deadline, done))
         return self.calls[-1]
 
