@@ -2,7 +2,7 @@
 
 The service blocks an address at the fifth error 2 within 30 minutes, over all logins. Error 2 has two causes: a wrong
 password, and an address that is not on the allow-list of the account. The rules keep the number of errors below five,
-and let healthy accounts through as fast as that permits. The numbers of the rules are those of ``ARCHITECTURE.md``.
+and let healthy accounts through as fast as that permits. ``docs/lockout.md`` has the rules by number, with the simulation.
 
 A store calls ``check`` and, if token and slot are free too, ``enter``, in one atomic step; later ``settle``, in another.
 
@@ -56,7 +56,7 @@ NEVER: Final = -math.inf
 # The provider's FAQ (spec/README.md, "Seen elsewhere", row 10): five errors in 30 minutes block the address for as long.
 WINDOW: Final = 1800.0
 PLACES: Final = 4
-# So many errors of credentials that had worked are changed passwords; more of them may be a moved address.
+# Up to two errors of credentials that had worked count as changed passwords; more may be a moved address.
 FEW: Final = 2
 ERRORS_PER_LOGIN: Final = 2
 FAST: Final = 50
@@ -86,7 +86,7 @@ class Standing(enum.Enum):
     UNTESTED = enum.auto()
     """No list, no refusal."""
     REFUSED = enum.auto()
-    """Error 2 was the last that was heard of them; they may back off or not."""
+    """The last readable reply was error 2; the backoff may be over."""
 
 
 _NEVER_WORKED: Final = (Standing.UNTESTED, Standing.REFUSED)
@@ -300,7 +300,7 @@ def settle(service: ServiceState, credentials: CredentialsState, place: Place, v
         service.fast_ended_at = now
     service.trials.pop(place.request, None)
     if verdict is Verdict.UNANSWERED:
-        _mark_unanswered(service, place, now)
+        _mark_unanswered(service, place)
         return
     service.unanswered.pop(place.request, None)
     credentials.unanswered = [at for at in credentials.unanswered if at != place.sent_at]
@@ -321,7 +321,7 @@ def expire(service: ServiceState, now: float) -> None:
     while service.errors and service.errors[0].at <= now - WINDOW:
         del service.errors[0]
     for place in _lease_over(service.trials, now):
-        _mark_unanswered(service, place, now)
+        _mark_unanswered(service, place)
     for _ in _lease_over(service.fast, now):
         service.fast_ended_at = now
     for request in [each for each, at in service.unanswered.items() if at <= now - UNANSWERED_FOR]:
@@ -488,8 +488,8 @@ def _lease_over(places: dict[str, Place], now: float) -> Iterator[Place]:
         yield places.pop(oldest.request)
 
 
-def _mark_unanswered(service: ServiceState, place: Place, now: float) -> None:
-    if not place.fast and place.sent_at > now - UNANSWERED_FOR:
+def _mark_unanswered(service: ServiceState, place: Place) -> None:
+    if not place.fast:
         service.unanswered[place.request] = place.sent_at
 
 

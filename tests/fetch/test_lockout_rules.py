@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 
 import attrs
 import pytest
@@ -97,6 +98,7 @@ def _admitted(service: ServiceState, everybody: list[CredentialsState], now: flo
         (100.0, -math.inf, -math.inf, 1899.0, Standing.CONFIRMED),
         (100.0, -math.inf, -math.inf, 1900.0, Standing.PROVEN),
         (100.0, 200.0, -math.inf, 300.0, Standing.SUSPENDED),
+        (200.0, 200.0, -math.inf, 300.0, Standing.SUSPENDED),
         (100.0, 200.0, -math.inf, 1900.0, Standing.PROVEN),
         (250.0, 200.0, -math.inf, 300.0, Standing.CONFIRMED),
         (100.0, -math.inf, 200.0, 300.0, Standing.REFUSED),
@@ -166,6 +168,13 @@ def _moved_and_back(count: int) -> tuple[ServiceState, list[CredentialsState]]:
     return service, refused
 
 
+def test_the_size_of_a_burst_is_bounded() -> None:
+    service = ServiceState()
+    for number in range(9):
+        _exchange(service, _worked(service, -DAY), Verdict.REFUSED, number * HOUR)
+    assert len(service.burst) == 3
+
+
 @pytest.mark.parametrize(("count", "is_sent"), [(1, False), (2, False), (3, True), (4, True)])
 def test_a_list_clears_the_refusals_of_a_burst_but_not_those_of_one_or_two_changed_passwords(
     count: int, is_sent: bool
@@ -173,6 +182,26 @@ def test_a_list_clears_the_refusals_of_a_burst_but_not_those_of_one_or_two_chang
     service, refused = _moved_and_back(count)
     now = 2000.0 + 30 * MINUTE + 1.0
     assert [_admits(service, each, now) for each in refused] == [is_sent] * count
+
+
+def test_a_list_that_was_sent_before_a_burst_does_not_hide_it() -> None:
+    service = ServiceState()
+    early, other, *refused = (_worked(service, 0.0) for _ in range(5))
+    place = _send(service, early, 1000.0)
+    for each in refused:
+        _exchange(service, each, Verdict.REFUSED, 1001.0)
+    settle(service, early, place, Verdict.LIST, 1002.0)
+    _exchange(service, other, Verdict.LIST, 1003.0)
+    assert all(_admits(service, each, 1004.0) for each in refused)
+
+
+def test_lists_that_come_out_of_order_leave_the_latest_sending() -> None:
+    service = ServiceState()
+    first, second = _worked(service, 0.0), _worked(service, 0.0)
+    places = _send(service, first, 10.0), _send(service, second, 11.0)
+    settle(service, second, places[1], Verdict.LIST, 12.0)
+    settle(service, first, places[0], Verdict.LIST, 13.0)
+    assert service.list_at == 11.0
 
 
 def test_a_refusal_after_a_cleared_one_counts_as_the_first() -> None:
@@ -214,6 +243,32 @@ def test_the_fleet_goes_on_within_a_second() -> None:
     service = ServiceState(successes=40, fast_ended_at=10.0)
     everybody = [_worked(service, 0.0) for _ in range(60)]
     assert _admitted(service, everybody, 11.0) == 44
+
+
+def test_a_fleet_whose_requests_take_long_keeps_its_speed() -> None:
+    service = ServiceState(successes=40, fast_ended_at=10.0)
+    everybody = [_worked(service, 0.0) for _ in range(60)]
+    _send(service, everybody[0], 10.5)
+    assert _admitted(service, everybody, 20.0) == 43
+
+
+def test_unanswered_trials_leave_a_fleet_fewer_places_to_start_from() -> None:
+    service = ServiceState()
+    _fill(service, 2, 9.0, Verdict.UNANSWERED)
+    assert _admitted(service, [_worked(service, 0.0) for _ in range(9)], 10.0) == 2
+
+
+def test_unanswered_fast_requests_are_no_trials() -> None:
+    service = ServiceState()
+    for _ in range(4):
+        _exchange(service, _worked(service, 0.0), Verdict.UNANSWERED, 10.0)
+    assert _admits(service, _new(), 10.0)
+
+
+def test_a_fast_request_is_no_probe_past_unanswered_trials() -> None:
+    service = ServiceState()
+    _fill(service, 4, 9.0, Verdict.UNANSWERED)
+    assert not _send(service, _worked(service, 0.0), 10.0).probe
 
 
 def test_known_errors_and_trials_leave_a_fleet_fewer_places_to_start_from() -> None:
@@ -445,6 +500,13 @@ def test_the_third_and_the_fourth_unanswered_trial_wait_ten_minutes_and_the_fift
     assert _refused(service, credentials, 1831.0).own
 
 
+def test_a_record_stores_the_trials_of_the_last_half_hour_only() -> None:
+    service, credentials = ServiceState(), _new()
+    for hour in range(9):
+        _exchange(service, credentials, Verdict.UNANSWERED, hour * HOUR)
+    assert credentials.unanswered == [8 * HOUR]
+
+
 def test_a_trial_that_is_settled_after_its_lease_counts_once() -> None:
     service, credentials = ServiceState(), _new()
     place = _send(service, credentials, 0.0)
@@ -478,6 +540,12 @@ def test_a_lease_that_ended_long_ago_leaves_nothing_behind() -> None:
 def test_proven_accounts_grow_by_a_third_of_the_successes(successes: int, expected: int) -> None:
     service = ServiceState(successes=successes, fast_ended_at=HOUR)
     assert _admitted(service, [_worked(service, 0.0) for _ in range(60)], HOUR) == expected
+
+
+def test_a_proven_account_is_a_trial_after_the_first_error() -> None:
+    service = ServiceState()
+    _fill(service, 1, HOUR)
+    assert not _send(service, _worked(service, 0.0), HOUR).fast
 
 
 def test_proven_accounts_go_one_at_a_time_after_three_typos() -> None:
@@ -527,6 +595,14 @@ def test_the_probe_ends_the_pause_unless_the_reply_is_error_4(verdict: Verdict, 
     assert address == ([] if left is None else [left])
 
 
+def test_error_4_to_the_probe_pauses_for_another_half_hour_with_a_probe_of_its_own() -> None:
+    service = ServiceState()
+    _exchange(service, _new(), Verdict.BLOCKED, 0.0)
+    _exchange(service, _new(), Verdict.BLOCKED, 900.0)
+    assert not _admits(service, _new(), 1799.0)
+    assert _admits(service, _new(), 1800.0)
+
+
 def test_a_probe_of_the_pause_that_was_not_sent_is_sent_by_the_next_caller() -> None:
     service = ServiceState()
     _exchange(service, _new(), Verdict.BLOCKED, 0.0)
@@ -574,19 +650,24 @@ def test_reset_of_one_account_lifts_its_refusal_and_its_share_while_its_errors_c
     _exchange(service, _new("b"), Verdict.REFUSED, 0.0)
     reset(service, credentials, 1.0)
     assert _admits(service, credentials, 1.0)
+    _exchange(service, _new("b"), Verdict.NOT_SENT, 1.0)
     assert [each.login for each in service.errors] == ["", "", "b"]
+    assert [each.login for each in lockouts(service, [credentials], 1.0)] == []
 
 
 def test_reset_of_everything_leaves_no_lockout() -> None:
     service = ServiceState()
-    everybody = [_new(), _new(), _worked(service, 0.0), _worked(service, 0.0)]
+    silent, everybody = _new(), [_new(), _new(), _worked(service, 0.0), _worked(service, 0.0)]
+    for now in (-100.0, -90.0):
+        _exchange(service, silent, Verdict.UNANSWERED, now)
     for each, verdict in zip(
         everybody, (Verdict.REFUSED, Verdict.UNANSWERED, Verdict.REFUSED, Verdict.BLOCKED), strict=True
     ):
         _exchange(service, each, verdict, 10.0)
     reset(service, None, 11.0)
-    assert lockouts(service, everybody, 11.0) == []
-    assert _admitted(service, everybody, 11.0) == 4
+    assert lockouts(service, [silent, *everybody], 11.0) == []
+    assert standing(service, everybody[3], 11.0) is Standing.CONFIRMED
+    assert _admitted(service, [silent, *everybody], 11.0) == 4
 
 
 def test_a_refusal_after_a_reset_of_everything_counts() -> None:
@@ -734,7 +815,7 @@ def _play(mix: Mix) -> tuple[World, list[Call]]:
 
     world.server.fault = fault
     for at, number, deadline in mix.calls:
-        world.at(at, lambda number=number, deadline=deadline: world.call(Account(f"u{number}"), deadline))
+        world.at(at, partial(world.call, Account(f"u{number}"), deadline))
     for at in mix.kills:
         world.at(at, kill)
     world.run(61.0 + 36.0)
