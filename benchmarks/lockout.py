@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -99,10 +100,10 @@ def moved_midway() -> Row:
         world.server.blocks = False
         users = accounts(300)
         world.store.worked(users, CONFIRMED)
-        world.at(world.events.random.uniform(0.2, 0.9), lambda world=world: setattr(world.server, "moved", True))
-        world.at(40 * MINUTE, lambda world=world: setattr(world.server, "moved", False))
+        world.at(world.events.random.uniform(0.2, 0.9), partial(setattr, world.server, "moved", True))
+        world.at(40 * MINUTE, partial(setattr, world.server, "moved", False))
         for passes in range(10):
-            world.at(passes * 10 * MINUTE, lambda world=world, users=users: world.bulk(users))
+            world.at(passes * 10 * MINUTE, partial(world.bulk, users))
         world.run(2 * HOUR)
         peak = max(peak, world.server.peak())
         back = [call for call in world.calls if call.ending == "list" and call.ended_at > START + 40 * MINUTE]
@@ -187,7 +188,7 @@ def typos_and_watches() -> Row:
     world.store.worked(users[:150], PROVEN)
     world.store.worked(users[150:], CONFIRMED)
     for number, user in enumerate(wrong("n0", "n1", "n2", "n3")):
-        world.at(number, lambda user=user: world.call(user, deadline=5.0))
+        world.at(number, partial(world.call, user, 5.0))
     world.at(60.0, lambda: world.bulk(users))
     world.run(10 * MINUTE)
     name = "four typos of four new users, then 150 confirmed and 150 proven accounts"
@@ -219,7 +220,7 @@ def gateway(repeat: int) -> Callable[[], Row]:
         users = wrong("u0", "u1", "u2")
         for number in range(repeat):
             for user in users:
-                world.at(number * 15.0, lambda user=user: world.call(user, deadline=10.0))
+                world.at(number * 15.0, partial(world.call, user, 10.0))
         world.run(HOUR)
         calls = "called once" if repeat == 1 else f"called {repeat} times in 30 min"
         peak, required = world.server.peak(), "≤ 4, 1 per call" if repeat == 1 else "≤ 4 per credentials"
@@ -252,13 +253,17 @@ def wrong_in_front() -> Row:
     return Row("5", name, str(world.server.peak()), f"{served} of 36 after two runs", "", "all in two runs", ok)
 
 
+def cut_for(unlucky: set[Account], user: Account) -> str | None:
+    return "cut" if user in unlucky else None
+
+
 def cuts() -> Row:
     spans, served = [], []
     for rate in (0, 20):
         world = World(7)
         users = accounts(200)
         unlucky = set(world.events.random.sample(users, len(users) // rate)) if rate else set[Account]()
-        world.server.fault = lambda user, unlucky=unlucky: "cut" if user in unlucky else None
+        world.server.fault = partial(cut_for, unlucky)
         world.bulk(users)
         world.run(HOUR)
         spans.append(world.span())
@@ -271,7 +276,7 @@ def cuts() -> Row:
 def typist() -> Row:
     world = World(8)
     for number in range(4):
-        world.at(number, lambda number=number: world.call(Account("a", f"typo {number}"), deadline=5.0))
+        world.at(number, partial(world.call, Account("a", f"typo {number}"), 5.0))
     world.at(10.0, lambda: world.call(Account("b")))
     world.run(MINUTE)
     ok = world.calls[-1].ending == "list" and world.longest_wait() == 0.0 and world.server.peak() == 2
@@ -291,15 +296,14 @@ def resets() -> Row:
 
 
 def killed() -> Row:
-    """All four places and all three tokens of a login are held by a worker that dies."""
+    """The worker holds all four places, and the third token of a login whose other two are used for longer."""
     world = World(10)
     world.server.takes = 1.0
     dying = world.new_client()
-    for user in accounts(3, "new"):
+    world.store.of(Account("b")).worked_at = START - CONFIRMED
+    world.store.tokens["b"].update({"first": START + HOUR, "second": START + HOUR})
+    for user in [*accounts(3, "new"), Account("b")]:
         dying.call(user)
-    for password in ("p1", "p2", "p3"):
-        world.store.tokens["b"][password] = START + 96.0  # as three requests of the dying worker leave them
-    dying.call(Account("n4"))
     world.at(0.5, dying.kill)
     world.at(1.0, lambda: world.call(Account("c")))
     world.at(1.0, lambda: world.call(Account("b"), deadline=100.0))
@@ -318,7 +322,10 @@ def watches() -> Row:
     unlucky = {users[number] for number in (3, 4, 90, 250)}
 
     def fault(user: Account) -> str | None:
-        return "cut" if user in unlucky and not unlucky.discard(user) else None
+        if user not in unlucky:
+            return None
+        unlucky.discard(user)
+        return "cut"
 
     def watch(user: Account) -> None:
         def next_round(call: Call) -> None:
@@ -349,9 +356,9 @@ def hasty_tenant() -> Row:
     world.store.worked(users[:20], CONFIRMED)
     for tenth in range(600):
         hasty = Account(f"hasty{tenth % 9}")
-        world.at(tenth / 10, lambda hasty=hasty: world.client.call(hasty, deadline=0.1))
+        world.at(tenth / 10, partial(world.client.call, hasty, 0.1))
     for number, user in enumerate(users):
-        world.at(20.0 + number / 2, lambda user=user: world.call(user))
+        world.at(20.0 + number / 2, partial(world.call, user))
     world.run(5 * MINUTE)
     ok = len(world.served()) == 40 and world.client.opened == 0 and world.longest_wait() < 0.5
     name = "a tenant of nine logins with deadlines of 0.1 s, replies after 0.3 s"

@@ -53,14 +53,14 @@ class Events:
     def __init__(self, seed: int = 0) -> None:
         self.now = START
         self.random = random.Random(seed)
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._count = 0
 
-    def at(self, instant: float, action: Callable[[], None]) -> None:
+    def at(self, instant: float, action: Callable[[], object]) -> None:
         self._count += 1
         heapq.heappush(self._heap, (instant, self._count, action))
 
-    def after(self, seconds: float, action: Callable[[], None]) -> None:
+    def after(self, seconds: float, action: Callable[[], object]) -> None:
         self.at(self.now + seconds, action)
 
     def run(self, until: float) -> None:
@@ -359,7 +359,7 @@ class World:
         return self.calls[-1]
 
     def at(self, seconds: float, action: Callable[[], object]) -> None:
-        self.events.at(START + seconds, lambda: (action(), None)[1])
+        self.events.at(START + seconds, action)
 
     def bulk(
         self, accounts: Sequence[Account], *, at_once: int = IN_BULK, then: Callable[[Call], None] | None = None
