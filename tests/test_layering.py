@@ -36,7 +36,7 @@ LAYERS = [
     ["stores.single_flight"],
     ["telemetry"],
     ["http.redaction", "http.threads", "http.log_filter"],
-    ["limiter", "decoder"],
+    ["limiter", "decoder", "fetch.lockout_rules", "fetch.circuit_rules"],
     ["accounts"],
     ["report"],
     ["protocol", "analysis"],
@@ -55,6 +55,8 @@ PURE = [
     "history.packing",
     "report",
     "fetch.circuit",
+    "fetch.circuit_rules",
+    "fetch.lockout_rules",
     "http.redaction",
 ]
 IMPURE_IMPORTS = {"httpx", "httpcore", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
