@@ -24,7 +24,7 @@ from benchmarks import lockout_wordings
 from benchmarks.lockout_world import IN_BULK, START, Account, Call, Store, World
 from benchmarks.page import BEGIN, DOCS, END
 from benchmarks.pairing import Line
-from smsc_async.fetch import lockout_rules as rules
+from smsc_async.fetch import lockout as rules
 
 TITLE = "Lockout: errors at the server, accounts served and waits, in virtual time; round trips of 80 to 140 ms"
 SEEDS = 1000

@@ -1,4 +1,4 @@
-"""Wordings of the rules that were tried and replaced: each is a patch of `lockout_rules`, for `benchmarks.lockout --rules`.
+"""Wordings of the rules that were tried and replaced: each is a patch of `lockout`, for `benchmarks.lockout --rules`.
 
 The table shows why they were replaced.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from smsc_async.fetch import lockout_rules as rules
-from smsc_async.fetch.lockout_rules import NEVER, CredentialsState, Place, Refused, ServiceState, Standing
+from smsc_async.fetch import lockout as rules
+from smsc_async.fetch.lockout import NEVER, CredentialsState, Place, Refused, ServiceState, Standing
 
 
 def without_places(service: ServiceState, rank: Standing) -> Refused | None:

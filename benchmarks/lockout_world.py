@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import attrs
 
-from smsc_async.fetch import lockout_rules as rules
-from smsc_async.fetch.circuit_rules import Circuit
-from smsc_async.fetch.lockout_rules import CredentialsState, Place, Refused, ServiceState, Verdict
+from smsc_async.fetch import lockout as rules
+from smsc_async.fetch.circuit import Circuit
+from smsc_async.fetch.lockout import CredentialsState, Place, Refused, ServiceState, Verdict
 
 START = 1_000_000.0
 DELAY = (0.08, 0.14)

@@ -36,7 +36,7 @@ LAYERS = [
     ["stores.single_flight"],
     ["telemetry"],
     ["http.redaction", "http.threads", "http.log_filter"],
-    ["limiter", "decoder", "fetch.lockout_rules", "fetch.circuit_rules"],
+    ["limiter", "decoder", "fetch.lockout", "fetch.circuit"],
     ["accounts"],
     ["report"],
     ["protocol", "analysis"],
@@ -55,8 +55,8 @@ PURE = [
     "history.packing",
     "report",
     "fetch.circuit",
-    "fetch.circuit_rules",
-    "fetch.lockout_rules",
+    "fetch.circuit",
+    "fetch.lockout",
     "http.redaction",
 ]
 IMPURE_IMPORTS = {"httpx", "httpcore", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from benchmarks.lockout_world import Account, Call, World, most_in_window
-from smsc_async.fetch.lockout_rules import (
+from smsc_async.fetch.lockout import (
     Cause,
     CredentialsState,
-    Lockout,
+    LockoutView,
     Place,
     Refused,
     ServiceState,
@@ -629,11 +629,11 @@ def test_lockouts_name_every_cause_with_its_time_the_longest_first() -> None:
     _exchange(service, silent, Verdict.UNANSWERED, 101.0)
     _exchange(service, _worked(service, 0.0), Verdict.BLOCKED, 102.0)
     assert lockouts(service, [refused, silent, healthy], 103.0) == [
-        Lockout(Cause.CREDENTIALS, "a", 2597.0),
-        Lockout(Cause.ADDRESS, None, 1799.0),
-        Lockout(Cause.TRIALS, "a", 1697.0),
-        Lockout(Cause.TRIALS, "s", 598.0),
-        Lockout(Cause.TRIALS, None, 3.0),
+        LockoutView(Cause.CREDENTIALS, "a", 2597.0),
+        LockoutView(Cause.ADDRESS, None, 1799.0),
+        LockoutView(Cause.TRIALS, "a", 1697.0),
+        LockoutView(Cause.TRIALS, "s", 598.0),
+        LockoutView(Cause.TRIALS, None, 3.0),
     ]
 
 

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from smsc_async.fetch.circuit_rules import Circuit
+from smsc_async.fetch.circuit import Circuit
 
 
 def _fail(circuit: Circuit, now: float, *logins: str) -> None:
