@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from smsc_async.simulator.accounts import SimulatedAccount
     from smsc_async.simulator.app import Latency, Simulator
     from smsc_async.simulator.faults import Fault
-    from smsc_async.simulator.ledger import Arrival
     from smsc_async.simulator.rendering import render, render_refusal
+    from smsc_async.simulator.request_log import Arrival
     from smsc_async.simulator.rules import Rules
     from smsc_async.simulator.sample import make_tariffs, sample_tariffs
     from smsc_async.simulator.serving import serve
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 else:
     # Imported when asked for, so that what needs no server works without Starlette and uvicorn.
     _HOMES: Final = {
-        "Arrival": "ledger",
+        "Arrival": "request_log",
         "Fault": "faults",
         "Latency": "app",
         "Rules": "rules",

@@ -23,10 +23,10 @@ from starlette.types import Receive, Scope, Send
 from smsc_async.records import Format
 from smsc_async.simulator.accounts import SimulatedAccount
 from smsc_async.simulator.faults import Fault, FaultQueue
-from smsc_async.simulator.ledger import Arrival, PermitSource
 from smsc_async.simulator.rendering import render
+from smsc_async.simulator.request_log import Arrival, RequestLog
 from smsc_async.simulator.requests import ParsedRequest, read_request
-from smsc_async.simulator.responses import Answer, answer_to
+from smsc_async.simulator.responses import Response, response_to
 from smsc_async.simulator.rules import Rules
 from smsc_async.simulator.violations import Violation, violations_in
 
@@ -93,14 +93,14 @@ class Simulator:
         self.rules: Rules = Rules() if rules is None else rules
         self.ignores_hang_ups = ignores_hang_ups
         self._clock = clock
-        self._latency = _drawing(latency, random.Random(seed))  # noqa: S311  # delays, not secrets
-        self._ledger = PermitSource(self.rules, keep=keep)
+        self._latency = _latency_source(latency, random.Random(seed))  # noqa: S311  # delays, not secrets
+        self._request_log = RequestLog(self.rules, keep=keep)
         self._faults = FaultQueue()
         self._by_login: dict[str, SimulatedAccount] = {}
         self._by_key: dict[str, SimulatedAccount] = {}
         # Per account, format and charset, as long as it is the same account: put() replaces it.
         self._rendered = functools.lru_cache(maxsize=1024)(_render)
-        self._app = Starlette(routes=[Route("/{path:path}", _Endpoint(self._answer), methods=["GET", "POST"])])
+        self._app = Starlette(routes=[Route("/{path:path}", _Endpoint(self._respond), methods=["GET", "POST"])])
         for account in (SimulatedAccount("alex", "123"),) if accounts is None else accounts:
             if account.login in self._by_login:
                 raise ValueError(f"two accounts have the login {account.login!r}")
@@ -115,7 +115,7 @@ class Simulator:
     @property
     def log(self) -> list[Arrival]:
         """The requests that arrived, in order; the oldest may be gone (see ``keep``)."""
-        return self._ledger.log()
+        return self._request_log.log()
 
     def arrivals(self, login: str) -> list[Arrival]:
         """Return the requests of one login that arrived, in order; empty where there were none."""
@@ -136,11 +136,11 @@ class Simulator:
 
     def in_progress(self, login: str) -> int:
         """Return how many requests of a login are in progress now."""
-        return self._ledger.in_progress(login, self._clock())
+        return self._request_log.in_progress(login, self._clock())
 
     def peak(self, login: str) -> int:
-        """Return how many requests of a login were in progress at most, those refused for it among them."""
-        return self._ledger.peak(login)
+        """Return the largest number of requests of a login in progress at the same time, refused ones included."""
+        return self._request_log.peak(login)
 
     def put(self, account: SimulatedAccount) -> None:
         """Add an account, or replace the one of the same login: a new list, a new password.
@@ -175,41 +175,41 @@ class Simulator:
 
     def reset(self) -> None:
         """Forget all requests: the log, the windows, the blocked addresses, what is in progress; and heal."""
-        self._ledger.forget()
+        self._request_log.clear()
         self.heal()
 
-    async def _answer(self, asked: ParsedRequest, receive: Receive, send: Send) -> None:
-        account = self._account_of(asked)
-        fault = self._faults.take(asked.login if account is None else account.login)
+    async def _respond(self, request: ParsedRequest, receive: Receive, send: Send) -> None:
+        account = self._account_of(request)
+        fault = self._faults.take(request.login if account is None else account.login)
         now, seconds = self._clock(), self._latency()
-        arrival = self._ledger.enter(asked, account, now=now, fault=fault)
-        answer = answer_to(asked, arrival.code, fault, functools.partial(self._rendered, account))
+        arrival = self._request_log.record_arrival(request, account, now=now, fault=fault)
+        response = response_to(request, arrival.code, fault, functools.partial(self._rendered, account))
         try:
-            await self._send_all_but_the_last_byte(answer, fault or _NO_FAULT, seconds, receive, send)
-        except _HungUpError:
-            self._ledger.leave(arrival, self._clock())
+            await self._send_all_but_the_last_byte(response, fault or _NO_FAULT, seconds, receive, send)
+        except _DisconnectError:
+            self._request_log.record_end(arrival, self._clock())
             return
         except BaseException:
             # Where the service runs in the caller's own task, hanging up is a cancellation, which must not wait.
             until = max(self._clock(), now + seconds) if self.ignores_hang_ups else self._clock()
-            self._ledger.leave(arrival, until)
+            self._request_log.record_end(arrival, until)
             raise
-        self._ledger.leave(arrival, self._clock())
-        await send({"type": "http.response.body", "body": answer.body[-1:]})
+        self._request_log.record_end(arrival, self._clock())
+        await send({"type": "http.response.body", "body": response.body[-1:]})
 
-    def _account_of(self, asked: ParsedRequest) -> SimulatedAccount | None:
-        if asked.api_key is not None:
-            return self._by_key.get(asked.api_key)
-        return None if asked.login is None else self._by_login.get(asked.login)
+    def _account_of(self, request: ParsedRequest) -> SimulatedAccount | None:
+        if request.api_key is not None:
+            return self._by_key.get(request.api_key)
+        return None if request.login is None else self._by_login.get(request.login)
 
     async def _send_all_but_the_last_byte(
-        self, answer: Answer, fault: Fault, seconds: float, receive: Receive, send: Send
+        self, response: Response, fault: Fault, seconds: float, receive: Receive, send: Send
     ) -> None:
         if fault.silent:
-            await _hang_up(receive)
+            await _wait_for_disconnect(receive)
         await self._work(seconds, receive)
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body[:-1], "more_body": True})
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        await send({"type": "http.response.body", "body": response.body[:-1], "more_body": True})
         await self._work(fault.pause, receive)
 
     async def _work(self, seconds: float, receive: Receive) -> None:
@@ -219,45 +219,45 @@ class Simulator:
             await anyio.sleep(seconds)
             return
         with anyio.move_on_after(seconds):
-            await _hang_up(receive)
+            await _wait_for_disconnect(receive)
 
 
-class _HungUpError(Exception):
+class _DisconnectError(Exception):
     """The caller closed the connection before the answer."""
 
 
-async def _hang_up(receive: Receive) -> NoReturn:
+async def _wait_for_disconnect(receive: Receive) -> NoReturn:
     while (await receive())["type"] != "http.disconnect":
         pass
-    raise _HungUpError
+    raise _DisconnectError
 
 
 class _Endpoint:
     # A class, since Starlette takes a function for one that returns a response and sends it itself.
-    def __init__(self, answer: Callable[[ParsedRequest, Receive, Send], Awaitable[None]]) -> None:
-        self._answer = answer
+    def __init__(self, respond: Callable[[ParsedRequest, Receive, Send], Awaitable[None]]) -> None:
+        self._respond = respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        http_request = Request(scope, receive)
         if not scope["path"].endswith(".php"):
             await PlainTextResponse("no such page", status_code=404)(scope, receive, send)
             return
         try:
-            body = await request.body()
+            body = await http_request.body()
         except ClientDisconnect:
             return  # it never arrived whole
-        asked = read_request(
-            method=request.method,
+        request = read_request(
+            method=http_request.method,
             path=scope["path"],
-            address="" if request.client is None else request.client.host,
+            address="" if http_request.client is None else http_request.client.host,
             query=scope["query_string"],
-            content_type=request.headers.get("content-type", ""),
+            content_type=http_request.headers.get("content-type", ""),
             body=body,
         )
-        await self._answer(asked, receive, send)
+        await self._respond(request, receive, send)
 
 
-def _drawing(latency: Latency, chance: random.Random) -> Callable[[], float]:
+def _latency_source(latency: Latency, chance: random.Random) -> Callable[[], float]:
     if callable(latency):
         return latency
     low, high = latency if isinstance(latency, tuple) else (latency, latency)

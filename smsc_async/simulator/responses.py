@@ -12,7 +12,7 @@ from smsc_async.simulator.faults import Fault
 from smsc_async.simulator.rendering import render_refusal
 from smsc_async.simulator.requests import ParsedRequest
 
-__all__ = ["Answer", "answer_to"]
+__all__ = ["Response", "response_to"]
 
 _REFUSALS: Final = {
     1: "parameters error",
@@ -24,7 +24,7 @@ _REFUSALS: Final = {
 
 
 @attrs.frozen
-class Answer:
+class Response:
     """Status, header fields and body, as they go out."""
 
     status: int
@@ -32,31 +32,35 @@ class Answer:
     body: bytes
 
 
-def answer_to(asked: ParsedRequest, code: int, fault: Fault | None, tariffs: Callable[[Format, str], bytes]) -> Answer:
+def response_to(
+    request: ParsedRequest, code: int, fault: Fault | None, tariffs: Callable[[Format, str], bytes]
+) -> Response:
     """Return the answer to a request.
 
     Args:
-        asked: The request.
+        request: The request.
         code: The error to refuse it with; 0 for none.
         fault: What goes wrong with the answer, or ``None``.
         tariffs: What renders the list in a format and a charset.
     """
     if code != 0:
-        body = render_refusal(code, _REFUSALS.get(code, "error"), asked.format, charset=asked.charset)
-    elif asked.wants_tariffs:
-        body = tariffs(asked.format, asked.charset)
+        body = render_refusal(code, _REFUSALS.get(code, "error"), request.format, charset=request.charset)
+    elif request.wants_tariffs:
+        body = tariffs(request.format, request.charset)
     else:
-        body = _word(asked.format)
-    headers = {"content-type": f"{_media_type(asked.format)}; charset={asked.charset}"}
+        body = _ok(request.format)
+    headers = {"content-type": f"{_media_type(request.format)}; charset={request.charset}"}
     if fault is None:
-        return _answer(200, headers, body)
+        return _respond(200, headers, body)
     body = body if fault.body is None else fault.body
-    return _answer(fault.status, headers | dict(fault.headers), body[: int(len(body) * fault.keep)])
+    return _respond(fault.status, headers | dict(fault.headers), body[: int(len(body) * fault.keep)])
 
 
-def _answer(status: int, headers: dict[str, str], body: bytes) -> Answer:
-    told = {**headers, "content-length": str(len(body))}
-    return Answer(status, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told.items()], body)
+def _respond(status: int, headers: dict[str, str], body: bytes) -> Response:
+    all_headers = {**headers, "content-length": str(len(body))}
+    return Response(
+        status, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in all_headers.items()], body
+    )
 
 
 def _media_type(format: Format) -> str:  # noqa: A002  # the word of the request
@@ -71,7 +75,7 @@ def _media_type(format: Format) -> str:  # noqa: A002  # the word of the request
             assert_never(format)
 
 
-def _word(format: Format) -> bytes:  # noqa: A002  # the word of the request
+def _ok(format: Format) -> bytes:  # noqa: A002  # the word of the request
     match format:
         case Format.PLAIN | Format.CSV:
             return b"OK"

@@ -15,7 +15,7 @@ from smsc_async.records import Tariffs
 from smsc_async.simulator.accounts import SimulatedAccount
 from smsc_async.simulator.app import Latency, Simulator
 from smsc_async.simulator.faults import Fault
-from smsc_async.simulator.ledger import Arrival
+from smsc_async.simulator.request_log import Arrival
 from smsc_async.simulator.rules import Rules
 from smsc_async.simulator.sample import sample_tariffs
 from smsc_async.simulator.serving import serve
@@ -61,7 +61,7 @@ class SmscServer:
         first = SimulatedAccount(_LOGIN, _PASSWORD)
         self.account: Account = Account(_LOGIN, _PASSWORD)
         self.simulator: Simulator = Simulator([first], rules=rules, latency=latency)
-        self._known = {first.login: first}
+        self._accounts = {first.login: first}
         self._serving = serve(self.simulator)
 
     def __enter__(self) -> Self:
@@ -160,7 +160,7 @@ class SmscServer:
         account = Account(login, password)
         simulated = SimulatedAccount(login, password, tariffs=tariffs or sample_tariffs(), api_key=api_key)
         self.simulator.put(simulated)
-        self._known[login] = simulated
+        self._accounts[login] = simulated
         return account
 
     def set_tariffs(self, tariffs: Tariffs, *, login: str = _LOGIN) -> None:
@@ -179,7 +179,7 @@ class SmscServer:
             >>> from smsc_async.testing import SmscServer
             >>> SmscServer().set_tariffs(sample_tariffs(Decimal("1.10")))  # everything a tenth dearer
         """
-        self._known[login] = simulated = attrs.evolve(self._known[login], tariffs=tariffs)
+        self._accounts[login] = simulated = attrs.evolve(self._accounts[login], tariffs=tariffs)
         self.simulator.put(simulated)
 
     def fail(self, fault: Fault, *, times: int | None = None, login: str | None = None) -> None:
