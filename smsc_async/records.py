@@ -1,12 +1,13 @@
 """The records that a caller gets: a tariff list and its parts.
 
 Invariants: every record is frozen, slotted, hashable, and survives ``pickle`` and ``copy``; a price is a ``Decimal`` with
-the digits that the service sent, or ``None`` where the account has no price; what the service sends beyond the
-documented members is kept in ``extra``.
+the digits that the service sent, or ``None`` if the account has no price; ``extra`` holds the undocumented members of the
+reply.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +15,8 @@ from enum import IntEnum, StrEnum
 from typing import Final, TypeAlias
 
 import attrs
+
+from smsc_async.pydantic_hook import SchemaHandler, record_schema
 
 __all__ = [
     "Extra",
@@ -136,6 +139,19 @@ class Zone:
     call: Decimal | None = None
     extra: Extra = NO_EXTRA
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
+        """Return the schema for pydantic, so that an endpoint can return zones."""
+        return record_schema(
+            cls,
+            handler,
+            name="Zone",
+            texts=("zone", "name"),
+            prices=[service.value for service in Service],
+            extra=Extra,
+            to_members=_json_members,
+        )
+
 
 @attrs.frozen
 class OperatorTariff:
@@ -156,6 +172,19 @@ class OperatorTariff:
     mccmnc: str
     cost: Decimal | None = None
     extra: Extra = NO_EXTRA
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
+        """Return the schema for pydantic, so that an endpoint can return individual tariffs."""
+        return record_schema(
+            cls,
+            handler,
+            name="OperatorTariff",
+            texts=("mccmnc",),
+            prices=("cost",),
+            extra=Extra,
+            to_members=_json_members,
+        )
 
 
 @attrs.frozen
@@ -331,30 +360,68 @@ class Tariffs:
         raise ValueError(f'operator={mccmnc!r}: must be a country and a network code, digits alone, such as "25001"')
 
     def to_dict(self) -> dict[str, object]:
-        """Return the list as plain dicts and lists, in the shape of the service's JSON, prices as ``Decimal`` or ``None``.
+        """Return the list as dicts, lists, text and ``None``, in the shape of the service's JSON.
 
-        Members of ``extra`` stand beside the others; a documented member keeps its place where the two collide.
+        A price is text with the digits that the service sent, so that any JSON encoder writes it exactly; use the
+        records or ``to_rows()`` to calculate. Members of ``extra`` stand beside the documented ones, which take
+        precedence. Halves of surrogate pairs, which UTF-8 cannot hold, are escaped with a backslash.
 
         Example:
             >>> from smsc_async import decode
-            >>> decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.1"}').to_dict()["mail"]
-            Decimal('0.1')
+            >>> decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.10"}').to_dict()["mail"]
+            '0.10'
         """
         return {
-            **self.extra,
-            "zones": [_flat(each) for each in self.zones],
-            "codes": [_flat(each) for each in self.codes],
-            "mail": self.mail,
+            **self._json_members(),
+            "zones": [_json_members(each) for each in self.zones],
+            "codes": [_json_members(each) for each in self.codes],
         }
+
+    def to_json(self) -> str:
+        """Return the list as JSON text, in the shape of the service's JSON; ``decode()`` reads it back.
+
+        A price is text, as in ``to_dict()``. Characters that are not printable are escaped, so that the text is safe in
+        a terminal, in a log and in UTF-8.
+
+        Example:
+            >>> from smsc_async import decode
+            >>> decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.10"}').to_json()[-24:]
+            'codes":[],"mail":"0.10"}'
+        """
+        text = json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+        if text.isprintable():
+            return text
+        return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+
+    def _json_members(self) -> dict[str, object]:
+        return {
+            **{_encodable(name): _encodable(value) for name, value in self.extra.items()},
+            "zones": list(self.zones),
+            "codes": list(self.codes),
+            "mail": _json_price(self.mail),
+        }
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
+        """Return the schema for pydantic, so that an endpoint can return a list with exact digits."""
+        return record_schema(
+            cls,
+            handler,
+            name="Tariffs",
+            lists={"zones": Zone, "codes": OperatorTariff},
+            prices=("mail",),
+            extra=Extra,
+            to_members=cls._json_members,
+        )
 
     def to_rows(self) -> list[Row]:
         """Return the list as flat rows of one shape: zones first, then operators, then the e-mail price.
 
         Every row has the same keys in the same order, so that the rows go into a ``csv.DictWriter`` or a DataFrame as
         they are: ``kind`` (``"zone"``, ``"operator"``, ``"mail"``), ``zone``, ``name``, ``mccmnc``, ``api``, ``mass``,
-        ``mms``, ``hlr``, ``call``, ``cost``, then the members of ``extra`` of the zones and operators. What a row does
-        not have is ``None``. A member of ``extra`` named like one of these columns goes into ``extra_<name>``, so that a
-        column of prices holds nothing but ``Decimal`` and ``None``.
+        ``mms``, ``hlr``, ``call``, ``cost``, then the members of ``extra`` of the zones and operators. A missing value is
+        ``None``. A member of ``extra`` with the name of one of these columns goes into ``extra_<name>``, so that a
+        column of prices holds only ``Decimal`` and ``None``. Text can be written as UTF-8, as in ``to_dict()``.
 
         Example:
             >>> from smsc_async import decode
@@ -377,15 +444,27 @@ _COLUMNS: Final = ("kind", "zone", "name", "mccmnc", *(service.value for service
 
 
 def _check_text(name: str, value: object, example: str) -> None:
-    # A number from a table or from JSON would be in no list, and an operator that is in none costs what its zone does.
+    # No list holds a number as a key: an operator given as a number would silently get the price of its zone.
     if not isinstance(value, str):
         raise TypeError(f'{name}={value!r}: must be text, such as "{example}", not {type(value).__name__}')
 
 
 def _flat(record: Zone | OperatorTariff, taken: Collection[str] = ()) -> Row:
-    row: Row = {
-        field.name: getattr(record, field.name) for field in attrs.fields(type(record)) if field.name != "extra"
-    }
+    values = {field.name: getattr(record, field.name) for field in attrs.fields(type(record)) if field.name != "extra"}
+    row: Row = {name: _encodable(value) if isinstance(value, str) else value for name, value in values.items()}
     for name, value in record.extra.items():
-        row.setdefault(f"extra_{name}" if name in taken else name, value)
+        row.setdefault(_encodable(f"extra_{name}" if name in taken else name), _encodable(value))
     return row
+
+
+def _json_members(record: Zone | OperatorTariff) -> dict[str, str | None]:
+    return {name: value if isinstance(value, str) else _json_price(value) for name, value in _flat(record).items()}
+
+
+def _json_price(price: Decimal | None) -> str | None:
+    return None if price is None else f"{price:f}"
+
+
+def _encodable(text: str) -> str:
+    # A JSON reply can hold half of a surrogate pair. UTF-8 cannot: writing it to a file or a response would raise.
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -41,9 +41,11 @@ LAYERS = [
     ["report"],
     ["protocol", "analysis"],
     ["records"],
+    ["pydantic_hook"],
     ["errors"],
 ]
 PURE = [
+    "pydantic_hook",
     "protocol",
     "decoder",
     "records",
