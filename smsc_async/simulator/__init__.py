@@ -1,6 +1,6 @@
 """The service as an ASGI app, for demonstrations and for users' tests.
 
-Needs the extra: ``pip install "smsc-async[simulator]"``. Rendering, rules and lists work without it.
+``serve`` needs the extra: ``pip install "smsc-async[simulator]"``. Everything else works without it.
 
 Example:
     >>> from smsc_async.simulator import Simulator, serve
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from smsc_async.simulator.serving import serve
     from smsc_async.simulator.violations import Violation
 else:
-    # Imported when asked for, so that what needs no server works without Starlette and uvicorn.
+    # Imported on first use: a server costs a tenth of a second, and most of this package needs none.
     _HOMES: Final = {
         "Arrival": "request_log",
         "Fault": "faults",

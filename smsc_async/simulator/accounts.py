@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
@@ -42,6 +43,7 @@ class SimulatedAccount:
         allowed_addresses: The addresses, or networks such as ``"10.0.0.0/8"``, that may use the account; ``None`` for
             any.
         accepts_md5: Whether the hexadecimal MD5 of the password is accepted too, as for old accounts.
+        balance: The amount that ``balance.php`` answers.
         missing: How the service writes a price that the account does not have; see ``render``.
 
     Raises:
@@ -59,6 +61,7 @@ class SimulatedAccount:
     tariffs: Tariffs = attrs.field(factory=sample_tariffs, kw_only=True, repr=False)
     allowed_addresses: tuple[_Network, ...] | None = attrs.field(default=None, kw_only=True, converter=_networks)
     accepts_md5: bool = attrs.field(default=False, kw_only=True)
+    balance: Decimal = attrs.field(default=Decimal("1871.62"), kw_only=True, repr=False)
     missing: Missing = attrs.field(default="empty", kw_only=True)
 
     def admits(self, *, password: str | None = None, api_key: str | None = None, address: str) -> bool:

@@ -149,8 +149,8 @@ def _xml(tariffs: Tariffs, missing: Missing) -> str:
 
 
 def _element(name: str, attributes: _Members, text: str) -> str:
-    attributes = "".join(f' {_named(key)}="{_escaped(value)}"' for key, value in attributes)
-    return f"<{_named(name)}{attributes}>{_escaped(text)}</{name}>"
+    assignments = "".join(f' {_named(key)}="{_escaped(value)}"' for key, value in attributes)
+    return f"<{_named(name)}{assignments}>{_escaped(text)}</{name}>"
 
 
 def _json(tariffs: Tariffs, missing: Missing) -> str:

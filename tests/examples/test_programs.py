@@ -67,7 +67,7 @@ def test_requests_of_ones_own_share_the_fourteen(tmp_path: Path) -> None:
     with SmscServer(latency=0.05) as server:
         ran = run(server, tmp_path, "examples.own_requests")
         assert (ran.returncode, ran.stderr) == (0, "")
-        assert ran.stdout == 'balance: {"result": "OK"}\nstates: 20\nprice: 3.85\n'
+        assert ran.stdout == "balance: 1871.62\nstates: 20\nprice: 3.85\n"
         assert server.simulator.peak("alex") <= 14
         assert len(server.log) == 22
         assert server.violations() == []

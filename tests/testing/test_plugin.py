@@ -24,7 +24,7 @@ def test_installed_it_is_found_and_imports_nothing_until_it_is_used(
 
         import smsc_async
 
-        HEAVY = {"attrs", "anyio", "httpx", "starlette", "uvicorn", "smsc_async.client", "smsc_async.simulator.app"}
+        HEAVY = {"attrs", "anyio", "httpx", "h11", "smsc_async.client", "smsc_async.simulator.app"}
 
         def test_before():
             assert not HEAVY & set(sys.modules)

@@ -134,8 +134,8 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_without_the_extra_it_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> object:
-        raise ModuleNotFoundError("no", name="starlette")
+        raise ModuleNotFoundError("no", name="h11")
 
     monkeypatch.setattr(smsc_async.testing, "import_module", missing)
-    with pytest.raises(ImportError, match=r'SmscServer needs starlette: pip install "smsc-async\[testing\]"'):
+    with pytest.raises(ImportError, match=r'SmscServer needs h11: pip install "smsc-async\[testing\]"'):
         getattr(smsc_async.testing, "SmscServer")  # noqa: B009  # as an import does
