@@ -14,8 +14,8 @@ import httpx
 
 from smsc_async import Account, Client, LimitedTransport, MemoryStore
 
-# A connection whose other end has gone is given up by the kernel after 5 s, and nothing of it is delivered later. The
-# quota's `linger` is as long, which is why the two fit. Linux alone has it.
+# The kernel drops a connection 5 s after its peer has gone, so that no request arrives later. The `linger` of the quota is
+# just as long. Only Linux has this option.
 BOUNDED = [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 5_000)] if hasattr(socket, "TCP_USER_TIMEOUT") else None
 
 
@@ -28,7 +28,7 @@ async def call(http: httpx.AsyncClient, account: Account, page: str) -> dict[str
 
 
 async def main() -> None:
-    """Print a balance, the states of twenty messages, and a price."""
+    """Print a balance, the number of twenty statuses, and a price."""
     account = Account.from_env()
     base_url = os.environ.get("SMSC_BASE_URL", "https://smscentre.com/sys/")
     store = MemoryStore()  # the same for both: they share the login's fourteen

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def run(server: SmscServer, folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     passwords = {"SMSC_PASSWORD_ALEX": "123", "SMSC_PASSWORD_BORIS": "456"}
-    env = {**os.environ, **server.env, **passwords, "TARIFFS_DB": str(folder / "tariffs.db")}
+    env = {**os.environ, **server.env, **passwords, "SMSC_STORE": str(folder / "tariffs.db")}
     command = [sys.executable, "-W", "error", "-m", module, *arguments]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120)
 
