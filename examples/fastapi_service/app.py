@@ -30,7 +30,7 @@ def open_store() -> RedisStore | SQLiteStore:
     place = os.environ.get("SMSC_STORE", "tariffs.db")
     if "://" not in place:
         return SQLiteStore(place)
-    # A new or emptied Redis may have lost its counters, so it gives no permit for 156 s, and /ready says so meanwhile.
+    # A new or emptied Redis may have lost its counters, so it gives no permit at first, and /ready answers 503 meanwhile.
     # SMSC_COLD_START=grant skips that wait: for tests, and for the very first start.
     trust = os.environ.get("SMSC_COLD_START") == "grant"
     return RedisStore(place, pepper=os.environ["SMSC_PEPPER"], cold_start="grant" if trust else "wait")

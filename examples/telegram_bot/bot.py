@@ -27,16 +27,16 @@ DAY = 24 * 3600
 async def fetch_all(client: Client, accounts: Iterable[Account]) -> AsyncIterator[Outcome]:
     """Yield the outcome of each account; an account that has to wait for its turn is asked again.
 
-    Only a few untested passwords may be tried at the same time, because a fifth wrong one within half an hour would block
-    the address. The accounts behind them get an error with ``retry_after``: with several wrong passwords among them, the
-    first pass can take hours.
+    Only a few untested passwords are tried at the same time, because a fifth wrong one within half an hour would block the
+    address. The other accounts get ``TrialsExhausted`` with ``retry_after``: if several passwords are wrong, the first
+    pass can take hours.
     """
     pending = list(accounts)
     while pending:
         waiting: dict[Account, float] = {}
         async for outcome in client.tariffs_for(pending):
             error = outcome.error
-            if isinstance(error, SmscError) and error.retryable and not isinstance(error, AuthenticationError):
+            if isinstance(error, SmscError) and error.retryable:  # TrialsExhausted, or an outage
                 waiting[outcome.account] = 60.0 if error.retry_after is None else error.retry_after
             else:
                 yield outcome
