@@ -30,9 +30,9 @@ __all__ = [
 
 
 class Format(IntEnum):
-    """The shapes in which the service can answer; the value is the request's ``fmt``.
+    """The formats of a reply; the value is the ``fmt`` parameter of the request.
 
-    Ask for ``JSON`` or ``XML`` where you can: in the two text formats only the last line shows that the list is whole.
+    Prefer ``JSON`` or ``XML``: in the two text formats only the last line shows that the list is complete.
 
     Example:
         >>> from smsc_async import Format
@@ -47,7 +47,7 @@ class Format(IntEnum):
 
 
 class Service(StrEnum):
-    """What a zone's price is for; the value is the member of the answer.
+    """The services that a zone has prices for; the value is the name of the member in a reply.
 
     Example:
         >>> from smsc_async import Service
@@ -68,9 +68,9 @@ class Service(StrEnum):
 
 
 class Extra(Mapping[str, str]):
-    """Members that the documentation does not name, as text, in the order in which they came; read-only.
+    """Undocumented members of a reply, as text, in the order of the reply; read-only.
 
-    What is not a string in a JSON answer is kept as its JSON text. Equal to any mapping with the same items.
+    A value of a JSON reply that is not a string is its JSON text. Equal to any mapping with the same items.
 
     Example:
         >>> from smsc_async import decode
@@ -121,7 +121,7 @@ class Zone:
         mms: An MMS message.
         hlr: An HLR request.
         call: A voice message.
-        extra: Members of the answer that the documentation does not name.
+        extra: The undocumented members of the reply.
 
     Example:
         >>> from decimal import Decimal
@@ -155,12 +155,12 @@ class Zone:
 
 @attrs.frozen
 class OperatorTariff:
-    """What a message to one operator costs, where the account has an individual tariff for it.
+    """The individual tariff of an account for the messages to one operator.
 
     Attributes:
         mccmnc: Country and network code of the operator, such as ``"25001"``.
-        cost: The price of a message, or ``None`` where none is set.
-        extra: Members of the answer that the documentation does not name.
+        cost: The price of a message, or ``None`` if none is set.
+        extra: The undocumented members of the reply.
 
     Example:
         >>> from decimal import Decimal
@@ -189,12 +189,12 @@ class OperatorTariff:
 
 @attrs.frozen
 class Price:
-    """What one message costs, and which line of the list says so.
+    """The price of one message, and the line of the list that it comes from.
 
     Attributes:
         cost: The price of one message or request.
         source: The line that it comes from: an operator's individual tariff or a zone.
-        service: What it is the price of.
+        service: The service.
 
     Example:
         >>> from smsc_async import decode
@@ -220,18 +220,18 @@ MESSAGES: Final = frozenset({Service.API, Service.MASS})
 
 @attrs.frozen
 class Tariffs:
-    """A whole tariff list of one account.
+    """A complete tariff list of one account.
 
-    Two lists are equal when their prices are: ``fetched_at``, ``stale`` and ``error`` don't count.
+    Two lists are equal if their prices are: ``fetched_at``, ``stale`` and ``error`` do not count.
 
     Attributes:
-        zones: The zones, in the order of the answer; at least one.
-        codes: The individual tariffs of operators, in the order of the answer; empty where the account has none.
-        mail: What an e-mail message costs, or ``None`` where the account has no price.
-        extra: Members of the answer that the documentation does not name.
-        fetched_at: When the answer came (UTC), or ``None`` for a list that was not fetched.
-        stale: Whether the list is older than the caller asked for, because a fresh one could not be had.
-        error: Why a fresh one could not be had, where ``stale``.
+        zones: The zones, in the order of the reply; at least one.
+        codes: The individual tariffs of operators, in the order of the reply; empty if the account has none.
+        mail: The price of an e-mail message, or ``None`` if the account has no price.
+        extra: The undocumented members of the reply.
+        fetched_at: When the reply arrived (UTC), or ``None`` for a list that was not fetched.
+        stale: Whether the list is older than the requested age, because a fresh one was not available.
+        error: The error that prevented a fresh list, if ``stale``.
 
     Example:
         >>> from smsc_async import decode
@@ -250,8 +250,8 @@ class Tariffs:
     fetched_at: datetime | None = attrs.field(default=None, eq=False, kw_only=True)
     stale: bool = attrs.field(default=False, eq=False, kw_only=True)
     error: Exception | None = attrs.field(default=None, eq=False, kw_only=True, repr=False)
-    # Made at the first lookup: most lists are written down whole and never asked for one zone. Filled in one step, since
-    # other threads may look at the same time: a dict that is half full would deny zones that are there.
+    # Filled at the first lookup, because most lists are never looked up in. Filled in one step: another thread could read a
+    # half-filled dict, and report that an existing zone is missing.
     _by_zone: dict[str, Zone] = attrs.field(factory=dict[str, Zone], init=False, eq=False, repr=False)
     _by_code: dict[str, OperatorTariff] = attrs.field(
         factory=dict[str, OperatorTariff], init=False, eq=False, repr=False
@@ -309,19 +309,19 @@ class Tariffs:
     def price(
         self, zone: str | None = None, *, operator: str | None = None, service: Service | str = Service.API
     ) -> Price | None:
-        """Return what one message costs: the operator's individual tariff where there is one, else the zone's price.
+        """Return the price of one message: the operator's individual tariff if there is one, else the price of the zone.
 
-        An individual tariff is the price of an SMS; for MMS, HLR requests and calls the zone's price applies always.
-        The service does not tell to which zone an operator belongs: name both where you know both.
+        An individual tariff is the price of an SMS; for MMS, HLR requests and calls the price of the zone applies always.
+        A list does not say which zone an operator belongs to: pass both if you know both.
 
         Args:
             zone: The zone's number, or ``None`` to look at the individual tariffs only.
             operator: Country and network code, or ``None`` to look at the zone only. An operator without an
                 individual tariff is not an error.
-            service: What is sent, as ``Service`` or as its value, such as ``"hlr"``.
+            service: The service, as ``Service`` or as its value, such as ``"hlr"``.
 
         Returns:
-            The price and the line that it comes from, or ``None`` where the account has no price for it.
+            The price and the line that it comes from, or ``None`` if the account has no price for it.
 
         Raises:
             KeyError: The list has no such zone.
@@ -342,7 +342,7 @@ class Tariffs:
         if zone is None and operator is None:
             raise TypeError('price() needs a zone, an operator or both, such as price("1", operator="25001")')
         service = Service(service)
-        # Before the operator: a zone that does not exist is a mistake even where the operator would have answered.
+        # Before the operator: a zone that does not exist is a mistake even if the operator has an individual tariff.
         line = None if zone is None else self.zone(zone)
         if operator is not None and service in MESSAGES:
             individual = self._individual(operator)

@@ -90,7 +90,7 @@ async def ready(client: WorkerClient) -> str:
 
 @app.get("/tariffs")
 async def tariffs(client: WorkerClient) -> Tariffs:
-    """Return the whole list; prices are text, with the digits that the service sent."""
+    """Return the complete list; prices are text, with the digits that the service sent."""
     return await client.tariffs(stale_ok=True)
 
 
@@ -101,9 +101,9 @@ async def price(
     """Return the price of one SMS; ``?fresh=true`` asks the service again, if the quota allows."""
     listed = await client.tariffs(max_age=0 if fresh else None)
     try:
-        found = listed.price(zone, operator=operator)
+        line = listed.price(zone, operator=operator)
     except KeyError:
         raise HTTPException(404, f"there is no zone {zone}") from None
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
-    return {"zone": zone, "name": listed.zone(zone).name, "price": None if found is None else format(found.cost, "f")}
+    return {"zone": zone, "name": listed.zone(zone).name, "price": None if line is None else format(line.cost, "f")}

@@ -25,7 +25,7 @@ DAY = 24 * 3600
 
 
 async def fetch_all(client: Client, accounts: Iterable[Account]) -> AsyncIterator[Outcome]:
-    """Yield the outcome of each account; an account that has to wait for its turn is asked again.
+    """Yield the outcome of each account; an account that has to wait for its turn is repeated.
 
     Only a few untested passwords are tried at the same time, because a fifth wrong one within half an hour would block the
     address. The other accounts get ``TrialsExhausted`` with ``retry_after``: if several passwords are wrong, the first

@@ -1,6 +1,6 @@
 """The credentials of the bot's users, in SQLite: one SMSC account for each chat.
 
-Passwords stand in the file as they are. Restrict who can read it, or encrypt the column with the key service of your
+The file holds the passwords in clear text. Restrict access to it, or encrypt the column with the key service of your
 platform.
 """
 
@@ -14,7 +14,7 @@ State: TypeAlias = Literal["new", "good", "refused"]
 
 
 class Users:
-    """Who uses which account; every method is one short transaction."""
+    """The account of each chat; every method is one short transaction."""
 
     def __init__(self, path: str) -> None:
         self._database = sqlite3.connect(path, isolation_level=None)

@@ -70,7 +70,7 @@ class Fault:
 
         Args:
             status: The HTTP status.
-            retry_after: The ``Retry-After`` field as it is to be sent: seconds, a date, or nonsense; ``None`` for none.
+            retry_after: The value of the ``Retry-After`` field: seconds, a date, or nonsense; ``None`` for none.
         """
         return cls._page(f"HTTP {status}", status, () if retry_after is None else (("retry-after", str(retry_after)),))
 

@@ -139,6 +139,6 @@ def _multipart(body: bytes, boundary: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _header_parameters(header: bytes) -> dict[str, bytes]:
     return {
-        found[1].decode("ascii").lower(): _ESCAPED.sub(rb"\1", found[2]) if found[2] is not None else found[3]
-        for found in _PARAMETER.finditer(header)
+        match[1].decode("ascii").lower(): _ESCAPED.sub(rb"\1", match[2]) if match[2] is not None else match[3]
+        for match in _PARAMETER.finditer(header)
     }

@@ -117,7 +117,7 @@ def sample_tariffs(factor: Decimal = Decimal(1)) -> Tariffs:
     if not (factor.is_finite() and factor > 0):
         raise ValueError(f"factor must be a number above 0, not {factor}")
     if factor == 1:
-        return _SAMPLE  # one for a whole fleet
+        return _SAMPLE  # one object for all accounts
     return attrs.evolve(
         _SAMPLE,
         zones=tuple(_times_zone(zone, factor) for zone in _SAMPLE.zones),
