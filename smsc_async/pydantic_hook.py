@@ -78,7 +78,6 @@ def record_schema(
 
     shape = core_schema.typed_dict_schema(
         {member: core_schema.typed_dict_field(schema) for member, schema in members.items()},
-        cls_name=name,
         extra_behavior="allow",
         extras_schema=text,
         ref=f"smsc_async.{name}:members",
