@@ -5,6 +5,8 @@ from __future__ import annotations
 from urllib.parse import quote_from_bytes
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smsc_async import Format
 from smsc_async.simulator.requests import ParsedRequest, read_request
@@ -124,6 +126,17 @@ def test_the_form_takes_precedence_over_the_query_and_a_later_value_over_an_earl
     assert read(b"login=d&login=e", query=query).parameters == {"login": "e", "psw": "c", "fmt": "2"}
     request = read(multipart(field(b"login", b"f")), query=query, content_type="multipart/form-data; boundary=xx")
     assert (request.login, request.password, request.format) == ("f", "c", Format.XML)
+
+
+KINDS = st.sampled_from(["multipart/form-data; boundary=xx", 'multipart/form-data; boundary="', FORM, "; ;", "\xff"])
+
+
+@given(st.binary(), st.binary(), KINDS | st.text(st.characters(max_codepoint=255)))
+def test_any_bytes_are_parameters_or_none(query: bytes, body: bytes, content_type: str) -> None:
+    request = read(b"--xx\r\n" + body, query=query, content_type=content_type)
+    assert request.is_understood in {True, False}
+    for value in request.parameters.values():
+        value.encode()
 
 
 def test_no_credential_shows_in_a_repr() -> None:
