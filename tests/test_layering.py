@@ -41,11 +41,13 @@ LAYERS = [
     ["report"],
     ["protocol", "analysis"],
     ["records"],
+    ["pydantic_hook"],
     ["errors"],
     ["display"],
 ]
 PURE = [
     "display",
+    "pydantic_hook",
     "protocol",
     "decoder",
     "records",
@@ -65,7 +67,7 @@ IMPORTERS_OF_HTTPX = ["http", "cli.webhook"]
 EXTRAS = {
     "http.over_aiohttp": {"aiohttp", "httpx_aiohttp"},
     "cli": {"keyring", "matplotlib", "platformdirs", "rich", "typer"},
-    "simulator": {"starlette", "uvicorn"},
+    "simulator": {"h11"},
     "stores": {"redis"},
     "testing": {"pytest"},
 }
@@ -165,9 +167,9 @@ def test_the_package_does_not_import_what_needs_an_extra() -> None:
         ("smsc_async.client", "from smsc_async import records", None),
         ("smsc_async.client", "from smsc_async import Tariffs", "name the module"),
         ("smsc_async.client", "import smsc_async", "name the module"),
-        ("smsc_async.client", "import starlette.routing", "extra simulator"),
+        ("smsc_async.client", "import h11", "extra simulator"),
         ("smsc_async.simulator.app", "import rich", "extra cli"),
-        ("smsc_async.cli.demo", "import uvicorn, typer\nfrom smsc_async.simulator import serve", None),
+        ("smsc_async.cli.demo", "import h11, typer\nfrom smsc_async.simulator import serve", None),
         ("smsc_async.http.send", "import httpx\nfrom ..limiter.queue import WaiterQueue\nfrom .. import errors", None),
         ("smsc_async.limiter.queue", "import anyio\nfrom .bucket import Bucket", None),
     ],

@@ -404,6 +404,13 @@ def simulator(
     login: Annotated[
         list[str] | None, typer.Option(help="A login, its password 123; repeat for more. Without any: alex.")
     ] = None,
+    api_key: Annotated[
+        list[str] | None, typer.Option(metavar="LOGIN=KEY", help="An API key of a login; repeat for more.")
+    ] = None,
+    md5: Annotated[bool, typer.Option("--md5", help="Accept the MD5 of a password too, as for old accounts.")] = False,
+    accept_host: Annotated[
+        list[str] | None, typer.Option(help="A further host name of this server, such as that of its container.")
+    ] = None,
     window: Annotated[
         float, typer.Option(help="Seconds in which three identical requests of a login are answered.")
     ] = 60.0,
@@ -417,10 +424,10 @@ def simulator(
     from smsc_async.cli.durations import seconds_of
     from smsc_async.cli.simulator import new_accounts, new_simulator, run_simulator
 
-    accounts = new_accounts(login or ["alex"])
+    accounts = new_accounts(login or ["alex"], api_keys=api_key or (), accepts_md5=md5)
     every = 0.0 if change_every is None else seconds_of(change_every)
     service = new_simulator(accounts, per=window, latency=latency)
-    run_simulator(service, accounts, host=host, port=port, change_every=every)
+    run_simulator(service, accounts, host=host, port=port, change_every=every, hosts=accept_host or ())
 
 
 def run() -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from time import monotonic, sleep
@@ -25,15 +25,34 @@ PASSWORD = "123"  # noqa: S105  # of accounts that do not exist
 _LOOK_EVERY = 0.1
 
 
-def new_accounts(logins: Sequence[str]) -> list[SimulatedAccount]:
+def new_accounts(
+    logins: Sequence[str], *, api_keys: Sequence[str] = (), accepts_md5: bool = False
+) -> list[SimulatedAccount]:
     """Return an account for each login, each a tenth dearer than the one before.
 
+    Args:
+        logins: The logins.
+        api_keys: API keys with the login of each, as in ``"alex=k-4711"``.
+        accepts_md5: Whether the MD5 of a password is accepted too.
+
     Raises:
-        CliError: A login is empty.
+        CliError: A login is empty, or an API key names none of the logins.
     """
+    keys: dict[str, str] = {}
+    for pair in api_keys:
+        login, _, key = pair.partition("=")
+        if login not in logins or not key:
+            raise CliError(f"--api-key needs a login of --login and a key, such as {logins[0]}=KEY", ExitCode.USAGE)
+        keys[login] = key
     try:
         return [
-            SimulatedAccount(login, PASSWORD, tariffs=sample_tariffs(1 + Decimal(place) / 10))
+            SimulatedAccount(
+                login,
+                PASSWORD,
+                tariffs=sample_tariffs(1 + Decimal(place) / 10),
+                api_key=keys.get(login),
+                accepts_md5=accepts_md5,
+            )
             for place, login in enumerate(logins)
         ]
     except ValueError as error:
@@ -60,7 +79,13 @@ def new_simulator(accounts: Sequence[SimulatedAccount], *, per: float, latency: 
 
 
 def run_simulator(
-    simulator: Simulator, accounts: Sequence[SimulatedAccount], *, host: str, port: int, change_every: float
+    simulator: Simulator,
+    accounts: Sequence[SimulatedAccount],
+    *,
+    host: str,
+    port: int,
+    change_every: float,
+    hosts: Collection[str] = (),
 ) -> None:
     """Serve until interrupted, and tell what arrives.
 
@@ -70,12 +95,13 @@ def run_simulator(
         host: The address to listen at.
         port: The port, or 0 for one that is free.
         change_every: Seconds after which a few prices are others; 0 for never.
+        hosts: More host names to accept in requests.
 
     Raises:
         OSError: The address or the port is not to be had.
     """
     err = notes()
-    with serve(simulator, host=host, port=port) as server:
+    with serve(simulator, host=host, port=port, hosts=hosts) as server:
         # The address alone is data: a script reads it from a pipe.
         sys.stdout.write(f"{server.base_url}\n")
         sys.stdout.flush()

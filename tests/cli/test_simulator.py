@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import signal
 import subprocess
 import sys
@@ -94,3 +95,31 @@ def test_accounts_that_cannot_be_and_a_port_that_is_taken_are_told() -> None:
     with serve(Simulator()) as server:
         ran = invoke("simulator", "--port", str(server.port))
     assert (ran.code, ran.stderr) == (14, f"smsc-async: 127.0.0.1:{server.port}: Address already in use\n")
+
+
+def test_it_accepts_api_keys_the_md5_of_a_password_and_further_host_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+    errors: list[int] = []
+
+    def look(_: float) -> None:
+        url, form = f"{urls[0]}get.php", {"get_price": "1", "fmt": "3", "charset": "utf-8"}
+        digest = hashlib.md5(b"123").hexdigest()
+        for credentials in ({"login": "boris", "psw": digest}, {"apikey": "k-4711"}, {"apikey": "k=1"}):
+            reply = httpx.post(url, data={**form, **credentials}, headers={"host": "sim"})
+            errors.append(reply.json().get("error_code", 0))
+        raise KeyboardInterrupt
+
+    with serve(Simulator()) as former:
+        port = former.port
+    urls.append(former.base_url)
+    monkeypatch.setattr(simulating, "sleep", look)
+    options = ["--login", "alex", "--login", "boris", "--md5", "--api-key", "alex=k-4711", "--api-key", "boris=k=1"]
+    assert invoke("simulator", *options, "--accept-host", "sim", "--port", str(port)).code == 0
+    assert errors == [0, 0, 0]
+
+
+@pytest.mark.parametrize("key", ["k-4711", "boris=k-4711", "alex="])
+def test_an_api_key_needs_a_login_of_the_simulator(key: str) -> None:
+    ran = invoke("simulator", "--api-key", key)
+    assert ran.code == 2
+    assert "--api-key needs a login of --login and a key, such as alex=KEY" in " ".join(ran.stderr.split())

@@ -32,6 +32,7 @@ SLOW: Final = {
     "runs pytest inside of pytest": [
         "support/test_loopback_only.py::test_a_swallowed_attempt_fails_the_test_all_the_same",
         "test_docs.py::test_the_tests_of_a_page_pass",
+        "testing/test_http_mocks.py",
         "testing/test_plugin.py",
     ],
     "stops, kills and restarts a real Redis": ["stores/test_redis_connection.py", "stores/test_redis_faults.py"],
