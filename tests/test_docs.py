@@ -108,7 +108,7 @@ def members() -> list[tuple[str, object]]:
 
 
 def floats_of(member: object) -> list[str]:
-    if member is smsc_async.SmscError or not callable(member):
+    if member is smsc_async.SmscError or member is smsc_async.NotSent or not callable(member):
         return []  # a signature of the language's own, or none
     parameters = inspect.signature(member).parameters.values()
     return [each.name for each in parameters if re.search(r"\bfloat\b", str(each.annotation))]

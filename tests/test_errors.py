@@ -11,19 +11,24 @@ import pytest
 from smsc_async import errors
 from smsc_async.errors import (
     AddressBlocked,
+    AddressPaused,
     ApiError,
     AuthenticationError,
-    BreakerOpen,
+    CircuitOpen,
+    CredentialsRefused,
     DeadlineExceeded,
     DecodeError,
     IncompleteReply,
+    NotSent,
     ParameterError,
     QuotaExhausted,
     SmscError,
     StoreError,
+    StoreNotReady,
     TlsError,
     TooManyRequests,
     TransportError,
+    TrialsExhausted,
     api_error,
 )
 
@@ -52,7 +57,7 @@ ERRORS: list[tuple[SmscError, str, tuple[bool, float | None, bool]]] = [
         AuthenticationError(2, "authorise error"),
         (
             "the service refused with error 2 (authorise error): "
-            "check login and password, and the account's list of allowed addresses; it is not tried again by itself"
+            "check login and password, and the account's list of allowed addresses; the client does not retry by itself"
         ),
         (False, None, True),
     ),
@@ -62,13 +67,13 @@ ERRORS: list[tuple[SmscError, str, tuple[bool, float | None, bool]]] = [
             "the service refused with error 4 (ip is blocked): "
             "send nothing from this address until the block ends (the provider says 30 minutes)"
         ),
-        (False, 1800.0, True),
+        (True, 1800.0, True),
     ),
     (
         TooManyRequests(9, "duplicate request, wait a minute"),
         (
             "the service refused with error 9 (duplicate request, wait a minute): "
-            "something else uses this login; let all its workers share one store, and wait a minute before the next try"
+            "another program uses this login; let all its workers share one store, and wait a minute before the next try"
         ),
         (True, 60.0, True),
     ),
@@ -85,14 +90,45 @@ ERRORS: list[tuple[SmscError, str, tuple[bool, float | None, bool]]] = [
     (TlsError("the certificate has expired"), "the certificate has expired", (False, None, False)),
     (
         QuotaExhausted(42.0),
-        "no permit within the deadline: the login has used its requests; the next is free in 42.0 s",
+        "not sent: this login has used its requests; the next permit is free in 42.0 s",
         (True, 42.0, False),
     ),
     (
-        BreakerOpen("wrong password a while ago", 299.6),
-        "not sent: wrong password a while ago; closed for another 300 s",
+        CredentialsRefused(),
+        (
+            "not sent: the service refused these credentials before (error 2); correct login or password, or the "
+            "account's list of allowed addresses, then call reset_lockouts(account)"
+        ),
+        (False, None, False),
+    ),
+    (
+        TrialsExhausted(299.6),
+        (
+            "not sent: all places for credentials that are not known to work are taken, and the service blocks this "
+            "address at the fifth authorization error; try again in 300 s"
+        ),
         (True, 299.6, False),
     ),
+    (
+        AddressPaused(4, "", 299.6),
+        (
+            "not sent: the service has blocked this address (error 4); requests are sent again in 300 s, or after "
+            "reset_lockouts()"
+        ),
+        (True, 299.6, False),
+    ),
+    (
+        CircuitOpen(7.6),
+        "not sent: the service did not respond to the last requests; the next probe is sent in 8 s",
+        (True, 7.6, False),
+    ),
+    (
+        StoreNotReady("the server was restarted", "redis.example:6379", retry_after=40.0),
+        "redis.example:6379: the server was restarted; requests are sent again in 40 s",
+        (True, 40.0, False),
+    ),
+    (StoreNotReady("the store is empty"), "the store is empty", (True, None, False)),
+    (NotSent("nothing was sent"), "nothing was sent", (False, None, False)),
     (StoreError("the disk is full", "quota.db"), "quota.db: the disk is full", (True, None, False)),
     (StoreError("the disk is full"), "the disk is full", (True, None, False)),
 ]

@@ -107,10 +107,10 @@ def test_a_line_that_is_not_documented_may_come_first() -> None:
         "api = 1, api = 2, mass = 3, api = 4, vat = 1, call = 5",
     ],
 )
-def test_prices_that_cannot_be_told_from_the_name_are_refused(fields: str) -> None:
+def test_prices_that_cannot_be_separated_from_the_name_are_refused(fields: str) -> None:
     # The last row has an api that is found, and still one that may be lost.
     error = fault(f"zone = 1, name = a, {PRICES}\nzone = 2, name = b, {fields}\n{MAIL}".encode())
-    assert "not told from the name" in error.message
+    assert "cannot be separated from the name" in error.message
     assert (error.format, error.position) == ("plain text", "line 2")
 
 
@@ -121,13 +121,11 @@ def test_a_field_between_number_and_prices_is_refused_where_there_is_no_name() -
 @pytest.mark.parametrize(
     ("text", "position"),
     [
-        (f"zone = 1, name = a, {PRICES}, vat = 1, vat = 2\n{MAIL}", "line 1, vat"),
         (f"zone = 1, name = a, {PRICES}, zone = 2\n{MAIL}", "line 1, zone"),
         (f"zone = 1, {PRICES}, name = a\n{MAIL}", "line 1, name"),
         (f"zone = 1, name = a, {PRICES}\nmccmnc = 25001, cost = 1, cost = 2\n{MAIL}", "line 2, cost"),
         (f"zone = 1, name = a, {PRICES}\nmail = 1, mail = 2\n", "line 2, mail"),
-        (f"zone = 1, name = a, {PRICES}\n{MAIL}currency = a\ncurrency = b\n", "line 4, currency"),
-        (f"zone = 1, name = a, {PRICES}\nvat = 1\nmail = 1, vat = 2\n", "line 3, vat"),
+        (f"zone = 1, name = a, {PRICES}\napi = 1\napi = 2\n{MAIL}", "line 3, api"),
         (f"zone = 1, name = a, {PRICES}\nname = 1\n{MAIL}", "line 2, name"),
     ],
 )
@@ -135,6 +133,17 @@ def test_a_member_that_comes_twice_is_refused(text: str, position: str) -> None:
     error = fault(text.encode())
     assert "twice" in error.message
     assert error.position == position
+
+
+def test_of_an_undocumented_member_that_is_repeated_the_last_value_counts() -> None:
+    text = f"zone = 1, name = a, {PRICES}, vat = 1, vat = 2\nvat = 3\nmail = 1, vat = 4\nlast = a\nlast = b\n"
+    tariffs = decode(text.encode())
+    assert (dict(tariffs.zones[0].extra), dict(tariffs.extra)) == ({"vat": "2"}, {"vat": "4", "last": "b"})
+
+
+def test_a_documented_member_may_be_repeated_with_the_same_value() -> None:
+    text = f"zone = 1, name = a, {PRICES}\nmccmnc = 25001, cost = 1, cost = 1\nmail = 1, mail = 1\n"
+    assert decode(text.encode()).codes[0].cost == Decimal(1)
 
 
 @pytest.mark.parametrize("late", [f"zone = 2, name = b, {PRICES}", "mccmnc = 25001, cost = 1", "mail = 0.20"])

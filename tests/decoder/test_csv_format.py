@@ -1,11 +1,14 @@
 """Comma-separated text: nothing is quoted, and nothing is guessed."""
 
+import re
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smsc_async import Format, IncompleteReply, decode
-from tests.decoder.shapes import fault, prices
+from tests.decoder.shapes import Row, fault, prices, reply, zone
 
 FIRST = "1,Russia,2.50,2.40,8.00,0.30,1.20"
 
@@ -138,3 +141,32 @@ def test_a_cut_in_the_first_row_is_incomplete() -> None:
 def test_an_operator_that_is_none_is_named() -> None:
     error = fault(f"{FIRST}\nRussia,1.85\n0.10\n".encode())
     assert (error.position, error.excerpt) == ("line 2, mccmnc", "'Russia'")
+
+
+def naive(line: str) -> list[str]:
+    number, *rest = line.split(",")
+    return [each.strip() for each in (number, ",".join(rest[:-5]), *rest[-5:])]
+
+
+def shifted(name: str) -> str | None:
+    """Return what stands after the last comma of the name, if it is like a price."""
+    _, comma, last = name.rpartition(",")
+    return last if comma and re.fullmatch(r"([0-9]+(\.[0-9]+)?|-)?", last) else None
+
+
+pieces = st.sampled_from(["a", "b c", "", " ", ", ", ",", "5", "x5", "-", "1.2.3", "\u2028", "."])
+rows = st.tuples(st.lists(pieces, max_size=5).map("".join), st.sampled_from(["2.50", "50", ""]))
+
+
+@given(st.lists(rows, min_size=1, max_size=5))
+def test_wide_rows_are_read_from_their_right_end_like_each_by_itself(rows: list[tuple[str, str]]) -> None:
+    zones: list[Row] = [zone(zone=str(number), name=name, api=api) for number, (name, api) in enumerate(rows)]
+    body = reply(Format.CSV, zones, codes=[])
+    suspects = [(last, api) for name, api in rows if (last := shifted(name)) is not None]
+    if any(len(suspects) == len(rows) or (last.isdigit() and api.isdigit()) for last, api in suspects):
+        assert "nobody can tell" in fault(body, Format.CSV).message
+        return
+    found = decode(body, format=Format.CSV).zones
+    read = [[each.zone, each.name, *(str(each.api or ""), str(each.mass), str(each.call))] for each in found]
+    expected = [naive(line) for line in body.decode().split("\n")[:-2]]
+    assert read == [[*row[:4], row[6]] for row in expected]
