@@ -61,7 +61,6 @@ IMPURE_IMPORTS = {"httpx", "httpcore", "anyio", "asyncio", "time", "random", "lo
 # `cli/webhook.py` posts to hosts other than the provider, so it does not need the limiter.
 IMPORTERS_OF_HTTPX = ["http", "cli.webhook"]
 EXTRAS = {
-    "http.over_aiohttp": {"aiohttp", "httpx_aiohttp"},
     "cli": {"keyring", "matplotlib", "platformdirs", "rich", "typer"},
     "simulator": {"starlette", "uvicorn"},
     "stores": {"redis"},

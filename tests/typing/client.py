@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import assert_type
@@ -15,6 +16,7 @@ from smsc_async import (
     Format,
     History,
     LimitedTransport,
+    Lockout,
     MemoryStore,
     Outcome,
     Quota,
@@ -39,6 +41,9 @@ async def constructors() -> None:
     Client(store=MemoryStore(), max_age=60, deadline=90.0, retries=0, tracing=True)
     Client(store=SQLiteStore("quota.db"), on_event=print)
     Client(transport=httpx.AsyncHTTPTransport())
+    Client(transport=httpx.AsyncHTTPTransport)
+    Client(transport=lambda: httpx.AsyncHTTPTransport(http2=False))
+    Client(proxy="http://proxy.example:3128", ssl_context=ssl.create_default_context())
 
     Client("alex", "123")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
     Client("alex")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -46,6 +51,9 @@ async def constructors() -> None:
     Client(quota=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client(store=MemoryStore)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client(store={})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(transport="aiohttp")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(transport=httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(ssl_context=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client(deadline="90")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client(timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
@@ -103,8 +111,9 @@ async def watches(history: History) -> None:
 async def states(client: Client) -> None:
     assert_type(client.statistics(), Statistics)
     assert_type(client.statistics().waited, float)
-    assert_type(await client.reset_breakers(), None)
-    await client.reset_breakers(account=ACCOUNT)
+    assert_type(client.lockouts(), tuple[Lockout, ...])
+    assert_type(await client.reset_lockouts(), None)
+    await client.reset_lockouts(account=ACCOUNT)
     assert_type(await client.aclose(), None)
 
 
@@ -115,7 +124,7 @@ def events() -> None:
                 assert_type(event.attempt, int)
                 assert_type(event.sent, bool)
                 assert_type(event.status, int | None)
-                assert_type(event.error, Exception | None)
+                assert_type(event.error, BaseException | None)
             case CallEnded():
                 assert_type(event.login, str)
                 assert_type(event.seconds, float)
@@ -133,6 +142,6 @@ async def own_requests() -> None:
     async with httpx.AsyncClient(transport=transport) as client:
         response = await client.get("https://smscentre.com/sys/balance.php")
         assert_type(await transport.handle_async_request(request=response.request), httpx.Response)
-    LimitedTransport(transport=transport)
+    LimitedTransport(transport=transport, host="smsc.ru", exchange_limit=60)
     LimitedTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     LimitedTransport(transport, Quota())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
