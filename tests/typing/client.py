@@ -111,6 +111,7 @@ async def watches(history: History) -> None:
 async def states(client: Client) -> None:
     assert_type(client.statistics(), Statistics)
     assert_type(client.statistics().waited, float)
+    assert_type(Lockout(cause="address", service="smsc", login=None, seconds=1800).seconds, float)
     assert_type(client.lockouts(), tuple[Lockout, ...])
     assert_type(await client.reset_lockouts(), None)
     await client.reset_lockouts(account=ACCOUNT)
@@ -124,7 +125,7 @@ def events() -> None:
                 assert_type(event.attempt, int)
                 assert_type(event.sent, bool)
                 assert_type(event.status, int | None)
-                assert_type(event.error, BaseException | None)
+                assert_type(event.error, Exception | None)
             case CallEnded():
                 assert_type(event.login, str)
                 assert_type(event.seconds, float)
