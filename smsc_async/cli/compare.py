@@ -17,12 +17,12 @@ from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import dash, notes, output, show
 from smsc_async.cli.durations import instant_or_none
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
-from smsc_async.cli.history import kept_list
+from smsc_async.cli.history import list_at
 from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
-from smsc_async.cli.selection import Plain, chosen, codes_like, plain
+from smsc_async.cli.selection import Plain, match_operators, to_plain, with_columns
 from smsc_async.cli.session import fetch, fetch_all
 from smsc_async.cli.tables import money, new_table
-from smsc_async.cli.tariffs_output import tell_age
+from smsc_async.cli.tariffs_output import print_age
 from smsc_async.decoder import decode
 from smsc_async.errors import DecodeError, SmscError
 from smsc_async.fetch.bulk import Outcome
@@ -46,14 +46,14 @@ NOW = "now"
 """The list of the account of the environment, or of the file's default, as it is now."""
 
 
-def read_mix(told: Sequence[str]) -> dict[str, int]:
+def read_mix(names: Sequence[str]) -> dict[str, int]:
     """Return a mix of traffic that was told as ``ZONE=COUNT`` or ``ZONE/OPERATOR=COUNT``.
 
     Raises:
         CliError: One of them is not that.
     """
     mix: dict[str, int] = {}
-    for each in told:
+    for each in names:
         key, _, count = each.rpartition("=")
         if not key or not (count.isascii() and count.isdigit()):
             raise CliError(
@@ -64,7 +64,7 @@ def read_mix(told: Sequence[str]) -> dict[str, int]:
     return mix
 
 
-def read_lists(told: Sequence[str], *, source: str | None, deadline: float, history: History) -> tuple[Tariffs, ...]:
+def read_lists(names: Sequence[str], *, source: str | None, deadline: float, history: History) -> tuple[Tariffs, ...]:
     """Return lists by what they were called.
 
     A file, ``-`` for standard input, ``now``, the name of an account, or that with an instant, for a list that was kept.
@@ -75,42 +75,42 @@ def read_lists(told: Sequence[str], *, source: str | None, deadline: float, hist
         SmscError: A file is not a list, or a list did not come.
         OSError: A file cannot be read.
     """
-    if told.count("-") > 1:
+    if names.count("-") > 1:
         raise CliError("only one side can be standard input", ExitCode.USAGE)
-    found = [_without_request(each, source, history) for each in told]
-    return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in found)
+    lists = [_without_request(each, source, history) for each in names]
+    return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in lists)
 
 
-def _without_request(told: str, source: str | None, history: History) -> Tariffs | tuple[str, Profile]:
+def _without_request(name: str, source: str | None, history: History) -> Tariffs | tuple[str, Profile]:
     """A list that is here, or the account whose list has to be fetched and what it was called."""
-    if told == "-":
+    if name == "-":
         return _decoded(sys.stdin.buffer.read(), "standard input")
-    path = Path(told)
+    path = Path(name)
     if is_there(path):
         return read_file(path)
-    account, _, tail = told.rpartition("@")
+    account, _, tail = name.rpartition("@")
     instant = instant_or_none(tail) if account else None
     if instant is not None:
-        return kept_list(history, account, instant)
+        return list_at(history, account, instant)
     also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
-    if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
+    if name not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
         raise CliError(f"{no_file(path)}{also}", ExitCode.FILES)
-    return told, _profile(told, source, also)
+    return name, _profile(name, source, also)
 
 
-def _fetched(told: str, profile: Profile, *, deadline: float) -> Tariffs:
+def _fetched(name: str, profile: Profile, *, deadline: float) -> Tariffs:
     tariffs = fetch(profile, fresh=True, deadline=deadline)
-    tell_age(told, tariffs)
+    print_age(name, tariffs)
     return tariffs
 
 
-def _profile(told: str, source: str | None, also: str) -> Profile:
-    if told in {NOW, ENVIRONMENT, ""}:
-        return find_profile(None if told == NOW else told, source=source)
+def _profile(name: str, source: str | None, also: str) -> Profile:
+    if name in {NOW, ENVIRONMENT, ""}:
+        return find_profile(None if name == NOW else name, source=source)
     try:
-        return find_profile(told, source=source)
+        return find_profile(name, source=source)
     except CliError as error:
-        there = f"{told} is a folder" if Path(told).is_dir() else f"nor is there a file {told}"
+        there = f"{name} is a folder" if Path(name).is_dir() else f"nor is there a file {name}"
         message, code = f"{error}; {there}{also}", error.code
     raise CliError(message, code)
 
@@ -154,12 +154,12 @@ def fetch_for_comparison(
         CliError: There is no such account.
     """
     profiles = [find_profile(name, source=source) for name in dict.fromkeys(names)]
-    return _sorted_out(fetch_all(profiles, fresh=fresh, deadline=deadline))
+    return _split_outcomes(fetch_all(profiles, fresh=fresh, deadline=deadline))
 
 
-def _sorted_out(outcomes: Mapping[str, Outcome]) -> tuple[dict[str, Tariffs], ExitCode]:
+def _split_outcomes(outcomes: Mapping[str, Outcome]) -> tuple[dict[str, Tariffs], ExitCode]:
     lists: dict[str, Tariffs] = {}
-    code = ExitCode.FINE
+    code = ExitCode.OK
     for name, outcome in outcomes.items():
         if outcome.tariffs is not None:
             lists[name] = outcome.tariffs
@@ -199,10 +199,10 @@ def write_comparison(
     """
     total = _total(comparison, mix)
     if operators:
-        codes = codes_like((row.mccmnc for row in comparison.codes), operators, "any of the lists")
+        codes = match_operators((row.mccmnc for row in comparison.codes), operators, "any of the lists")
         shown = tuple(row for row in comparison.codes if row.mccmnc in codes)
         comparison = attrs.evolve(comparison, rows=(), codes=shown)
-    rows = chosen(_rows(comparison, total), shape.columns)
+    rows = with_columns(_rows(comparison, total), shape.columns)
     if shape.output is Output.JSON:
         write_json(_document(comparison, mix, total))
     elif shape.output is Output.TABLE:
@@ -263,7 +263,7 @@ def _document(comparison: Comparison, mix: Mapping[str, int], total: Compared | 
     if total is not None:
         document["mix"] = {"counts": dict(mix), **priced(total)}
     document["codes"] = [{"mccmnc": line.mccmnc, **priced(line)} for line in comparison.codes]
-    return plain(document)
+    return to_plain(document)
 
 
 def _print_comparison(comparison: Comparison, total: Compared | None, out: Console) -> None:

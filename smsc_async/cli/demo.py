@@ -66,10 +66,10 @@ def run_demo(simulator: Simulator | None = None) -> None:
         SmscError: A list did not come at all.
     """
     service = new_simulator() if simulator is None else simulator
-    _judge(anyio.run(_show, service, output(), notes()))
+    _check_log(anyio.run(_show, service, output(), notes()))
 
 
-def _judge(log: Sequence[Arrival]) -> None:
+def _check_log(log: Sequence[Arrival]) -> None:
     refused = sum(arrival.code != 0 for arrival in log)
     if refused:
         raise CliError(f"the service refused {refused} of {len(log)} requests", ExitCode.DIFFERENT)

@@ -13,7 +13,7 @@ from rich.text import Text
 from smsc_async.analysis.diff import Change, ChangeKind
 from smsc_async.cli.console import notes, output, show
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
-from smsc_async.cli.selection import chosen, plain
+from smsc_async.cli.selection import to_plain, with_columns
 from smsc_async.cli.tables import new_table, row_table
 from smsc_async.history.watch import Update
 from smsc_async.records import Row
@@ -44,9 +44,9 @@ def write_changes(changes: Sequence[Change], shape: Shape) -> None:
     Raises:
         CliError: There is no such column.
     """
-    rows = chosen([_change_row(change) for change in changes], shape.columns)
+    rows = with_columns([_change_row(change) for change in changes], shape.columns)
     if shape.output is Output.JSON:
-        write_json(plain({"changes": rows}))
+        write_json(to_plain({"changes": rows}))
     elif shape.output is not Output.TABLE:
         write_rows(rows, shape)
     elif rows:
@@ -70,7 +70,7 @@ def changes_document(update: Update) -> bytes:
         "taken_at": update.snapshot.taken_at.isoformat(),
         "changes": [_change_row(change) for change in update.changes],
     }
-    return json.dumps(plain(document), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(to_plain(document), ensure_ascii=False).encode() + b"\n"
 
 
 def change_table(changes: Sequence[Change], out: Console) -> Table:

@@ -83,9 +83,9 @@ def _cell(value: str | Decimal | None, shape: Shape) -> str:
     return _text(value)
 
 
-def _text(told: str) -> str:
+def _text(text: str) -> str:
     # It comes from elsewhere: an apostrophe makes a text of what would be run.
-    return f"'{told}" if told.startswith(_FORMULA) else told
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def write_text(text: str) -> None:

@@ -14,11 +14,11 @@ from rich.text import Text
 
 from smsc_async.analysis.diff import diff
 from smsc_async.analysis.snapshots import Period, PricePoint
+from smsc_async.cli.chart import sparkline
 from smsc_async.cli.console import dash, output, show
 from smsc_async.cli.durations import shown
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
-from smsc_async.cli.selection import chosen, plain
-from smsc_async.cli.sparkline import sparkline
+from smsc_async.cli.selection import to_plain, with_columns
 from smsc_async.cli.tables import money, new_table, row_table
 from smsc_async.records import Row
 
@@ -38,9 +38,9 @@ def write_periods(periods: Sequence[Period], shape: Shape) -> None:
     Raises:
         CliError: There is no such column.
     """
-    rows = chosen(_period_rows(periods), shape.columns)
+    rows = with_columns(_period_rows(periods), shape.columns)
     if shape.output is Output.JSON:
-        write_json(plain({"periods": [{name: _counted(value) for name, value in row.items()} for row in rows]}))
+        write_json(to_plain({"periods": [{name: _counted(value) for name, value in row.items()} for row in rows]}))
     elif shape.output is not Output.TABLE:
         write_rows(rows, shape)
     elif rows:
@@ -54,9 +54,9 @@ def write_prices(points: Sequence[PricePoint], title: str, shape: Shape) -> None
     Raises:
         CliError: There is no such column.
     """
-    rows = chosen(_price_rows(points), shape.columns)
+    rows = with_columns(_price_rows(points), shape.columns)
     if shape.output is Output.JSON:
-        write_json(plain({"prices": rows}))
+        write_json(to_plain({"prices": rows}))
     elif shape.output is not Output.TABLE:
         write_rows(rows, shape)
     elif rows and shape.columns:

@@ -9,7 +9,7 @@ from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import output, show
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
 from smsc_async.cli.parts import Parts, parts_of
-from smsc_async.cli.selection import chosen, plain, zones_like
+from smsc_async.cli.selection import match_zones, to_plain, with_columns
 from smsc_async.cli.tables import pair_table, row_table
 from smsc_async.records import Price, Row, Service, Tariffs, Zone
 
@@ -63,9 +63,9 @@ def write_row(row: Row, shape: Shape) -> None:
     Raises:
         CliError: There is no such column.
     """
-    kept = chosen([row], shape.columns)
+    kept = with_columns([row], shape.columns)
     if shape.output is Output.JSON:
-        write_json(plain({name: _counted(name, value) for name, value in kept[0].items()}))
+        write_json(to_plain({name: _counted(name, value) for name, value in kept[0].items()}))
     elif shape.output is Output.TABLE:
         out = output()
         show(out, row_table(kept, out) if shape.columns else pair_table(kept[0], out))
@@ -87,7 +87,7 @@ def one_zone(tariffs: Tariffs, wanted: str) -> str:
     Raises:
         CliError: There is none, or there are several.
     """
-    zones = zones_like(tariffs, wanted).zones
+    zones = match_zones(tariffs, wanted).zones
     if len(zones) == 1:
         return zones[0].zone
     some = ", ".join(f"{zone.zone} ({zone.name})" for zone in zones[:3])

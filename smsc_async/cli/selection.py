@@ -16,11 +16,11 @@ __all__ = [
     "Selection",
     "check_columns",
     "check_list_columns",
-    "chosen",
-    "codes_like",
-    "plain",
+    "match_operators",
+    "match_zones",
     "select",
-    "zones_like",
+    "to_plain",
+    "with_columns",
 ]
 
 _SLIP: Final = 0.8
@@ -61,8 +61,8 @@ class Selection:
         if not self.is_whole:
             document = {name: document[name] for name in ("zones", "codes")}
         for name in ("zones", "codes"):
-            document[name] = [_kept(line, columns, left_out) for line in cast("list[Row]", document[name])]
-        return plain(document)
+            document[name] = [_line(line, columns, left_out) for line in cast("list[Row]", document[name])]
+        return to_plain(document)
 
 
 def select(
@@ -82,33 +82,33 @@ def select(
     shown = tuple(services) or tuple(Service)
     if not zones and not operators:
         return Selection(tariffs, True, shown)
-    found = {zone.zone for wanted in zones for zone in zones_like(tariffs, wanted).zones}
-    codes = codes_like((code.mccmnc for code in tariffs.codes), operators, "this list")
+    matched = {zone.zone for wanted in zones for zone in match_zones(tariffs, wanted).zones}
+    codes = match_operators((code.mccmnc for code in tariffs.codes), operators, "this list")
     part = attrs.evolve(
         tariffs,
-        zones=tuple(zone for zone in tariffs.zones if zone.zone in found),
+        zones=tuple(zone for zone in tariffs.zones if zone.zone in matched),
         codes=tuple(code for code in tariffs.codes if code.mccmnc in codes),
     )
     return Selection(part, False, shown)
 
 
-def codes_like(there: Iterable[str], wanted: Sequence[str], where: str) -> set[str]:
+def match_operators(there: Iterable[str], wanted: Sequence[str], where: str) -> set[str]:
     """Return the codes of operators that were asked for, by the code or its beginning.
 
     Raises:
         CliError: One of them is nowhere there.
     """
     known = tuple(there)
-    found: set[str] = set()
+    matched: set[str] = set()
     for each in wanted:
         matches = {code for code in known if code.startswith(each)}
         if not matches:
             raise CliError(f"no individual tariff for an operator {each!r} in {where}", ExitCode.NO_PRICE)
-        found |= matches
-    return found
+        matched |= matches
+    return matched
 
 
-def zones_like(tariffs: Tariffs, wanted: str) -> Tariffs:
+def match_zones(tariffs: Tariffs, wanted: str) -> Tariffs:
     """Return the list with the zone of that number, or else with those that have the text in their name.
 
     Raises:
@@ -122,7 +122,7 @@ def zones_like(tariffs: Tariffs, wanted: str) -> Tariffs:
     return attrs.evolve(tariffs, zones=tuple(zones))
 
 
-def chosen(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+def with_columns(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
     """Return the rows with these columns alone, in this order; with none named, as they are.
 
     Raises:
@@ -159,12 +159,12 @@ def check_list_columns(columns: Sequence[str], services: Sequence[Service]) -> N
     check_columns([name for name in columns if get_close_matches(name.lower(), every, cutoff=_SLIP)], there)
 
 
-def plain(value: object) -> Plain:
+def to_plain(value: object) -> Plain:
     """Return a value as JSON can hold it: prices as text with the digits they have."""
     if isinstance(value, dict):
-        return {name: plain(member) for name, member in cast("dict[str, object]", value).items()}
+        return {name: to_plain(member) for name, member in cast("dict[str, object]", value).items()}
     if isinstance(value, list):
-        return [plain(member) for member in cast("list[object]", value)]
+        return [to_plain(member) for member in cast("list[object]", value)]
     if isinstance(value, Decimal):
         return f"{value:f}"
     if value is None or isinstance(value, str | bool | int):
@@ -172,5 +172,5 @@ def plain(value: object) -> Plain:
     raise TypeError(f"nothing that is shown is a {type(value).__name__}")
 
 
-def _kept(line: Row, columns: Collection[str], left_out: Collection[str]) -> Row:
+def _line(line: Row, columns: Collection[str], left_out: Collection[str]) -> Row:
     return {name: value for name, value in line.items() if name not in left_out and (not columns or name in columns)}
