@@ -79,11 +79,12 @@ def tariffs(
 ) -> None:
     """Show the tariff list of an account, whole or in part."""
     from smsc_async.cli.profiles import find_profile
-    from smsc_async.cli.selection import check_list_columns, select
+    from smsc_async.cli.selection import check_list_columns, check_names, select
     from smsc_async.cli.session import fetch
     from smsc_async.cli.tariffs_output import print_age, write_selection
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
+    check_names(zones=zone or (), operators=operator or ())
     check_list_columns(shape.columns, service or ())
     profile = find_profile(account, source=password_from)
     whole = fetch(profile, fresh=fresh, deadline=deadline)
@@ -120,7 +121,7 @@ def price(
     from smsc_async.cli.parts import parts_of
     from smsc_async.cli.pricing import PRICE_COLUMNS, price_row, write_row
     from smsc_async.cli.profiles import find_profile
-    from smsc_async.cli.selection import check_columns
+    from smsc_async.cli.selection import check_columns, check_names
     from smsc_async.cli.session import fetch
     from smsc_async.cli.tariffs_output import print_age
 
@@ -131,6 +132,7 @@ def price(
     each = (parts or 1) if text is None else parts_of(text).parts
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     check_columns(shape.columns, PRICE_COLUMNS)
+    check_names(zones=[] if zone is None else [zone], operators=[] if operator is None else [operator])
     profile = find_profile(account, source=password_from)
     whole = fetch(profile, fresh=fresh, deadline=deadline)
     print_age(profile.name, whole)
@@ -184,10 +186,11 @@ def compare(
         read_mix,
         write_comparison,
     )
-    from smsc_async.cli.selection import check_columns
+    from smsc_async.cli.selection import check_columns, check_names
 
     shape, traffic = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma), read_mix(mix or ())
     check_operators(operator or (), service)
+    check_names(operators=operator or ())
     check_columns(shape.columns, comparison_columns(dict.fromkeys(accounts)))
     lists, code = fetch_for_comparison(accounts, source=password_from, fresh=fresh, deadline=deadline)
     if lists:
@@ -370,10 +373,11 @@ def history(
     from smsc_async.cli.chart import check_chart, draw_prices
     from smsc_async.cli.durations import parse_duration, parse_instant
     from smsc_async.cli.history_output import PERIOD_COLUMNS, POINT_COLUMNS, write_periods, write_prices
-    from smsc_async.cli.selection import check_columns
+    from smsc_async.cli.selection import check_columns, check_names
     from smsc_async.cli.session import new_history
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
+    check_names(zones=[] if zone is None else [zone], operators=[] if operator is None else [operator])
     wanted = history_reads.Wanted(zone=zone, operator=operator, mail=mail, service=service)
     check_columns(shape.columns, POINT_COLUMNS if wanted.any else PERIOD_COLUMNS)
     stored = new_history(history)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 from rich.console import Console
-from rich.text import Text
 
 from smsc_async.analysis.compare import Compared, ComparedOperator, Comparison
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
@@ -19,14 +17,24 @@ from smsc_async.cli.durations import instant_or_none
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
 from smsc_async.cli.history import list_at
 from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
-from smsc_async.cli.selection import Plain, match_operators, to_plain, with_columns
+from smsc_async.cli.selection import (
+    Plain,
+    check_names,
+    match_operators,
+    one_operator,
+    one_zone,
+    to_plain,
+    with_columns,
+)
 from smsc_async.cli.session import fetch, fetch_all
-from smsc_async.cli.tables import money, new_table
+from smsc_async.cli.table import NAME_WIDTH, Cell, Column, Table
+from smsc_async.cli.tables import money, network_label
 from smsc_async.cli.tariffs_output import print_age
 from smsc_async.decoder import decode
 from smsc_async.errors import DecodeError, SmscError
 from smsc_async.fetch.bulk import Outcome
 from smsc_async.history import History
+from smsc_async.networks import fold
 from smsc_async.records import MESSAGES, Row, Service, Tariffs
 
 __all__ = [
@@ -47,7 +55,7 @@ NOW = "now"
 
 
 def read_mix(names: Sequence[str]) -> dict[str, int]:
-    """Return a mix of traffic that was told as ``ZONE=COUNT`` or ``ZONE/OPERATOR=COUNT``.
+    """Return a mix of traffic that was given as ``ZONE=COUNT`` or ``ZONE/OPERATOR=COUNT``.
 
     Raises:
         CliError: One of them is not that.
@@ -60,6 +68,10 @@ def read_mix(names: Sequence[str]) -> dict[str, int]:
                 f"--mix {each}: must be ZONE=COUNT or ZONE/OPERATOR=COUNT, such as 1=1000 or 1/25001=1000",
                 ExitCode.USAGE,
             )
+        zone, slash, operator = key.rpartition("/")
+        check_names(zones=[zone if slash else key])
+        if slash and not operator.strip():
+            check_names(operators=[operator])
         mix[key] = mix.get(key, 0) + int(count)
     return mix
 
@@ -197,6 +209,7 @@ def write_comparison(
     Raises:
         CliError: A zone of the mix or an operator is in no list, or there is no such column.
     """
+    mix = _resolved(comparison, mix)
     total = _total(comparison, mix)
     if operators:
         codes = match_operators((row.mccmnc for row in comparison.codes), operators, "any of the lists")
@@ -214,13 +227,32 @@ def write_comparison(
 _Compared: TypeAlias = Compared | ComparedOperator
 
 
+def _resolved(comparison: Comparison, mix: Mapping[str, int]) -> dict[str, int]:
+    """Return the mix with the numbers of zones and the codes of operators in place of their names."""
+    resolved: dict[str, int] = {}
+    for name, count in mix.items():
+        zone, operator = _zone_and_operator(comparison, name)
+        try:
+            key = one_zone(comparison.rows, zone)
+        except CliError as error:
+            raise CliError(f"--mix: {error}; an operator is named with its zone, such as 1/25001", error.code) from None
+        if operator:
+            code = one_operator((row.mccmnc for row in comparison.codes), operator, has_zone=True)
+            key = key if code is None else f"{key}/{code}"
+        resolved[key] = resolved.get(key, 0) + count
+    return resolved
+
+
+def _zone_and_operator(comparison: Comparison, name: str) -> tuple[str, str]:
+    zone, _, operator = name.rpartition("/")
+    # The name of a zone may have a slash of its own.
+    is_zone = any(fold(name) in fold(row.name) or name == row.zone for row in comparison.rows)
+    return (name, "") if is_zone or not zone else (zone, operator)
+
+
 def _total(comparison: Comparison, mix: Mapping[str, int]) -> Compared | None:
     """What the mix costs, as a line without a zone."""
-    try:
-        return Compared("", "sum of the mix", comparison.totals(mix)) if mix else None
-    except KeyError as error:
-        reason = str(error.args[0])
-    raise CliError(f"--mix: {reason}", ExitCode.NO_PRICE)
+    return Compared("", "sum of the mix", comparison.totals(mix)) if mix else None
 
 
 def comparison_columns(names: Iterable[str]) -> list[str]:
@@ -269,31 +301,28 @@ def _document(comparison: Comparison, mix: Mapping[str, int], total: Compared | 
 def _print_comparison(comparison: Comparison, total: Compared | None, out: Console) -> None:
     groups: list[list[tuple[str, str, _Compared]]] = [
         [(line.zone, line.name, line) for line in comparison.rows],
-        [("", f"operator {line.mccmnc}", line) for line in comparison.codes],
+        [("", network_label(line.mccmnc, out), line) for line in comparison.codes],
         [] if total is None else [("", total.name, total)],
     ]
-    table = new_table(out, title=f"{comparison.service.value}: * is the cheapest of a row")
-    table.add_column("zone", justify="right", no_wrap=True)
-    table.add_column("name", overflow="fold", min_width=20)
-    marked = [[_marked(comparison, line, dash(out)) for *_, line in group] for group in groups]
-    for name, column in zip(comparison.names, zip(*chain(*marked), strict=True), strict=True):
-        # The name may be folded, a price may not.
-        table.add_column(name, justify="right", overflow="fold", min_width=max(cell.cell_len for cell in column))
-    for group, cells in zip(groups, marked, strict=True):
-        table.add_section()
-        for (zone, name, _), prices in zip(group, cells, strict=True):
-            table.add_row(zone, name, *prices)
+    title = f"{comparison.service.value}: * is the cheapest of a row"
+    # The name of an account may be folded, a price may not.
+    accounts = (Column(name, is_right=True, fold_at=NAME_WIDTH) for name in comparison.names)
+    table = Table([Column("zone", is_right=True), Column("name", fold_at=NAME_WIDTH), *accounts], title=title)
+    for group in filter(None, groups):
+        if table.rows:
+            table.rows.append(())
+        table.rows.extend((zone, name, *_marked(comparison, line, dash(out))) for zone, name, line in group)
     show(out, table)
     if any(None in line.prices for line in comparison.codes):
         err = notes()
         err.print(f"operators with {dash(err)} are charged by zone; the service does not tell by which one")
 
 
-def _marked(comparison: Comparison, line: _Compared, missing: str) -> list[Text]:
+def _marked(comparison: Comparison, line: _Compared, missing: str) -> list[Cell]:
     cheapest = set(_cheapest(comparison, line))
-    # Where all are the same, none is the cheapest.
+    # If all are the same, none is the cheapest.
     marks = cheapest if len(cheapest) < len(comparison.names) else set[str]()
     return [
-        Text(f"{money(price, missing)}*", "bold green") if name in marks else Text(f"{money(price, missing)} ")
+        (f"{money(price, missing)}*", "bold green") if name in marks else f"{money(price, missing)} "
         for name, price in zip(comparison.names, line.prices, strict=True)
     ]

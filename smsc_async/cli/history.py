@@ -13,9 +13,10 @@ from smsc_async.analysis.snapshots import Period, PricePoint, price_points
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
 from smsc_async.cli.durations import shown
-from smsc_async.cli.pricing import one_zone
 from smsc_async.cli.profiles import ENVIRONMENT, filed_under, find_profile
+from smsc_async.cli.selection import one_operator, one_zone
 from smsc_async.history import History
+from smsc_async.networks import label_of
 from smsc_async.records import Service, Tariffs
 
 __all__ = [
@@ -162,11 +163,15 @@ def prices_of(periods: Sequence[Period], wanted: Wanted) -> tuple[tuple[PricePoi
     known = any(zone.zone == wanted.zone for period in periods for zone in period.tariffs.zones)
     zone = wanted.zone
     if zone is not None and periods and not known:
-        zone = one_zone(periods[-1].tariffs, zone)
-    points = price_points(periods, zone=zone, operator=wanted.operator, mail=wanted.mail, service=wanted.service)
+        zone = one_zone(periods[-1].tariffs.zones, zone)
+    operator = wanted.operator
+    if operator is not None and periods:
+        codes = (code.mccmnc for period in periods for code in period.tariffs.codes)
+        operator = one_operator(codes, operator, has_zone=zone is not None)
+    points = price_points(periods, zone=zone, operator=operator, mail=wanted.mail, service=wanted.service)
     parts = ["e-mail"] if wanted.mail else [wanted.service.value]
     parts += [] if zone is None else [f"zone {zone}", *_names(periods, zone)]
-    parts += [] if wanted.operator is None else [f"operator {wanted.operator}"]
+    parts += [] if operator is None else [f"operator {label_of(operator)}"]
     title = ", ".join([*accounts, *parts])
     if periods and all(point.price is None for point in points):
         raise CliError(f"no such price in any of the lists: {title}", ExitCode.NO_PRICE)
