@@ -179,17 +179,6 @@ def test_what_cannot_be_written_is_let_go_of(monkeypatch: pytest.MonkeyPatch) ->
     assert led_away == [4711]
 
 
-def test_closed_streams_are_nobody_to_write_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["smsc-async", "parts", "a text"])
-    monkeypatch.setattr(sys, "stdout", None)
-    monkeypatch.setattr(sys, "stderr", None)
-    with pytest.raises(SystemExit) as ended:
-        run()
-    assert ended.value.code == 0
-    sys.stdout.close()
-    sys.stderr.close()
-
-
 @pytest.mark.parametrize("shape", [["-o", "json"], ["-o", "table"]])
 def test_a_reader_who_has_seen_enough_ends_the_process_quietly(shape: list[str]) -> None:
     process = subprocess.Popen(
