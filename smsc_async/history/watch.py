@@ -22,7 +22,7 @@ import attrs
 from smsc_async.accounts import Account
 from smsc_async.analysis.diff import Change, diff
 from smsc_async.analysis.snapshots import Snapshot
-from smsc_async.errors import AuthenticationError, BreakerOpen, ParameterError, SmscError, StoreError
+from smsc_async.errors import AuthenticationError, ParameterError, SmscError, StoreError
 from smsc_async.history import History
 from smsc_async.limiter.clock import now
 from smsc_async.protocol import key_label
@@ -276,6 +276,4 @@ def checked_every(seconds: float) -> float:
 
 def _is_final(error: SmscError) -> bool:
     """Whether only the user can help: the service does not know the credentials, or the login is not one."""
-    return isinstance(error, AuthenticationError | ParameterError) or (
-        isinstance(error, BreakerOpen) and error.code == 2
-    )
+    return isinstance(error, AuthenticationError | ParameterError)

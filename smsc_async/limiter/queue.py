@@ -136,6 +136,11 @@ class WaiterQueue:
         self._due.append(partial(self._wake_heads, login))
         self._work_off()
 
+    def expected_wait(self, login: str, *, token: bool) -> float:
+        """Return seconds before which no request that waits for this bucket can have its permit, or 0 if none waits."""
+        line = self._lines.get((login, token))
+        return max(line.tokens_at[0] - now(), 0.0) if line is not None and line.tokens_at else 0.0
+
     def waiting(self) -> int:
         """How many wait in all lines."""
         with self._lock:

@@ -12,13 +12,14 @@ import asyncio
 import math
 import sys
 import threading
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["Waiter", "in_trio", "is_closed_loop", "is_other_closed_loop", "new_waiter", "running_loop"]
+__all__ = ["Waiter", "call_in_loop", "in_trio", "is_closed_loop", "is_other_closed_loop", "new_waiter", "running_loop"]
 
 
 class Waiter(Protocol):
@@ -158,3 +159,15 @@ def is_closed_loop(loop: Hashable) -> bool:
     except RunFinishedError:
         return True
     return False
+
+
+def call_in_loop(loop: Hashable, call: Callable[[], object]) -> None:
+    """Call ``call`` in an event loop, from any thread; at once if that loop runs here, never if it is closed."""
+    if loop == running_loop():
+        call()
+        return
+    with suppress(RuntimeError):  # the loop is closed
+        if isinstance(loop, asyncio.AbstractEventLoop):
+            loop.call_soon_threadsafe(call)
+        else:
+            cast("trio.lowlevel.TrioToken", loop).run_sync_soon(call)

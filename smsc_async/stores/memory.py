@@ -139,9 +139,9 @@ class MemoryStore:
 
     async def lease_or_reply(
         self,
-        endpoint: str,
-        account: Account,
-        max_age: float,
+        endpoint: str,  # noqa: ARG002  # the protocol's
+        account: Account,  # noqa: ARG002  # the protocol's
+        max_age: float,  # noqa: ARG002  # the protocol's
         seconds: float,  # noqa: ARG002  # the protocol's
     ) -> Tariffs | FetchLease:
         """Return the lead: within a process, the flights have seen to it that nobody else fetches the same."""

@@ -26,7 +26,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter
-from smsc_async.protocol import Reply, quota_key
+from smsc_async.protocol import Reply, quota_key, service_of
 from smsc_async.records import Tariffs
 from smsc_async.stores.base import INTERNAL_PREFIX, FetchLease
 from smsc_async.stores.digests import Digests, Pepper
@@ -209,7 +209,7 @@ class SharedStore(ABC):
 
     async def _place(self, endpoint: str, account: Account) -> Place:
         salt = await self._salt()
-        login = await self._digests.of_login(quota_key(account.login), salt)
+        login = await self._digests.of_login(quota_key(service_of(endpoint), account.login), salt)
         label = await self._digests.of_account(account, salt)
         return Place(login, hashlib.blake2b(f"{endpoint}\n{label}".encode(), digest_size=16).hexdigest())
 

@@ -24,7 +24,8 @@ def test_every_command_is_documented() -> None:
     commands = [
         command.name or command.callback.__name__ for command in app.registered_commands if command.callback is not None
     ]
-    assert sorted(told) == sorted(commands)
+    groups = [str(group.name) for group in app.registered_groups]
+    assert sorted(told) == sorted([*commands, *groups])
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,9 @@ def test_every_command_is_documented() -> None:
         (errors.TlsError("untrusted"), ExitCode.TRANSPORT),
         (errors.DeadlineExceeded("late"), ExitCode.DEADLINE),
         (errors.QuotaExhausted(1.0), ExitCode.QUOTA),
-        (errors.BreakerOpen("wrong password", 1.0), ExitCode.BREAKER),
+        (errors.CircuitOpen(1.0), ExitCode.BREAKER),
+        (errors.CredentialsRefused(), ExitCode.AUTHENTICATION),
+        (errors.StoreNotReady("restarted"), ExitCode.STORE),
         (errors.StoreError("gone"), ExitCode.STORE),
         (ValueError("a fault of ours"), ExitCode.FAULT),
     ],

@@ -93,7 +93,7 @@ def test_help_does_not_import_what_only_a_command_needs() -> None:
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (QuotaExhausted(42.0), 10, "smsc-async: no permit within the deadline"),
+        (QuotaExhausted(42.0), 10, "smsc-async: not sent: this login has used its requests"),
         (CliError("what happened: what to do", ExitCode.NO_PRICE), 13, "smsc-async: what happened: what to do\n"),
         (FileNotFoundError(2, "No such file", "list.json"), 14, "smsc-async: list.json: No such file\n"),
         (OSError(28, "No space left on device"), 14, "smsc-async: No space left on device\n"),
@@ -133,14 +133,7 @@ def run_with(error: BaseException, monkeypatch: pytest.MonkeyPatch, *arguments: 
 def test_a_reader_who_has_seen_enough_is_not_told_anything(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    led_away: list[int] = []
-
-    def dup2(_: int, descriptor: int) -> None:
-        led_away.append(descriptor)
-
-    monkeypatch.setattr(os, "dup2", dup2)
     assert run_with(BrokenPipeError(32, "Broken pipe"), monkeypatch, "demo") == 141
-    assert led_away == [sys.stdout.fileno()]
     assert capfd.readouterr() == ("", "")
 
 

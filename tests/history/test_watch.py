@@ -15,11 +15,14 @@ import pytest
 from smsc_async import (
     Account,
     AddressBlocked,
+    AddressPaused,
     AuthenticationError,
-    BreakerOpen,
     Change,
+    CircuitOpen,
+    CredentialsRefused,
     History,
     MemoryStore,
+    NotSent,
     ParameterError,
     Quota,
     Snapshot,
@@ -175,15 +178,15 @@ async def test_after_a_failure_the_next_round_is_soon() -> None:
     assert [at - source.asked[0] for at in source.asked] == [0, 3_600, 3_600 + RETRY_SECONDS]
 
 
-@pytest.mark.parametrize("error", [AuthenticationError(2), ParameterError(1), BreakerOpen("refused", 60.0, 2)])
+@pytest.mark.parametrize("error", [AuthenticationError(2), ParameterError(1), CredentialsRefused()])
 async def test_what_only_the_user_can_mend_ends_the_watch(error: Exception) -> None:
     with pytest.raises(type(error)):
         await anext(watch(Source(error), None))
 
 
 async def test_an_address_that_is_not_let_through_for_a_while_is_no_end() -> None:
-    updates = await take(watch(Source(BreakerOpen("blocked", 60.0, 4), BreakerOpen("an outage", 60.0)), None), 2)
-    assert all(isinstance(update.error, BreakerOpen) for update in updates)
+    updates = await take(watch(Source(AddressPaused(4, "", 60.0), CircuitOpen(60.0)), None), 2)
+    assert all(isinstance(update.error, NotSent) for update in updates)
 
 
 async def test_killed_before_it_is_told_a_change_is_told_after_the_restart(history: History) -> None:
@@ -361,7 +364,7 @@ async def test_a_client_watches_within_its_quota_and_through_an_outage(history: 
 async def test_a_wrong_password_ends_it_and_is_sent_once() -> None:
     simulator = service()
     async with client_of(simulator, Account("alex", "wrong")) as client:
-        for kind in (AuthenticationError, BreakerOpen):
+        for kind in (AuthenticationError, CredentialsRefused):
             with pytest.raises(kind):
                 await anext(client.watch())
     assert len(simulator.log) == 1

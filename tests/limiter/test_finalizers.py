@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from smsc_async import MemoryStore, Quota
-from smsc_async.fetch.lockout import breakers_of
+from smsc_async.fetch.lockout import lockouts_of
 from smsc_async.limiter import buckets as table_module
 from smsc_async.limiter import queue as gate_module
 from smsc_async.limiter.bucket import Bucket, Completion, Held, Permit, held_of
@@ -113,7 +113,7 @@ def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch:
 
 def test_flights_and_breakers_can_be_told_of_an_end_in_the_middle_of_something_else() -> None:
     store = MemoryStore()
-    breakers = breakers_of(store, "smsc")
+    breakers = lockouts_of(store, "smsc")
 
     async def main() -> None:
         flight, _ = store.flights.join("key", 1e9)
@@ -121,6 +121,6 @@ def test_flights_and_breakers_can_be_told_of_an_end_in_the_middle_of_something_e
             store.flights.complete("key", flight, None)
             breakers._meet("address", "", None, 1.0)  # pyright: ignore[reportPrivateUsage]
         assert len(store.flights) == 0
-        assert len(breakers.open()) == 1
+        assert len(breakers.lockouts()) == 1
 
     _ends(lambda: asyncio.run(main()))

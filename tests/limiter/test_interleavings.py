@@ -301,20 +301,36 @@ def _explore(make: Callable[[], Buckets], quota: Quota, before: Sequence[Act], a
         pytest.param(1, [], [Scene.acquire, Scene.sweep], {0}, id="one takes while the table is made anew"),
         pytest.param(1, [_was_used], [Scene.acquire, Scene.sweep], {0}, id="one takes what is about to be dropped"),
         pytest.param(1, [_spent], [Scene.acquire, Scene.sweep], {1}, id="what is spent is not dropped"),
-        pytest.param(1, [], [Scene.acquire, Scene.acquire, Scene.sweep], {1}, id="two take while the table is made anew"),
+        pytest.param(
+            1, [], [Scene.acquire, Scene.acquire, Scene.sweep], {1}, id="two take while the table is made anew"
+        ),
         pytest.param(
             1, [_was_used], [Scene.acquire, Scene.acquire, Scene.sweep], {1}, id="two take what is about to be dropped"
         ),
         pytest.param(1, [], [Scene.acquire, Scene.sweep, Scene.sweep], {0}, id="the table is made anew twice"),
-        pytest.param(1, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.acquire], {1}, id="given back, it stays away"),
         pytest.param(
-            1, [Scene.acquire, _is_due], [_ends(Completion.COMPLETE), Scene.acquire], {1}, id="made anew by who gives back"
+            1, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.acquire], {1}, id="given back, it stays away"
         ),
         pytest.param(
-            2, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.acquire, Scene.acquire], {1}, id="one given back, two taken"
+            1,
+            [Scene.acquire, _is_due],
+            [_ends(Completion.COMPLETE), Scene.acquire],
+            {1},
+            id="made anew by who gives back",
         ),
-        pytest.param(1, [Scene.acquire], [_ends(Completion.NOT_SENT), Scene.acquire], {0, 1}, id="not sent, it comes back"),
-        pytest.param(2, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.acquire], {0}, id="one given back, one taken"),
+        pytest.param(
+            2,
+            [Scene.acquire],
+            [_ends(Completion.COMPLETE), Scene.acquire, Scene.acquire],
+            {1},
+            id="one given back, two taken",
+        ),
+        pytest.param(
+            1, [Scene.acquire], [_ends(Completion.NOT_SENT), Scene.acquire], {0, 1}, id="not sent, it comes back"
+        ),
+        pytest.param(
+            2, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.acquire], {0}, id="one given back, one taken"
+        ),
         pytest.param(
             3,
             [Scene.acquire, Scene.acquire],
@@ -333,11 +349,19 @@ def _explore(make: Callable[[], Buckets], quota: Quota, before: Sequence[Act], a
             2, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.sweep], {0}, id="given back while it is made anew"
         ),
         pytest.param(
-            2, [Scene.acquire], [_ends(Completion.INCOMPLETE), Scene.sweep, Scene.acquire], {0}, id="cut, taken and made anew"
+            2,
+            [Scene.acquire],
+            [_ends(Completion.INCOMPLETE), Scene.sweep, Scene.acquire],
+            {0},
+            id="cut, taken and made anew",
         ),
-        pytest.param(2, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.drain_tokens], {0}, id="given back and shut"),
+        pytest.param(
+            2, [Scene.acquire], [_ends(Completion.COMPLETE), Scene.drain_tokens], {0}, id="given back and shut"
+        ),
         pytest.param(2, [], [Scene.acquire, Scene.drain_tokens], {0, 1}, id="taken or shut"),
-        pytest.param(2, [], [Scene.acquire, Scene.drain_tokens, Scene.sweep], {0, 1}, id="taken or shut while it is made anew"),
+        pytest.param(
+            2, [], [Scene.acquire, Scene.drain_tokens, Scene.sweep], {0, 1}, id="taken or shut while it is made anew"
+        ),
     ],
 )
 def test_no_order_of_steps_breaks_the_rule(

@@ -13,6 +13,7 @@ import anyio
 import pytest
 import trio
 
+from smsc_async.fetch import background
 from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
@@ -132,13 +133,13 @@ async def test_a_gate_waits_for_a_ledger_that_has_to_be_asked() -> None:
 
 @pytest.mark.anyio
 async def test_work_that_does_not_stop_when_told_does_not_keep_the_closing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BackgroundTasks, "PATIENCE", 0.05)
+    monkeypatch.setattr(background, "_PATIENCE", 0.05)
     detached = BackgroundTasks()
     ended: list[str] = []
 
     may_end = anyio.Event()
 
-    async def stubborn() -> None:
+    async def stubborn(_: object) -> None:
         with anyio.CancelScope(shield=True):
             await may_end.wait()
 
@@ -157,7 +158,7 @@ async def test_work_that_does_not_stop_when_told_does_not_keep_the_closing(monke
 def test_work_that_was_cancelled_before_its_first_step_has_ended_too() -> None:
     ended: list[str] = []
 
-    async def never() -> None:
+    async def never(_: object) -> None:
         raise AssertionError
 
     async def main() -> None:
@@ -166,7 +167,7 @@ def test_work_that_was_cancelled_before_its_first_step_has_ended_too() -> None:
     asyncio.run(main())
 
     async def trio_main() -> None:
-        BackgroundTasks().start(anyio.sleep_forever, lambda: ended.append("trio"))
+        BackgroundTasks().start(lambda _: anyio.sleep_forever(), lambda: ended.append("trio"))
 
     trio.run(trio_main)
     assert ended == ["asyncio", "trio"]

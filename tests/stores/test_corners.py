@@ -12,12 +12,11 @@ import pytest
 from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, Quota, RedisStore, SQLiteStore, Tariffs
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.waiter import is_closed_loop
-from smsc_async.simulator import sample_tariffs
 from smsc_async.stores import FetchLease, Store, memory, shared
 from smsc_async.stores.local_share import LocalShare
 from smsc_async.stores.sqlite import worker_thread as worker
 from tests.stores.redis_server import RedisServer
-from tests.support.simulated import ALEX, URL, client_of, service
+from tests.support.simulated import ALEX, URL
 
 QUOTA = Quota(per=0.3, guard=0.02, linger=0.1)
 
@@ -35,17 +34,6 @@ async def test_a_store_that_does_not_answer_in_time_ends_the_call() -> None:
         with pytest.raises(DeadlineExceeded) as caught:
             await client.tariffs(deadline=0.05)
     assert not caught.value.may_have_counted
-
-
-@pytest.mark.anyio
-async def test_a_client_in_a_child_leaves_the_parents_connections_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with client_of(service(latency=0.0)) as client:
-        await client.tariffs()
-        parents = client._sessions.get()  # pyright: ignore[reportPrivateUsage]  # what is left alone is inside
-        monkeypatch.setattr("os.getpid", lambda: -1)
-        assert await client.tariffs(max_age=0) == sample_tariffs()
-        assert client._sessions.get() is not parents  # pyright: ignore[reportPrivateUsage]
-        await parents.transport.aclose()
 
 
 def test_a_loop_that_runs_is_not_over() -> None:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import pytest
 import trio
 
-from smsc_async import Account, AuthenticationError, BreakerOpen, Client, Quota, RedisStore, StoreError
+from smsc_async import Account, AuthenticationError, Client, CredentialsRefused, Quota, RedisStore, StoreError
 from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.simulator import Rules
@@ -503,10 +503,10 @@ async def test_a_client_goes_on_with_the_part_of_its_worker_for_credentials_that
             service.fail(Fault.refusal(2), times=1)
             with pytest.raises(AuthenticationError):
                 await client.tariffs(max_age=0)
-            with pytest.raises(BreakerOpen):
+            with pytest.raises(CredentialsRefused):
                 await client.tariffs(max_age=0)
-            await client.reset_breakers()
-            assert client.statistics().breakers == ()
+            await client.reset_lockouts()
+            assert client.lockouts() == ()
         assert service.violations() == []
         assert [arrival.login for arrival in service.log] == ["alex"] * 5
     await store.aclose()
