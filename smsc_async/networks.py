@@ -178,7 +178,7 @@ def _network(mccmnc: str) -> _Network | None:
 @cache
 def _networks() -> dict[str, _Network]:
     networks: dict[str, _Network] = {}
-    for line in files(__package__).joinpath("networks.tsv").read_text("utf-8").splitlines():
+    for line in files("smsc_async").joinpath("networks.tsv").read_text("utf-8").splitlines():
         if not line.startswith("#"):
             mcc, country, *rest = line.split("\t")
             for mnc, _, name in (each.partition(" ") for each in rest):

@@ -117,7 +117,8 @@ def check_accounts(names: Sequence[str], *, deadline: float) -> ExitCode:
         if outcome.error is not None:
             code = code or exit_code(outcome.error)
             output().print(f"{name}: {outcome.error}", soft_wrap=True)
-        elif outcome.tariffs is not None:
+        else:
+            assert outcome.tariffs is not None
             counts = f"{len(outcome.tariffs.zones)} zones, {len(outcome.tariffs.codes)} operators"
             output().print(f"{name}: the service accepts it: {counts}", soft_wrap=True)
     return code

@@ -488,7 +488,7 @@ def status(
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
 ) -> None:
-    """Show accounts, where their passwords are, what is left of their quota, lockouts, and the files. Sends nothing."""
+    """Show accounts, where their passwords are, and the files of the commands. Sends nothing."""
     from smsc_async.cli.profiles import all_profiles, find_profile
     from smsc_async.cli.selection import check_columns
     from smsc_async.cli.status import STATUS_COLUMNS, write_status
@@ -503,7 +503,7 @@ def status(
     "add",
     epilog=o.examples(
         "accounts add main --login alex --password-from keyring",
-        "accounts add main --login alex --password-from file:/run/secrets/smsc",
+        "accounts add main --login alex --password-from file:secret.txt",
         "accounts add bykey --api-key-from env:SMSC_KEY",
     ),
 )

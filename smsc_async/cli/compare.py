@@ -70,8 +70,8 @@ def read_mix(names: Sequence[str]) -> dict[str, int]:
             )
         zone, slash, operator = key.rpartition("/")
         check_names(zones=[zone if slash else key])
-        if slash and not operator.strip():
-            check_names(operators=[operator])
+        # What is no operator may be the end of a zone's name, and is looked for in the list.
+        check_names(operators=[operator] if slash and not operator.strip() else [])
         mix[key] = mix.get(key, 0) + int(count)
     return mix
 
@@ -237,8 +237,10 @@ def _resolved(comparison: Comparison, mix: Mapping[str, int]) -> dict[str, int]:
         try:
             key = one_zone(comparison.rows, zone)
         except CliError as error:
-            raise CliError(f"--mix: {error}; an operator is named with its zone, such as 1/25001", error.code) from None
+            advice = "; an operator is named with its zone, such as 1/25001" if zone.isdigit() else ""
+            raise CliError(f"--mix: {error}{advice}", error.code) from None
         if operator:
+            check_names(operators=[operator])
             code = one_operator((row.mccmnc for row in comparison.codes), operator, has_zone=True)
             key = key if code is None else f"{key}/{code}"
         resolved[key] = resolved.get(key, 0) + count

@@ -75,10 +75,6 @@ class BestEffort(io.TextIOBase):
         """Say whether the stream is a terminal."""
         return self._stream.isatty()
 
-    def fileno(self) -> int:
-        """Return the descriptor of the stream."""
-        return self._stream.fileno()
-
     def write(self, text: str) -> int:
         """Write, if it can be."""
         with contextlib.suppress(OSError, ValueError):

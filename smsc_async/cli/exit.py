@@ -84,9 +84,9 @@ def write_out() -> None:
 def open_streams() -> None:
     """Open the standard streams that were closed when the process started, and let no text be unfit for the others."""
     # A file that is opened later must not get the number of a standard stream, into which others write.
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(descriptor)
+    opened = [os.open(os.devnull, os.O_RDWR) for _ in range(3)]
+    for descriptor in set(opened) - {0, 1, 2}:
+        os.close(descriptor)
     if sys.stdin is None:
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  # for the rest of the process
     if sys.stdout is None:
@@ -103,6 +103,8 @@ def open_streams() -> None:
 
 class _Closed(io.RawIOBase):
     """Standard output that nobody reads: data that is written to it is lost, which is an error."""
+
+    name = "<stdout>"
 
     def writable(self) -> bool:
         return True

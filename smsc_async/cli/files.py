@@ -6,13 +6,13 @@ import codecs
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from smsc_async.cli.cli_error import CliError, ExitCode
 
-__all__ = ["check_output", "decoded_text", "replace_file", "without_line_break"]
+__all__ = ["check_output", "decoded_text", "replace_file", "user_folder", "without_line_break"]
 
 _ENCODINGS: Final = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -38,6 +38,18 @@ def decoded_text(body: bytes, where: str) -> str:
 def without_line_break(text: str) -> str:
     """Return a text without its last line break, which editors and shells put there."""
     return text.removesuffix("\n").removesuffix("\r")
+
+
+def user_folder(path_of: Callable[[str], Path]) -> Path | None:
+    """Return a folder of the user's for this program, by a function of platformdirs; ``None`` if there is no home folder.
+
+    Such as for a user without an entry in passwd, as containers have them.
+    """
+    try:
+        path = path_of("smsc-async")
+    except RuntimeError:  # of newer versions; older ones leave the ~
+        return None
+    return path if path.is_absolute() else None
 
 
 def check_output(output: Path, inputs: Iterable[Path]) -> None:

@@ -129,7 +129,11 @@ def list_at(history: History, account: str, instant: datetime) -> Tariffs:
     name = name_in_history(account)
     snapshot = anyio.run(history.at, name, instant)
     if snapshot is None:
-        raise CliError(f"no list of {name!r} from {shown(instant)} UTC or before in {history.path}", ExitCode.FILES)
+        periods = anyio.run(history.periods, name)
+        begun = f"its lists begin at {shown(periods[0].since)} UTC" if periods else "it has no lists"
+        raise CliError(
+            f"no list of {name!r} from {shown(instant)} UTC or before in {history.path}: {begun}", ExitCode.FILES
+        )
     notes().print(f"{name}, kept at {snapshot.taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
     return snapshot.tariffs
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Final
 
 from rich.console import Console
@@ -16,6 +16,8 @@ from smsc_async.cli.selection import one_operator, one_zone, to_plain, with_colu
 from smsc_async.cli.tables import network_label, pair_table, row_table
 from smsc_async.records import Price, Row, Service, Tariffs, Zone
 
+# A total has all of its digits, whatever the decimal context is.
+_EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 OPERATOR: Final = "individual tariff of operator"
 
 __all__ = ["PRICE_COLUMNS", "price_row", "write_parts", "write_row"]
@@ -54,7 +56,7 @@ def price_row(
         "service": service.value,
         "parts": Decimal(parts),
         "count": Decimal(count),
-        "total": price.cost * parts * count,
+        "total": _EXACT.multiply(price.cost, Decimal(parts * count)),
     }
 
 

@@ -20,7 +20,7 @@ import platformdirs
 
 from smsc_async.accounts import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.files import decoded_text
+from smsc_async.cli.files import decoded_text, user_folder
 from smsc_async.cli.passwords import read_secret
 from smsc_async.networks import suggest
 from smsc_async.protocol import endpoint
@@ -79,10 +79,12 @@ class Profile:
 def config_file() -> Path | None:
     """Return where the profiles are: the file that ``SMSC_CONFIG`` names, else a file in the user's configuration folder.
 
-    ``None`` if there is no home folder, such as for a user without an entry in passwd.
+    ``None`` if there is no home folder.
     """
-    path = Path(os.environ.get("SMSC_CONFIG") or platformdirs.user_config_path("smsc-async") / "config.toml")
-    return path if os.environ.get("SMSC_CONFIG") or path.is_absolute() else None
+    if os.environ.get("SMSC_CONFIG"):
+        return Path(os.environ["SMSC_CONFIG"])
+    folder = user_folder(platformdirs.user_config_path)
+    return None if folder is None else folder / "config.toml"
 
 
 def account_names() -> list[str]:
@@ -198,10 +200,9 @@ def read_config(path: Path | None) -> dict[str, object]:
 
 
 def _is_of_others(found: os.stat_result) -> bool:
-    if os.name == "nt":
-        return False
-    is_foreign = found.st_uid not in {0, os.geteuid()} and os.geteuid() != 0
-    return bool(found.st_mode & stat.S_IWOTH) or is_foreign
+    return os.name != "nt" and (
+        bool(found.st_mode & stat.S_IWOTH) or (os.geteuid() != 0 and found.st_uid not in {0, os.geteuid()})
+    )
 
 
 def parsed_config(body: bytes, path: Path) -> dict[str, object]:
@@ -253,6 +254,8 @@ def checked_url(base_url: str, where: str) -> str:
     Raises:
         CliError: It is none; ``where`` names it.
     """
+    if not (base_url.isascii() and base_url.isprintable()):
+        raise _misuse(f"{where} must be printable ASCII: letters that look alike name another host")
     try:
         endpoint(base_url)
     except ValueError as error:

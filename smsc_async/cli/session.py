@@ -13,6 +13,7 @@ from rich.console import Console
 from smsc_async.accounts import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes, progress
+from smsc_async.cli.files import user_folder
 from smsc_async.cli.profiles import Profile, account_of
 from smsc_async.client import Client
 from smsc_async.fetch.bulk import Outcome
@@ -37,9 +38,9 @@ def _state_file(path: Path | None, name: str, variable: str) -> Path:
     """
     if path is not None and str(path) != ".":  # as Path("") is, of a variable that is set and empty
         return path
-    path = platformdirs.user_state_path("smsc-async") / name
-    if path.is_absolute():
-        return path
+    folder = user_folder(platformdirs.user_state_path)
+    if folder is not None:
+        return folder / name
     raise CliError(f"there is no home folder (HOME is not set): set {variable} to the path of a file", ExitCode.STORE)
 
 

@@ -1,4 +1,4 @@
-"""``status``: the accounts, what is left of their quota, and the files that commands share. Sends nothing."""
+"""``status``: the accounts, and the files that commands share. Sends nothing."""
 
 from __future__ import annotations
 

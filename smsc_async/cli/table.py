@@ -6,6 +6,7 @@ Not rich's tables: those of 20,000 rows take ten times as long as the same rows 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final, TypeAlias
 
 import attrs
@@ -52,7 +53,7 @@ class Table:
     """
 
     columns: Sequence[Column]
-    rows: list[Sequence[Cell]] = attrs.field(factory=list)
+    rows: list[Sequence[Cell]] = attrs.field(factory=list[Sequence[Cell]])
     title: str = ""
     gap: int = 2
 
@@ -135,7 +136,8 @@ def _folded(text: str, width: int) -> list[str]:
     """Return a text in lines of at most so many cells, between words if it can be; nothing of it is left out."""
     if text_width(text) <= width:
         return [text]
-    lines, line = [], ""
+    lines: list[str] = []
+    line = ""
     for word in text.split(" "):
         both = f"{line} {word}" if line else word
         if text_width(both) <= width:
@@ -152,10 +154,5 @@ def _folded(text: str, width: int) -> list[str]:
 
 
 def _fitting(text: str, width: int) -> int:
-    """Return how many letters fit."""
-    taken = 0
-    for place, letter in enumerate(text):
-        taken += text_width(letter)
-        if taken > width:
-            return place
-    return len(text)
+    """Return how many letters of a text that is too long fit."""
+    return next(place for place, end in enumerate(accumulate(map(text_width, text))) if end > width)

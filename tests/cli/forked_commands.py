@@ -14,16 +14,13 @@ import signal
 import socket
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
-import smsc_async.cli.accounts
-import smsc_async.cli.demo
-import smsc_async.cli.history_output
-import smsc_async.cli.report
-import smsc_async.cli.simulator
-import smsc_async.cli.status
-import smsc_async.cli.watch  # noqa: F401  # so that no fork has to import it
 from smsc_async.cli.app import run
+
+for name in ("accounts", "demo", "history_output", "report", "simulator", "status", "watch"):
+    import_module(f"smsc_async.cli.{name}")  # so that no fork has to
 
 
 def start(command: list[str]) -> int:
@@ -31,15 +28,15 @@ def start(command: list[str]) -> int:
     if process:
         return process
     sys.argv[:] = ["smsc-async", *command]
-    code: object = None
+    code = 0
     try:
         run()
     except SystemExit as ended:
-        code = ended.code
+        code = int(ended.code or 0)
     # As at the end of a process, whose buffers are Python's to write.
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os._exit(int(code or 0))  # type: ignore[call-overload]
+    os._exit(code)
 
 
 def interrupt(process: int, port: int) -> None:

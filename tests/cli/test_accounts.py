@@ -17,8 +17,8 @@ from tests.cli.test_profiles import on_terminal_typing
 ADD = ("accounts", "add", "main", "--login", "alex", "--password-from")
 
 
-def add(*arguments: str, **options: str) -> Ran:
-    return invoke("accounts", "add", *arguments, **options)  # type: ignore[arg-type]
+def add(*arguments: str) -> Ran:
+    return invoke("accounts", "add", *arguments)
 
 
 def test_an_account_is_added_listed_and_removed(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +40,12 @@ def test_an_account_is_added_listed_and_removed(plain_environment: Path, monkeyp
             }
         ]
     }
+    assert invoke("accounts", "list").stdout.splitlines()[-1].split() == [
+        "main",
+        "alex",
+        "https://smsc.kz/sys/",
+        "env:PW",
+    ]
     assert invoke("accounts", "remove", "main").code == 0
     assert all_profiles() == []
 
@@ -114,11 +120,19 @@ def test_what_cannot_be_added_is_refused_before_anything_is_written(
 
 
 INLINE = 'accounts = {a = {login = "a", password_from = "prompt"}, b = {login = "b", password_from = "prompt"}}\n'
+STRINGS = '[accounts.a]\nlogin = """x\n[accounts.b]\n"""\n'
 DOTTED = "[accounts]\na.login = 'a'\na.password_from = 'prompt'\nb.login = 'b'\nb.password_from = 'prompt'\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "arguments"), [(INLINE, ("remove", "a")), (INLINE, ADD[1:]), (DOTTED, ("remove", "a")), ("x = 1", ADD[1:])]
+    ("text", "arguments"),
+    [
+        (INLINE, ("remove", "a")),
+        (INLINE, ADD[1:]),
+        (DOTTED, ("remove", "a")),
+        (STRINGS, ("remove", "a")),
+        ("x = 1", ADD[1:]),
+    ],
 )
 def test_a_file_that_is_written_in_another_way_is_left_alone(
     text: str, arguments: tuple[str, ...], plain_environment: Path
@@ -166,10 +180,14 @@ def test_accounts_are_checked_against_the_service(monkeypatch: pytest.MonkeyPatc
 
 def test_a_keyring_without_the_password_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     entries: dict[tuple[str, str], str] = {}
-    keyring = SimpleNamespace(
-        get_password=lambda service, user: entries.get((service, user)),
-        set_password=lambda service, user, password: entries.__setitem__((service, user), password),
-    )
+
+    def get_password(service: str, user: str) -> str | None:
+        return entries.get((service, user))
+
+    def set_password(service: str, user: str, password: str) -> None:
+        entries[service, user] = password
+
+    keyring = SimpleNamespace(get_password=get_password, set_password=set_password)
     monkeypatch.setitem(sys.modules, "keyring", keyring)
     on_terminal_typing(monkeypatch, "s3cret")
     ran = invoke(*ADD, "keyring")
@@ -210,4 +228,5 @@ def test_status_shows_where_everything_is_and_never_a_password(
     assert "does not exist yet" in invoke("status").stdout
     assert "no accounts" in invoke("status", env={"SMSC_CONFIG": "/dev/null"}).stdout
     assert invoke("status", "--columns", "acount").code == 2
+    assert invoke("status", "--columns", "login", "-o", "tsv").stdout == "login\nalex\nboris\n"
     assert not (tmp_path / "store.sqlite3").exists()

@@ -109,6 +109,10 @@ def test_an_account_that_fails_is_told_and_the_others_are_shown(simulator: Simul
         (("mine", "--mix", "1"), 2, "must be ZONE=COUNT"),
         (("mine", "--mix", "1=-5"), 2, "must be ZONE=COUNT"),
         (("mine", "--mix", "4711=1"), 13, "no zone has the number '4711'"),
+        (("mine", "--mix", "1/nowhere=1"), 2, "no network is called 'nowhere'"),
+        (("mine", "--mix", "1/ =1"), 2, "the name of the operator is empty"),
+        (("mine", "--mix", "Israel=1"), 2, "--mix: 2 zones have 'Israel' in their name"),
+        (("mine", "--mix", "1/beeline=1"), 2, "operators are called 'beeline'"),
         (("mine", "--mix", "25001=1"), 13, "an operator is named with its zone, such as 1/25001"),
         (("mine", "--operator", "999"), 13, "no individual tariff for an operator '999' in any of the lists"),
         (("mine", "--operator", "25001", "--service", "hlr"), 2, "hlr is priced by zone"),
@@ -120,6 +124,17 @@ def test_a_comparison_that_cannot_be_made_is_told(arguments: tuple[str, ...], co
     ran = invoke("compare", *arguments)
     assert ran.code == code
     assert said in ran.stderr
+
+
+@pytest.mark.usefixtures("both")
+def test_a_mix_is_named_as_everywhere() -> None:
+    mixes = (("1/25001=10", "12=5"), ("мтс (р/mts ru=10", "Kcell / activ=5"), ("1/250-01=10", "12=3", "12=2"))  # noqa: RUF001  # Cyrillic letters
+    sums = {
+        invoke("compare", "mine", *(each for mix in mixed for each in ("--mix", mix))).stdout.splitlines()[-1]
+        for mixed in mixes
+    }
+    assert [line.split()[-1] for line in sums] == ["86.20"]
+    assert invoke("compare", "mine", "--mix", "1/24701=10").stdout.split()[-1] == "38.50"
 
 
 @pytest.fixture

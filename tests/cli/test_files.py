@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.files import check_output, decoded_text, replace_file, without_line_break
+from smsc_async.cli.files import check_output, decoded_text, replace_file, user_folder, without_line_break
 
 
 @pytest.fixture
@@ -77,3 +77,12 @@ def test_an_input_is_no_output_under_any_name(tmp_path: Path) -> None:
         with pytest.raises(CliError, match="is what this command reads"):
             check_output(tmp_path / name, [tmp_path / "none", path])
     check_output(tmp_path / "new", [path])
+
+
+def test_without_a_home_there_is_no_folder_of_the_user() -> None:
+    def fails(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    assert user_folder(fails) is None
+    assert user_folder(lambda name: Path("~") / name) is None
+    assert user_folder(lambda name: Path("/home") / name) == Path("/home/smsc-async")

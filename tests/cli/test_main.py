@@ -172,6 +172,38 @@ def test_what_cannot_be_written_is_let_go_of(monkeypatch: pytest.MonkeyPatch) ->
     assert led_away == [4711]
 
 
+@pytest.mark.parametrize(
+    ("command", "code"), [(["parts", "a text"], 14), (["parts", "-"], 14), (["accounts", "list"], 0), (["--help"], 14)]
+)
+def test_streams_that_are_closed_are_opened(command: list[str], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["smsc-async", *command])
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ended:
+            run()
+        assert ended.value.code == code
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        stream.close()
+
+
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_no_file_gets_the_number_of_a_stream_that_is_closed(stream: str, tmp_path: Path) -> None:
+    number = ["stdin", "stdout", "stderr"].index(stream)
+    look = "import os; from smsc_async.cli.exit import open_streams; open_streams(); print(os.open(os.devnull, 0) > 2, file=open('seen', 'w'))"
+    subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {number}>&-', "sh", sys.executable, "-c", look], cwd=tmp_path, check=True
+    )
+    assert (tmp_path / "seen").read_text() == "True\n"
+
+
+def test_a_name_of_a_file_acts_on_no_terminal(tmp_path: Path) -> None:
+    for name in ("x\x1b]0;pwn\x07.json", "a\nb.json", "\u202ex.json", "\x9b31m"):
+        ran = invoke("diff", str(tmp_path / name), "a.json")
+        assert ran.code in {2, 14}
+        assert ran.stderr[:-1].isprintable()
+
+
 @pytest.mark.parametrize("shape", [["-o", "json"], ["-o", "table"]])
 def test_a_reader_who_has_seen_enough_ends_the_process_quietly(shape: list[str]) -> None:
     process = subprocess.Popen(

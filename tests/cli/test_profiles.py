@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import getpass
 import io
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ import platformdirs
 import pytest
 
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.profiles import account_of, all_profiles, config_file, find_profile
+from smsc_async.cli.profiles import account_names, account_of, all_profiles, config_file, find_profile
 from tests.cli.running import Terminal
 
 
@@ -227,6 +228,35 @@ def test_the_address_of_the_environment_may_be_empty_and_is_named_where_it_is_wr
     assert find_profile(None).base_url == "https://smscentre.com/sys/"
     monkeypatch.setenv("SMSC_BASE_URL", "smsc.kz/sys/")
     assert refused(None).startswith("SMSC_BASE_URL must be an https:// URL such as")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://smscentre.com\t.evil.example/", "https://smsc\u0435ntre.com/sys/", "https://smscentre.com\n/", "\ufeffhttps://smscentre.com/"]
+)  # fmt: skip
+def test_an_address_that_looks_like_another_one_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMSC_LOGIN", "alex")
+    monkeypatch.setenv("SMSC_BASE_URL", url)
+    assert "SMSC_BASE_URL must be printable ASCII" in refused(None)
+
+
+@pytest.mark.parametrize("login", ["alex\r", "al\nex", "\ufeffalex", "al\u202eex"])
+def test_a_login_that_can_be_none_is_refused(
+    login: str, plain_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMSC_LOGIN", login)
+    assert "SMSC_LOGIN has a line break or a control character in it" in refused(None)
+    monkeypatch.delenv("SMSC_LOGIN")
+    write(plain_environment, f'login = {json.dumps(login)}\npassword_from = "prompt"')
+    assert "without control characters" in refused("alex")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_the_file_is_read_as_any_editor_saves_it(encoding: str, line_break: str, plain_environment: Path) -> None:
+    text = line_break.join(['default = "маша"', '[accounts."маша"]', 'login = "maria"', 'password_from = "prompt"', ""])
+    plain_environment.write_bytes(text.encode(encoding))
+    assert find_profile(None) == find_profile("маша")
+    assert account_names() == ["маша"]
 
 
 def test_the_address_of_the_environment_is_not_for_accounts_of_the_file(
