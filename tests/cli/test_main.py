@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -177,13 +178,21 @@ def test_what_cannot_be_written_is_let_go_of(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_streams_that_are_closed_are_opened(command: list[str], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["smsc-async", *command])
+    opened: list[IO[str]] = []
+    plain_open = Path.open
+
+    def open_(path: Path, *arguments: Any, **options: Any) -> Any:
+        opened.append(plain_open(path, *arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(Path, "open", open_)
     for name in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, name, None)
     for _ in range(2):
         with pytest.raises(SystemExit) as ended:
             run()
         assert ended.value.code == code
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
+    for stream in (sys.stdout, *opened):
         stream.close()
 
 
