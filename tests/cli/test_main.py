@@ -7,7 +7,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -178,8 +178,8 @@ def test_what_cannot_be_written_is_let_go_of(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_streams_that_are_closed_are_opened(command: list[str], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["smsc-async", *command])
-    opened: list[IO[str]] = []
-    plain_open = Path.open
+    opened: list[Any] = []
+    plain_open: Any = Path.open
 
     def open_(path: Path, *arguments: Any, **options: Any) -> Any:
         opened.append(plain_open(path, *arguments, **options))
