@@ -170,9 +170,10 @@ def _new_profile(
         raise CliError("an account with a password needs its --login", ExitCode.USAGE)
     if login is not None and (not login.strip() or not login.isprintable()):
         raise CliError("--login: must be a text without control characters", ExitCode.USAGE)
-    source = checked_source(
-        password_from or api_key_from or "", "--password-from" if password_from else "--api-key-from"
-    )
+    option = "--password-from" if password_from else "--api-key-from"
+    kind, _, path = (source := checked_source(password_from or api_key_from or "", option)).partition(":")
+    if kind == "file":
+        source = f"file:{Path(path).expanduser().absolute()}"  # the commands run in any folder
     url = BASE_URL if base_url is None else checked_url(base_url, "--base-url")
     return Profile(name, login or "", url, source, api_key_from is not None)
 

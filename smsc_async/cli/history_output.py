@@ -16,6 +16,7 @@ from smsc_async.cli.chart import sparkline
 from smsc_async.cli.console import dash, output, show
 from smsc_async.cli.durations import shown
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
+from smsc_async.cli.pricing import EXACT
 from smsc_async.cli.selection import to_plain, with_columns
 from smsc_async.cli.table import NAME_WIDTH, Column, Table
 from smsc_async.cli.tables import money, row_table
@@ -122,7 +123,7 @@ def _price_table(points: Sequence[PricePoint], rows: Sequence[Row], out: Console
 
 
 def _difference(before: Decimal | None, after: Decimal | None) -> Decimal | None:
-    return None if before is None or after is None else after - before
+    return None if before is None or after is None else EXACT.subtract(after, before)
 
 
 def _number(value: str | Decimal | None, missing: str) -> str:

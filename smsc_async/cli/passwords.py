@@ -77,9 +77,10 @@ def prompt_secret(profile: Profile) -> Secret:
 
 def source_problem(profile: Profile) -> str | None:
     """Return why there is no password where the source says, or ``None``. Asks nobody, and reads no keyring."""
-    kind, _, _ = profile.source.partition(":")
+    kind, _, name = profile.source.partition(":")
     try:
-        if kind in {"env", "file"}:
+        # Not a pipe, whose reader takes what is in it.
+        if kind == "env" or (kind == "file" and not Path(name).is_fifo()):
             read_secret(profile)
     except (CliError, OSError) as error:
         return str(error)

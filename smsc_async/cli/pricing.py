@@ -16,14 +16,14 @@ from smsc_async.cli.selection import one_operator, one_zone, to_plain, with_colu
 from smsc_async.cli.tables import network_label, pair_table, row_table
 from smsc_async.records import Price, Row, Service, Tariffs, Zone
 
-# A total has all of its digits, whatever the decimal context is.
-_EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-OPERATOR: Final = "individual tariff of operator"
-
-__all__ = ["PRICE_COLUMNS", "price_row", "write_parts", "write_row"]
+__all__ = ["EXACT", "OPERATOR", "PRICE_COLUMNS", "price_row", "write_parts", "write_row"]
 
 PRICE_COLUMNS: Final = ("price", "source", "id", "name", "service", "parts", "count", "total")
 """What ``price_row`` has, known before there is one."""
+OPERATOR: Final = "individual tariff of operator"
+"""The source of a price that is not a zone's."""
+EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""For totals and differences: they have all of their digits, whatever the decimal context of the caller is."""
 
 
 def price_row(
@@ -56,7 +56,7 @@ def price_row(
         "service": service.value,
         "parts": Decimal(parts),
         "count": Decimal(count),
-        "total": _EXACT.multiply(price.cost, Decimal(parts * count)),
+        "total": EXACT.multiply(price.cost, Decimal(parts * count)),
     }
 
 

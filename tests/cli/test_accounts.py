@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from smsc_async.cli.profiles import Profile, all_profiles, find_profile
+from smsc_async.cli.profiles import Profile, account_of, all_profiles, find_profile
 from smsc_async.simulator import Simulator
 from tests.cli.running import Ran, invoke
 from tests.cli.test_profiles import on_terminal_typing
@@ -48,6 +48,19 @@ def test_an_account_is_added_listed_and_removed(plain_environment: Path, monkeyp
     ]
     assert invoke("accounts", "remove", "main").code == 0
     assert all_profiles() == []
+
+
+def test_a_file_is_found_from_every_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("123\n", "utf-8")
+    (tmp_path / "secret.txt").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("secret.txt", "./secret.txt", "~/secret.txt"):
+        assert invoke(*ADD, f"file:{name}").code == 0
+        monkeypatch.chdir("/")
+        assert account_of(find_profile("main")).secret.reveal() == "123"
+        assert invoke("accounts", "remove", "main").code == 0
+        monkeypatch.chdir(tmp_path)
 
 
 def test_a_single_account_is_the_default_and_several_have_to_be_told_apart(plain_environment: Path) -> None:

@@ -78,6 +78,7 @@ def test_a_file_that_is_not_there_and_a_pipe_are_files_too(tmp_path: Path) -> No
     os.mkfifo(tmp_path / "pipe", 0o600)
     writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"p\n",))
     writer.start()
+    assert source_problem(profile_of(f"file:{tmp_path / 'pipe'}")) is None
     assert read_secret(profile_of(f"file:{tmp_path / 'pipe'}")).reveal() == "p"
     writer.join()
 
