@@ -43,7 +43,7 @@ LAYERS = [
     ["records"],
     ["pydantic_hook"],
     ["errors"],
-    ["display"],
+    ["display", "networks"],
 ]
 PURE = [
     "display",
@@ -52,6 +52,7 @@ PURE = [
     "decoder",
     "records",
     "errors",
+    "networks",
     "limiter.bucket",
     "analysis",
     "history.packing",
