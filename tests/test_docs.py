@@ -54,6 +54,41 @@ def test_no_example_of_a_page_is_left_out() -> None:
     assert counts == {page: len(examples_of(page)) for page in PAGES}
 
 
+# A search ranks headings first.
+SEARCHES = {
+    "circuit breaker": "concepts",
+    "single flight": "concepts",
+    "TTL": "concepts",
+    "backoff": "concepts",
+    "jitter": "concepts",
+    "lockout": "lockout",
+    "readiness": "kubernetes",
+    "Docker": "kubernetes",
+    "Kubernetes": "kubernetes",
+    "Prometheus": "metrics",
+    "proxy": "proxy",
+}
+
+
+@pytest.mark.parametrize(("term", "page"), SEARCHES.items())
+def test_a_heading_has_the_term_that_readers_search_for(term: str, page: str) -> None:
+    text = (DOCS / f"{page}.md").read_text("utf-8")
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    assert [each for each in headings if re.search(rf"\b{term}\b", each, re.IGNORECASE)]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+
+
+@pytest.mark.parametrize("name", ["../README", "index", "concepts", "bots", "kubernetes", "several-workers"])
+def test_a_page_that_mentions_stores_shows_which_deployment_needs_which(name: str) -> None:
+    rows = [line for line in (DOCS / f"{name}.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    assert [row for row in rows if "SQLiteStore(" in row]
+    assert [row for row in rows if "RedisStore(" in row]
+
+
 def test_every_name_that_a_page_imports_is_public() -> None:
     lines = re.compile(r"^from smsc_async import (.+)$", re.MULTILINE)
     imported = {

@@ -18,7 +18,7 @@ AVERAGE = 20
 # What earlier pages said in place of a term, and names that no longer exist.
 OLD = re.compile(
     r"\b(?:whoever|(?:is|are|was|were|be|been|being) told|told to|anew|shall|leave an address|"
-    r"BreakerOpen|OpenBreaker|on_outage|reset_breakers|transport=\"aiohttp\"|(?<!circuit )breakers?)\b|\b[Nn]o end:",
+    r"BreakerOpen|OpenBreaker|on_outage|reset_breakers|transport=\"aiohttp\"|(?<!circuit[ -])breakers?)\b|\b[Nn]o end:",
 )
 
 
