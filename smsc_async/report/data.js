@@ -20,7 +20,7 @@ function make(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
 
-function drawn(tag, attributes = {}, ...children) {
+function svgElement(tag, attributes = {}, ...children) {
   return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
@@ -111,7 +111,7 @@ class Line {
 
   get searched() {
     const names = this.names.filter((_, place) => place % 2);
-    return (this.found ??= plain(this.kind === "zone" ? [this.id, ...names].join(" ") : this.title));
+    return (this.searchText ??= plain(this.kind === "zone" ? [this.id, ...names].join(" ") : this.title));
   }
 
   nameIn(place) {

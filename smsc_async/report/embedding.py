@@ -12,8 +12,8 @@ from typing import Final
 
 from smsc_async.analysis.diff import Change, ChangeKind
 from smsc_async.records import MESSAGES, OperatorTariff, Service, Zone
-from smsc_async.report.courses import Course
 from smsc_async.report.texts import money, shown
+from smsc_async.report.timelines import Timeline
 
 __all__ = ["document_of", "folded", "folded_names"]
 
@@ -30,7 +30,7 @@ _PLACES: Final = {service.value: place for place, service in enumerate(Service)}
 _NO_PRICE: Final = "-"
 
 
-def document_of(courses: Iterable[Course], service: Service) -> dict[str, object]:
+def document_of(timelines: Iterable[Timeline], service: Service) -> dict[str, object]:
     """Return the document: the accounts in their order, and the service that is shown first.
 
     ``messages`` are the places of the services that the individual tariffs of operators are prices for.
@@ -39,12 +39,12 @@ def document_of(courses: Iterable[Course], service: Service) -> dict[str, object
         "services": [each.value for each in Service],
         "messages": [place for place, each in enumerate(Service) if each in MESSAGES],
         "service": service.value,
-        "accounts": [_account(course) for course in courses],
+        "accounts": [_account(timeline) for timeline in timelines],
     }
 
 
-def _account(course: Course) -> dict[str, object]:
-    lists = [snapshot.tariffs for snapshot in course.snapshots]
+def _account(timeline: Timeline) -> dict[str, object]:
+    lists = [snapshot.tariffs for snapshot in timeline.snapshots]
     zones = [{zone.zone: zone for zone in tariffs.zones} for tariffs in lists]
     codes = [{code.mccmnc: code for code in tariffs.codes} for tariffs in lists]
     zone_ids, code_ids = _ids(zones), _ids(codes)
@@ -55,12 +55,12 @@ def _account(course: Course) -> dict[str, object]:
         )
     }
     return {
-        "name": shown(course.account),
-        "taken": [int(snapshot.taken_at.timestamp()) for snapshot in course.snapshots],
+        "name": shown(timeline.account),
+        "taken": [int(snapshot.taken_at.timestamp()) for snapshot in timeline.snapshots],
         "zones": [_zone(each, zones) for each in zone_ids],
         "codes": [[shown(each), _costs(each, codes)] for each in code_ids],
         "mail": folded([money(tariffs.mail, _NO_PRICE) for tariffs in lists]),
-        "changes": [_step(step, places) for step in course.steps()],
+        "changes": [_step(step, places) for step in timeline.steps()],
     }
 
 

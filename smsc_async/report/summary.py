@@ -9,8 +9,8 @@ from typing import Final
 
 from smsc_async.analysis.diff import Change, ChangeKind, diff
 from smsc_async.analysis.snapshots import Snapshot
-from smsc_async.report.courses import Course
 from smsc_async.report.texts import escaped, money, time_element
+from smsc_async.report.timelines import Timeline
 
 __all__ = ["cards_of", "extent_of"]
 
@@ -26,29 +26,29 @@ _SIGNS: Final = {
 _MOVERS: Final = 3
 
 
-def extent_of(courses: Sequence[Course]) -> str:
+def extent_of(timelines: Sequence[Timeline]) -> str:
     """Return in a line how much the page shows, and from when."""
-    instants = sorted(snapshot.taken_at for course in courses for snapshot in course.snapshots)
+    instants = sorted(snapshot.taken_at for timeline in timelines for snapshot in timeline.snapshots)
     if not instants:
         return "No lists."
     # Each on its own: Python's grammar of plurals is ours to know.
-    counts = f"{_counted(len(courses), 'account')}, {_counted(len(instants), 'list')}"
+    counts = f"{_counted(len(timelines), 'account')}, {_counted(len(instants), 'list')}"
     if instants[0] == instants[-1]:
         return f"{counts}, {time_element(instants[0])}"
     return f"{counts}, {time_element(instants[0])} to {time_element(instants[-1])}"
 
 
-def cards_of(courses: Iterable[Course]) -> str:
+def cards_of(timelines: Iterable[Timeline]) -> str:
     """Return a card for each account."""
-    return "\n".join(_card(course) for course in courses)
+    return "\n".join(_card(timeline) for timeline in timelines)
 
 
-def _card(course: Course) -> str:
-    tariffs = course.newest.tariffs
+def _card(timeline: Timeline) -> str:
+    tariffs = timeline.newest.tariffs
     facts = f"{_counted(len(tariffs.zones), 'zone')}, {_counted(len(tariffs.codes), 'operator')}"
     return (
-        f'<article class="card"><h3><bdi>{escaped(course.account)}</bdi></h3>'
-        f"<p>{facts}, e-mail {money(tariffs.mail)}</p>{_changes(course.snapshots)}</article>"
+        f'<article class="card"><h3><bdi>{escaped(timeline.account)}</bdi></h3>'
+        f"<p>{facts}, e-mail {money(tariffs.mail)}</p>{_changes(timeline.snapshots)}</article>"
     )
 
 
@@ -65,12 +65,12 @@ def _changes(snapshots: Sequence[Snapshot]) -> str:
 
 def _since(what: str, old: Snapshot, changes: Iterable[Change]) -> str:
     counts = Counter(change.kind for change in changes)
-    told = " ".join(
+    kinds = " ".join(
         f'<span class="kind {kind.value}">{_SIGNS[kind]} {counts[kind]} {kind.value}</span>'
         for kind in _SIGNS
         if counts[kind]
     )
-    return f'<p class="since">Since {what}, {time_element(old.taken_at)}: {told or "no changes"}</p>'
+    return f'<p class="since">Since {what}, {time_element(old.taken_at)}: {kinds or "no changes"}</p>'
 
 
 def _movers(changes: Iterable[Change]) -> str:

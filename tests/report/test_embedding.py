@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsc_async import OperatorTariff, Service, Tariffs, Zone
-from smsc_async.report.courses import courses_of
 from smsc_async.report.embedding import document_of, folded, folded_names
+from smsc_async.report.timelines import timelines_of
 from smsc_async.simulator import make_tariffs
 from tests.report.pages import days_of, listed, unfolded
 
@@ -18,7 +18,9 @@ PRICES = st.none() | st.sampled_from(["2.5", "2.50", "0", "10"])
 
 
 def account_of(*lists: Tariffs) -> dict[str, Any]:
-    (account,) = cast("list[dict[str, Any]]", document_of(courses_of(days_of("alex", *lists)), Service.API)["accounts"])
+    (account,) = cast(
+        "list[dict[str, Any]]", document_of(timelines_of(days_of("alex", *lists)), Service.API)["accounts"]
+    )
     return account
 
 

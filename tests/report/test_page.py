@@ -67,7 +67,7 @@ def test_the_page_names_no_other_place() -> None:
     assert not re.search(r"@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(", page)
 
 
-@pytest.mark.parametrize("name", ["data.js", "sheet.js", "chart.js", "report.js", "report.css"])
+@pytest.mark.parametrize("name", ["data.js", "table_view.js", "chart.js", "report.js", "report.css"])
 def test_a_part_of_the_page_does_not_end_the_element_that_it_stands_in(name: str) -> None:
     text = files("smsc_async.report").joinpath(name).read_text("utf-8")
     assert not re.search(r"</|<!--|\r", text)

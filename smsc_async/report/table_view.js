@@ -4,11 +4,11 @@
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 const MOVES = { ArrowDown: 1, ArrowUp: -1, PageDown: 15, PageUp: -15, Home: -Infinity, End: Infinity };
 
-class Sheet {
-  constructor(table, models, { open, limit = Infinity, matches = () => true, drawn = () => {} }) {
-    Object.assign(this, { body: table.tBodies[0], models, open, limit, matches, drawn });
+class TableView {
+  constructor(table, models, { open, limit = Infinity, matches = () => true, onDraw = () => {} }) {
+    Object.assign(this, { body: table.tBodies[0], models, open, limit, matches, onDraw });
     this.words = [];
-    this.found = models;
+    this.matching = models;
     this.sorting = null;
     this.heads = [...table.tHead.rows[0].cells];
     this.heads.forEach((head, column) => this.makeSortable(head, column));
@@ -44,15 +44,15 @@ class Sheet {
   }
 
   draw() {
-    this.found = this.models.filter(
+    this.matching = this.models.filter(
       (model) => this.matches(model) && this.words.every((word) => model.line.searched.includes(word)),
     );
-    if (this.sorting) this.found = this.sorted(this.found);
-    this.rows = this.found.slice(0, this.limit).map((model) => model.row());
+    if (this.sorting) this.matching = this.sorted(this.matching);
+    this.rows = this.matching.slice(0, this.limit).map((model) => model.row());
     this.body.replaceChildren(...this.rows);
     this.stops = this.rows.map((row) => find("button", row));
     if (this.stops.length && !this.stops.includes(this.stop)) this.stopAt(this.stops[0]);
-    this.drawn(this);
+    this.onDraw(this);
   }
 
   sorted(models) {
