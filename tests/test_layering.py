@@ -42,12 +42,15 @@ LAYERS = [
     ["protocol", "analysis"],
     ["records"],
     ["errors"],
+    ["display", "networks"],
 ]
 PURE = [
     "protocol",
     "decoder",
     "records",
     "errors",
+    "display",
+    "networks",
     "limiter.bucket",
     "analysis",
     "history.packing",

@@ -30,8 +30,8 @@ app: typer.Typer = typer.Typer(
 )
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         typer.echo(f"smsc-async {version('smsc-async')}")
@@ -39,11 +39,11 @@ def _tell_version(asked: bool) -> None:
 
 
 @app.callback()
-def _everywhere(
+def _global_options(
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Tariff lists of the SMSC HTTP API, within the provider's limits."""
@@ -79,15 +79,16 @@ def tariffs(
 ) -> None:
     """Show the tariff list of an account, whole or in part."""
     from smsc_async.cli.profiles import find_profile
-    from smsc_async.cli.selection import check_list_columns, select
+    from smsc_async.cli.selection import check_list_columns, check_names, select
     from smsc_async.cli.session import fetch
-    from smsc_async.cli.tariffs_output import tell_age, write_selection
+    from smsc_async.cli.tariffs_output import print_age, write_selection
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
+    check_names(zones=zone or (), operators=operator or ())
     check_list_columns(shape.columns, service or ())
     profile = find_profile(account, source=password_from)
     whole = fetch(profile, fresh=fresh, deadline=deadline)
-    tell_age(profile.name, whole)
+    print_age(profile.name, whole)
     write_selection(select(whole, zones=zone or (), operators=operator or (), services=service or ()), shape)
 
 
@@ -120,9 +121,9 @@ def price(
     from smsc_async.cli.parts import parts_of
     from smsc_async.cli.pricing import PRICE_COLUMNS, price_row, write_row
     from smsc_async.cli.profiles import find_profile
-    from smsc_async.cli.selection import check_columns
+    from smsc_async.cli.selection import check_columns, check_names
     from smsc_async.cli.session import fetch
-    from smsc_async.cli.tariffs_output import tell_age
+    from smsc_async.cli.tariffs_output import print_age
 
     if zone is None and operator is None:
         raise CliError("price of what? Name a --zone, an --operator or both", ExitCode.USAGE)
@@ -131,9 +132,10 @@ def price(
     each = (parts or 1) if text is None else parts_of(text).parts
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     check_columns(shape.columns, PRICE_COLUMNS)
+    check_names(zones=[] if zone is None else [zone], operators=[] if operator is None else [operator])
     profile = find_profile(account, source=password_from)
     whole = fetch(profile, fresh=fresh, deadline=deadline)
-    tell_age(profile.name, whole)
+    print_age(profile.name, whole)
     write_row(price_row(whole, zone=zone, operator=operator, service=service, parts=each, count=count), shape)
 
 
@@ -150,8 +152,8 @@ def parts(
     from smsc_async.cli.pricing import write_parts
 
     # The last line break is the shell's: `echo` and editors put it there.
-    told = sys.stdin.read().removesuffix("\n") if text == "-" else text
-    write_parts(told, o.shape(output, columns))
+    text = sys.stdin.read().removesuffix("\n") if text == "-" else text
+    write_parts(text, o.shape(output, columns))
 
 
 @app.command()
@@ -184,10 +186,11 @@ def compare(
         read_mix,
         write_comparison,
     )
-    from smsc_async.cli.selection import check_columns
+    from smsc_async.cli.selection import check_columns, check_names
 
     shape, traffic = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma), read_mix(mix or ())
     check_operators(operator or (), service)
+    check_names(operators=operator or ())
     check_columns(shape.columns, comparison_columns(dict.fromkeys(accounts)))
     lists, code = fetch_for_comparison(accounts, source=password_from, fresh=fresh, deadline=deadline)
     if lists:
@@ -221,11 +224,11 @@ def diff(
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     check_columns(shape.columns, CHANGE_COLUMNS)
-    kept = new_history(history)
-    before, after = read_lists((old, new), source=password_from, deadline=deadline, history=kept)
+    stored = new_history(history)
+    before, after = read_lists((old, new), source=password_from, deadline=deadline, history=stored)
     changes = changed(before, after)
     write_changes(changes, shape)
-    raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.FINE)
+    raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.OK)
 
 
 @app.command("report")
@@ -257,7 +260,7 @@ def make_report(
     """Write a page to search, sort, compare, chart and print: one HTML file that needs no network."""
     from datetime import UTC, datetime
 
-    from smsc_async.cli.durations import instant_of
+    from smsc_async.cli.durations import parse_instant
     from smsc_async.cli.report import check_place, gather, write_page
     from smsc_async.cli.session import new_history
     from smsc_async.report import render_report
@@ -266,7 +269,7 @@ def make_report(
     snapshots, code = gather(
         accounts or (),
         history=new_history(history),
-        since=None if since is None else instant_of(since),
+        since=None if since is None else parse_instant(since),
         password_from=password_from,
         fresh=fresh,
         deadline=deadline,
@@ -312,7 +315,7 @@ def watch(
 
     Lists are kept in a history; what changed while no watch ran is reported by the next one.
     """
-    from smsc_async.cli.durations import seconds_of
+    from smsc_async.cli.durations import parse_duration
     from smsc_async.cli.notify import command_of, webhook_of
     from smsc_async.cli.profiles import find_profile, secret_variables
     from smsc_async.cli.session import new_history
@@ -322,15 +325,15 @@ def watch(
         raise CliError("a watch writes -o table, or -o json with a line for each report", ExitCode.USAGE)
     names: Iterable[str | None] = dict.fromkeys(accounts or ()) or (None,)
     profiles = [find_profile(name, source=password_from) for name in names]
-    told = [] if run is None else [command_of(run, secret_variables(profiles))]
+    text = [] if run is None else [command_of(run, secret_variables(profiles))]
     plan = Plan(
-        every=seconds_of(every),
+        every=parse_duration(every),
         once=once,
         deadline=deadline,
         history=new_history(history),
         reader=reader,
         as_json=output is Output.JSON,
-        tells=(*told, *([] if webhook is None else [webhook_of(webhook)])),
+        tells=(*text, *([] if webhook is None else [webhook_of(webhook)])),
     )
     raise typer.Exit(run_watch(profiles, plan))
 
@@ -366,31 +369,32 @@ def history(
     decimal_comma: o.DecimalComma = False,
 ) -> None:
     """Show the lists that were kept over time, or one price over time. Asks the service for nothing."""
-    from smsc_async.cli import history as remembering
+    from smsc_async.cli import history as history_reads
     from smsc_async.cli.chart import check_chart, draw_prices
-    from smsc_async.cli.durations import instant_of, seconds_of
+    from smsc_async.cli.durations import parse_duration, parse_instant
     from smsc_async.cli.history_output import PERIOD_COLUMNS, POINT_COLUMNS, write_periods, write_prices
-    from smsc_async.cli.selection import check_columns
+    from smsc_async.cli.selection import check_columns, check_names
     from smsc_async.cli.session import new_history
 
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
-    wanted = remembering.Wanted(zone=zone, operator=operator, mail=mail, service=service)
+    check_names(zones=[] if zone is None else [zone], operators=[] if operator is None else [operator])
+    wanted = history_reads.Wanted(zone=zone, operator=operator, mail=mail, service=service)
     check_columns(shape.columns, POINT_COLUMNS if wanted.any else PERIOD_COLUMNS)
-    kept = new_history(history)
+    stored = new_history(history)
     if history is not None:
-        remembering.check_there(kept)
+        history_reads.check_exists(stored)
     if prune is not None:
-        remembering.prune(kept, account, seconds_of(prune))
+        history_reads.prune(stored, account, parse_duration(prune))
         return
     if chart is not None:
-        remembering.check_wanted(wanted)
+        history_reads.check_price_wanted(wanted)
         check_chart(chart)
-    first, last = (None if told is None else instant_of(told) for told in (since, until))
-    periods = remembering.kept_periods(kept, account, since=first, until=last)
+    first, last = (None if text is None else parse_instant(text) for text in (since, until))
+    periods = history_reads.read_periods(stored, account, since=first, until=last)
     if not wanted.any:
         write_periods(periods, shape)
         return
-    points, title = remembering.prices_of(periods, wanted)
+    points, title = history_reads.prices_of(periods, wanted)
     write_prices(points, title, shape)
     if chart is not None and points:
         draw_prices(points, chart, title=title)
@@ -414,11 +418,11 @@ def simulator(
     ] = None,
 ) -> None:
     """Run a simulated service to point clients at, until Ctrl-C."""
-    from smsc_async.cli.durations import seconds_of
+    from smsc_async.cli.durations import parse_duration
     from smsc_async.cli.simulator import new_accounts, new_simulator, run_simulator
 
     accounts = new_accounts(login or ["alex"])
-    every = 0.0 if change_every is None else seconds_of(change_every)
+    every = 0.0 if change_every is None else parse_duration(change_every)
     service = new_simulator(accounts, per=window, latency=latency)
     run_simulator(service, accounts, host=host, port=port, change_every=every)
 

@@ -1,9 +1,10 @@
-"""A price over time as a picture; needs the extra ``plot``."""
+"""A price over time: as a line of a terminal, and as a picture (needs the extra ``plot``)."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -12,9 +13,12 @@ from smsc_async.analysis.snapshots import PricePoint
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
 
-__all__ = ["check_chart", "draw_prices"]
+__all__ = ["check_chart", "draw_prices", "sparkline"]
 
 _FORMATS: Final = {".png", ".svg"}
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+# What a terminal without them has, by the ink.
+_ASCII: Final = "_.-~=*%#"
 
 
 def check_chart(path: Path) -> None:
@@ -61,3 +65,29 @@ def draw_prices(points: Sequence[PricePoint], path: Path, *, title: str) -> None
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         figure.savefig(path, dpi=120)
     notes().print(f"{path}: prices: {len(points)}", soft_wrap=True)
+
+
+def sparkline(points: Sequence[PricePoint], width: int, *, ascii_only: bool) -> str:
+    """Return a line in which each letter is the price at an instant, the instants equally far from each other.
+
+    The lowest price is the lowest letter, the highest the highest; where there was none there is a space.
+
+    Args:
+        points: The price over time; at least one.
+        width: Letters of the line.
+        ascii_only: Whether letters beyond ASCII cannot be shown.
+    """
+    levels = _ASCII if ascii_only else _BLOCKS
+    prices = [point.price for point in points if point.price is not None]
+    begun, lasted = points[0].since, points[-1].until - points[0].since
+    instants = (begun + lasted * step / max(1, width - 1) for step in range(width))
+    sampled = (next(point.price for point in reversed(points) if point.since <= instant) for instant in instants)
+    return "".join(_letter(price, min(prices), max(prices), levels) if prices else " " for price in sampled)
+
+
+def _letter(price: Decimal | None, lowest: Decimal, highest: Decimal, levels: str) -> str:
+    if price is None:
+        return " "
+    if lowest == highest:
+        return levels[len(levels) // 2]
+    return levels[int((price - lowest) / (highest - lowest) * (len(levels) - 1))]

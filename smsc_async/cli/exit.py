@@ -35,7 +35,7 @@ def report(error: BaseException, *, debug: bool) -> ExitCode:
     """Tell what happened, and return what the process ends with."""
     code = exit_code(error)
     if code is ExitCode.BROKEN_PIPE:
-        _lead_away()  # whoever read has seen enough, as with `| head`
+        _detach_stdout()  # whoever read has seen enough, as with `| head`
     elif debug:
         traceback.print_exception(error)
     elif code is ExitCode.INTERRUPTED:
@@ -53,11 +53,11 @@ def write_out() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        _lead_away()
+        _detach_stdout()
         raise
 
 
-def _lead_away() -> None:
+def _detach_stdout() -> None:
     """Let go of standard output: what is left in its buffer has nowhere to go at the end either."""
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a descriptor is needed, not a path
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

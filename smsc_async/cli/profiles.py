@@ -65,9 +65,9 @@ class Profile:
 
 def config_file() -> Path:
     """Return where the profiles are: what ``SMSC_CONFIG`` says, else a file in the user's folder for configuration."""
-    told = os.environ.get("SMSC_CONFIG")
-    if told:
-        return Path(told)
+    value = os.environ.get("SMSC_CONFIG")
+    if value:
+        return Path(value)
     from platformdirs import user_config_path  # noqa: PLC0415  # not needed by whoever has the environment set
 
     return user_config_path("smsc-async") / "config.toml"
@@ -79,11 +79,11 @@ def account_names() -> list[str]:
     Names that a shell would take apart are left out. No password is looked for.
     """
     try:
-        told = list(_accounts(config_file()))
+        value = list(_accounts(config_file()))
     except (CliError, OSError):
-        told = []
+        value = []
     environment = [ENVIRONMENT] if _is_in_environment() else []
-    return [name for name in [*told, *environment] if re.fullmatch(r"\w[\w.@+-]*", name)]
+    return [name for name in [*value, *environment] if re.fullmatch(r"\w[\w.@+-]*", name)]
 
 
 def find_profile(name: str | None, *, source: str | None = None) -> Profile:
@@ -116,9 +116,9 @@ def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
     Raises:
         CliError: The file is not understood.
     """
-    known = [_table(each) for each in _accounts(config_file()).values()]
+    tables = [_table(each) for each in _accounts(config_file()).values()]
     sources = [each.source for each in profiles]
-    sources += [str(members.get(name, "")) for members in known for name in ("password_from", "api_key_from")]
+    sources += [str(members.get(name, "")) for members in tables for name in ("password_from", "api_key_from")]
     named = {name for kind, _, name in (source.partition(":") for source in sources) if kind == "env"}
     return frozenset({"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_WEBHOOK", *named})
 
@@ -129,7 +129,7 @@ def account_of(profile: Profile) -> Account:
     Raises:
         CliError: The password is not there.
     """
-    secret = _secret(profile)
+    secret = _read_secret(profile)
     if not secret:
         raise _misuse(f"the password of {profile.name!r} is empty (taken from {profile.source})")
     try:
@@ -151,29 +151,29 @@ def _from_environment() -> Profile:
         return Profile(ENVIRONMENT, login, base_url, "env:SMSC_API_KEY", uses_api_key=True)
     if not login:
         raise _misuse("there is no account in the environment: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY")
-    asks = not os.environ.get("SMSC_PASSWORD") and sys.stdin.isatty()
-    return Profile(ENVIRONMENT, login, base_url, "prompt" if asks else "env:SMSC_PASSWORD")
+    prompts = not os.environ.get("SMSC_PASSWORD") and sys.stdin.isatty()
+    return Profile(ENVIRONMENT, login, base_url, "prompt" if prompts else "env:SMSC_PASSWORD")
 
 
 def _from_file(name: str | None, path: Path) -> Profile:
     if os.environ.get("SMSC_CONFIG") and not path.exists():
         raise CliError(f"there is no file {path} (SMSC_CONFIG)", ExitCode.FILES)
-    chosen = _read(path).get("default") if name is None else name
-    if chosen is None:
+    account = _read(path).get("default") if name is None else name
+    if account is None:
         raise _misuse(
             "whose list? Set SMSC_LOGIN and SMSC_PASSWORD (or SMSC_API_KEY), or name an account "
             f"of {path} (see docs/commands.md)"
         )
-    if not isinstance(chosen, str):
+    if not isinstance(account, str):
         raise _misuse(f"default in {path} must be the name of an account, in quotes")
-    known = _accounts(path)
-    if chosen not in known:
+    tables = _accounts(path)
+    if account not in tables:
         where = f"{path}, whose default it is" if name is None else f"{path}"
-        raise _misuse(f"no account {chosen!r} in {where}; there are: {', '.join(known) or 'none'}")
-    members = known[chosen]
+        raise _misuse(f"no account {account!r} in {where}; there are: {', '.join(tables) or 'none'}")
+    members = tables[account]
     if not isinstance(members, dict):
-        raise _misuse(f"account {chosen!r} in {path} must be a table: [accounts.{chosen}]")
-    return _profile(chosen, cast("Mapping[str, object]", members), path)
+        raise _misuse(f"account {account!r} in {path} must be a table: [accounts.{account}]")
+    return _profile(account, cast("Mapping[str, object]", members), path)
 
 
 def _base_url_of_environment() -> str:
@@ -224,23 +224,23 @@ def _profile(name: str, members: Mapping[str, object], path: Path) -> Profile:
         raise _misuse(f"{where} holds a password: take it out, and say with password_from where it is ({_SOURCES})")
     if unknown:
         raise _misuse(f"{where} has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}")
-    told: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for key, value in members.items():
         if not isinstance(value, str) or not value:
             raise _misuse(f"{where}: {key} must be a text in quotes that is not empty")
-        told[key] = value
-    uses_api_key = "api_key_from" in told
-    if uses_api_key == ("password_from" in told):
+        texts[key] = value
+    uses_api_key = "api_key_from" in texts
+    if uses_api_key == ("password_from" in texts):
         has = "has both" if uses_api_key else "has neither"
         raise _misuse(f"{where} {has}, and needs either password_from or api_key_from ({_SOURCES})")
-    if not uses_api_key and "login" not in told:
+    if not uses_api_key and "login" not in texts:
         raise _misuse(f"{where} needs a login")
-    source = told.get("api_key_from") or told["password_from"]
-    base_url = _checked(told["base_url"], f"{where}: base_url") if "base_url" in told else _base_url_of_environment()
-    return Profile(name, told.get("login", ""), base_url, source, uses_api_key)
+    source = texts.get("api_key_from") or texts["password_from"]
+    base_url = _checked(texts["base_url"], f"{where}: base_url") if "base_url" in texts else _base_url_of_environment()
+    return Profile(name, texts.get("login", ""), base_url, source, uses_api_key)
 
 
-def _secret(profile: Profile) -> Secret:
+def _read_secret(profile: Profile) -> Secret:
     kind, _, name = profile.source.partition(":")
     what = "API key" if profile.uses_api_key else "password"
     if kind == "env" and name:
@@ -248,7 +248,7 @@ def _secret(profile: Profile) -> Secret:
             raise _misuse(f"{name} is not set: it is to hold the {what} of {profile.name!r}")
         return Secret(os.environ[name])
     if profile.source == "prompt":
-        return _asked_for(f"{what} of {profile.login or profile.name}: ")
+        return _prompted(f"{what} of {profile.login or profile.name}: ")
     if profile.source == "stdin":
         return Secret(sys.stdin.readline().rstrip("\r\n"))
     if profile.source == "keyring":
@@ -256,7 +256,7 @@ def _secret(profile: Profile) -> Secret:
     raise _misuse(f"the {what} of {profile.name!r} comes from {profile.source!r}: must be {_SOURCES}")
 
 
-def _asked_for(prompt: str) -> Secret:
+def _prompted(prompt: str) -> Secret:
     with warnings.catch_warnings():
         # Without a terminal it would be read from standard input and shown.
         warnings.simplefilter("error", getpass.GetPassWarning)

@@ -40,10 +40,10 @@ def new_store() -> SQLiteStore:
     return SQLiteStore(user_state_path("smsc-async", ensure_exists=True) / "store.sqlite3")
 
 
-def new_history(told: Path | None) -> History:
+def new_history(path: Path | None) -> History:
     """Return the history of a command: what was named, or a file beside the store."""
-    if told is not None:
-        return History(told)
+    if path is not None:
+        return History(path)
     from platformdirs import user_state_path  # noqa: PLC0415  # not needed by whoever has the environment set
 
     return History(user_state_path("smsc-async", ensure_exists=True) / "history.sqlite3")
@@ -77,36 +77,36 @@ async def _fetch_all(
     accounts: Sequence[tuple[Profile, Account]], max_age: float | None, deadline: float
 ) -> dict[str, Outcome]:
     store = new_store()
-    wanted: dict[str, dict[Account, Outcome | None]] = {}
+    outcomes_by_host: dict[str, dict[Account, Outcome | None]] = {}
     for profile, account in accounts:
-        wanted.setdefault(profile.base_url, {})[account] = None
+        outcomes_by_host.setdefault(profile.base_url, {})[account] = None
     # One client for each host: they share the store, and so the quota.
-    clients = {base_url: new_client(base_url, store, deadline) for base_url in wanted}
+    clients = {base_url: new_client(base_url, store, deadline) for base_url in outcomes_by_host}
     what = accounts[0][0].name if len(accounts) == 1 else f"{len(accounts)} accounts"
     err = notes()
-    with progress(err, f"fetching the list of {what}", sum(map(len, wanted.values()))) as advance:
+    with progress(err, f"fetching the list of {what}", sum(map(len, outcomes_by_host.values()))) as advance:
 
         async def fetch_from(base_url: str) -> None:
-            came = wanted[base_url]
+            outcomes = outcomes_by_host[base_url]
             async with clients[base_url] as client:
-                async for outcome in client.tariffs_for(list(came), max_age=max_age):
-                    came[outcome.account] = outcome
+                async for outcome in client.tariffs_for(list(outcomes), max_age=max_age):
+                    outcomes[outcome.account] = outcome
                     advance()
 
         try:
-            async with anyio.create_task_group() as telling:
-                telling.start_soon(_tell_of_waiting, err)
+            async with anyio.create_task_group() as group_with_advice:
+                group_with_advice.start_soon(_explain_waiting, err)
                 async with anyio.create_task_group() as group:
-                    for base_url in wanted:
+                    for base_url in outcomes_by_host:
                         group.start_soon(fetch_from, base_url)
-                telling.cancel_scope.cancel()
+                group_with_advice.cancel_scope.cancel()
         finally:
             await store.aclose()
-    outcomes = ((profile.name, wanted[profile.base_url][account]) for profile, account in accounts)
+    outcomes = ((profile.name, outcomes_by_host[profile.base_url][account]) for profile, account in accounts)
     return {name: outcome for name, outcome in outcomes if outcome is not None}
 
 
-async def _tell_of_waiting(err: Console) -> None:
+async def _explain_waiting(err: Console) -> None:
     await anyio.sleep(PATIENCE)
     err.print("no answer yet: the fourth list of a login within a minute waits for its turn", soft_wrap=True)
 

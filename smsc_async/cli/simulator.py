@@ -87,20 +87,20 @@ def run_simulator(
         # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
         former = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            _tell_arrivals(simulator, accounts, err, change_every or math.inf)
+            _print_arrivals(simulator, accounts, err, change_every or math.inf)
         except KeyboardInterrupt:
             err.print("ended")
         finally:
             signal.signal(signal.SIGTERM, former)
 
 
-def _tell_arrivals(simulator: Simulator, accounts: Sequence[SimulatedAccount], err: Console, every: float) -> None:
-    told = step = 0
+def _print_arrivals(simulator: Simulator, accounts: Sequence[SimulatedAccount], err: Console, every: float) -> None:
+    printed = step = 0
     begun = monotonic()
     while True:
         for arrival in simulator.log:
-            if arrival.number > told:
-                told = arrival.number
+            if arrival.number > printed:
+                printed = arrival.number
                 err.print(_line(arrival), soft_wrap=True)
         if monotonic() - begun >= every * (step + 1):
             step += 1

@@ -4,10 +4,9 @@ import io
 import sys
 
 import pytest
-from rich.table import Table
-from rich.text import Text
 
 from smsc_async.cli.console import dash, notes, output, progress, show
+from smsc_async.cli.table import Column, Table
 from tests.cli.running import Terminal
 
 
@@ -18,10 +17,8 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
-def table_of(*cells: Text) -> Table:
-    table = Table.grid()
-    table.add_row(*cells)
-    return table
+def table_of(text: str, style: str) -> Table:
+    return Table([Column()], [((text, style),)])
 
 
 def test_a_pipe_has_80_columns_unless_columns_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,14 +30,14 @@ def test_a_pipe_has_80_columns_unless_columns_says_otherwise(monkeypatch: pytest
 
 def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
-    show(output(), table_of(Text("yes", "green")))
+    show(output(), table_of("yes", "green"))
     assert "\x1b[" in terminal.getvalue()
 
 
 def test_no_color_leaves_no_escape_code_even_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
-    show(output(), table_of(Text("yes", "bold green")))
+    show(output(), table_of("yes", "bold green"))
     assert terminal.getvalue() == "yes\n"
 
 

@@ -15,9 +15,8 @@ import attrs
 import pytest
 
 from smsc_async import History, OperatorTariff, PricePoint, Snapshot, Tariffs, Zone
-from smsc_async.cli.chart import draw_prices
+from smsc_async.cli.chart import draw_prices, sparkline
 from smsc_async.cli.history_output import PERIOD_COLUMNS, POINT_COLUMNS
-from smsc_async.cli.sparkline import sparkline
 from tests.cli.running import invoke
 
 START = datetime(2026, 11, 1, 6, 0, 12, tzinfo=UTC)
