@@ -29,7 +29,7 @@ from smsc_async.telemetry.statistics import Statistics
 
 if TYPE_CHECKING:
     from smsc_async.history import History
-    from smsc_async.history.watch import Update
+    from smsc_async.history.watch import Watch
 
 __all__ = ["Client"]
 
@@ -240,7 +240,7 @@ class Client:
         name: str | None = None,
         reader: str = "watch",
         deadline: float | None = None,
-    ) -> AsyncIterator[Update]:
+    ) -> Watch:
         """Return the changes of an account's list, each when it is seen, for as long as somebody iterates.
 
         A round that fails (no answer, a blocked address, a history that cannot be written) comes as an ``error``, and the
@@ -288,20 +288,16 @@ class Client:
             4.10 4.51
         """
         # Most programs watch nothing.
-        from smsc_async.history.watch import Watch, Watcher, checked_every, name_of  # noqa: PLC0415
+        from smsc_async.history.watch import checked_every, watch_account  # noqa: PLC0415
 
         who = account or self._account
         if not isinstance(who, Account):
             raise _no_account(who, "watch")
-        if isinstance(history, str | os.PathLike):
-            raise TypeError(f"history must be a History, such as History(path), not {type(history).__name__}")
         self._check_open()
         # A program that is started again and again does not use up the quota; but each round has a list of its own.
         age = min(self._max_age, checked_every(every) / 2)
-        fetch = partial(
-            self.tariffs, who, max_age=age, deadline=None if deadline is None else _checked_deadline(deadline)
-        )
-        return Watch(Watcher(name_of(who, name), fetch, history, reader), every)
+        fetch = partial(self.tariffs, max_age=age, deadline=None if deadline is None else _checked_deadline(deadline))
+        return watch_account(fetch, who, every=every, history=history, name=name, reader=reader)
 
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""

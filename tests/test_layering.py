@@ -25,6 +25,7 @@ LAYERS = [
     ["testing"],
     ["simulator"],
     ["client"],
+    ["history.watch_many"],
     ["history.watch"],
     ["history"],
     ["fetch.call"],
@@ -63,7 +64,7 @@ IMPURE_IMPORTS = {"httpx", "httpcore", "anyio", "asyncio", "time", "random", "lo
 IMPORTERS_OF_HTTPX = ["http", "cli.webhook"]
 EXTRAS = {
     "http.over_aiohttp": {"aiohttp", "httpx_aiohttp"},
-    "cli": {"keyring", "matplotlib", "platformdirs", "rich", "typer"},
+    "cli": {"apprise", "keyring", "matplotlib", "platformdirs", "rich", "typer"},
     "simulator": {"starlette", "uvicorn"},
     "stores": {"redis"},
     "testing": {"pytest"},

@@ -28,6 +28,7 @@ __all__ = [
     "Profile",
     "account_names",
     "account_of",
+    "all_profiles",
     "config_file",
     "filed_under",
     "find_profile",
@@ -105,6 +106,15 @@ def find_profile(name: str | None, *, source: str | None = None) -> Profile:
     return profile if source is None else attrs.evolve(profile, source=source)
 
 
+def all_profiles() -> list[Profile]:
+    """Return the accounts of the configuration file, in its order.
+
+    Raises:
+        CliError: The file is not understood.
+    """
+    return [find_profile(name) for name in _accounts(config_file())]
+
+
 def filed_under(profile: Profile) -> str:
     """Return the name under which an account's lists are kept over time: the environment may name another one tomorrow."""
     return profile.login if profile.name == ENVIRONMENT and profile.login else profile.name
@@ -120,7 +130,7 @@ def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
     sources = [each.source for each in profiles]
     sources += [str(members.get(name, "")) for members in tables for name in ("password_from", "api_key_from")]
     named = {name for kind, _, name in (source.partition(":") for source in sources) if kind == "env"}
-    return frozenset({"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_WEBHOOK", *named})
+    return frozenset({"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_WEBHOOK", "SMSC_NOTIFY", *named})
 
 
 def account_of(profile: Profile) -> Account:
