@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import statistics
 from collections.abc import Awaitable, Callable
@@ -40,7 +41,7 @@ class _Limited(httpx.AsyncBaseTransport):
 
 def ours(inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
     # Without the second of guard, since no peer has one.
-    return LimitedTransport(inner, quota=Quota(guard=1e-6), store=MemoryStore())
+    return LimitedTransport(inner, quota=Quota(guard=1e-6), store=MemoryStore(), exchange_limit=math.inf)
 
 
 def aiolimiter(inner: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:

@@ -6,20 +6,20 @@ Invariant: no task group or cancel scope stays open between ``__aenter__`` and `
 from __future__ import annotations
 
 import math
-import os
+import ssl
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from smsc_async.accounts import Account
+from smsc_async.fetch.attempts import Fetcher
 from smsc_async.fetch.bulk import BulkFetch, Outcome
 from smsc_async.fetch.call import Calls
-from smsc_async.fetch.lockout import breakers_of
-from smsc_async.fetch.sessions import Sessions, transport_factory
-from smsc_async.http.connections import Connections
-from smsc_async.http.limited_transport import AsyncTransport, LimitedTransport
+from smsc_async.fetch.lockout import Lockout, lockouts_of
+from smsc_async.http.connector import Connector, TransportOption
+from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
@@ -37,30 +37,34 @@ __all__ = ["Client"]
 class Client:
     """Fetches tariff lists.
 
-    One for an application, whatever the number of accounts. It opens nothing before the first call, can be used in
-    several event loops in turn and after a fork, and is closed by ``async with`` or ``aclose()``.
+    One client serves an application, for any number of accounts. It opens nothing before the first call, works in several
+    event loops and after a fork, and is closed by ``async with`` or ``aclose()``. It reads no environment variable; httpx
+    reads ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``, ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
 
     Args:
-        account: Whose list ``tariffs()`` fetches where it is told nothing else, or ``None``.
-        base_url: Where the service is; HTTPS, but for loopback.
-        reserve_url: Where to turn when no connection to ``base_url`` can be made; of the same domain. ``"auto"`` is the
-            reserve host ``www2.`` of the service's known domains, and none elsewhere. ``None`` for no reserve.
-        reply_format: The shape to ask for. In the two text formats only the last line shows that a list is whole.
-        quota: The rule; the service's by default.
-        store: Where the quota and the last answers live, or ``None`` for the one ``MemoryStore`` of the process.
-        max_age: Seconds for which a list is fresh; 0 fetches each time.
-        deadline: Seconds that a call may take, all waits and retries within it.
+        account: The account of calls that name none, or ``None``.
+        base_url: The URL of the service: HTTPS, except for loopback.
+        reserve_url: The URL that is used if no connection to ``base_url`` can be made, in the same domain. ``"auto"`` is
+            the host ``www2.`` of the provider's own domains, and no host otherwise. ``None`` turns it off.
+        reply_format: The format to ask for. In the two text formats only the last line shows that a list is complete.
+        quota: The rule; the default is the rule of the service.
+        store: Where the quota and the cached lists live, or ``None`` for the one ``MemoryStore`` of the process.
+        max_age: Seconds for which a cached list is fresh; 0 fetches each time.
+        deadline: Seconds that a call may take, with all waits and retries.
         retries: How many more attempts a failed request may have; each takes a permit of its own.
-        transport: What sends the requests: ``None`` for connections of its own, ``"aiohttp"`` for aiohttp's (asyncio
-            only; the extra ``aiohttp``), or an ``httpx.AsyncBaseTransport`` of yours. The client limits and closes it.
-        on_event: Called with a ``CallEnded`` for each call and a ``RequestEnded`` for each request, in the loop where it
-            happens; it must not block, and what it raises is logged and goes no further.
-        tracing: Whether each call is a span of OpenTelemetry (the extra ``otel``), with wait, attempts and outcome.
+        transport: A factory that returns an ``httpx.AsyncBaseTransport``, called once for each request, or an instance.
+            The client never closes an instance, and refuses to use it in a second event loop or process.
+        proxy: The URL of an HTTP or SOCKS proxy, or ``None`` for the proxies of the environment. Loopback never uses one.
+        ssl_context: The TLS context, for a certificate authority or a client certificate of your own, or ``None``.
+        on_event: Called with a ``CallEnded`` for each call and a ``RequestEnded`` for each request, in the event loop of
+            the call. It must not block. Its exceptions are logged and have no other effect.
+        tracing: Whether each call is a span of OpenTelemetry (the extra ``otel``).
 
     Raises:
-        ValueError: An argument is out of its range, or ``base_url`` is not an HTTPS URL.
-        TypeError: ``transport`` is a ``LimitedTransport``, or an argument is of another kind.
-        ImportError: ``tracing`` without the extra ``otel``, or ``"aiohttp"`` without the extra ``aiohttp``.
+        ValueError: An argument is out of its range, arguments exclude each other, ``base_url`` is not a valid URL, or an
+            environment variable names a proxy that httpx cannot use.
+        TypeError: An argument has the wrong type.
+        ImportError: ``tracing`` without the extra ``otel``.
 
     Example:
         >>> import asyncio
@@ -72,8 +76,8 @@ class Client:
         0
     """
 
-    AT_ONCE: Final = Connections.AT_ONCE
-    """How many accounts ``tariffs_for()`` has under way."""
+    AT_ONCE: Final = 50
+    """How many accounts ``tariffs_for()`` fetches at the same time."""
 
     def __init__(
         self,
@@ -87,38 +91,32 @@ class Client:
         max_age: float = 60.0,
         deadline: float = 90.0,
         retries: int = 2,
-        transport: AsyncTransport | Literal["aiohttp"] | None = None,
+        transport: TransportOption | None = None,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         on_event: OnEvent | None = None,
         tracing: bool = False,
     ) -> None:
-        if account is not None and not isinstance(account, Account):  # pyright: ignore[reportUnnecessaryIsInstance]  # of those who have no type checker
-            raise _no_account(account)
-        if isinstance(store, str | os.PathLike):
-            raise TypeError(f"store must be a store, such as SQLiteStore(path), not {type(store).__name__}")
-        if isinstance(transport, LimitedTransport):
-            raise TypeError("the client limits its transport by itself: pass the one inside the LimitedTransport")
-        if retries < 0:
-            raise ValueError(f"retries={retries}: must be 0 or more")
+        _check_types(account=account, quota=quota, store=store, transport=transport, retries=retries, on_event=on_event)
         self._account = account
         self._max_age = _checked_age(max_age)
         self._deadline = _checked_deadline(deadline)
         primary = endpoint(base_url)
         reserve = reserve_endpoint(primary, reserve_url)
-        kept: Store = default_store() if store is None else store
-        connections = transport_factory(transport)
-        # Without the client: it is to go when nobody has it any more, not when cycles are collected.
-        self._sessions = Sessions(lambda: LimitedTransport(connections(), quota=quota, store=kept))
+        used_store: Store = default_store() if store is None else store
         self._calls = Calls(
-            endpoints=(primary,) if reserve is None else (primary, reserve),
-            reply_format=Format(reply_format),
-            quota=quota,
-            store=kept,
-            breakers=breakers_of(kept, service_of(primary)),
-            retries=retries,
-            sessions=self._sessions,
-            observer=Telemetry(on_event, tracing=tracing),
+            Fetcher(
+                endpoints=(primary,) if reserve is None else (primary, reserve),
+                service=service_of(primary),
+                reply_format=Format(reply_format),
+                quota=quota,
+                store=used_store,
+                lockouts=lockouts_of(used_store, service_of(primary)),
+                retries=retries,
+                connector=Connector(primary, transport=transport, proxy=proxy, ssl_context=ssl_context),
+                telemetry=Telemetry(on_event, tracing=tracing),
+            )
         )
-        self._closed = False
 
     async def tariffs(
         self,
@@ -144,9 +142,10 @@ class Client:
         Raises:
             ApiError: The service refused; see its subclasses.
             DecodeError: The answer is not a whole tariff list.
-            TransportError: There was no answer, or not by the deadline (``DeadlineExceeded``).
+            TransportError: No reply came.
             QuotaExhausted: The next permit comes after the deadline; raised at once.
-            BreakerOpen: The same request was refused a short while ago.
+            DeadlineExceeded: The deadline of the call is over.
+            NotSent: The request is known to fail; see its subclasses.
             StoreError: The store does not answer.
             ValueError: There is no account, or a number is out of its range.
             TypeError: An argument is of another kind.
@@ -167,11 +166,10 @@ class Client:
         who = account or self._account
         if not isinstance(who, Account):
             raise _no_account(who)
-        if self._closed:
-            self._check_open()
+        self._check_open()
         age = self._max_age if max_age is None else _checked_age(max_age)
         seconds = self._deadline if deadline is None else _checked_deadline(deadline)
-        result = self._calls.kept(who, age) or await self._calls.asked(who, age, seconds, stale_ok=stale_ok)
+        result = self._calls.cached(who, age) or await self._calls.fetch(who, age, seconds, stale_ok=stale_ok)
         if isinstance(result, Tariffs):
             return result
         raise result
@@ -224,10 +222,10 @@ class Client:
         seconds = self._deadline if deadline is None else _checked_deadline(deadline)
         call = partial(self._outcome, age=age, seconds=seconds)
 
-        def start(work: Callable[[], Awaitable[None]], ended: Callable[[], None]) -> None:
-            # In the loop that iterates, which need not run yet.
+        def start(work: Callable[[object], Awaitable[None]], ended: Callable[[], None]) -> None:
+            # The loop that iterates need not run yet when the iterator is made.
             self._check_open()
-            self._sessions.get().detached.start(work, ended)
+            self._calls.tasks.start(work, ended)
 
         return BulkFetch(accounts, call, start, self.AT_ONCE)
 
@@ -244,9 +242,10 @@ class Client:
         """Return the changes of an account's list, each when it is seen, for as long as somebody iterates.
 
         A round that fails (no answer, a blocked address, a history that cannot be written) comes as an ``error``, and the
-        watch goes on. With a ``history``, every list is on the disk before anybody is told of a change in it, and what
-        changed while the program was not running is told when it runs again. A change counts as reported when the next
-        update is asked for: a program that is killed before that is told the same change again, and no other.
+        watch goes on. With a ``history``, every list is on the disk before a change in it is reported, and what changed
+        while the program was not running is reported when it runs again. A change counts as reported when the next update
+        is asked for: if the program is killed before that, the same change comes again, with the same ``event_id``, and
+        no other. Lists and changes in a history are bound to the account: another password sees none of them.
 
         Rounds are at fixed instants, the first one at once; what was slept through is not made up for.
 
@@ -255,17 +254,17 @@ class Client:
             every: Seconds between rounds. After a failed one the next is made in five minutes at the latest.
             history: Where lists are kept, or ``None`` to compare with what this loop has seen alone.
             name: What the account is called there, or ``None`` for its login.
-            reader: Whose reports they are: each reader of a history is told every change, so two watches of an account
-                that share a history need names of their own.
+            reader: The name under which reports are recorded. Watches of an account that share a history and this name
+                report a change once; each name gets every change.
             deadline: Seconds for the list of each round, or ``None`` for the client's.
 
         Returns:
-            An async iterator of ``Update``, for one consumer. The first list that a reader sees is no change.
+            An async iterator of ``Update``, for one consumer, with ``aclose()``. The first list that a reader sees is no
+            change.
 
         Raises:
-            AuthenticationError: From the iterator: the credentials are refused. So do ``ParameterError``, and
-                ``BreakerOpen`` where they were refused a short while ago.
-            StoreError: From the iterator, when it begins: the history cannot be used.
+            AuthenticationError: From the iterator, which ends: the credentials are refused; ``CredentialsRefused`` if they
+                were refused before.
             ValueError: There is no account or no name for it, or a number is out of its range.
             RuntimeError: The client is closed.
 
@@ -301,29 +300,45 @@ class Client:
 
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""
-        return self._calls.tally.statistics(self._calls.breakers.open())
+        return self._calls.fetcher.counters.statistics()
 
-    async def reset_breakers(self, account: Account | None = None) -> None:
-        """Let requests through again that were refused a short while ago, for everybody who shares the store.
+    def lockouts(self) -> tuple[Lockout, ...]:
+        """Return what is not sent at present, the longest first, as far as this process knows.
 
-        For when the reason is gone: the address is on the account's list of allowed addresses now, say. The service goes
-        on counting: authorization errors of the last half hour keep counting towards the four that may leave an address.
+        For all clients that share the store. A request that is locked out raises the ``NotSent`` error of its cause.
+
+        Example:
+            >>> from smsc_async import Client, MemoryStore
+            >>> Client(store=MemoryStore()).lockouts()
+            ()
+        """
+        return self._calls.fetcher.lockouts.lockouts()
+
+    async def reset_lockouts(self, account: Account | None = None) -> None:
+        """End lockouts whose reason is gone, for everybody who shares the store.
+
+        For example after the address was added to the account's list of allowed addresses. The service still counts the
+        authorization errors of the last half hour, and so does the store.
 
         Args:
-            account: Whose credentials to let through, or ``None`` for all that this process knows of, the address too.
+            account: The account whose credentials may be sent again, or ``None`` for all lockouts that this process knows,
+                the address included.
 
         Raises:
             StoreError: The store does not answer.
         """
-        await self._calls.breakers.reset(account)
+        await self._calls.fetcher.lockouts.reset(account)
 
     async def aclose(self) -> None:
-        """Stop what is under way in this event loop and close its connections; calls that wait get an error."""
-        self._closed = True
-        await self._sessions.aclose()
+        """Cancel the fetches of this event loop; calls that wait get an error.
+
+        Exchanges that are still connecting have up to a second to end.
+        """
+        self._calls.is_closed = True
+        await self._calls.tasks.aclose()
 
     async def __aenter__(self) -> Self:
-        self._closed = False
+        self._calls.is_closed = False
         return self
 
     async def __aexit__(
@@ -332,21 +347,47 @@ class Client:
         await self.aclose()
 
     def __del__(self) -> None:
-        if getattr(self, "_sessions", None):
+        calls: Calls | None = getattr(self, "_calls", None)
+        if calls is not None and len(calls.tasks):
             warnings.warn(
-                "a smsc_async.Client was dropped with open connections: use 'async with' or 'await client.aclose()'",
+                "a smsc_async.Client was dropped with fetches in progress: use 'async with' or 'await client.aclose()'",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
             )
 
     async def _outcome(self, account: Account, *, age: float, seconds: float) -> Outcome:
-        result = self._calls.kept(account, age) or await self._calls.asked(account, age, seconds, stale_ok=False)
-        return Outcome(account, result) if isinstance(result, Tariffs) else Outcome(account, None, result)
+        result = self._calls.cached(account, age) or await self._calls.fetch(account, age, seconds, stale_ok=False)
+        if isinstance(result, Tariffs):
+            return Outcome(account, result)
+        if isinstance(result, Exception):
+            return Outcome(account, None, result)
+        raise result
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._calls.is_closed:
             raise RuntimeError("this client is closed: make one for the life of the application, or re-enter it")
+
+
+def _check_types(
+    *, account: object, quota: object, store: object, transport: object, retries: object, on_event: object
+) -> None:
+    """Check arguments whose wrong types would fail later, and far from the mistake."""
+    if account is not None and not isinstance(account, Account):
+        raise _no_account(account)
+    if not isinstance(quota, Quota):
+        raise TypeError(f"quota must be a Quota, such as Quota(requests=3), not {type(quota).__name__}")
+    if store is not None and (isinstance(store, type) or not hasattr(store, "lease_or_reply")):
+        name = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
+        raise TypeError(f"store must be a store, such as SQLiteStore(path) or MemoryStore(), not {name}")
+    if isinstance(transport, LimitedTransport):
+        raise TypeError("the client limits its transport by itself: pass the one inside the LimitedTransport")
+    if not isinstance(retries, int) or isinstance(retries, bool):
+        raise TypeError(f"retries must be a whole number, not {type(retries).__name__}")
+    if retries < 0:
+        raise ValueError(f"retries={retries}: must be 0 or more")
+    if on_event is not None and not callable(on_event):
+        raise TypeError(f"on_event must be a function of one event, not {type(on_event).__name__}")
 
 
 def _no_account(given: object, method: str = "tariffs") -> ValueError | TypeError:

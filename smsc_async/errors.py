@@ -1,58 +1,82 @@
 """Every error that the library raises, with its data.
 
     SmscError
-     ├─ ApiError                 the service refused: a code and its text
-     │   ├─ ParameterError         1
-     │   ├─ AuthenticationError    2
-     │   ├─ AddressBlocked         4
-     │   └─ TooManyRequests        9
-     ├─ DecodeError              an answer came, and it is not a tariff list
-     │   └─ IncompleteReply        it stops before its end
-     ├─ TransportError           no answer came
-     │   ├─ DeadlineExceeded       not within the time that the call was given
-     │   └─ TlsError               the server could not prove who it is
-     ├─ QuotaExhausted           not sent: its permit would come after the deadline
-     ├─ BreakerOpen              not sent: the same request was refused a short while ago
-     └─ StoreError               not sent: the shared store does not answer; or a history cannot be used
+     ├─ ApiError                    the service refused: a code and its text
+     │   ├─ ParameterError            1
+     │   ├─ AuthenticationError       2
+     │   ├─ AddressBlocked            4
+     │   └─ TooManyRequests           9
+     ├─ DecodeError                 a reply came, and it is not a complete tariff list
+     │   └─ IncompleteReply           the reply stops before its end
+     ├─ DeadlineExceeded            the time of the call is over
+     ├─ TransportError              no reply came
+     │   └─ TlsError                  the server could not prove its identity
+     ├─ NotSent                     the library refused locally; nothing was sent
+     │   ├─ QuotaExhausted            the requests of this login are used up
+     │   ├─ StoreNotReady             the store is new, was restarted or emptied (also a StoreError)
+     │   ├─ CredentialsRefused        the service refused these credentials before (also an AuthenticationError)
+     │   ├─ TrialsExhausted           too many untested credentials right now
+     │   ├─ AddressPaused             the service blocked this address (also an AddressBlocked)
+     │   └─ CircuitOpen               the service does not respond
+     └─ StoreError                  the store failed, or a history cannot be used
 
-Misuse is a ``ValueError`` or a ``TypeError``.
+Misuse is a ``ValueError`` or a ``TypeError``. A bug in user code (a transport, a callback, an account source) surfaces as
+the user's own exception.
 
-Invariants: fields are positional and live in the instance's dict, so that every error survives ``pickle`` and ``copy``
-with its notes and with what was set later; no field holds a credential, an URL with one, or an object of the HTTP library.
+``retryable``, ``retry_after`` and ``may_have_counted`` follow from the cause. This module is the one place that decides
+them: as class attributes where a class has one cause, in ``TRANSPORT_CAUSES`` where it has several.
+
+Invariants: fields are positional and live in the instance's dict, so every error survives ``pickle`` and ``copy`` with its
+notes and later attributes. No field holds a credential, a URL that contains one, or an object of the HTTP library.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final, Literal, TypeAlias
 
 import attrs
 
+from smsc_async.display import escape_for_display
+
 __all__ = [
+    "ADDRESS_PAUSE",
+    "TRANSPORT_CAUSES",
     "AddressBlocked",
+    "AddressPaused",
     "ApiError",
     "AuthenticationError",
-    "BreakerOpen",
+    "CircuitOpen",
+    "CredentialsRefused",
     "DeadlineExceeded",
     "DecodeError",
     "IncompleteReply",
+    "NotSent",
     "ParameterError",
     "QuotaExhausted",
     "SmscError",
     "StoreError",
+    "StoreNotReady",
     "TlsError",
     "TooManyRequests",
+    "TransportCause",
     "TransportError",
+    "TrialsExhausted",
     "api_error",
+    "transport_error",
 ]
+
+ADDRESS_PAUSE: Final = 1800.0
+"""Seconds for which the service blocks an address (spec/README.md, "Seen elsewhere", row 10)."""
 
 
 class SmscError(Exception):
-    """What every error of this library is.
+    """The base class of every error of this library.
 
     Attributes:
         retryable: Whether the same call can succeed later with nothing changed on the caller's side.
-        retry_after: Seconds after which a new try makes sense, or ``None`` where nobody knows.
-        may_have_counted: Whether the service may have counted a request for this call: it was, or may have been, sent.
+        retry_after: Seconds after which a new try makes sense, or ``None`` if that is unknown.
+        may_have_counted: Whether the service may have counted a request for this call: the request was, or may have
+            been, sent.
 
     Example:
         >>> from smsc_async import QuotaExhausted, SmscError
@@ -68,13 +92,13 @@ class SmscError(Exception):
 
 @attrs.define(eq=False, slots=False)
 class ApiError(SmscError):
-    """The service answered with a refusal.
+    """The service refused the request.
 
-    Codes without a class of their own come as plain ``ApiError``: the list of codes is the provider's and may grow.
+    Codes without a class of their own are plain ``ApiError``: the provider owns the list of codes, and it may grow.
 
     Attributes:
-        code: The number that the service gave.
-        description: Its text, as it came (at most 200 characters); empty where the format has none.
+        code: The number that the service sent.
+        description: Its text as it was sent (at most 200 characters), or empty if the format has none.
         retry_after: Seconds, or ``None``.
 
     Example:
@@ -94,8 +118,8 @@ class ApiError(SmscError):
     retry_after: float | None = None
 
     def __str__(self) -> str:
-        said = f" ({self.description})" if self.description else ""
-        return f"the service refused with error {self.code}{said}: {self.advice}"
+        text = f" ({escape_for_display(self.description)})" if self.description else ""
+        return f"the service refused with error {self.code}{text}: {self.advice}"
 
 
 @attrs.define(eq=False, slots=False)
@@ -130,15 +154,18 @@ class AuthenticationError(ApiError):
     """
 
     advice: ClassVar[str] = (
-        "check login and password, and the account's list of allowed addresses; it is not tried again by itself"
+        "check login and password, and the account's list of allowed addresses; the client does not retry by itself"
     )
 
 
 @attrs.define(eq=False, slots=False)
 class AddressBlocked(ApiError):
-    """Error 4: the service has blocked the address that the request came from for a while.
+    """Error 4: the service blocks the address of the request for a while.
 
-    Never retried: a blocked address that goes on asking stays blocked.
+    Not retried by the client: a blocked address that keeps sending stays blocked.
+
+    Attributes:
+        retry_after: Seconds until the block ends, by the provider's documentation.
 
     Example:
         >>> from smsc_async import AddressBlocked, decode
@@ -146,18 +173,21 @@ class AddressBlocked(ApiError):
         ...     decode(b"ERROR = 4 (ip is blocked)")
         ... except AddressBlocked as error:
         ...     print(error.code, error.retryable, error.retry_after)
-        4 False None
+        4 True 1800.0
     """
 
+    retryable = True
     advice: ClassVar[str] = "send nothing from this address until the block ends (the provider says 30 minutes)"
+
+    retry_after: float | None = ADDRESS_PAUSE
 
 
 @attrs.define(eq=False, slots=False)
 class TooManyRequests(ApiError):
     """Error 9: more than three identical requests in a minute, or fifteen at once, of one login.
 
-    This library does not cause it: when it comes, something else uses the same login, or another worker does so
-    without a shared store.
+    This library does not cause it. The cause is another program that uses the same login, or another worker without
+    a shared store.
 
     Example:
         >>> from smsc_async import TooManyRequests, decode
@@ -170,7 +200,7 @@ class TooManyRequests(ApiError):
 
     retryable = True
     advice: ClassVar[str] = (
-        "something else uses this login; let all its workers share one store, and wait a minute before the next try"
+        "another program uses this login; let all its workers share one store, and wait a minute before the next try"
     )
 
     retry_after: float | None = 60.0
@@ -185,19 +215,20 @@ _BY_CODE: dict[int, type[ApiError]] = {
 
 
 def api_error(code: int, description: str = "") -> ApiError:
-    """Return the error for a refusal of the service, of the class that its code has."""
+    """Return the error for a refusal of the service, with the class of its code."""
     return _BY_CODE.get(code, ApiError)(code, description)
 
 
 @attrs.define(eq=False, slots=False)
 class DecodeError(SmscError):
-    """The answer is not a tariff list: nothing of it is handed out.
+    """The reply is not a complete tariff list: no part of it is returned.
 
     Attributes:
         message: What is wrong.
-        format: The format that was read, such as ``"JSON"``, or ``None`` where none was recognised.
-        position: Where, such as ``"line 3, api"`` or ``"zones[2].api"``; empty where the whole answer is meant.
-        excerpt: The place itself, shortened and escaped; empty where there is nothing to show.
+        format: The format that the reply has, such as ``"JSON"``, or ``None`` if the decoder recognises none.
+        position: Where, such as ``"line 3, api"`` or ``"zones[2].api"``; empty if the whole reply is meant.
+        excerpt: The place itself, shortened and escaped; empty if there is nothing to show.
+        body: The reply, redacted and bounded: its first 64 KiB. Not in the text of the error; add it to a report.
 
     Example:
         >>> from smsc_async import DecodeError, decode
@@ -214,17 +245,18 @@ class DecodeError(SmscError):
     format: str | None = None
     position: str = ""
     excerpt: str = ""
+    body: bytes = attrs.field(default=b"", repr=False)
 
     def __str__(self) -> str:
-        read_as = f"{self.format} answer" if self.format else "answer"
+        subject = f"{self.format} answer" if self.format else "answer"
         at = f" at {self.position}" if self.position else ""
         near = f", near {self.excerpt}" if self.excerpt else ""
-        return f"{read_as}{at}: {self.message}{near}"
+        return f"{subject}{at}: {self.message}{near}"
 
 
 @attrs.define(eq=False, slots=False)
 class IncompleteReply(DecodeError):
-    """The answer stops before its end: a connection was cut, or the service sent less than a whole list.
+    """The reply stops before its end: the connection was cut, or the service sent less than a complete list.
 
     Example:
         >>> from smsc_async import IncompleteReply, decode
@@ -239,15 +271,48 @@ class IncompleteReply(DecodeError):
 
 
 @attrs.define(eq=False, slots=False)
+class DeadlineExceeded(SmscError):
+    """The call did not end within its deadline. A request that was sent continues to its end in the background.
+
+    Attributes:
+        message: What the call was waiting for.
+        may_have_counted: Whether a request was, or may have been, sent.
+
+    Example:
+        >>> import asyncio
+        >>> from smsc_async import DeadlineExceeded
+        >>> from smsc_async.testing import Fault, SmscServer
+        >>> async def main(server: SmscServer) -> None:
+        ...     server.fail(Fault.hang())
+        ...     async with server.client(deadline=0.1) as client:
+        ...         try:
+        ...             await client.tariffs()
+        ...         except DeadlineExceeded as error:
+        ...             print(error.retryable)
+        >>> with SmscServer() as server:
+        ...     asyncio.run(main(server))
+        True
+    """
+
+    retryable = True
+
+    message: str
+    may_have_counted: bool = True
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@attrs.define(eq=False, slots=False)
 class TransportError(SmscError):
-    """No answer came: the connection failed, was cut, or carried something that is not an answer.
+    """No reply came: the connection failed, was cut, or carried something that is not a reply of the service.
 
     Attributes:
         message: What happened.
-        may_have_counted: ``False`` only where no byte of the request can have left.
+        may_have_counted: ``False`` only if the request was not sent.
         retryable: Whether another try can help.
-        retry_after: Seconds that the server asked for, or ``None``.
-        status: The HTTP status where one came, else ``None``.
+        retry_after: Seconds that the server named, or ``None``.
+        status: The HTTP status if there was one, else ``None``.
 
     Example:
         >>> import asyncio
@@ -276,49 +341,63 @@ class TransportError(SmscError):
 
 
 @attrs.define(eq=False, slots=False)
-class DeadlineExceeded(TransportError):
-    """The call did not end within the time that it was given.
-
-    Example:
-        >>> import asyncio
-        >>> from smsc_async import DeadlineExceeded
-        >>> from smsc_async.testing import Fault, SmscServer
-        >>> async def main(server: SmscServer) -> None:
-        ...     server.fail(Fault.hang())
-        ...     async with server.client(deadline=0.1) as client:
-        ...         try:
-        ...             await client.tariffs()
-        ...         except DeadlineExceeded as error:
-        ...             print(error.retryable)
-        >>> with SmscServer() as server:
-        ...     asyncio.run(main(server))
-        True
-    """
-
-
-@attrs.define(eq=False, slots=False)
 class TlsError(TransportError):
-    """The server could not prove who it is: untrusted, expired or foreign certificate, or no TLS at all.
+    """The server could not prove its identity: untrusted, expired or foreign certificate, or no TLS at all.
 
-    Nothing was sent. Never retried, and never tried at another host.
+    Nothing was sent. The client does not retry, and does not turn to the reserve host.
 
     Example:
         >>> from smsc_async import TlsError, TransportError
-        >>> error: TransportError = TlsError("smsc.example could not prove who it is: nothing was sent")
+        >>> error: TransportError = TlsError("smsc.example could not prove its identity: nothing was sent")
         >>> error.retryable, error.may_have_counted
         (False, False)
     """
 
-    # The whole row again, so that the positions are those of the parent.
+    # All fields again, so that their positions are those of the parent.
     may_have_counted: bool = False
     retryable: bool = False
     retry_after: float | None = None
     status: int | None = None
 
 
+TransportCause: TypeAlias = Literal[
+    "no connection", "proxy refused", "no reply", "reply cut", "redirect", "status", "overloaded", "closed"
+]
+
+TRANSPORT_CAUSES: Final[dict[TransportCause, tuple[bool, bool]]] = {
+    "no connection": (True, False),
+    "proxy refused": (True, False),
+    "no reply": (True, True),
+    "reply cut": (True, True),
+    "redirect": (False, True),
+    "status": (False, True),
+    "overloaded": (True, True),
+    "closed": (True, True),
+}
+"""For each cause of a ``TransportError``: ``retryable`` and ``may_have_counted``. The page "Errors" explains them."""
+
+
+def transport_error(
+    cause: TransportCause, message: str, *, retry_after: float | None = None, status: int | None = None
+) -> TransportError:
+    """Return the ``TransportError`` for a cause, with the flags of that cause."""
+    retryable, may_have_counted = TRANSPORT_CAUSES[cause]
+    return TransportError(message, may_have_counted, retryable, retry_after, status)
+
+
+class NotSent(SmscError):
+    """The library refused the request locally, because it is known to fail or to break a limit. Nothing was sent.
+
+    Example:
+        >>> from smsc_async import NotSent, QuotaExhausted
+        >>> isinstance(QuotaExhausted(42.0), NotSent)
+        True
+    """
+
+
 @attrs.define(eq=False, slots=False)
-class QuotaExhausted(SmscError):
-    """Nothing was sent: the next permit of this login comes later than the call may take.
+class QuotaExhausted(NotSent):
+    """The requests of this login are used up, and the next permit comes later than the deadline of the call.
 
     Attributes:
         retry_after: Seconds until a permit can come, counted from the moment of the error.
@@ -326,7 +405,108 @@ class QuotaExhausted(SmscError):
     Example:
         >>> from smsc_async import QuotaExhausted
         >>> print(QuotaExhausted(42.0))
-        no permit within the deadline: the login has used its requests; the next is free in 42.0 s
+        not sent: this login has used its requests; the next permit is free in 42.0 s
+    """
+
+    retryable = True
+
+    retry_after: float  # pyright: ignore[reportIncompatibleVariableOverride]  # always known here
+
+    def __str__(self) -> str:
+        return f"not sent: this login has used its requests; the next permit is free in {self.retry_after:.1f} s"
+
+
+@attrs.define(eq=False, slots=False)
+class CredentialsRefused(NotSent, AuthenticationError):
+    """The service refused these credentials before (error 2), so the client does not send them again for a while.
+
+    Example:
+        >>> from smsc_async import AuthenticationError, CredentialsRefused
+        >>> isinstance(CredentialsRefused(), AuthenticationError), CredentialsRefused().retryable
+        (True, False)
+    """
+
+    may_have_counted = False
+
+    code: int = 2
+    description: str = ""
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        return (
+            "not sent: the service refused these credentials before (error 2); correct login or password, or the "
+            "account's list of allowed addresses, then call reset_lockouts(account)"
+        )
+
+
+@attrs.define(eq=False, slots=False)
+class TrialsExhausted(NotSent):
+    """Too many credentials that are not known to work are being tried, or were refused, at this moment.
+
+    The service blocks an address at its fifth authorization error in 30 minutes, so the client limits the requests
+    that may cause one. The credentials themselves may be right.
+
+    Attributes:
+        retry_after: Seconds after which a place can be free.
+        reason: What takes the places.
+
+    Example:
+        >>> from smsc_async import TrialsExhausted
+        >>> error = TrialsExhausted(5.0)
+        >>> error.retryable, error.retry_after
+        (True, 5.0)
+    """
+
+    retryable = True
+
+    retry_after: float  # pyright: ignore[reportIncompatibleVariableOverride]  # always known here
+    reason: str = "all places for credentials that are not known to work are taken"
+
+    def __str__(self) -> str:
+        return (
+            f"not sent: {self.reason}, and the service blocks this address at the fifth authorization error; "
+            f"try again in {self.retry_after:.0f} s"
+        )
+
+
+@attrs.define(eq=False, slots=False)
+class AddressPaused(NotSent, AddressBlocked):
+    """The service has blocked this address (error 4), so the client sends nothing until the block ends.
+
+    Attributes:
+        retry_after: Seconds until requests are sent again.
+
+    Example:
+        >>> from smsc_async import AddressBlocked, AddressPaused
+        >>> error = AddressPaused(4, "", 900.0)
+        >>> isinstance(error, AddressBlocked), error.retryable, error.may_have_counted
+        (True, True, False)
+    """
+
+    may_have_counted = False
+
+    code: int = 4
+    description: str = ""
+    retry_after: float | None = ADDRESS_PAUSE
+
+    def __str__(self) -> str:
+        return (
+            "not sent: the service has blocked this address (error 4); requests are sent again in "
+            f"{self.retry_after or 0.0:.0f} s, or after reset_lockouts()"
+        )
+
+
+@attrs.define(eq=False, slots=False)
+class CircuitOpen(NotSent):
+    """The service did not respond to the last requests, so the client sends only a probe from time to time.
+
+    Attributes:
+        retry_after: Seconds until the next probe.
+
+    Example:
+        >>> from smsc_async import CircuitOpen
+        >>> print(CircuitOpen(8.0))
+        not sent: the service did not respond to the last requests; the next probe is sent in 8 s
     """
 
     retryable = True
@@ -335,45 +515,21 @@ class QuotaExhausted(SmscError):
 
     def __str__(self) -> str:
         return (
-            "no permit within the deadline: the login has used its requests; "
-            f"the next is free in {self.retry_after:.1f} s"
+            "not sent: the service did not respond to the last requests; "
+            f"the next probe is sent in {self.retry_after:.0f} s"
         )
 
 
 @attrs.define(eq=False, slots=False)
-class BreakerOpen(SmscError):
-    """Nothing was sent: this request was refused a short while ago and would be again.
-
-    Attributes:
-        reason: Which refusal it was, and what to do.
-        retry_after: Seconds until the next request is let through.
-        code: The error code that is remembered: 2 or 4; ``None`` where it was no single refusal.
-
-    Example:
-        >>> from smsc_async import BreakerOpen
-        >>> print(BreakerOpen("this password was refused", 900.0))
-        not sent: this password was refused; closed for another 900 s
-    """
-
-    retryable = True
-
-    reason: str
-    retry_after: float  # pyright: ignore[reportIncompatibleVariableOverride]  # always known here
-    code: int | None = None
-
-    def __str__(self) -> str:
-        return f"not sent: {self.reason}; closed for another {self.retry_after:.0f} s"
-
-
-@attrs.define(eq=False, slots=False)
 class StoreError(SmscError):
-    """Nothing was sent: the store that keeps the quota does not answer, and without it no permit is given.
+    """The store that holds the quota failed, and without it no permit is given. Nothing was sent.
 
     From a ``History``: its file cannot be used.
 
     Attributes:
         message: What failed, and what to do.
         store: Which store: a path, or host and port; never a credential.
+        retryable: Whether waiting can help: ``False`` for a wrong configuration.
 
     Example:
         >>> from smsc_async import StoreError
@@ -381,10 +537,35 @@ class StoreError(SmscError):
         redis.example:6379: it does not answer
     """
 
-    retryable = True
-
     message: str
     store: str = ""
+    retryable: bool = True
 
     def __str__(self) -> str:
         return f"{self.store}: {self.message}" if self.store else self.message
+
+
+@attrs.define(eq=False, slots=False)
+class StoreNotReady(NotSent, StoreError):
+    """The store is new, was restarted or was emptied: it may have forgotten requests that the service still counts.
+
+    Attributes:
+        message: What happened to the store.
+        store: Which store.
+        retry_after: Seconds until the lost state cannot matter any more.
+
+    Example:
+        >>> from smsc_async import StoreError, StoreNotReady
+        >>> error = StoreNotReady("the server was restarted", "redis.example:6379", retry_after=40.0)
+        >>> isinstance(error, StoreError), error.retryable, error.retry_after
+        (True, True, 40.0)
+    """
+
+    message: str
+    store: str = ""
+    retryable: bool = True
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        wait = "" if self.retry_after is None else f"; requests are sent again in {self.retry_after:.0f} s"
+        return f"{StoreError.__str__(self)}{wait}"

@@ -1,7 +1,4 @@
-"""What a request looks like on the wire, and whose it is.
-
-Everything here is arithmetic over bytes and texts: nothing is sent, and no module above is known.
-"""
+"""The identity of a request, and what the wire looks like: endpoints, logins, headers. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +7,12 @@ import ipaddress
 import json
 import math
 import re
-from collections.abc import Mapping
+import unicodedata
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import attrs
-
-from smsc_async.records import Format
 
 __all__ = [
     "FORM",
@@ -27,7 +22,7 @@ __all__ = [
     "claim_of",
     "declared_charset",
     "endpoint",
-    "form",
+    "is_ip",
     "is_loopback",
     "key_label",
     "quota_key",
@@ -38,8 +33,9 @@ __all__ = [
 
 FORM: Final = "application/x-www-form-urlencoded"
 # A list of 2,000 zones takes a quarter of a megabyte in the longest of the formats.
-REPLY_BYTES: Final = 8 * 2**20
+REPLY_BYTES: Final = 4 * 2**20
 # Where the service answers under its own names, each with a reserve host www2 (spec/README.md, row 9).
+_LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 _DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
 
 
@@ -48,7 +44,7 @@ class Claim:
     """What a request needs of the quota.
 
     Attributes:
-        login: Under which the quota is filed.
+        login: The login, or the label of the API key.
         token: Whether it is a tariff request, which needs a token beside its slot.
     """
 
@@ -58,13 +54,13 @@ class Claim:
 
 @attrs.frozen
 class Reply:
-    """An answer, whole.
+    """A complete reply.
 
     Attributes:
         status: The HTTP status.
-        content_type: The header, empty where there is none.
-        retry_after: Seconds that the server asks to wait, or ``None``.
-        body: At most ``REPLY_BYTES``, unpacked.
+        content_type: The header, or empty if there is none.
+        retry_after: Seconds that the server names, or ``None``.
+        body: At most ``REPLY_BYTES``, decompressed.
     """
 
     status: int
@@ -73,19 +69,23 @@ class Reply:
     body: bytes
 
 
-def quota_key(login: str) -> str:
-    """Return what the quota of a login is filed under.
+def quota_key(service: str, login: str) -> str:
+    """Return the name of a login's bucket.
 
-    Nobody has told whether the service minds case and spaces around a login: two spellings that share a quota cost a
-    little time, two quotas for one login cost an error 9.
+    It is unknown whether the service distinguishes case, and spaces around a login. Two spellings that share a quota cost
+    a little time; two quotas for one login cost an error 9.
+
+    Args:
+        service: What ``service_of`` returned.
+        login: The login, or the label of an API key.
     """
-    return login.strip().casefold()
+    return f"{service} {login.strip().casefold()}"
 
 
 def key_label(api_key: str) -> str:
-    """Return the login under which an API key of an unknown login is filed; the same in every process.
+    """Return the name of an API key whose login is unknown; the same in every process.
 
-    64 bits of a digest of a random key: enough to tell two keys apart, nothing that gives one away.
+    64 bits of a digest of a random key: enough to distinguish two keys.
     """
     return "key-" + hashlib.blake2b(api_key.encode(), digest_size=8, person=b"smsc_async").hexdigest()
 
@@ -94,17 +94,46 @@ def endpoint(base_url: str) -> str:
     """Return the URL of the tariff request for a base URL, such as ``https://smscentre.com/sys/``.
 
     Raises:
-        ValueError: Not an HTTPS URL (plain HTTP is for loopback alone), or one with a user, a query or a fragment.
+        ValueError: Not an HTTPS URL (plain HTTP is for loopback only), or a URL with a user, a query, a fragment, a bad
+            host or a bad port, or one that ends in ``get.php``.
+        TypeError: Not a ``str``.
     """
-    parts = urlsplit(base_url)
+    if not isinstance(base_url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
+        raise TypeError(f"base_url must be a str such as https://smscentre.com/sys/, not {type(base_url).__name__}")
+    if not base_url.isprintable() or " " in base_url:
+        raise ValueError("base_url has control characters or spaces: copy it again")
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("base_url has a bad host or port, such as a port above 65535") from None
     if parts.scheme not in {"https", "http"} or not parts.hostname:
-        told = f", not {parts.scheme}:…" if parts.scheme else ""
-        raise ValueError(f"base_url must be an https:// URL such as https://smscentre.com/sys/{told}")
+        given = f", not {parts.scheme}:…" if parts.scheme else ""
+        raise ValueError(f"base_url must be an https:// URL such as https://smscentre.com/sys/{given}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("base_url must have no user, query or fragment: credentials go into Account")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError(f"base_url must be https: the password would cross the network to {parts.hostname} in clear")
-    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}/get.php"
+    if parts.path.rstrip("/").endswith("get.php"):
+        raise ValueError("base_url must not end in get.php: the client adds it")
+    host = _checked_host(parts.hostname)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError(f"base_url must be https: the password would cross the network to {host} in clear text")
+    netloc = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{netloc}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}/get.php"
+
+
+def _checked_host(host: str) -> str:
+    """Return a host as it is looked up, or raise ``ValueError``."""
+    if is_ip(host):
+        return host
+    labels = host.removesuffix(".").split(".")
+    # One label of two scripts is how a foreign domain imitates a known one.
+    if any(
+        len({unicodedata.name(each, "?").partition(" ")[0] for each in label if each.isalpha()}) > 1 for label in labels
+    ):
+        raise ValueError("base_url has a host that mixes scripts, such as a Cyrillic letter among Latin ones")
+    if not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError("base_url has a bad host: it must be a name such as smscentre.com, or an IP address")
+    return host
 
 
 def reserve_endpoint(primary: str, reserve_url: str | None) -> str | None:
@@ -135,39 +164,34 @@ def reserve_endpoint(primary: str, reserve_url: str | None) -> str | None:
     return reserve
 
 
-def service_of(endpoint: str) -> str:
-    """Return a name for whoever answers there: the provider's domains are one service, which blocks an address once."""
-    parts = urlsplit(endpoint)
-    return "smsc" if _domain(parts.hostname or "") in _DOMAINS else parts.netloc
-
-
-def form(credentials: Mapping[str, str], reply_format: Format) -> bytes:
-    """Return the body of a tariff request.
-
-    Args:
-        credentials: ``login`` and ``psw``, or ``apikey``.
-        reply_format: The shape to answer in.
-    """
-    return f"get_price=1&{urlencode(credentials)}&fmt={reply_format.value}&charset=utf-8".encode()
+def service_of(url: str) -> str:
+    """Return a name for the service behind a URL: the provider's domains are one service, which blocks an address once."""
+    parts = urlsplit(url)
+    domain = _domain((parts.hostname or "").removesuffix("."))
+    if domain in _DOMAINS:
+        return "smsc"
+    usual = 443 if parts.scheme == "https" else 80
+    return domain if parts.port in {None, usual} else f"{domain}:{parts.port}"
 
 
 def claim_of(path: str, query: str, content_type: str, body: bytes) -> Claim | None:
-    """Return what a request to the service needs of the quota, or ``None`` where it names no login.
+    """Return what a request to the service needs of the quota, or ``None`` if it names no login.
 
-    The identity of a request is its login and what it asks for: not its format, charset, host or method.
+    The identity of a request is its login and what it requests: not its format, charset, host or method. The form takes
+    precedence over the query, as in PHP (spec/README.md, "Seen elsewhere", row 13).
 
     Args:
         path: Of the URL.
         query: Of the URL, undecoded.
-        content_type: The header, empty where there is none.
-        body: The whole body: a form, multipart or JSON.
+        content_type: The header, or empty if there is none.
+        body: The body, or its beginning: a form, multipart or JSON.
     """
-    told = {**_body_fields(content_type, body), **dict(parse_qsl(query, keep_blank_values=True))}
-    login, api_key = told.get("login", ""), told.get("apikey", "")
+    fields = {**_form_fields(query), **_body_fields(content_type, body)}
+    login, api_key = fields.get("login", ""), fields.get("apikey", "")
     if not login and not api_key:
         return None
-    tariffs = path.rsplit("/", 1)[-1] == "get.php" and "get_price" in told
-    return Claim(quota_key(login or key_label(api_key)), tariffs)
+    is_tariffs = path.rsplit("/", 1)[-1] == "get.php" and "get_price" in fields
+    return Claim(login or key_label(api_key), is_tariffs)
 
 
 def declared_charset(content_type: str) -> str | None:
@@ -201,12 +225,16 @@ def _domain(host: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Return whether a host is this machine itself, whose traffic nobody else sees."""
-    if host == "localhost":
-        return True
+    return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def is_ip(host: str) -> bool:
+    """Return whether a host is an IP address."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
         return False
+    return True
 
 
 def _body_fields(content_type: str, body: bytes) -> dict[str, str]:
@@ -215,7 +243,20 @@ def _body_fields(content_type: str, body: bytes) -> dict[str, str]:
         return _json_fields(body)
     if kind == "multipart/form-data":
         return _multipart_fields(body)
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)) if kind == FORM else {}
+    return _form_fields(body.decode("utf-8", "surrogateescape")) if kind == FORM else {}
+
+
+def _form_fields(text: str) -> dict[str, str]:
+    pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+    return {name: _decoded(value.encode("utf-8", "surrogateescape")) for name, value in pairs}
+
+
+def _decoded(value: bytes) -> str:
+    # The default charset of the service is windows-1251 (spec/README.md, "Seen elsewhere", row 6).
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("cp1251", "backslashreplace")
 
 
 def _json_fields(body: bytes) -> dict[str, str]:
@@ -237,4 +278,4 @@ _PART: Final = re.compile(
 
 
 def _multipart_fields(body: bytes) -> dict[str, str]:
-    return {name.decode().lower(): value.decode("utf-8", "replace") for name, value in _PART.findall(body)}
+    return {name.decode().lower(): _decoded(value) for name, value in _PART.findall(body)}

@@ -30,9 +30,7 @@ from smsc_async import (
     TooManyRequests,
     TransportError,
 )
-from smsc_async.http.limited_transport import Passage, post
 from smsc_async.limiter.clock import now
-from smsc_async.protocol import Claim
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, sample_tariffs
 from tests.support.server_log_checks import windows_broken
 from tests.support.simulated import ALEX, URL, client_of, service
@@ -276,11 +274,11 @@ async def test_a_caller_with_more_time_than_the_leader_leads_the_next_try() -> N
 async def test_a_caller_waits_for_a_leader_that_is_lost_no_longer_than_the_leader_had_time() -> None:
     store = MemoryStore()
     async with client_of(service(), store=store) as client:
-        key = (client._calls.endpoints[0], ALEX.fingerprint)  # pyright: ignore[reportPrivateUsage]  # as a loop that stands still
+        key = (client._calls.fetcher.endpoints[0], ALEX.fingerprint)  # pyright: ignore[reportPrivateUsage]  # as a loop that stands still
         store.flights.join(key, now() + 10)
         started = now()
-        assert await client.tariffs(deadline=40.0) == sample_tariffs()
-        assert 10.0 < now() - started < 20.0
+        assert await client.tariffs(deadline=90.0) == sample_tariffs()
+        assert 10.0 < now() - started < 60.0
     assert len(store.flights) == 0
 
 
@@ -384,7 +382,7 @@ async def test_a_closed_client_says_so_and_can_be_entered_again() -> None:
 
 
 async def test_callers_of_a_client_that_is_closed_get_an_error_and_another_client_goes_on() -> None:
-    simulator = service(latency=30.0)
+    simulator = service(latency=20.0)
     store = MemoryStore()
     one, other = client_of(simulator, store=store), client_of(simulator, store=store)
 
@@ -408,7 +406,9 @@ async def test_callers_of_a_client_that_is_closed_get_an_error_and_another_clien
 
 async def test_a_client_that_is_dropped_open_warns() -> None:
     client = client_of(service())
-    await client.tariffs()
+    with anyio.move_on_after(0.01):
+        await client.tariffs()
+    await anyio.sleep(0.01)  # the event loop holds the cancellation, and so the frame of the call, until its next step
     with pytest.warns(ResourceWarning, match="aclose"):  # noqa: PT031  # to drop it takes two
         del client
         gc.collect()
@@ -421,19 +421,21 @@ async def test_a_client_that_was_never_used_is_dropped_silently() -> None:
         gc.collect()
 
 
-async def test_a_fault_of_the_transport_is_a_transport_error_without_the_form() -> None:
+async def test_a_bug_in_a_transport_surfaces_as_it_is_and_counts_as_sent() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
-        raise ZeroDivisionError(f"while sending {request.content!r}")
+        raise ZeroDivisionError
 
     async with Client(
         ALEX, base_url=URL, transport=httpx.MockTransport(handler), store=MemoryStore(), retries=0
     ) as client:
-        with pytest.raises(TransportError, match="ZeroDivisionError") as caught:
-            await client.tariffs()
-    assert "123" not in str(caught.value)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await client.tariffs()
+        with pytest.raises(QuotaExhausted):
+            await client.tariffs(deadline=5)
 
 
-async def test_a_test_that_fails_within_a_transport_is_a_transport_error_and_sends_nothing_more() -> None:
+async def test_a_test_that_fails_within_a_transport_fails_and_sends_nothing_more() -> None:
     asked: list[httpx.Request] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -443,7 +445,7 @@ async def test_a_test_that_fails_within_a_transport_is_a_transport_error_and_sen
     async with Client(
         ALEX, base_url=URL, transport=httpx.MockTransport(handler), store=MemoryStore(), retries=0
     ) as client:
-        with pytest.raises(TransportError, match="not what was expected"):
+        with pytest.raises(pytest.fail.Exception, match="not what was expected"):
             await client.tariffs()
     assert len(asked) == 1
 
@@ -465,7 +467,7 @@ async def test_a_body_that_goes_on_after_it_was_closed_is_left() -> None:
     body = Endless()
     transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=body))
     async with Client(ALEX, base_url=URL, transport=transport, store=MemoryStore()) as client:
-        with pytest.raises(DecodeError, match="longer than 8388608 bytes"):
+        with pytest.raises(DecodeError, match="longer than 4194304 bytes"):
             await client.tariffs()
     assert body.chunks <= 16
 
@@ -474,9 +476,9 @@ async def test_a_transport_that_ends_the_program_ends_it() -> None:
     def handler(_: httpx.Request) -> httpx.Response:
         raise KeyboardInterrupt
 
-    limited = LimitedTransport(httpx.MockTransport(handler), store=MemoryStore())
-    with pytest.raises(KeyboardInterrupt):
-        await post(limited, URL, b"", Passage(Claim("alex", token=True)), str)
+    async with Client(ALEX, base_url=URL, transport=httpx.MockTransport(handler), store=MemoryStore()) as client:
+        with pytest.raises(KeyboardInterrupt):
+            await client.tariffs()
 
 
 async def test_a_fault_of_the_store_reaches_the_caller_and_the_next_call_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -524,7 +526,7 @@ async def test_what_is_of_another_kind_is_told_where_it_is_given() -> None:
     with pytest.raises(TypeError, match=r"an Account, such as Account\(login, password\), not tuple$"):
         Client(other)
     path: Any = "tariffs.db"
-    with pytest.raises(TypeError, match=r"such as SQLiteStore\(path\), not str"):
+    with pytest.raises(TypeError, match=r"such as SQLiteStore\(path\) or MemoryStore\(\), not str"):
         Client(ALEX, store=path)
     seconds: Any = "5"
     async with client_of(service()) as client:

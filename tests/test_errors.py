@@ -3,28 +3,39 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
 
 import attrs
 import pytest
 
 from smsc_async import errors
 from smsc_async.errors import (
+    TRANSPORT_CAUSES,
     AddressBlocked,
+    AddressPaused,
     ApiError,
     AuthenticationError,
-    BreakerOpen,
+    CircuitOpen,
+    CredentialsRefused,
     DeadlineExceeded,
     DecodeError,
     IncompleteReply,
+    NotSent,
     ParameterError,
     QuotaExhausted,
     SmscError,
     StoreError,
+    StoreNotReady,
     TlsError,
     TooManyRequests,
+    TransportCause,
     TransportError,
+    TrialsExhausted,
     api_error,
+    transport_error,
 )
 
 # Every error, the text that a user reads, and whether it is retryable, when, and may have counted.
@@ -52,7 +63,7 @@ ERRORS: list[tuple[SmscError, str, tuple[bool, float | None, bool]]] = [
         AuthenticationError(2, "authorise error"),
         (
             "the service refused with error 2 (authorise error): "
-            "check login and password, and the account's list of allowed addresses; it is not tried again by itself"
+            "check login and password, and the account's list of allowed addresses; the client does not retry by itself"
         ),
         (False, None, True),
     ),
@@ -62,13 +73,13 @@ ERRORS: list[tuple[SmscError, str, tuple[bool, float | None, bool]]] = [
             "the service refused with error 4 (ip is blocked): "
             "send nothing from this address until the block ends (the provider says 30 minutes)"
         ),
-        (False, 1800.0, True),
+        (True, 1800.0, True),
     ),
     (
         TooManyRequests(9, "duplicate request, wait a minute"),
         (
             "the service refused with error 9 (duplicate request, wait a minute): "
-            "something else uses this login; let all its workers share one store, and wait a minute before the next try"
+            "another program uses this login; let all its workers share one store, and wait a minute before the next try"
         ),
         (True, 60.0, True),
     ),
@@ -85,14 +96,45 @@ ERRORS: list[tuple[SmscError, str, tuple[bool, float | None, bool]]] = [
     (TlsError("the certificate has expired"), "the certificate has expired", (False, None, False)),
     (
         QuotaExhausted(42.0),
-        "no permit within the deadline: the login has used its requests; the next is free in 42.0 s",
+        "not sent: this login has used its requests; the next permit is free in 42.0 s",
         (True, 42.0, False),
     ),
     (
-        BreakerOpen("wrong password a while ago", 299.6),
-        "not sent: wrong password a while ago; closed for another 300 s",
+        CredentialsRefused(),
+        (
+            "not sent: the service refused these credentials before (error 2); correct login or password, or the "
+            "account's list of allowed addresses, then call reset_lockouts(account)"
+        ),
+        (False, None, False),
+    ),
+    (
+        TrialsExhausted(299.6),
+        (
+            "not sent: all places for credentials that are not known to work are taken, and the service blocks this "
+            "address at the fifth authorization error; try again in 300 s"
+        ),
         (True, 299.6, False),
     ),
+    (
+        AddressPaused(4, "", 299.6),
+        (
+            "not sent: the service has blocked this address (error 4); requests are sent again in 300 s, or after "
+            "reset_lockouts()"
+        ),
+        (True, 299.6, False),
+    ),
+    (
+        CircuitOpen(7.6),
+        "not sent: the service did not respond to the last requests; the next probe is sent in 8 s",
+        (True, 7.6, False),
+    ),
+    (
+        StoreNotReady("the server was restarted", "redis.example:6379", retry_after=40.0),
+        "redis.example:6379: the server was restarted; requests are sent again in 40 s",
+        (True, 40.0, False),
+    ),
+    (StoreNotReady("the store is empty"), "the store is empty", (True, None, False)),
+    (NotSent("nothing was sent"), "nothing was sent", (False, None, False)),
     (StoreError("the disk is full", "quota.db"), "quota.db: the disk is full", (True, None, False)),
     (StoreError("the disk is full"), "the disk is full", (True, None, False)),
 ]
@@ -192,3 +234,51 @@ def test_a_code_has_its_class_and_an_unknown_one_is_a_plain_refusal(code: int, k
 
 def test_a_tls_error_has_its_parents_fields_in_its_parents_order() -> None:
     assert [each.name for each in attrs.fields(TlsError)] == [each.name for each in attrs.fields(TransportError)]
+
+
+def documented() -> list[tuple[str, str, bool, str, bool]]:
+    """Every row of the tables of the page: class, cause, retryable, retry_after, may_have_counted."""
+    page = (Path(__file__).parents[1] / "docs" / "errors.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (yes|no) \| (\w+) \| (yes|no) \|", page, re.MULTILINE)
+    return [
+        (name, cause, retryable == "yes", after, counted == "yes") for name, cause, retryable, after, counted in rows
+    ]
+
+
+EXAMPLES: dict[str, SmscError] = {
+    "ApiError": ApiError(3),
+    "ParameterError": api_error(1),
+    "AuthenticationError": api_error(2),
+    "AddressBlocked": api_error(4),
+    "TooManyRequests": api_error(9),
+    "DecodeError": DecodeError("x"),
+    "IncompleteReply": IncompleteReply("x"),
+    "DeadlineExceeded": DeadlineExceeded("x"),
+    "TlsError": TlsError("x"),
+    "QuotaExhausted": QuotaExhausted(9.0),
+    "StoreNotReady": StoreNotReady("x", retry_after=9.0),
+    "CredentialsRefused": CredentialsRefused(),
+    "TrialsExhausted": TrialsExhausted(9.0),
+    "AddressPaused": AddressPaused(4, "", 9.0),
+    "CircuitOpen": CircuitOpen(9.0),
+    "StoreError": StoreError("x"),
+}
+
+
+@pytest.mark.parametrize("row", documented(), ids=lambda row: f"{row[0]}: {row[1].partition(':')[0][:20]}")
+def test_the_page_says_what_an_error_of_each_cause_says(row: tuple[str, str, bool, str, bool]) -> None:
+    name, cause, retryable, after, counted = row
+    if name == "TransportError":
+        error: SmscError = transport_error(cast("TransportCause", cause.partition(":")[0]), "x")
+    else:
+        error = EXAMPLES[name]
+    assert (error.retryable, error.may_have_counted) == (retryable, counted)
+    assert {"none": None, "seconds": 9.0}.get(after, after) == (
+        error.retry_after if after in {"none", "seconds"} else f"{error.retry_after:.0f}"
+    )
+
+
+def test_the_page_has_a_row_for_every_cause() -> None:
+    rows = documented()
+    assert {name for name, *_ in rows} == {each.__name__ for each in every_class()} - {"SmscError", "NotSent"}
+    assert {cause.partition(":")[0] for name, cause, *_ in rows if name == "TransportError"} == set(TRANSPORT_CAUSES)

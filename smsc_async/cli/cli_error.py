@@ -10,9 +10,9 @@ from smsc_async.errors import (
     AddressBlocked,
     ApiError,
     AuthenticationError,
-    BreakerOpen,
     DeadlineExceeded,
     DecodeError,
+    NotSent,
     QuotaExhausted,
     SmscError,
     StoreError,
@@ -57,8 +57,8 @@ _BY_ERROR: tuple[tuple[type[SmscError], ExitCode], ...] = (
     (DeadlineExceeded, ExitCode.DEADLINE),
     (TransportError, ExitCode.TRANSPORT),
     (QuotaExhausted, ExitCode.QUOTA),
-    (BreakerOpen, ExitCode.BREAKER),
     (StoreError, ExitCode.STORE),
+    (NotSent, ExitCode.BREAKER),
 )
 
 

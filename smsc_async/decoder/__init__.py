@@ -1,14 +1,14 @@
 """From the bytes of an answer to a tariff list, whole and checked, or to an exception.
 
-    bytes → charset → recognise → from_json, from_xml, from_plain, from_comma → assembling → Tariffs
+    bytes → text → json_format, xml_format, plain_format, csv_format → assemble → Tariffs
 
-Each ``from_…`` module knows one format and hands columns of text to ``assembling``, which knows what a list must be;
-``prices`` knows what a price may look like, ``building`` how to make two thousand records quickly, ``usual_…`` a short
-way for zones as they usually come, ``refusals`` the refusals. The way to read it: ``decode`` below, one ``from_…``
-module, ``assembling``.
+``text`` finds the text, its format and its limits; each ``…_format`` module knows one format and hands columns of text to
+``assemble``, which knows what a list must be; ``members`` has the documented names, ``prices`` the grammar of a price,
+``refusals`` the errors of the service. To read it: ``decode`` below, one ``…_format`` module, ``assemble``.
 
-Invariants: pure; nothing but ``SmscError`` comes out, whatever the bytes are; every error stands outside the exception
-that led to it, and its excerpt shows at most 60 characters of the answer, escaped.
+Invariants: pure; nothing but ``SmscError`` comes out, whatever the bytes are; every error is without a context, and its
+excerpt has at most 60 characters of the answer, escaped. An error whose format is ``None`` means that the answer is not
+of this service, unless it is an ``IncompleteReply``.
 """
 
 from __future__ import annotations
@@ -16,33 +16,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from smsc_async.decoder import from_comma, from_json, from_plain, from_xml
-from smsc_async.decoder.charset import to_text
-from smsc_async.decoder.excerpts import excerpt
-from smsc_async.decoder.recognise import NAMES, recognise
-from smsc_async.errors import ApiError, DecodeError, IncompleteReply
+from smsc_async.decoder import csv_format, json_format, plain_format, xml_format
+from smsc_async.decoder.text import NAMES, excerpt, foreign_answer, recognise, refuse_size, to_text
+from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
 __all__ = ["decode"]
 
 _READERS: Final[dict[Format, Callable[[str], Tariffs]]] = {
-    Format.PLAIN: from_plain.read,
-    Format.CSV: from_comma.read,
-    Format.XML: from_xml.read,
-    Format.JSON: from_json.read,
+    Format.PLAIN: plain_format.read,
+    Format.CSV: csv_format.read,
+    Format.XML: xml_format.read,
+    Format.JSON: json_format.read,
 }
+
+# Enough of an answer to report it, and too little to fill a disk.
+_BODY_BYTES: Final = 64 * 1024
 
 
 def decode(body: bytes, *, format: Format | None = None, charset: str | None = None) -> Tariffs:  # noqa: A002  # the wire's word
     r"""Return the tariff list in the body of an answer.
 
-    A refusal of the service raises its ``ApiError`` in whatever shape it comes. The list is whole and checked, or there
-    is none: prices are ``Decimal`` with the digits that were sent, in the currency of the account, and ``None`` where
-    they are absent, empty or ``-``. Names and numbers lose the spaces around them. What is UTF-8 is read as such,
-    whatever ``charset`` says.
+    A refusal of the service raises its ``ApiError`` in any of the four formats. The list is whole and checked, or there
+    is none: prices are ``Decimal`` with the digits that were sent, in the currency of the account, and ``None`` if they
+    are absent, empty or ``-``. Only what makes a price ambiguous is refused. A row that is repeated without a difference
+    is one row. Names are without the spaces around them and hold any other characters, so escape them before you show
+    them; a lone surrogate, which no encoder accepts, is kept as its escape, such as ``\ud800``, and so is a character
+    that XML forbids. What is UTF-8 is read as such, whatever ``charset`` says.
 
     In the two text formats the last line alone shows that the list is whole, and a cut within its digits cannot be
-    seen. Nothing here bounds the size of ``body``; 2,000 zones take some 5 ms, so a web app need not leave its loop.
+    seen. An answer with more lines, members or elements than 30,000 zones have, or with deeper nesting than any list, is
+    refused before it is parsed. 2,000 zones take 5 to 9 ms, so a web app need not leave its loop.
 
     Args:
         body: The bytes as they came, without transfer or content encoding.
@@ -57,7 +61,8 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
         ApiError: The service refused: ``ParameterError``, ``AuthenticationError``, ``AddressBlocked``,
             ``TooManyRequests``, or ``ApiError`` itself for another code.
         IncompleteReply: The answer is empty, has no zone or no e-mail price, or stops before its end.
-        DecodeError: It is not a tariff list, or something in it is not what it should be; ``position`` tells where.
+        DecodeError: It is not a tariff list, or a price in it is ambiguous; ``position`` names the place, and ``body``
+            has the first 64 KiB. If ``format`` is ``None``, the answer is not of this service.
         TypeError: ``body`` is not bytes.
         ValueError: There is no such format.
 
@@ -67,33 +72,30 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
         >>> tariffs.zone("1").api, tariffs.zone("1").mms, tariffs.mail
         (Decimal('2.50'), None, Decimal('0.10'))
     """
-    if not isinstance(body, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]  # of those who have no type checker
+    if not isinstance(body, bytes | bytearray):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
         raise TypeError(f"body must be the bytes of the answer, such as response.content, not {type(body).__name__}")
-    asked = None if format is None else Format(format)
+    try:
+        return _decode(body, None if format is None else Format(format), charset)
+    except DecodeError as error:
+        error.body = bytes(body[:_BODY_BYTES])
+        raise
+
+
+def _decode(body: bytes, expected: Format | None, charset: str | None) -> Tariffs:
     text = to_text(body, charset)
     if not text or text.isspace():
-        raise IncompleteReply("an empty answer", None if asked is None else NAMES[asked])
-    found = recognise(text)
-    if found is None:
-        raise DecodeError(
-            "not an answer of this service; check base_url",
-            None if asked is None else NAMES[asked],
-            "",
-            excerpt(text),
-        )
-    if asked is None or found is asked:
-        return _READERS[found](text)
-    refusal = _refusal(text, found)
-    if refusal is not None:
-        raise refusal
-    raise DecodeError(f"looks like {NAMES[found]}, which is not what was asked for", NAMES[asked], "", excerpt(text))
-
-
-def _refusal(text: str, found: Format) -> ApiError | None:
+        raise IncompleteReply("an empty answer", None if expected is None else NAMES[expected])
+    actual = recognise(text)
+    if actual is None:
+        raise foreign_answer(text)
+    refuse_size(text, NAMES[actual])
+    if expected is None or actual is expected:
+        return _READERS[actual](text)
     try:
-        _READERS[found](text)
-    except ApiError as error:
-        return error.with_traceback(None)
-    except DecodeError:
-        return None
-    return None
+        _READERS[actual](text)
+    except DecodeError as error:
+        if error.format is None:
+            raise
+    raise DecodeError(
+        f"looks like {NAMES[actual]}, which is not what was asked for", NAMES[expected], "", excerpt(text)
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from smsc_async.decoder.excerpts import excerpt
+from smsc_async.decoder.text import excerpt
 from smsc_async.errors import ApiError, DecodeError, api_error
 
 __all__ = ["comma_refusal", "plain_refusal", "structured_refusal"]
@@ -40,14 +40,14 @@ def comma_refusal(first_line: str) -> ApiError | None:
     return api_error(int(refused[1]))
 
 
-def structured_refusal(code: str, description: str, read_as: str) -> ApiError:
+def structured_refusal(code: str, description: str, format_name: str) -> ApiError:
     """Return the error of an XML or JSON refusal.
 
     Raises:
         DecodeError: The code is not a whole number.
     """
     if not _CODE.fullmatch(code.strip()):
-        raise DecodeError("a refusal without a whole number as its code", read_as, "error_code", excerpt(code))
+        raise DecodeError("a refusal without a whole number as its code", format_name, "error_code", excerpt(code))
     return api_error(int(code), _tidy(description))
 
 

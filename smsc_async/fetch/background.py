@@ -1,56 +1,84 @@
-"""Work that outlives the call that began it, and ends with the client at the latest.
+"""Background tasks: work that outlives the call that began it, and ends with the client at the latest.
 
-An exchange has to come to its end though its caller is cancelled: the service has counted it, and others wait for it.
-No task group is held open for it: a scope that is entered in one task and left in another breaks users' fixtures. On
-asyncio it is a task that this object keeps, on trio a system task.
+An exchange comes to its end although its caller is cancelled, because the service has counted it and others wait for it.
+
+Invariants: no task group stays open for the tasks, because a cancel scope that is entered in one task and left in another
+breaks users' fixtures (on asyncio a task that this object references, on trio a system task); a task of a closed event
+loop, or of the parent of a fork, is forgotten, because nothing can end it there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final
 
 import anyio
+import attrs
 
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.waiter import Waiter, in_trio, new_waiter
+from smsc_async.limiter.waiter import Waiter, in_trio, is_closed_loop, new_waiter, running_loop
+from smsc_async.stores.single_flight import InFlight
 
 __all__ = ["BackgroundTasks"]
 
+# Seconds that closing waits for exchanges which are connecting (a cancelled TLS handshake leaves its socket to the garbage
+# collector), and then for the tasks that it has cancelled.
+_PATIENCE: Final = 1.0
+
+
+@attrs.define(eq=False)
+class _Task:
+    loop: Hashable
+    scope: anyio.CancelScope
+    flight: InFlight | None
+    task: asyncio.Task[None] | None = None  # asyncio itself keeps only a weak reference
+
 
 class BackgroundTasks:
-    """The work under way in one event loop."""
-
-    # How long closing waits for work that is told to stop: it has only to close a socket.
-    PATIENCE = 1.0
+    """The background tasks of a client, in any number of event loops."""
 
     def __init__(self) -> None:
-        self._scopes: dict[anyio.CancelScope, asyncio.Task[None] | None] = {}
+        self._tasks: set[_Task] = set()
+        self._pid = os.getpid()
         self._closing: Waiter | None = None
 
-    def start(self, work: Callable[[], Awaitable[None]], ended: Callable[[], None]) -> None:
-        """Begin ``work``, and call ``ended`` when it has ended, however that was; ``work`` raises nothing.
+    def __len__(self) -> int:
+        return len(self._tasks)
 
-        ``ended`` is called even where the work was cancelled before its first step.
+    def start(
+        self,
+        work: Callable[[anyio.CancelScope], Awaitable[None]],
+        ended: Callable[[], None],
+        flight: InFlight | None = None,
+    ) -> None:
+        """Start ``work`` in the running event loop, and call ``ended`` when it has ended, however it ended.
+
+        Args:
+            work: Raises nothing; gets the cancel scope in which it runs.
+            ended: Called even if the work was cancelled before its first step.
+            flight: The fetch that the work makes, or ``None``.
         """
-        scope = anyio.CancelScope()
+        self._forget_lost()
+        entry = _Task(running_loop(), anyio.CancelScope(), flight)
 
         async def run() -> None:
-            with scope:
-                # A cancellation is noticed where something is awaited, and that may come too late: whatever the work
-                # begins by then is no longer closed by anybody.
-                if not scope.cancel_called:
-                    await work()
+            with entry.scope:
+                # A cancellation is delivered at the first await, and by then the work may have opened a connection.
+                if not entry.scope.cancel_called:
+                    await work(entry.scope)
 
         def finished(_: object = None) -> None:
-            del self._scopes[scope]
+            self._tasks.discard(entry)
             ended()
             if self._closing is not None:
-                self._closing.wake()
+                self._closing.notify()
 
+        self._tasks.add(entry)
         if in_trio():
-            from trio.lowlevel import spawn_system_task  # noqa: PLC0415  # only for those who run it
+            from trio.lowlevel import spawn_system_task  # noqa: PLC0415  # only for users of trio
 
             async def run_system() -> None:
                 try:
@@ -58,20 +86,35 @@ class BackgroundTasks:
                 finally:
                     finished()
 
-            self._scopes[scope] = None
-            spawn_system_task(run_system, name="smsc_async exchange", context=contextvars.copy_context())
+            spawn_system_task(run_system, name="smsc_async fetch", context=contextvars.copy_context())
         else:
-            # The dict holds the task as well: asyncio itself keeps only a weak reference.
-            task = asyncio.get_running_loop().create_task(run(), name="smsc_async exchange")
-            self._scopes[scope] = task
-            task.add_done_callback(finished)
+            entry.task = asyncio.get_running_loop().create_task(run(), name="smsc_async fetch")
+            entry.task.add_done_callback(finished)
 
     async def aclose(self) -> None:
-        """Stop all work, and return when it has stopped."""
+        """Cancel the tasks of the running event loop, and return when they have ended; forget the others."""
+        self._forget_lost()
+        loop = running_loop()
+        mine = {each for each in self._tasks if each.loop == loop}
+        self._tasks = mine
         self._closing = new_waiter()
-        for scope in list(self._scopes):
-            scope.cancel()
-        until = now() + self.PATIENCE
+        connecting = {each for each in mine if each.flight is not None and each.flight.is_connecting}
+        for each in mine - connecting:
+            each.scope.cancel()
         with anyio.CancelScope(shield=True):
-            while self._scopes and (left := until - now()) > 0:
-                await self._closing.sleep(left)
+            await self._wait_for(connecting)
+            for each in list(self._tasks):
+                each.scope.cancel()
+            await self._wait_for(mine)
+
+    async def _wait_for(self, tasks: set[_Task]) -> None:
+        assert self._closing is not None, "aclose() has set it"
+        until = now() + _PATIENCE
+        while tasks & self._tasks and (left := until - now()) > 0:
+            await self._closing.wait(left)
+
+    def _forget_lost(self) -> None:
+        if self._pid != os.getpid():
+            self._tasks, self._pid = set(), os.getpid()
+        for lost in [each for each in self._tasks if is_closed_loop(each.loop)]:
+            self._tasks.discard(lost)

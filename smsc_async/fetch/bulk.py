@@ -10,7 +10,7 @@ from typing import TypeAlias
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.errors import TransportError
+from smsc_async.fetch.call import closed_error
 from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.records import Tariffs
 
@@ -37,7 +37,7 @@ class Outcome:
     error: Exception | None = None
 
 
-_Start: TypeAlias = Callable[[Callable[[], Awaitable[None]], Callable[[], None]], None]
+_Start: TypeAlias = Callable[[Callable[[object], Awaitable[None]], Callable[[], None]], None]
 _LIMITLESS = float("inf")
 
 
@@ -74,7 +74,7 @@ class BulkFetch(AsyncIterator[Outcome]):
         self._under_way = 0
         self._drawing = False
         self._ready: deque[Outcome] = deque()
-        self._fault: Exception | None = None
+        self._fault: BaseException | None = None
         self._waiters: set[Waiter] = set()  # one, unless several tasks share the work on the outcomes
 
     async def __anext__(self) -> Outcome:
@@ -89,7 +89,7 @@ class BulkFetch(AsyncIterator[Outcome]):
             waiter = new_waiter()
             self._waiters.add(waiter)
             try:
-                await waiter.sleep(_LIMITLESS)
+                await waiter.wait(_LIMITLESS)
             finally:
                 self._waiters.remove(waiter)
 
@@ -114,13 +114,15 @@ class BulkFetch(AsyncIterator[Outcome]):
             raise TypeError(
                 f"tariffs_for() takes accounts such as Account(login, password), not {type(account).__name__}"
             )
-        told = [Outcome(account, None, TransportError("the client was closed while the call was under way"))]
+        told = [Outcome(account, None, closed_error())]
 
-        async def fetch() -> None:
+        async def fetch(_: object) -> None:
             try:
                 told[0] = await self._call(account)
-            except Exception as fault:  # noqa: BLE001  # a fault of the client's own is no reason to lose the others
-                told[0] = Outcome(account, None, fault)
+            except Exception as bug:  # noqa: BLE001  # the other accounts must not be lost with this one
+                told[0] = Outcome(account, None, bug)
+            except (KeyboardInterrupt, SystemExit) as signal:
+                self._source, self._stream, self._fault = None, None, signal
 
         self._start(fetch, partial(self._ended, told))
         self._under_way += 1
@@ -130,7 +132,7 @@ class BulkFetch(AsyncIterator[Outcome]):
         self._ready.append(told[0])
         self._wake()
 
-    async def _draw(self) -> None:
+    async def _draw(self, _: object) -> None:
         assert self._stream is not None
         try:
             self._begin(await anext(self._stream))
@@ -145,4 +147,4 @@ class BulkFetch(AsyncIterator[Outcome]):
 
     def _wake(self) -> None:
         for waiter in self._waiters:
-            waiter.wake()
+            waiter.notify()

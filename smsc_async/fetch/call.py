@@ -1,7 +1,6 @@
-"""The way of a call: from memory, with somebody else who asks already, or over the wire, within one deadline.
+"""The path of a call: from the cache, from a flight in progress, or from a flight of its own, within its deadline.
 
-Invariants: an answer goes to nobody but the credentials that fetched it; what a caller sees of a shared error is a copy
-of its own.
+Invariants: a list goes to no credentials but those that fetched it; a caller gets its own copy of a shared error.
 """
 
 from __future__ import annotations
@@ -10,188 +9,166 @@ import copy
 import math
 from collections.abc import Hashable
 from functools import partial
-from typing import Final
 
 import anyio
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.errors import (
-    AuthenticationError,
-    BreakerOpen,
-    DeadlineExceeded,
-    QuotaExhausted,
-    SmscError,
-    TransportError,
-)
-from smsc_async.fetch.attempts import Exchange, late
+from smsc_async.errors import AuthenticationError, QuotaExhausted, SmscError, transport_error
+from smsc_async.fetch.attempts import Fetcher, deadline_exceeded
+from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.fetch.interpret import without_traceback
-from smsc_async.fetch.lockout import Breakers
-from smsc_async.fetch.sessions import Session, Sessions
-from smsc_async.http.limited_transport import Passage
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.quota import Quota
-from smsc_async.records import Format, Tariffs
-from smsc_async.stores import FetchLease, Store
-from smsc_async.stores.single_flight import Flight, Result
-from smsc_async.telemetry.events import CallSpan, RequestEnded, Telemetry
-from smsc_async.telemetry.statistics import Counters
+from smsc_async.protocol import Reply
+from smsc_async.records import Tariffs
+from smsc_async.stores import FetchLease
+from smsc_async.stores.single_flight import InFlight, Result
+from smsc_async.telemetry.events import CallSpan
 
 __all__ = ["Calls"]
 
-# What a call with more time may escape.
-_OUT_OF_TIME: Final = (DeadlineExceeded, QuotaExhausted, BreakerOpen)
 
-
-@attrs.define(kw_only=True, eq=False)
 class Calls:
-    """What the calls of a client have in common.
+    """The calls of a client.
 
-    Attributes:
-        endpoints: Where the service is, and its reserve if any.
-        reply_format: The shape to ask for.
-        quota: The rule.
-        store: Where the quota and the last answers live.
-        breakers: What was refused a short while ago.
-        retries: How many more attempts a failed request may have.
-        sessions: What the event loops have for it.
-        observer: Told of calls and requests.
-        tally: Counts them.
+    Args:
+        fetcher: Makes the attempts.
     """
 
-    endpoints: tuple[str, ...]
-    reply_format: Format
-    quota: Quota
-    store: Store
-    breakers: Breakers
-    retries: int
-    sessions: Sessions
-    observer: Telemetry
-    tally: Counters = attrs.field(factory=Counters)
-    _endpoint: str = attrs.field(init=False)
+    def __init__(self, fetcher: Fetcher) -> None:
+        self.fetcher: Fetcher = fetcher
+        self.tasks: BackgroundTasks = BackgroundTasks()
+        self.is_closed: bool = False
+        self._store = fetcher.store
+        self._endpoint = fetcher.endpoints[0]  # the cache key, whichever host answers
 
-    def __attrs_post_init__(self) -> None:
-        self._endpoint = self.endpoints[0]  # what answers are kept under, wherever they come from
-
-    def kept(self, account: Account, age: float) -> Tariffs | None:
+    def cached(self, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list if it is at most that many seconds old."""
-        self.tally.calls += 1
-        kept = self.store.get_cached(self._endpoint, account, age) if age > 0 else None
-        if kept is not None:
-            self.tally.hits += 1
-            if self.observer.wants_kept:
-                self.observer.kept(account.login)
-        return kept
+        counters, telemetry = self.fetcher.counters, self.fetcher.telemetry
+        counters.calls += 1
+        cached = self._store.get_cached(self._endpoint, account, max_age) if max_age > 0 else None
+        if cached is not None:
+            counters.hits += 1
+            if telemetry.wants_cached:
+                telemetry.cached(account.login)
+        return cached
 
-    async def asked(self, account: Account, age: float, seconds: float, *, stale_ok: bool) -> Tariffs | Exception:
-        """Return a list, or the error that the call ended with, within that many seconds.
+    async def fetch(
+        self, account: Account, max_age: float, seconds: float, *, stale_ok: bool
+    ) -> Tariffs | BaseException:
+        """Return a list, or the error that ended the call, within that many seconds.
 
         Args:
-            account: Whose.
-            age: For how many seconds a list that another process has is fresh.
-            seconds: How long the call may take.
-            stale_ok: Whether the last list will do where a fresh one cannot be had.
+            account: The credentials.
+            max_age: Seconds that a list of another process may be old.
+            seconds: The deadline of the call.
+            stale_ok: Whether the last list is good enough if there is no fresh one.
         """
-        with self.observer.call(account.login) as watched:
-            result = await self._fetched(account, age, seconds, watched)
+        with self.fetcher.telemetry.call(account.login) as span:
+            result = await self._join(account, max_age, seconds, span)
             if isinstance(result, Tariffs):
                 return result
-            watched.outcome, watched.error = "failed", result
-            if stale_ok and isinstance(result, SmscError) and not _refuses_credentials(result):
-                last = self.store.get_cached(self._endpoint, account, math.inf)
+            span.outcome = "failed"
+            span.error = result if isinstance(result, Exception) else None
+            if stale_ok and isinstance(result, SmscError) and not isinstance(result, AuthenticationError):
+                last = self._store.get_cached(self._endpoint, account, math.inf)
                 if last is not None:
-                    watched.outcome = "stale"
+                    span.outcome = "stale"
                     return attrs.evolve(last, stale=True, error=result)
             return result
 
-    async def _fetched(self, account: Account, age: float, seconds: float, watched: CallSpan) -> Tariffs | Exception:
+    async def _join(self, account: Account, max_age: float, seconds: float, span: CallSpan) -> Tariffs | BaseException:
         key = (self._endpoint, account.fingerprint)
         until = now() + seconds
-        session = self.sessions.get()
-        while self.sessions.has(session):
-            flight, leads = self.store.flights.join(key, until)
-            if leads:
-                self._launch(session, account, key, flight, age)
-            await flight.wait(until)
-            watched.outcome = "fetched" if leads else "shared"
-            if flight.progress is not None:
-                watched.attempts, watched.waited = flight.progress.attempts, flight.progress.waited
-            if not flight.landed:
+        while not self.is_closed:
+            flight, is_new = self._store.flights.join(key, until)
+            try:
+                if is_new:
+                    self._start(account, key, flight, max_age)
+                await flight.wait(until)
+            finally:
+                flight.leave()
+            span.outcome = "fetched" if is_new else "shared"
+            span.attempts = sum(attempt.permit is not None for attempt in flight.attempts)
+            span.waited = sum(attempt.waited for attempt in flight.attempts)
+            if not flight.is_complete:
+                if flight.permit_due_at > until:
+                    return QuotaExhausted(flight.permit_due_at - now())
                 if now() >= until:
-                    return late(seconds, flight.progress)
-                flight.abandon_lost()  # overdue: the next one takes its place
+                    return deadline_exceeded(seconds, flight)
+                flight.complete(None)  # its event loop is lost: the next flight takes its place
             result = flight.result
-            if leads and result is not None:
+            if is_new and result is not None:
                 return result
-            # The leader was lost, had less time than there is here, or was content with an older list: then this call
-            # leads the next.
-            if result is None or (isinstance(result, _OUT_OF_TIME) and flight.deadline < until) or flight.max_age > age:
+            # Do not share the result of a flight that was lost, that a later deadline could change, or that accepted an
+            # older list.
+            could_change = isinstance(result, SmscError) and result.retryable and flight.deadline < until
+            if result is None or could_change or flight.max_age > max_age:
                 continue
-            self.tally.shared += 1
+            self.fetcher.counters.shared += 1
             return copy.copy(result) if isinstance(result, SmscError) else result
-        return TransportError("the client was closed while the call was under way")
+        return closed_error()
 
-    def _launch(self, session: Session, account: Account, key: Hashable, flight: Flight, age: float) -> None:
-        """Begin the request that a flight is about; it lands however that goes."""
-        flights = self.store.flights
-        # Another thread's flight may have landed between the look at the store and the boarding.
-        kept = self.store.get_cached(self._endpoint, account, age) if age > 0 else None
-        if kept is not None:
-            flight.max_age = age
-            flights.complete(key, flight, kept)
+    def _start(self, account: Account, key: Hashable, flight: InFlight, max_age: float) -> None:
+        """Start the task of a flight; the flight completes however the task ends."""
+        flights = self._store.flights
+        # A flight of another thread may have completed between the look into the cache and the join.
+        cached = self._store.get_cached(self._endpoint, account, max_age) if max_age > 0 else None
+        if cached is not None:
+            flight.max_age = max_age
+            flights.complete(key, flight, cached)
             return
-        exchange = Exchange(
-            account,
-            endpoints=self.endpoints,
-            reply_format=self.reply_format,
-            transport=session.transport,
-            quota=self.quota,
-            store=self.store,
-            breakers=self.breakers,
-            retries=self.retries,
-            on_attempt=partial(self._count, account),
-        )
-        flight.progress = exchange
         outcome: Result = None
 
-        async def fly() -> None:
+        async def run(scope: anyio.CancelScope) -> None:
             nonlocal outcome
+            flight.begin_waiting(scope)
             try:
-                outcome = await self._fly(session, exchange, account, age, flight)
-            except Exception as fault:  # noqa: BLE001  # an error of the store, or a fault of ours: whoever waits has to see it
-                outcome = without_traceback(fault) if isinstance(fault, SmscError) else fault
+                outcome = await self._run(account, flight, max_age, scope)
+            except SmscError as error:
+                outcome = without_traceback(error)
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                if isinstance(error, anyio.get_cancelled_exc_class()):
+                    raise
+                outcome = error  # a bug of a user's code, or a signal: the callers raise it, in their own tasks
 
-        session.detached.start(fly, lambda: flights.complete(key, flight, outcome))
+        def ended() -> None:
+            is_late = outcome is None and not self.is_closed and now() >= flight.deadline
+            seconds = flight.deadline - flight.started_at
+            flights.complete(key, flight, deadline_exceeded(seconds, flight) if is_late else outcome)
 
-    async def _fly(
-        self, session: Session, exchange: Exchange, account: Account, age: float, flight: Flight
+        self.tasks.start(run, ended, flight)
+
+    async def _run(
+        self, account: Account, flight: InFlight, max_age: float, scope: anyio.CancelScope
     ) -> Tariffs | SmscError:
-        seconds = flight.deadline - now()
-        turn: Tariffs | FetchLease | None = None
-        with anyio.move_on_after(seconds):
-            turn = await self.store.lease_or_reply(self._endpoint, account, age, seconds)
-        if turn is None:
-            return late(seconds, None)
+        """Return the list that another process has, or fetch one for all processes that share the store."""
+        turn = await self._store.lease_or_reply(self._endpoint, account, max_age, flight.deadline - now())
         if isinstance(turn, Tariffs):
-            flight.max_age = age
+            flight.max_age = max_age
             return turn
         if turn.lease is not None:
-            session.detached.start(partial(self.store.renew_lease, turn), lambda: None)
-        tariffs: Tariffs | None = None
+            self.tasks.start(partial(self._renew, turn), _nothing)
+        result: Tariffs | SmscError | None = None
+        reply: Reply | None = None
         try:
-            result = await exchange.run(flight.deadline - now())
-            tariffs = result if isinstance(result, Tariffs) else None
+            result, reply = await self.fetcher.fetch(account, flight, scope)
         finally:
-            await self.store.release_lease(self._endpoint, account, turn, exchange.reply, tariffs)
+            tariffs = result if isinstance(result, Tariffs) else None
+            await self._store.release_lease(self._endpoint, account, turn, reply, tariffs)
+        assert result is not None, "fetch() returned, or an exception has left this function"
         return result
 
-    def _count(self, account: Account, passage: Passage, outcome: Tariffs | SmscError | None, n: int) -> None:
-        error = outcome if isinstance(outcome, SmscError) else None
-        waited = 0.0 if passage.permit is None else passage.permit.waited
-        status = error.status if isinstance(error, TransportError) else None
-        self.observer.request(RequestEnded(account.login, n, passage.begun, waited, error, status))
-        self.tally.attempt(passage, outcome, n)
+    async def _renew(self, lease: FetchLease, _: anyio.CancelScope) -> None:
+        await self._store.renew_lease(lease)
 
 
-def _refuses_credentials(error: SmscError) -> bool:
-    return isinstance(error, AuthenticationError) or (isinstance(error, BreakerOpen) and error.code == 2)
+def closed_error() -> SmscError:
+    """Return the error of a call whose client was closed under it."""
+    return transport_error("closed", "the client was closed while the call was in progress")
+
+
+def _nothing() -> None:
+    """Nothing waits for the end of a renewal."""

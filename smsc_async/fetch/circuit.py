@@ -1,8 +1,8 @@
-"""When a service that does not answer is asked again, and how many retries a bad time may cost: arithmetic over ``now``.
+"""The circuit breaker: when a service that does not respond gets another request. Arithmetic over ``now``.
 
-Without it an outage multiplies requests: an answer is kept for a minute, a failure is not, so every caller would try
-again, as fast as the quota lets them. With it a service that has failed five times running is asked by one caller at a
-time, less and less often, and at the least every half minute, so that its return is found within a window.
+Without it an outage multiplies requests: a list is cached for a minute, a failure is not, so every caller would retry as
+fast as the quota allows. With it a service that failed five times in a row gets one request at a time, less and less
+often, and every half minute at the least, so its return is noticed within a window.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["Outage", "RetryBudget"]
+__all__ = ["Outage"]
 
 
 class Outage:
@@ -70,30 +70,3 @@ class Outage:
 
     def _spread(self, chance: float) -> float:
         return self._rest * (0.5 + chance / 2)
-
-
-class RetryBudget:
-    """How many retries there may be: as many as it takes in good times, and few of a long run of failures.
-
-    The numbers are those of the AWS SDKs' standard retry mode: 500 units, 5 for a retry, which come back if it succeeds;
-    a request that needed no retry brings one.
-    """
-
-    CAPACITY: Final = 500
-    COST: Final = 5
-
-    __slots__ = ("units",)
-
-    def __init__(self) -> None:
-        self.units: int = self.CAPACITY
-
-    def spend(self) -> bool:
-        """Take what a retry costs; ``False`` where it is not there."""
-        if self.units < self.COST:
-            return False
-        self.units -= self.COST
-        return True
-
-    def earn(self, *, after_retry: bool) -> None:
-        """Note a success."""
-        self.units = min(self.units + (self.COST if after_retry else 1), self.CAPACITY)

@@ -1,4 +1,4 @@
-"""What an answer means: a list, or the error that it is. It is an error that is returned, never one that is raised."""
+"""What a reply means: a list, or an error. The error is returned, never raised."""
 
 from __future__ import annotations
 
@@ -7,65 +7,84 @@ from hashlib import blake2b
 from typing import Final
 from weakref import WeakValueDictionary
 
-import anyio.to_thread
+import attrs
 
 from smsc_async.decoder import decode
-from smsc_async.errors import ApiError, SmscError, TransportError
+from smsc_async.errors import ApiError, SmscError, transport_error
+from smsc_async.http.redaction import Redactor
+from smsc_async.http.threads import run_in_own_thread
 from smsc_async.protocol import Reply, declared_charset
 from smsc_async.records import Tariffs
 
-__all__ = ["interpret_reply", "interpret_reply_off_loop", "without_traceback"]
+__all__ = ["interpret_redacted", "interpret_reply", "interpret_reply_off_loop", "without_traceback"]
 
-# The loop is not to stand still for 10 ms: reading takes 35 to 60 ns a byte, by format (CPython 3.11), so this is half
-# of that on the machine where it was measured. A worker thread costs a tenth of a millisecond, and lets the loop go on.
+# The loop must not stop for 10 ms. Decoding takes 35 to 60 ns a byte, by format (CPython 3.11), so this is half of that.
+# A thread costs a tenth of a millisecond, and the loop continues.
 _LONG_BYTES: Final = 128 * 1024
 
-# Prices change a few times a year (spec/README.md, row 12), and are asked for all the time: an answer that is the same
-# to the byte as one whose list is still kept somewhere is not read again. Its records are shared, since nobody can
-# change them; so a fleet whose accounts have the same list holds it once. Nothing is kept here for its own sake.
+# Prices change a few times a year (spec/README.md, row 12) and are fetched all the time. A reply that equals one whose list
+# is still referenced is not decoded again, so a fleet whose accounts have the same list holds it once.
 _known: Final[WeakValueDictionary[tuple[str, bytes], Tariffs]] = WeakValueDictionary()
 
 
+async def interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | SmscError:
+    """Return what a reply means, with the secret removed from an error."""
+    outcome = await interpret_reply_off_loop(reply)
+    if isinstance(outcome, Tariffs):
+        return outcome
+    # Redact before decoding: an error's excerpt is truncated, and half a secret no longer matches.
+    again = await interpret_reply_off_loop(attrs.evolve(reply, body=redactor.body(reply.body)))
+    if isinstance(again, SmscError) and _is_same(again, outcome):
+        return redactor.error(again)
+    # Redaction changed the error, so the excerpt contains the secret: drop the excerpt.
+    return redactor.error(outcome, may_be_cut=True)
+
+
 async def interpret_reply_off_loop(reply: Reply) -> Tariffs | SmscError:
-    """Return the list of an answer, or the error that it is; a long answer is read off the loop."""
+    """Return what a reply means; a long reply is decoded in a thread of the library's own."""
     if len(reply.body) < _LONG_BYTES:
         return interpret_reply(reply)
-    return await anyio.to_thread.run_sync(interpret_reply, reply, abandon_on_cancel=True)
+    return await run_in_own_thread(interpret_reply, reply)
 
 
 def interpret_reply(reply: Reply) -> Tariffs | SmscError:
-    """Return the list of an answer, or the error that it is."""
+    """Return the list in a reply, or the error that the reply means."""
     if 300 <= reply.status < 400:
-        return TransportError(
-            f"redirected with status {reply.status}: not followed, since the password would go along; "
-            "set base_url to where the service is now",
-            retryable=False,
+        return transport_error(
+            "redirect",
+            f"redirected with status {reply.status}: not followed, because the password would go to the other host; "
+            "set base_url to the new address of the service",
             status=reply.status,
         )
-    read = _read(reply)
-    if isinstance(read, ApiError) or 200 <= reply.status < 300:
-        return read
-    return TransportError(
+    outcome = _decoded(reply)
+    if isinstance(outcome, ApiError) or 200 <= reply.status < 300:
+        return outcome
+    return transport_error(
+        "overloaded" if reply.status == 429 or reply.status >= 500 else "status",
         f"answered with HTTP status {reply.status} and no tariff list",
-        retryable=reply.status == 429 or reply.status >= 500,
         retry_after=reply.retry_after,
         status=reply.status,
     )
 
 
 def without_traceback(error: SmscError) -> SmscError:
-    """Return the error without the frames that it came through: they show what was sent."""
+    """Return the error without the frames that it passed: their locals may show the request."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
 
-def _read(reply: Reply) -> Tariffs | SmscError:
+def _decoded(reply: Reply) -> Tariffs | SmscError:
     key = (reply.content_type, blake2b(reply.body, digest_size=32).digest())
-    same = _known.get(key)
-    if same is None:
+    known = _known.get(key)
+    if known is None:
         try:
-            same = decode(reply.body, charset=declared_charset(reply.content_type))
+            known = decode(reply.body, charset=declared_charset(reply.content_type))
         except SmscError as error:
             return without_traceback(error)
-    tariffs = _known[key] = Tariffs(same.zones, same.codes, same.mail, same.extra, fetched_at=datetime.now(UTC))
+    tariffs = Tariffs(known.zones, known.codes, known.mail, known.extra, fetched_at=datetime.now(UTC))
+    _known[key] = tariffs
     return tariffs
+
+
+def _is_same(one: SmscError, other: SmscError) -> bool:
+    return type(one) is type(other) and getattr(one, "code", None) == getattr(other, "code", None)

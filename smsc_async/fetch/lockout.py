@@ -31,16 +31,20 @@ import attrs
 from smsc_async.accounts import Account
 from smsc_async.errors import (
     AddressBlocked,
+    AddressPaused,
     ApiError,
     AuthenticationError,
-    BreakerOpen,
+    CircuitOpen,
+    CredentialsRefused,
     DecodeError,
     QuotaExhausted,
     SmscError,
     StoreError,
     TransportError,
+    TrialsExhausted,
 )
-from smsc_async.fetch.circuit import Outage, RetryBudget
+from smsc_async.fetch.circuit import Outage
+from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import PermitSource, WaiterQueue
@@ -50,7 +54,7 @@ from smsc_async.records import Tariffs
 from smsc_async.stores import Store
 from smsc_async.stores.base import INTERNAL_PREFIX
 
-__all__ = ["Breakers", "OpenBreaker", "Trial", "breakers_of"]
+__all__ = ["Lockout", "Lockouts", "Trial", "lockouts_of"]
 
 # The provider's FAQ (spec/README.md, "Seen elsewhere", row 10): five in 30 minutes block the address for 30 minutes.
 _HALF_AN_HOUR: Final = 1800.0
@@ -66,33 +70,25 @@ _PATIENCE: Final = 1.0
 _POLL: Final = 1.0
 _SHOWN: Final = 1_000
 
-_REFUSED: Final = "the service refused these credentials with error 2 a short while ago: correct them"
-_BLOCKED: Final = "the service has blocked this address (error 4), and would for longer if it were asked"
-_SILENT: Final = "the service has not answered the last requests, and is asked seldom until it does"
-_TOO_MANY_WRONG: Final = (
-    "four requests with credentials that had never worked were refused in the last half an hour or have no answer yet, "
-    "and at the fifth authorization error the service blocks this address: only credentials that have worked are sent"
-)
-
 
 @attrs.frozen
-class OpenBreaker:
+class Lockout:
     """Something that is not sent at present.
 
     Attributes:
-        what: ``"credentials"`` for those of one account, ``"address"`` for everything, ``"unproven"`` for credentials
-            that have never worked, ``"outage"`` for all but a request now and then.
+        cause: ``"credentials"`` for those of one account, ``"address"`` for everything, ``"trials"`` for credentials
+            that are not known to work, ``"outage"`` for all but a probe from time to time.
         service: To whom.
         login: Whose credentials, or ``None`` where it is not about one account.
         seconds: For how much longer.
 
     Example:
-        >>> from smsc_async import OpenBreaker
-        >>> OpenBreaker("address", "smsc", None, 1800.0).what
+        >>> from smsc_async import Lockout
+        >>> Lockout("address", "smsc", None, 1800.0).cause
         'address'
     """
 
-    what: str
+    cause: str
     service: str
     login: str | None
     seconds: float
@@ -141,31 +137,26 @@ class _Trials(PermitSource):
         await self._store().release(permit, ending)
 
 
-class Breakers:
-    """The memory of one service in one store.
-
-    Attributes:
-        budget: What is left for retries.
-    """
+class Lockouts:
+    """The memory of one service in one store."""
 
     def __init__(self, store: Store, service: str) -> None:
         # Weakly, since the store is what this memory is found by.
         self._find_store = weakref.ref(store)
         self._service = service
-        self._gate = WaiterQueue(_Trials(lambda: self._store))
+        self._queue = WaiterQueue(_Trials(lambda: self._store))
         # Reentrant, as the garbage collector may end an abandoned call in the middle of what the lock is for.
         self._lock = threading.RLock()
         self._outage = Outage()
         self._waiters: set[Waiter] = set()
         # For people alone: what this process has met. What decides is in the store.
         self._met: OrderedDict[tuple[str, str], tuple[str | None, float]] = OrderedDict()
-        self.budget: RetryBudget = RetryBudget()
 
-    async def admit(self, account: Account) -> Trial:
+    async def check(self, account: Account) -> Trial:
         """Let an attempt begin, waiting through the rest of an outage if the time allows.
 
         Raises:
-            BreakerOpen: It would be refused, or the rest is longer than the caller's deadline.
+            NotSent: It is known to fail, or the next probe comes after the deadline.
             StoreError: The store does not answer.
         """
         label = await self._store.credential_digest(account)
@@ -173,7 +164,7 @@ class Breakers:
         asked = await self._rested() if self._outage.is_down else self._outage.round
         return Trial(account, label, worked_for, asked)
 
-    async def before_sending(self, trial: Trial, *, waited: bool) -> None:
+    async def acquire_place(self, trial: Trial, *, waited: bool) -> None:
         """Let an attempt that has its permit be sent; the last look.
 
         Args:
@@ -181,73 +172,55 @@ class Breakers:
             waited: Whether it has waited since it was admitted, so that something may have become known.
 
         Raises:
-            BreakerOpen: It would be refused, or risk that the address is blocked.
+            NotSent: It is known to fail, or it could have the address blocked.
             StoreError: The store does not answer.
         """
         if not trial.worked_for:
             refused: float | None = None
             try:
-                trial.permit = self._gate.try_acquire(
+                trial.permit = self._queue.try_acquire(
                     self._ledger, AUTHORIZATION_ERRORS, token=True
-                ) or await self._gate.acquire(self._ledger, AUTHORIZATION_ERRORS, token=True)
+                ) or await self._queue.acquire(self._ledger, AUTHORIZATION_ERRORS, token=True)
             except QuotaExhausted as error:
                 refused = error.retry_after
             if trial.permit is None:
                 assert refused is not None
-                self._meet("unproven", "", None, refused)
-                raise BreakerOpen(_TOO_MANY_WRONG, refused, 2)
-            trial.permit.holder = running_loop()
+                self._meet("trials", "", None, refused)
+                raise TrialsExhausted(refused)
+            trial.permit.owner_loop = running_loop()
             trial.permit.quota = _UNANSWERED  # until the answer says otherwise, if one ever comes
             waited = waited or trial.permit.waited > 0
         if waited:
             trial.worked_for = await self._look(trial.account, trial.label)
 
-    async def settle(
-        self,
-        trial: Trial,
-        outcome: Tariffs | SmscError | None,
-        *,
-        may_have_left: bool,
-        seen: float | None,
-        is_late: bool,
-    ) -> None:
-        """Learn from an attempt that has ended; comes to its end even where the caller is being cancelled.
+    async def settle(self, trial: Trial, attempt: Attempt, outcome: Tariffs | SmscError | None) -> None:
+        """Learn from an attempt that has ended. Completes even if the caller is being cancelled.
 
         Args:
-            trial: The attempt.
-            outcome: What came of it; ``None`` where it was cut off.
-            may_have_left: Whether a byte of it can have left.
-            seen: When the head of its answer was seen, or ``None``.
-            is_late: Whether it was cut off since its time was up, and not by somebody who lost interest.
+            trial: What ``check`` returned.
+            attempt: The record of the request.
+            outcome: The result, or ``None`` if the attempt was cancelled.
         """
-        self._judge_service(trial, outcome, is_late=is_late and may_have_left)
+        self._judge_service(trial, outcome)
         if trial.permit is None and not _is_news(trial, outcome):
-            return  # as nearly always: nothing to tell, so no scope to enter either
+            return  # as nearly always, so no scope is entered either
         with anyio.move_on_after(_PATIENCE, shield=True), suppress(StoreError):
-            # What is known of the answer stands, even where the store cannot be told.
+            # The outcome stands even if the store cannot record it.
             try:
                 await self._remember(trial, outcome)
             finally:
                 if trial.permit is not None:
-                    await self._give_back(trial.permit, outcome, may_have_left=may_have_left, seen=seen)
+                    await self._give_back(trial.permit, attempt, outcome)
 
-    def abandon(self, trial: Trial | None) -> None:
-        """Give back the permit, if any, of an attempt that will never be settled since its loop is over."""
-        permit = None if trial is None else trial.permit
-        if permit is not None:
-            permit.quota = _UNANSWERED
-            self._gate.try_release(permit, Completion.INCOMPLETE)
-
-    def open(self) -> tuple[OpenBreaker, ...]:
+    def lockouts(self) -> tuple[Lockout, ...]:
         """Return what this process knows to be closed to requests, the longest first."""
         instant = now()
         with self._lock:
             met = [
-                OpenBreaker(what, self._service, login, until - instant)
-                for (what, _), (login, until) in self._met.items()
+                Lockout(what, self._service, login, until - instant) for (what, _), (login, until) in self._met.items()
             ]
             rest = self._outage.rest(instant)
-            met += [OpenBreaker("outage", self._service, None, rest)] if self._outage.is_down else []
+            met += [Lockout("outage", self._service, None, rest)] if self._outage.is_down else []
         return tuple(sorted((each for each in met if each.seconds >= 0), key=lambda each: -each.seconds))
 
     async def reset(self, account: Account | None) -> None:
@@ -274,7 +247,7 @@ class Breakers:
         """Forget who waits and who holds the lock: they are in the parent."""
         self._lock = threading.RLock()
         self._waiters = set()
-        self._gate.abandon()
+        self._queue.abandon()
 
     @property
     def _store(self) -> Store:
@@ -294,10 +267,10 @@ class Breakers:
         blocked, refused, worked = await self._store.flag_ttls(names)
         if blocked:
             self._meet("address", "", None, blocked)
-            raise BreakerOpen(_BLOCKED, blocked, 4)
+            raise AddressPaused(4, "", blocked)
         if refused:
             self._meet("credentials", label, account.login, refused)
-            raise BreakerOpen(_REFUSED, refused, 2)
+            raise CredentialsRefused
         return worked
 
     async def _rested(self) -> int:
@@ -307,19 +280,19 @@ class Breakers:
             if not wait:
                 return asked
             if wait > anyio.current_effective_deadline() - anyio.current_time():
-                raise BreakerOpen(_SILENT, wait)
+                raise CircuitOpen(wait)
             waiter = new_waiter()
             self._waiters.add(waiter)
             try:
-                await waiter.sleep(wait)
+                await waiter.wait(wait)
             finally:
                 self._waiters.discard(waiter)
 
-    def _judge_service(self, trial: Trial, outcome: Tariffs | SmscError | None, *, is_late: bool) -> None:
+    def _judge_service(self, trial: Trial, outcome: Tariffs | SmscError | None) -> None:
         # A page that is no answer of the service is what one sees of it during maintenance.
         silent = isinstance(outcome, TransportError) or (isinstance(outcome, DecodeError) and outcome.format is None)
         with self._lock:
-            if silent or is_late:
+            if silent:
                 self._outage.failed(trial.round, now(), _chance())
             elif isinstance(outcome, Tariffs | ApiError | DecodeError):
                 was_down = self._outage.is_down
@@ -342,17 +315,15 @@ class Breakers:
         elif isinstance(outcome, Tariffs) and _is_news(trial, outcome):
             await self._store.set_flag(self._name("worked", trial.label), _WORKED)
 
-    async def _give_back(
-        self, permit: Permit, outcome: Tariffs | SmscError | None, *, may_have_left: bool, seen: float | None
-    ) -> None:
+    async def _give_back(self, permit: Permit, attempt: Attempt, outcome: Tariffs | SmscError | None) -> None:
         if isinstance(outcome, AuthenticationError):
             permit.quota = AUTHORIZATION_ERRORS
-            permit.seen = now() if seen is None else seen
-            await self._gate.release(permit, Completion.COMPLETE)
-        elif may_have_left and seen is None:
-            await self._gate.release(permit, Completion.INCOMPLETE)
+            permit.seen = now() if attempt.head_seen_at is None else attempt.head_seen_at
+            await self._queue.release(permit, Completion.COMPLETE)
+        elif attempt.may_have_counted and attempt.head_seen_at is None:
+            await self._queue.release(permit, Completion.INCOMPLETE)
         else:
-            await self._gate.release(permit, Completion.NOT_SENT)
+            await self._queue.release(permit, Completion.NOT_SENT)
 
     def _meet(self, what: str, label: str, login: str | None, seconds: float) -> None:
         with self._lock:
@@ -362,7 +333,7 @@ class Breakers:
 
     def _wake(self) -> None:
         for waiter in list(self._waiters):
-            waiter.wake()
+            waiter.notify()
 
 
 def _is_news(trial: Trial, outcome: Tariffs | SmscError | None) -> bool:
@@ -375,26 +346,26 @@ def _chance() -> float:
     return random.random()  # noqa: S311  # spreads requests; no secret hangs on it
 
 
-_breakers: Final[weakref.WeakKeyDictionary[Store, dict[str, Breakers]]] = weakref.WeakKeyDictionary()
+_lockouts: Final[weakref.WeakKeyDictionary[Store, dict[str, Lockouts]]] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
-    for services in list(_breakers.values()):
-        for breakers in services.values():
-            breakers.after_fork()
+    for services in list(_lockouts.values()):
+        for lockouts in services.values():
+            lockouts.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def breakers_of(store: Store, service: str) -> Breakers:
+def lockouts_of(store: Store, service: str) -> Lockouts:
     """Return the memory of a service in a store: one for all clients of the process that share it."""
     with _lock:
-        services = _breakers.setdefault(store, {})
+        services = _lockouts.setdefault(store, {})
         if service not in services:
-            services[service] = Breakers(store, service)
+            services[service] = Lockouts(store, service)
         return services[service]

@@ -23,7 +23,7 @@ __all__ = ["WatchMany", "watch_accounts"]
 # Rounds in progress at the same time, as in `tariffs_for()`.
 _AT_ONCE: Final = 50
 
-Start: TypeAlias = Callable[[Callable[[], Awaitable[None]], Callable[[], None]], None]
+Start: TypeAlias = Callable[[Callable[[object], Awaitable[None]], Callable[[], None]], None]
 
 
 class WatchMany(AsyncIterator[Update]):
@@ -124,7 +124,7 @@ class WatchMany(AsyncIterator[Update]):
             await self._wake.wait()
 
 
-async def _round(recorder: Recorder, outcome: list[Exception | None]) -> None:
+async def _round(recorder: Recorder, outcome: list[Exception | None], _: object) -> None:
     try:
         await recorder.round()
     except Exception as error:  # noqa: BLE001  # for the consumer, who may have made it

@@ -11,13 +11,14 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 from smsc_async.accounts import Secret
-from smsc_async.errors import SmscError
+from smsc_async.errors import DecodeError, SmscError
 
 __all__ = ["Redactor"]
 
-# Those of ``decoder/charset.py``, and the two that software falls back to; a secret of ASCII is the same in most.
+# Those of ``decoder/text.py``, and the two that software falls back to; a secret of ASCII is the same in most.
 _CHARSETS: Final = ("utf-8", "cp1251", "koi8-r", "koi8-u", "cp866", "iso8859-5", "latin-1", "utf-16-le")
 _MARKED: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_BOUNDED: Final = 64 * 1024  # DecodeError.body
 _SAID: Final = ("message", "description", "excerpt", "reason", "position")
 _QUOTED: Final = ("description", "excerpt", "position")
 
@@ -56,6 +57,9 @@ class Redactor:
             if isinstance(said, str):
                 struck[said] = "" if may_be_cut and name in _QUOTED else self.text(said)
                 setattr(error, name, struck[said])
+        if isinstance(error, DecodeError):
+            # The end of a bounded body may be a half of the secret.
+            error.body = b"" if may_be_cut and len(error.body) >= _BOUNDED else self.body(error.body)
         # What it was made of, which an exception keeps beside its fields.
         error.args = tuple(struck.get(each, each) if isinstance(each, str) else each for each in error.args)
         return error

@@ -1,170 +1,183 @@
-"""Requests under way, and everybody who waits for one: one flight for an account, however many ask.
+"""Fetches in progress, and everybody who waits for one: one flight for an account, however many callers.
 
-A flight is shared by all threads and loops of a process. Whoever asks first leads it; the others wait. It lands with a
-list or an error for everybody, or with nothing where its leader was lost (its loop ended): then one who waits leads
-the next. A loop that is closed in the middle tells nobody: whoever comes next looks, and whoever waits stops waiting once
-the flight is overdue.
+A flight is a background task: all attempts for one account. Callers only wait for it, each within its own deadline, and
+all threads and event loops of a process share it. A flight belongs to its exchange, not to the caller that began it.
+
+A closed event loop cannot notify the callers of its flights. New callers detect the closed loop and start another flight.
+Callers that already wait detect it when the flight is overdue.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Hashable
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Callable, Hashable, Sequence
+from typing import Final, TypeAlias
+
+import anyio
 
 from smsc_async.errors import SmscError
+from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.waiter import is_other_closed_loop, new_waiter, running_loop
+from smsc_async.limiter.waiter import call_in_loop, is_other_closed_loop, new_waiter, running_loop
 from smsc_async.records import Tariffs
 
-__all__ = ["Flight", "Progress", "Result", "SingleFlight"]
+__all__ = ["InFlight", "Result", "SingleFlight"]
+
+# A flight may outlast its deadline by one exchange, and by the time to settle it with the store.
+_OVERDUE: Final = 35.0
+
+# An exception that is no SmscError is a bug of a user's code or of the library, or a signal, and is passed on unchanged.
+Result: TypeAlias = Tariffs | BaseException | None
 
 
-# What a flight may take beyond its deadline: its permits are given back and its store is told, a second each.
-_OVERDUE: Final = 5.0
-
-# An exception that is not an SmscError is a fault of the library itself, passed on as it is.
-Result: TypeAlias = Tariffs | Exception | None
-
-
-class Progress(Protocol):
-    """How far a flight has come.
-
-    Attributes:
-        failure: What an attempt ended with that another follows, or ``None``.
-    """
-
-    failure: SmscError | None
-
-    @property
-    def attempts(self) -> int:
-        """Requests let through for it so far."""
-        ...
-
-    @property
-    def waited(self) -> float:
-        """Seconds that they waited for their permits, together."""
-        ...
-
-    def may_have_left(self) -> bool:
-        """Whether a byte of any of its requests can have left."""
-        ...
-
-    def abandon(self) -> None:
-        """Give back what it holds of the quota, as after a request without an answer: it will never do so itself."""
-        ...
-
-
-class Flight:
-    """One request under way.
+class InFlight:
+    """One fetch in progress.
 
     Attributes:
-        deadline: The instant, on the limiter's clock, by which it lands in any case.
-        progress: How far it is; ``None`` where there is no request for it yet; set by whoever leads it.
-        landed: Whether it has.
-        result: What it landed with: a list, an error, or ``None`` where it was lost.
-        max_age: How many seconds old its list may be, where it was not fetched but found in the store; else 0.
+        started_at: When the flight began, on the limiter's clock.
+        deadline: The instant, on the limiter's clock, after which no attempt starts.
+        attempts: The requests so far.
+        failure: The error of an attempt that is being retried, or ``None``.
+        permit_due_at: The instant before which the fetch cannot have its permit; ``-inf`` while that is unknown.
+        is_complete: Whether the result is there.
+        result: A list, an error, or ``None`` if the flight was lost.
+        max_age: Seconds that the list may be old if it came from the store, or 0 if it was fetched.
     """
-
-    __slots__ = ("_lock", "_loop", "_on_landing", "deadline", "landed", "max_age", "progress", "result")
 
     def __init__(self, deadline: float) -> None:
+        self.started_at: float = now()
         self.deadline: float = deadline
-        self.progress: Progress | None = None
-        self.landed: bool = False
+        self.attempts: Sequence[Attempt] = ()
+        self.failure: SmscError | None = None
+        self.permit_due_at: float = -math.inf
+        self.is_complete: bool = False
         self.result: Result = None
         self.max_age: float = 0.0
-        # Reentrant, as the garbage collector may end an abandoned call in the middle of what the lock is for.
+        # Reentrant: the garbage collector may end an abandoned caller while this thread holds the lock.
         self._lock = threading.RLock()
-        self._on_landing: dict[Callable[[], object], None] = {}
+        self._callers = 0
+        self._on_change: dict[Callable[[], object], None] = {}
         self._loop = running_loop()
+        self._scope: anyio.CancelScope | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a caller still waits."""
+        return self._callers > 0
+
+    @property
+    def may_have_counted(self) -> bool:
+        """Whether the service may have counted a request of this flight."""
+        return any(attempt.may_have_counted for attempt in self.attempts)
+
+    @property
+    def is_connecting(self) -> bool:
+        """Whether an exchange is in progress whose request was not sent yet."""
+        return self._scope is None and not self.is_complete and not (self.attempts and self.attempts[-1].readings)
+
+    def join(self) -> None:
+        """Count a caller, until it leaves."""
+        with self._lock:
+            self._callers += 1
+
+    def leave(self) -> None:
+        """Count a caller less; without callers a flight does not wait for its next attempt."""
+        with self._lock:
+            self._callers -= 1
+            scope = None if self._callers else self._scope
+        if scope is not None:
+            call_in_loop(self._loop, scope.cancel)
+
+    def begin_waiting(self, scope: anyio.CancelScope) -> None:
+        """Let the deadline, or the leaving of the last caller, cancel the flight from now on."""
+        with self._lock:
+            self._scope = scope
+        scope.deadline = anyio.current_time() + self.deadline - now()
+        if not self.is_wanted:
+            scope.cancel()
+
+    def begin_exchange(self, scope: anyio.CancelScope) -> None:
+        """Let the exchange that begins now continue to its end, because the service counts it."""
+        with self._lock:
+            self._scope = None
+        scope.deadline = math.inf
+
+    def set_permit_due(self, seconds: float) -> None:
+        """Set the time before the permit, so that callers with less time leave at once."""
+        self.permit_due_at = now() + seconds
+        self._notify()
 
     def is_lost(self) -> bool:
-        """Whether nobody is left who would land it in its place among the others, or somebody has given it up."""
-        return self.landed or now() >= self.deadline + _OVERDUE or self._has_no_loop()
+        """Whether nothing will complete this flight."""
+        return self.is_complete or now() >= self.deadline + _OVERDUE or is_other_closed_loop(self._loop)
 
-    def abandon_lost(self) -> None:
-        """End it in place of whoever leads it, who is lost."""
-        if self.progress is not None and self._has_no_loop():
-            self.progress.abandon()
-        self.land(None)
-
-    def land(self, result: Result) -> None:
-        """End it, for everybody who waits; what comes after the first time is ignored."""
+    def complete(self, result: Result) -> None:
+        """Give the result to everybody who waits; a second call has no effect."""
         with self._lock:
-            if self.landed:
+            if self.is_complete:
                 return
             self.result = result
-            self.landed = True
-        # Nobody is added once it has landed, so nothing but this thread looks at them now.
-        for call in self._on_landing:
-            call()
-        self._on_landing.clear()
-
-    def on_landing(self, call: Callable[[], object]) -> bool:
-        """Have ``call`` called when it lands, in whatever thread that is; ``False`` where it has landed."""
-        with self._lock:
-            if not self.landed:
-                self._on_landing[call] = None
-            return not self.landed
-
-    def forget(self, call: Callable[[], object]) -> None:
-        """Call ``call`` no more."""
-        with self._lock:
-            if not self.landed:
-                self._on_landing.pop(call, None)
+            self.is_complete = True
+        self._notify()
 
     async def wait(self, until: float) -> None:
-        """Return when it has landed, at that instant, or as soon as it is overdue."""
+        """Return when the flight is complete, at ``until``, or when its permit will come too late for ``until``."""
         until = min(until, self.deadline + _OVERDUE)
         waiter = new_waiter()
-        wake = waiter.wake
-        if not self.on_landing(wake):
-            return
+        with self._lock:
+            self._on_change[waiter.notify] = None
         try:
-            while not self.landed and (left := until - now()) > 0:
-                await waiter.sleep(left)
+            while not self.is_complete and self.permit_due_at <= until and (left := until - now()) > 0:
+                await waiter.wait(left)
         finally:
-            self.forget(wake)
+            with self._lock:
+                self._on_change.pop(waiter.notify, None)
 
-    def _has_no_loop(self) -> bool:
-        return is_other_closed_loop(self._loop)
+    def _notify(self) -> None:
+        with self._lock:
+            calls = list(self._on_change)
+        for call in calls:
+            call()
 
 
 class SingleFlight:
-    """The requests of a process that are under way, by whose they are."""
+    """The flights of a process, by credentials."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._flights: dict[Hashable, Flight] = {}
+        self._flights: dict[Hashable, InFlight] = {}
 
     def __len__(self) -> int:
         return len(self._flights)
 
-    def join(self, key: Hashable, deadline: float) -> tuple[Flight, bool]:
-        """Return the flight for that key, and whether the caller is to lead it.
+    def join(self, key: Hashable, deadline: float) -> tuple[InFlight, bool]:
+        """Return the flight for a key, and whether the caller has to start it.
+
+        The caller has joined the flight, and has to leave it.
 
         Args:
-            key: Whose list it fetches.
-            deadline: The instant by which it would land, were it the caller's.
+            key: The credentials.
+            deadline: The instant by which a new flight would be over.
         """
         with self._lock:
-            lost = self._flights.get(key)
-            if lost is not None and not lost.is_lost():
-                return lost, False
-            flight = self._flights[key] = Flight(deadline)
-        if lost is not None:
-            lost.abandon_lost()
-        return flight, True
+            flight = lost = self._flights.get(key)
+            is_new = flight is None or flight.is_lost()
+            if flight is None or is_new:
+                flight = self._flights[key] = InFlight(deadline)
+            flight.join()
+        if lost is not None and is_new:
+            lost.complete(None)
+        return flight, is_new
 
-    def complete(self, key: Hashable, flight: Flight, result: Result) -> None:
-        """End a flight: whoever asks from now on begins another."""
+    def complete(self, key: Hashable, flight: InFlight, result: Result) -> None:
+        """Complete a flight; the next caller starts another."""
         with self._lock:
             if self._flights.get(key) is flight:
                 del self._flights[key]
-        flight.land(result)
+        flight.complete(result)
 
     def abandon(self) -> None:
-        """Forget all flights: for a process that was forked, where nobody leads them."""
+        """Forget all flights after a fork: their tasks run in the parent."""
         self._lock = threading.RLock()
         self._flights = {}

@@ -23,7 +23,7 @@ __all__ = ["CallEnded", "CallSpan", "OnEvent", "RequestEnded", "Telemetry"]
 
 _LOG: Final = logging.getLogger("smsc_async")
 
-CallOutcome: TypeAlias = Literal["kept", "fetched", "shared", "stale", "failed", "cancelled"]
+CallOutcome: TypeAlias = Literal["cached", "fetched", "shared", "stale", "failed", "cancelled"]
 
 
 @attrs.frozen
@@ -68,7 +68,7 @@ class CallEnded:
 
     Attributes:
         login: Whose list.
-        outcome: ``"kept"`` from the store at once, ``"fetched"`` by this call, ``"shared"`` with a call that had asked
+        outcome: ``"cached"`` from the store at once, ``"fetched"`` by this call, ``"shared"`` with a call that had asked
             before, ``"stale"`` an older one in place of an error, ``"failed"``, or ``"cancelled"`` by the caller.
         seconds: How long it took.
         waited: Of them, seconds for permits, of all attempts together; those of others where it was shared.
@@ -123,14 +123,14 @@ class Telemetry:
         self._tracer: Any = _tracer() if tracing else None
 
     @property
-    def wants_kept(self) -> bool:
+    def wants_cached(self) -> bool:
         """Whether anybody wants to know of a list that was kept: there are many, and each takes half a microsecond."""
         return self._on_event is not None or self._tracer is not None or _LOG.isEnabledFor(logging.DEBUG)
 
-    def kept(self, login: str) -> None:
+    def cached(self, login: str) -> None:
         """Tell of a call that was answered from the store."""
         with self.call(login) as watched:
-            watched.outcome = "kept"
+            watched.outcome = "cached"
 
     def request(self, event: RequestEnded) -> None:
         """Tell of a request."""
@@ -152,7 +152,7 @@ class Telemetry:
             self._tell(event)
 
     def _log(self, event: CallEnded) -> None:
-        level = logging.DEBUG if event.outcome == "kept" else logging.INFO
+        level = logging.DEBUG if event.outcome == "cached" else logging.INFO
         if _LOG.isEnabledFor(level):
             _LOG.log(
                 level,

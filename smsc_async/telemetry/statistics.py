@@ -7,9 +7,8 @@ from types import MappingProxyType
 
 import attrs
 
-from smsc_async.errors import ApiError, SmscError
-from smsc_async.fetch.lockout import OpenBreaker
-from smsc_async.http.limited_transport import Passage
+from smsc_async.errors import ApiError, NotSent, SmscError
+from smsc_async.limiter.attempt import Attempt
 from smsc_async.records import Tariffs
 
 __all__ = ["Counters", "Statistics"]
@@ -28,7 +27,6 @@ class Statistics:
         waited: Seconds that they waited, together.
         retries: Requests that were a second or later try.
         refusals: How often the service refused, by its error code.
-        breakers: What is not sent at present, as far as this process knows; for all clients that share the store.
 
     Example:
         >>> from smsc_async import Statistics
@@ -45,7 +43,6 @@ class Statistics:
     waited: float = 0.0
     retries: int = 0
     refusals: Mapping[int, int] = MappingProxyType({})
-    breakers: tuple[OpenBreaker, ...] = ()
 
 
 class Counters:
@@ -67,17 +64,17 @@ class Counters:
         self._retries = 0
         self._refusals: dict[int, int] = {}
 
-    def attempt(self, passage: Passage, outcome: Tariffs | SmscError | None, n: int) -> None:
-        """Count the ``n``-th attempt at a list, the first being 0."""
-        if passage.permit is not None and passage.begun:
+    def count(self, attempt: Attempt, outcome: Tariffs | SmscError | None) -> None:
+        """Count an attempt."""
+        if attempt.may_have_counted:
             self._requests += 1
-            self._retries += n > 0
-            self._waits += passage.permit.waited > 0
-            self._waited += passage.permit.waited
-        if isinstance(outcome, ApiError):
+            self._retries += attempt.number > 0
+            self._waits += attempt.waited > 0
+            self._waited += attempt.waited
+        if isinstance(outcome, ApiError) and not isinstance(outcome, NotSent):
             self._refusals[outcome.code] = self._refusals.get(outcome.code, 0) + 1
 
-    def statistics(self, breakers: tuple[OpenBreaker, ...]) -> Statistics:
+    def statistics(self) -> Statistics:
         """Return them as they are now."""
         return Statistics(
             calls=self.calls,
@@ -88,5 +85,4 @@ class Counters:
             waited=self._waited,
             retries=self._retries,
             refusals=MappingProxyType(dict(self._refusals)),
-            breakers=breakers,
         )

@@ -95,7 +95,7 @@ def test_an_account_that_fails_is_told_and_the_others_are_shown(simulator: Simul
     ran = invoke("compare", "mine", "theirs")
     assert ran.code == 4
     (told,) = [line for line in ran.stderr.splitlines() if line.startswith("theirs: the service refused with error 2")]
-    assert told.endswith("it is not tried again by itself")  # in one line, as a log has it
+    assert told.endswith("the client does not retry by itself")  # in one line, as a log has it
     assert "3.85" in ran.stdout
     simulator.fail(Fault.refusal(1), login="alex")
     ran = invoke("compare", "mine", "theirs", "--fresh")
@@ -246,7 +246,7 @@ def test_what_is_no_list_is_told_before_anything_is_fetched(
 
 def test_a_file_that_is_no_list_is_told_by_its_name(tmp_path: Path, saved: Path) -> None:
     odd = tmp_path / "odd.json"
-    odd.write_text("{}", "utf-8")
+    odd.write_text('{"zones": 1, "mail": 1}', "utf-8")
     ran = invoke("diff", str(odd), str(saved))
     assert ran.code == 7
     assert f"{odd} is not a tariff list: JSON answer" in ran.stderr

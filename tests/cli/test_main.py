@@ -93,7 +93,7 @@ def test_help_does_not_import_what_only_a_command_needs() -> None:
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (QuotaExhausted(42.0), 10, "smsc-async: no permit within the deadline"),
+        (QuotaExhausted(42.0), 10, "smsc-async: not sent: this login has used its requests"),
         (CliError("what happened: what to do", ExitCode.NO_PRICE), 13, "smsc-async: what happened: what to do\n"),
         (FileNotFoundError(2, "No such file", "list.json"), 14, "smsc-async: list.json: No such file\n"),
         (OSError(28, "No space left on device"), 14, "smsc-async: No space left on device\n"),

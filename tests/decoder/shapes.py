@@ -72,9 +72,9 @@ def fault(body: bytes, form: Format | None = None, charset: str | None = None) -
     error = caught.value
     assert error.__context__ is None
     assert error.__cause__ is None
-    assert error.excerpt.isascii()
     assert error.excerpt.isprintable() or not error.excerpt
     assert len(error.excerpt) <= 60
+    assert error.body == body[: 2**16]
     return error
 
 

@@ -33,15 +33,24 @@ class Request:
 
 @attrs.define(eq=False)
 class Scripted(httpx.AsyncBaseTransport):
-    """Gives each request what ``answers`` says of it, after ``latency`` seconds."""
+    """Gives each request the answer of ``answers``, after ``latency`` seconds.
+
+    An error of ``unreachable`` is raised before the body is read, as by a host that takes no connection.
+    """
 
     answers: Callable[[Request], Answer]
     latency: float = 0.1
+    unreachable: Callable[[str], Exception | None] = lambda _: None
     requests: list[Request] = attrs.field(factory=list[Request])
     in_progress: int = 0
     peak: int = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        error = self.unreachable(request.url.host)
+        if error is not None:
+            self.requests.append(Request(now(), request.url.host, "", ""))
+            await anyio.sleep(self.latency)
+            raise error
         fields = parse_qs((await request.aread()).decode())
         arrived = Request(now(), request.url.host, fields["login"][0], fields["psw"][0])
         self.requests.append(arrived)

@@ -14,7 +14,6 @@ import anyio.lowlevel
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, SmscError
-from smsc_async.http.connections import Connections
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, serve
 
 LOGINS: Final = [f"login-{n}" for n in range(10)]
@@ -30,27 +29,16 @@ def service() -> Iterator[tuple[Simulator, str]]:
         yield simulator, server.base_url
 
 
-def _connections(client: Client) -> Connections:
-    (session,) = client._sessions._sessions.values()  # pyright: ignore[reportPrivateUsage]
-    inner = session.transport._transport  # pyright: ignore[reportPrivateUsage]
-    assert isinstance(inner, Connections)
-    return inner
-
-
 async def _nothing_is_lost(client: Client, store: MemoryStore) -> None:
     """All is given back, as soon as what was under way has ended."""
-    connections = _connections(client)
-    (session,) = client._sessions._sessions.values()  # pyright: ignore[reportPrivateUsage]
-    detached = session.detached
+    tasks = client._calls.tasks  # pyright: ignore[reportPrivateUsage]
     with anyio.fail_after(20):
-        while detached._scopes:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it has no event for this
+        while len(tasks):  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it has no event for this
             await anyio.sleep(0.01)
     counts = store._buckets.count()  # pyright: ignore[reportPrivateUsage]
     assert (counts["slots"], counts["tokens_out"]) == (0, 0)
-    assert store.gate.waiting() == 0
+    assert store.queue.waiting() == 0
     assert len(store.flights) == 0
-    assert connections._busy == set()  # pyright: ignore[reportPrivateUsage]
-    assert connections._room.value == Connections.AT_ONCE  # pyright: ignore[reportPrivateUsage]
 
 
 async def _cancelled_after(ticks: int, client: Client, account: Account) -> None:

@@ -11,8 +11,8 @@ import anyio
 import httpx
 import pytest
 
-from smsc_async import Account, BreakerOpen, Client, Quota, SmscError, TransportError
-from smsc_async.fetch.circuit import Outage, RetryBudget
+from smsc_async import Account, CircuitOpen, Client, Quota, SmscError, TransportError
+from smsc_async.fetch.circuit import Outage
 from tests.faults.scripted import Answer, Scripted, client_of, good, in_turn, status
 from tests.support.virtual_time import BACKEND_NAMES, VIRTUAL, VIRTUAL_IDS, Backend, BackendName, run_virtual
 
@@ -107,14 +107,13 @@ async def test_five_failures_running_are_an_outage_that_one_answer_ends() -> Non
         for n in range(5):
             with pytest.raises(TransportError):
                 await client.tariffs(Account(f"login-{n}", "123"))
-        assert [each.what for each in client.statistics().breakers] == ["outage"]
-        with pytest.raises(BreakerOpen, match="not answered the last requests") as caught:
+        assert [each.cause for each in client.lockouts()] == ["outage"]
+        with pytest.raises(CircuitOpen, match="did not respond to the last requests") as caught:
             await client.tariffs(Account("alex", "123"), deadline=0.1)
         assert 0 < caught.value.retry_after <= 1
-        assert caught.value.code is None
         assert len(scripted.requests) == 5
         await client.tariffs(Account("alex", "123"))
-        assert client.statistics().breakers == ()
+        assert client.lockouts() == ()
 
 
 @pytest.mark.anyio
@@ -147,7 +146,7 @@ async def test_failures_with_answers_between_them_are_no_outage() -> None:
         for n in range(15):
             with suppress(TransportError):
                 await client.tariffs(Account(f"login-{n}", "123"))
-            assert client.statistics().breakers == ()
+            assert client.lockouts() == ()
 
 
 @pytest.mark.anyio
@@ -157,7 +156,7 @@ async def test_a_reset_lets_the_next_request_out_at_once() -> None:
         for n in range(5):
             with pytest.raises(TransportError):
                 await client.tariffs(Account(f"login-{n}", "123"))
-        await client.reset_breakers()
+        await client.reset_lockouts()
         began = anyio.current_time()
         await client.tariffs(Account("alex", "123"))
         assert anyio.current_time() - began == pytest.approx(0.1)
@@ -189,13 +188,3 @@ def test_those_who_were_under_way_when_it_began_do_not_lengthen_it() -> None:
     assert outage.rest(0.0) == 1.0
     outage.answered()
     assert outage.rest(0.0) == 0.0
-
-
-def test_a_budget_lets_a_hundred_retries_fail_and_grows_back_with_successes() -> None:
-    budget = RetryBudget()
-    assert [budget.spend() for _ in range(101)] == [True] * 100 + [False]
-    budget.earn(after_retry=True)
-    assert budget.spend()
-    for _ in range(1000):
-        budget.earn(after_retry=False)
-    assert budget.units == budget.CAPACITY

@@ -184,7 +184,7 @@ async def test_a_loop_that_is_left_early_leaves_nothing(
     began = anyio.current_time()
     assert len([outcome async for outcome in client.tariffs_for(known)]) == asked
     assert anyio.current_time() == began
-    assert not client._sessions.get().detached._scopes  # pyright: ignore[reportPrivateUsage]
+    assert not len(client._calls.tasks)  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_slow_source_keeps_no_outcome_back(client: Client) -> None:
@@ -261,7 +261,7 @@ async def test_a_fleet_that_is_left_as_its_client_closes_asks_for_nothing_more(
     asked = len(service.asked)
     await anyio.sleep(100.0)
     assert len(service.asked) == asked
-    assert len(client._sessions) == 0  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
+    assert not len(client._calls.tasks)  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_what_is_no_account_is_named(client: Client) -> None:
@@ -273,7 +273,7 @@ async def test_a_fault_of_the_client_itself_is_an_outcome(client: Client, monkey
     async def fault(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Calls, "_fetched", fault)
+    monkeypatch.setattr(Calls, "_join", fault)
     outcomes = [outcome async for outcome in client.tariffs_for(accounts(1.0, 1.0))]
     assert [type(outcome.error) for outcome in outcomes] == [ZeroDivisionError] * 2
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from smsc_async import DecodeError, Format, SmscError, Tariffs, decode
-from smsc_async.decoder.recognise import recognise
+from smsc_async.decoder.text import recognise
 from smsc_async.fetch.interpret import interpret_reply
 from smsc_async.protocol import Reply, claim_of, retry_after
 

@@ -19,9 +19,11 @@ import pytest
 from smsc_async import (
     Account,
     AddressBlocked,
+    AddressPaused,
     AuthenticationError,
-    BreakerOpen,
     Change,
+    CircuitOpen,
+    CredentialsRefused,
     DeadlineExceeded,
     DecodeError,
     History,
@@ -33,6 +35,7 @@ from smsc_async import (
     StoreError,
     Tariffs,
     TransportError,
+    TrialsExhausted,
     Update,
     Zone,
 )
@@ -195,9 +198,9 @@ async def test_after_a_failure_the_next_round_is_soon() -> None:
 
 
 async def test_a_watch_ends_if_its_own_credentials_are_refused(history: History) -> None:
-    for kept in (history, None):
-        updates = watch(Source(AuthenticationError(2)), kept)
-        with pytest.raises(AuthenticationError):
+    for kept, error in ((history, AuthenticationError(2)), (None, CredentialsRefused())):
+        updates = watch(Source(error), kept)
+        with pytest.raises(type(error)):
             await anext(updates)
         assert [update async for update in updates] == []
 
@@ -207,8 +210,9 @@ async def test_a_watch_ends_if_its_own_credentials_are_refused(history: History)
     [
         ParameterError(1),
         AddressBlocked(4),
-        BreakerOpen("blocked", 60.0, 4),
-        BreakerOpen("four unproven requests", 60.0),
+        AddressPaused(4, "", 60.0),
+        CircuitOpen(60.0),
+        TrialsExhausted(60.0),
         QuotaExhausted(9.0),
         DeadlineExceeded("late"),
         TransportError("cut"),
@@ -434,8 +438,9 @@ async def test_a_client_watches_within_its_quota_and_through_an_outage(history: 
 async def test_a_wrong_password_ends_it_and_is_sent_once() -> None:
     simulator = service()
     async with client_of(simulator, Account("alex", "wrong")) as client:
-        with pytest.raises(AuthenticationError):
-            await anext(client.watch())
+        for kind in (AuthenticationError, CredentialsRefused):
+            with pytest.raises(kind):
+                await anext(client.watch())
     assert len(simulator.log) == 1
 
 

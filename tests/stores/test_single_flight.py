@@ -1,4 +1,4 @@
-"""One request for everybody who asks, whatever becomes of it."""
+"""One fetch for all callers of an account, whatever becomes of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.quota import Quota
 from smsc_async.simulator import sample_tariffs
 from smsc_async.stores.single_flight import SingleFlight
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
@@ -23,11 +25,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> Backend:
     return make()
 
 
-async def test_the_first_leads_and_the_others_get_what_it_lands_with() -> None:
+async def test_the_first_caller_starts_the_flight_and_all_callers_get_its_result() -> None:
     flights = SingleFlight()
-    flight, leads = flights.join("key", now() + 10)
-    other, follows = flights.join("key", now() + 20)
-    assert (leads, follows, other) == (True, False, flight)
+    flight, is_new = flights.join("key", now() + 10)
+    other, is_other_new = flights.join("key", now() + 20)
+    assert (is_new, is_other_new, other) == (True, False, flight)
     async with anyio.create_task_group() as group:
         group.start_soon(flight.wait, now() + 5)
         await anyio.sleep(1.0)
@@ -36,54 +38,100 @@ async def test_the_first_leads_and_the_others_get_what_it_lands_with() -> None:
     assert flights.join("key", now() + 10)[1]
 
 
-async def test_who_asks_after_the_landing_is_told_at_once() -> None:
+async def test_a_caller_of_a_complete_flight_does_not_wait() -> None:
     flights = SingleFlight()
     flight, _ = flights.join("key", now() + 10)
     flights.complete("key", flight, LIST)
     started = now()
     await flight.wait(now() + 5)
     assert now() == started
-    assert not flight.on_landing(lambda: None)
 
 
-async def test_a_flight_lands_once_and_not_in_the_place_of_the_next() -> None:
+async def test_a_flight_completes_once_and_does_not_displace_the_next() -> None:
     flights = SingleFlight()
     first, _ = flights.join("key", now() + 10)
     flights.complete("key", first, None)
-    second, leads = flights.join("key", now() + 10)
-    assert leads
+    second, is_new = flights.join("key", now() + 10)
+    assert is_new
     flights.complete("key", first, LIST)
     assert first.result is None
     assert flights.join("key", now() + 10) == (second, False)
 
 
-async def test_who_waits_no_longer_is_not_called() -> None:
+async def test_a_wait_ends_at_the_deadline_of_the_caller() -> None:
     flights = SingleFlight()
     flight, _ = flights.join("key", now() + 10)
     started = now()
     await flight.wait(now() + 3)
     assert now() - started == pytest.approx(3.0)
-    assert not flight._on_landing  # pyright: ignore[reportPrivateUsage]  # who is left is inside
-    flights.complete("key", flight, LIST)
-    flight.forget(lambda: None)
 
 
-async def test_who_waits_for_an_overdue_flight_stops_waiting() -> None:
+async def test_a_wait_ends_at_once_when_the_permit_will_come_too_late() -> None:
+    flights = SingleFlight()
+    flight, _ = flights.join("key", now() + 60)
+    started = now()
+
+    async def report() -> None:
+        await anyio.sleep(1.0)
+        flight.set_permit_due(30.0)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(report)
+        await flight.wait(now() + 20)
+    assert now() - started == pytest.approx(1.0)
+
+
+async def test_a_wait_for_a_lost_flight_ends_when_the_flight_is_overdue() -> None:
     flights = SingleFlight()
     started = now()
     flight, _ = flights.join("key", started + 10)
-    await flight.wait(started + 60)
-    assert 10.0 < now() - started < 20.0
+    await flight.wait(started + 600)
+    assert 10.0 < now() - started < 60.0
     assert flights.join("key", now() + 10)[1]
-    assert flight.landed
+    assert flight.is_complete
     assert flight.result is None
 
 
-async def test_a_flight_that_was_given_up_is_boarded_no_more() -> None:
+async def test_a_waiting_flight_is_cancelled_when_its_last_caller_leaves() -> None:
     flights = SingleFlight()
-    flight, _ = flights.join("key", now() + 10)
-    flight.abandon_lost()
-    assert flights.join("key", now() + 10)[1]
+    flight, _ = flights.join("key", now() + 100)
+    flights.join("key", now() + 100)
+    with anyio.CancelScope() as scope:
+        flight.begin_waiting(scope)
+        flight.leave()
+        await anyio.sleep(1.0)
+        flight.leave()
+        await anyio.sleep(50.0)
+    assert scope.cancelled_caught
+    assert not flight.is_wanted
+
+
+async def test_an_exchange_continues_without_callers() -> None:
+    flights = SingleFlight()
+    flight, _ = flights.join("key", now() + 5)
+    attempt = Attempt("alex", Quota())
+    flight.attempts = [attempt]
+    with anyio.CancelScope() as scope:
+        flight.begin_waiting(scope)
+        assert not flight.is_connecting
+        flight.begin_exchange(scope)
+        assert flight.is_connecting
+        attempt.readings = 1
+        assert not flight.is_connecting
+        flight.leave()
+        await anyio.sleep(50.0)
+    assert not scope.cancelled_caught
+    assert flight.may_have_counted
+
+
+async def test_a_flight_without_callers_starts_no_other_attempt() -> None:
+    flights = SingleFlight()
+    flight, _ = flights.join("key", now() + 5)
+    flight.leave()
+    with anyio.CancelScope() as scope:
+        flight.begin_waiting(scope)
+        await anyio.sleep(1.0)
+    assert scope.cancelled_caught
 
 
 async def test_a_forked_process_has_no_flights() -> None:

@@ -42,7 +42,7 @@ async def test_each_call_is_an_event_and_so_is_each_request() -> None:
     assert (fetched.outcome, fetched.attempts, fetched.error) == ("fetched", 2, None)
     assert fetched.seconds >= 0.2
     assert isinstance(kept, CallEnded)
-    assert (kept.outcome, kept.attempts, kept.seconds) == ("kept", 0, 0.0)
+    assert (kept.outcome, kept.attempts, kept.seconds) == ("cached", 0, 0.0)
 
 
 async def test_a_call_tells_how_it_ended() -> None:
@@ -81,7 +81,7 @@ def test_a_hook_that_ends_the_program_ends_it() -> None:
         raise SystemExit
 
     with pytest.raises(SystemExit):
-        Telemetry(end, tracing=False).kept("alex")
+        Telemetry(end, tracing=False).cached("alex")
 
 
 async def test_there_is_one_log_record_for_each_call(caplog: pytest.LogCaptureFixture) -> None:
@@ -94,7 +94,7 @@ async def test_there_is_one_log_record_for_each_call(caplog: pytest.LogCaptureFi
     told = [(each.levelname, each.getMessage().split(" (")[0]) for each in caplog.records if each.name == "smsc_async"]
     assert [level for level, _ in told] == ["INFO", "DEBUG", "INFO"]
     assert told[0][1].startswith("tariffs of alex: fetched in 0.100 s")
-    assert told[1][1].startswith("tariffs of alex: kept")
+    assert told[1][1].startswith("tariffs of alex: cached")
 
 
 def test_the_logger_has_no_handler_of_its_own() -> None:

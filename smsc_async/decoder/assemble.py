@@ -1,0 +1,167 @@
+"""From the columns that a format module has read to a checked ``Tariffs``.
+
+This module has every rule that does not depend on the format. It refuses what makes a price ambiguous: two rows of one
+zone or operator that differ, a zone or operator that cannot be identified, a text that is not a price. It accepts
+everything else: a row that is repeated without a difference is one row, and a name may hold any characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final, TypeVar
+
+import attrs
+
+from smsc_async.decoder.members import COST, PRICES
+from smsc_async.decoder.prices import Notation, parse_prices
+from smsc_async.decoder.text import excerpt
+from smsc_async.display import escape_for_display
+from smsc_async.errors import DecodeError, IncompleteReply
+from smsc_async.records import NO_EXTRA, Extra, OperatorTariff, Tariffs, Zone
+
+__all__ = ["Columns", "ParsedReply", "assemble"]
+
+Column = Sequence[str | None]
+RecordT = TypeVar("RecordT", Zone, OperatorTariff)
+
+_LONGEST_ID: Final = 64
+# A country code of three digits and a network code of two or three; one more or less, for nobody has seen them all.
+_MCCMNC: Final = re.compile(r"[0-9]{4,7}")
+# XML reads a tab or a line feed in an attribute as a space; so the same list is equal in every format.
+_LAYOUT: Final = str.maketrans("\t\n\r", "   ")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+@attrs.frozen(kw_only=True)
+class Columns:
+    """The zones or the individual tariffs of an answer, as columns of one length.
+
+    Attributes:
+        ids: The numbers of the zones or of the operators.
+        names: The names of the zones; operators have none.
+        prices: One column for each price, in the order of the record's fields.
+        extras: By row, the members beyond the documented ones.
+        place: From row and member to the name of the place in the answer; an empty member means the row.
+    """
+
+    ids: Column
+    names: Column = ()
+    prices: Sequence[Column]
+    extras: Mapping[int, Mapping[str, str]] = attrs.field(factory=dict[int, Mapping[str, str]])
+    place: Callable[[int, str], str]
+
+
+@attrs.frozen(kw_only=True)
+class ParsedReply:
+    """An answer as text, before any check that does not depend on the format.
+
+    Attributes:
+        format_name: The name of the format, for errors.
+        notation: How the format writes prices.
+        zones: The zones.
+        codes: The individual tariffs.
+        mail: The price of an e-mail message.
+        extra: The members of the answer beyond the documented ones.
+    """
+
+    format_name: str
+    notation: Notation
+    zones: Columns
+    codes: Columns
+    mail: str | None
+    extra: Mapping[str, str]
+
+
+def assemble(reply: ParsedReply) -> Tariffs:
+    """Return the list, or raise an error for its first fault."""
+    zones, codes = reply.zones, reply.codes
+    if not zones.ids:
+        raise IncompleteReply("a list without a single zone; ask again", reply.format_name)
+    zone_ids = _ids(reply, zones, "zone", _is_visible, "the number of a zone is 1 to 64 visible characters")
+    code_ids = _ids(reply, codes, "mccmnc", _MCCMNC.fullmatch, "an operator is named by 4 to 7 digits")
+    zone_records = map(Zone, zone_ids, _texts(zones.names), *_prices(reply, zones, PRICES), _extras(zones))
+    code_records = map(OperatorTariff, code_ids, *_prices(reply, codes, COST), _extras(codes))
+    mail = Columns(ids=[], prices=[[reply.mail]], place=lambda _, member: member)
+    return Tariffs(
+        _distinct(reply, zones, "zone", zone_ids, list(zone_records)),
+        _distinct(reply, codes, "mccmnc", code_ids, list(code_records)),
+        _prices(reply, mail, ["mail"])[0][0],
+        _extra(reply.extra),
+    )
+
+
+def _ids(reply: ParsedReply, columns: Columns, member: str, is_id: Callable[[str], object], message: str) -> list[str]:
+    ids = _stripped(columns.ids)
+    for row, text in enumerate(ids):
+        if not 0 < len(text) <= _LONGEST_ID or not is_id(text):
+            raise DecodeError(message, reply.format_name, columns.place(row, member), excerpt(text))
+    return ids
+
+
+def _is_visible(text: str) -> bool:
+    # Numbers that differ in an invisible character would look like one zone with two prices. In XML such a character is
+    # an escape by now.
+    return text.isalnum() or escape_for_display(text) == text.replace("\\", "")
+
+
+def _distinct(
+    reply: ParsedReply, columns: Columns, member: str, ids: Sequence[str], records: Sequence[RecordT]
+) -> tuple[RecordT, ...]:
+    """Return the records without repetitions, or raise if two records of one id differ."""
+    if len(set(ids)) == len(ids):
+        return tuple(records)
+    rows: dict[str, int] = {}
+    for row, text in enumerate(ids):
+        first = rows.setdefault(text, row)
+        if first != row and records[first] != records[row]:
+            raise DecodeError(
+                "two rows that differ, so a price is ambiguous",
+                reply.format_name,
+                f"{columns.place(first, member)} and {columns.place(row, member)}",
+                excerpt(text),
+            )
+    return tuple([records[row] for row in rows.values()])
+
+
+def _stripped(column: Column) -> list[str]:
+    """Return the texts of a column, on one line and without spaces around them; an absent text is empty."""
+    texts = [text.strip() if text else "" for text in column]
+    return texts if "".join(texts).isprintable() else [text.translate(_LAYOUT) for text in texts]
+
+
+def _texts(column: Column) -> list[str]:
+    r"""Return the texts of a column, with lone surrogates as ``\ud800``.
+
+    No encoder accepts a lone surrogate, so writing the list down would fail.
+    """
+    texts = _stripped(column)
+    return texts if "".join(texts).isprintable() else [_SURROGATE.sub(_escape, text) for text in texts]
+
+
+def _escape(surrogate: re.Match[str]) -> str:
+    return escape_for_display(surrogate[0])
+
+
+def _prices(reply: ParsedReply, columns: Columns, members: Sequence[str]) -> list[list[Decimal | None]]:
+    try:
+        return parse_prices(columns.prices, reply.notation)
+    except KeyError as error:
+        text: str = error.args[0]
+    member, column = next(each for each in zip(members, columns.prices, strict=True) if text in each[1])
+    raise DecodeError(
+        "not a price, which is digits with at most one decimal mark between them",
+        reply.format_name,
+        columns.place(column.index(text), member),
+        excerpt(text),
+    )
+
+
+def _extras(columns: Columns) -> Iterable[Extra]:
+    return [_extra(columns.extras[row]) if row in columns.extras else NO_EXTRA for row in range(len(columns.ids))]
+
+
+def _extra(members: Mapping[str, str]) -> Extra:
+    names = [_SURROGATE.sub(_escape, name) for name in members]
+    return Extra(dict(zip(names, _texts(list(members.values())), strict=True)))

@@ -1,0 +1,218 @@
+"""How a client opens connections: httpx's own, or those of a user's transport.
+
+Invariants: plain HTTP and loopback never use a proxy, because a proxy would see the password; a transport that the user
+shares is used in one event loop of one process, because its connections belong to it.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+import urllib.request
+from collections.abc import Callable, Hashable
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+import httpx
+
+from smsc_async.http.threads import run_in_own_thread
+from smsc_async.limiter.waiter import running_loop
+from smsc_async.protocol import is_loopback
+
+__all__ = ["CertificatesError", "Connector", "TransportOption"]
+
+TransportOption: TypeAlias = "httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]"
+
+_PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+
+
+class CertificatesError(Exception):
+    """The certificates of the machine cannot be loaded."""
+
+
+class Connector:
+    """Opens an ``httpx.AsyncClient`` for each exchange.
+
+    Args:
+        endpoint: The URL of the service, for the checks.
+        transport: A factory, called once for each exchange, or an instance, which the connector borrows and never closes.
+        proxy: The URL of a proxy, or ``None`` for the proxies of the environment.
+        ssl_context: The TLS context, or ``None`` for the certificates that httpx uses.
+
+    Raises:
+        ValueError: The options exclude each other, or the environment names a proxy that httpx cannot use.
+        TypeError: An option has the wrong type.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        transport: TransportOption | None = None,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        parts = urlsplit(endpoint)
+        self._may_use_proxy = parts.scheme == "https" and not is_loopback(parts.hostname or "")
+        _check_types(transport, proxy, ssl_context)
+        if proxy is not None:
+            _check_proxy(proxy, "proxy", transport, is_https=parts.scheme == "https")
+        elif transport is None and self._may_use_proxy:
+            _check_environment()
+        self._proxy = proxy
+        self._new_transport = transport if not isinstance(transport, httpx.AsyncBaseTransport) else None
+        self._borrowed = _Borrowed(transport) if isinstance(transport, httpx.AsyncBaseTransport) else None
+        self._certificates = _Certificates(ssl_context)
+
+    def check_owner(self) -> None:
+        """Check that a borrowed transport may be used here, before a permit is acquired for it.
+
+        Raises:
+            RuntimeError: The transport belongs to another event loop or process.
+        """
+        if self._borrowed is not None:
+            self._borrowed.check_owner()
+
+    async def open(self, endpoint: str) -> httpx.AsyncClient:
+        """Return a client for one exchange; the caller closes it.
+
+        Raises:
+            CertificatesError: The certificates cannot be loaded.
+            TypeError: The factory of the user returned no transport.
+        """
+        transport: httpx.AsyncBaseTransport | None = self._borrowed
+        if self._new_transport is not None:
+            transport = self._new_transport()
+            if not isinstance(transport, httpx.AsyncBaseTransport):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
+                raise TypeError(f"transport() must return an httpx.AsyncBaseTransport, not {type(transport).__name__}")
+        # A client with a transport of its own never uses the context, and plain HTTP has no certificates.
+        needs_tls = transport is None and endpoint.startswith("https:")
+        return httpx.AsyncClient(
+            transport=transport,
+            verify=await self._certificates.load() if needs_tls else _UNUSED_CONTEXT,
+            proxy=self._proxy,
+            trust_env=transport is None and self._may_use_proxy,
+            follow_redirects=False,
+        )
+
+    def proxy_name(self) -> str | None:
+        """Return host and port of the proxy that a connection would use, or ``None``."""
+        if not self._may_use_proxy or self._borrowed is not None or self._new_transport is not None:
+            return None
+        if self._proxy is not None:
+            return urlsplit(self._proxy).netloc.rpartition("@")[2]
+        proxies = urllib.request.getproxies()
+        url = proxies.get("https") or proxies.get("all")
+        return None if url is None else urlsplit(url if "//" in url else f"//{url}").netloc.rpartition("@")[2]
+
+
+# Nothing is verified by it: it only keeps httpx from loading certificates that no connection needs.
+_UNUSED_CONTEXT: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class _Certificates:
+    """The TLS context that all exchanges of a client share, loaded once, in a thread of the library's own."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    async def load(self) -> ssl.SSLContext:
+        """Return the context.
+
+        Raises:
+            CertificatesError: A file cannot be read.
+        """
+        context = self._context
+        return context if context is not None else await run_in_own_thread(self._load)
+
+    def _load(self) -> ssl.SSLContext:
+        if self._pid != os.getpid():
+            # A thread of the parent may have held the lock at the fork.
+            self._lock, self._pid = threading.Lock(), os.getpid()
+        with self._lock:
+            self._context = context = self._context or _new_context()
+            return context
+
+
+def _new_context() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        reason = error.strerror or error
+    names = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ]
+    raise CertificatesError(
+        f"the certificates cannot be loaded ({reason}): check {' and '.join(names) or 'the package certifi'}"
+    )
+
+
+class _Borrowed(httpx.AsyncBaseTransport):
+    """A transport of the user's, which outlives the exchanges."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+        self._owner: tuple[Hashable, int] | None = None
+
+    def check_owner(self) -> None:
+        loop, pid = owner = running_loop(), os.getpid()
+        if self._owner is None:
+            self._owner = owner
+        if self._owner[1] != pid:
+            raise RuntimeError(f"{_NOT_SHARED}: this process was forked after its first use. {_ADVICE}")
+        if self._owner[0] is not loop and self._owner[0] != loop:
+            raise RuntimeError(f"{_NOT_SHARED}: it was first used in another event loop. {_ADVICE}")
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Leave the transport open: it belongs to the user."""
+
+
+_NOT_SHARED: Final = "the transport of this client cannot be used here"
+_ADVICE: Final = "Pass a factory, such as transport=lambda: httpx.AsyncHTTPTransport(), or make a client for each loop"
+
+
+def _check_types(transport: TransportOption | None, proxy: str | None, ssl_context: ssl.SSLContext | None) -> None:
+    if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport) and not callable(transport):
+        raise TypeError(
+            "transport must be an httpx.AsyncBaseTransport or a function that returns one, "
+            f"not {type(transport).__name__}"
+        )
+    if proxy is not None and not isinstance(proxy, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
+        raise TypeError(f"proxy must be a URL such as 'http://proxy.example:3128', not {type(proxy).__name__}")
+    if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):  # pyright: ignore[reportUnnecessaryIsInstance]  # likewise
+        raise TypeError(f"ssl_context must be an ssl.SSLContext, not {type(ssl_context).__name__}")
+    if transport is not None and (proxy is not None or ssl_context is not None):
+        raise ValueError("transport excludes proxy and ssl_context: set them in the transport")
+
+
+def _check_proxy(url: str, source: str, transport: object, *, is_https: bool) -> None:
+    if transport is None and not is_https:
+        raise ValueError("proxy: not with an http:// base_url, because the proxy would see the password")
+    problem = _proxy_problem(url)
+    if problem is not None:
+        raise ValueError(f"{source} names a proxy that cannot be used: {problem}")
+
+
+def _check_environment() -> None:
+    for name in _PROXY_VARIABLES:
+        if url := os.environ.get(name):
+            _check_proxy(url if "://" in url else f"http://{url}", name, None, is_https=True)
+
+
+def _proxy_problem(url: str) -> str | None:
+    """Return what is wrong with a proxy's URL, without its credentials, or ``None``."""
+    scheme = url.partition("://")[0]
+    try:
+        httpx.AsyncHTTPTransport(proxy=url, verify=_UNUSED_CONTEXT)
+    except ImportError:
+        return 'a SOCKS proxy needs the package socksio: pip install "httpx[socks]"'
+    except (ValueError, TypeError, httpx.InvalidURL):
+        kinds = "http, https, socks5 or socks5h"
+        return (
+            "its URL is malformed" if scheme in {"http", "https", "socks5", "socks5h"} else f"its scheme is not {kinds}"
+        )
+    return None

@@ -1,0 +1,117 @@
+"""What an exception of an exchange means: a failure of the network, with a message of our own, or a bug of the user's."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from smsc_async.errors import SmscError, TlsError, TransportCause, TransportError, transport_error
+from smsc_async.http.connector import CertificatesError
+from smsc_async.limiter.attempt import Attempt
+
+__all__ = ["is_transport_failure", "transport_failure"]
+
+# What a network can cause. Everything else that a transport raises is a bug, and surfaces as it is.
+_FAILURES: Final = (
+    httpx.TransportError,
+    OSError,
+    EOFError,
+    SmscError,
+    CertificatesError,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.EndOfStream,
+)
+# The words of httpx are often empty, and may quote the server, which may quote the form.
+_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (httpx.TimeoutException, "timed out"),
+    (TimeoutError, "timed out"),
+    (httpx.ProtocolError, "not valid HTTP"),
+    (httpx.UnsupportedProtocol, "the transport does not support this URL"),
+)
+_LONGEST_REASON: Final = 200
+
+
+def is_transport_failure(error: BaseException) -> bool:
+    """Return whether an exception is a failure of the network, and not a bug, a cancellation or a signal."""
+    return isinstance(error, _FAILURES)
+
+
+def transport_failure(error: BaseException, attempt: Attempt, endpoint: str, proxy: str | None) -> SmscError:
+    """Return the error in which a failed exchange ends.
+
+    The record of the attempt decides whether the request may have counted: the class of an exception does not say so.
+
+    Args:
+        error: What the transport raised.
+        attempt: The record of the request.
+        endpoint: The URL.
+        proxy: Host and port of the proxy in use, or ``None``.
+    """
+    if isinstance(error, SmscError):
+        return error
+    if isinstance(error, CertificatesError):
+        return TlsError(f"{error}: nothing was sent")
+    server = urlsplit(endpoint).netloc
+    return _after_sending(error, attempt, server) if attempt.may_have_counted else _before_sending(error, server, proxy)
+
+
+def _after_sending(error: BaseException, attempt: Attempt, server: str) -> TransportError:
+    reason = _reason(error)
+    if attempt.head_seen_at is not None:
+        return transport_error("reply cut", f"{server} cut its reply short ({reason})")
+    return transport_error("no reply", f"{server} closed the connection without a reply ({reason})")
+
+
+def _before_sending(error: BaseException, server: str, proxy: str | None) -> TransportError:
+    cause = _tls_cause(error)
+    if cause is not None:
+        return TlsError(f"{server} could not prove its identity ({cause}): nothing was sent")
+    if proxy is not None or isinstance(error, httpx.ProxyError):
+        return _not_sent("proxy refused", f"{server} through the proxy {proxy or 'of the transport'}", error)
+    return _not_sent("no connection", server, error)
+
+
+def _not_sent(cause: TransportCause, peer: str, error: BaseException) -> TransportError:
+    # The body was not read, so no text of the peer can quote the form.
+    reason = _reason(error) or str(error)[:_LONGEST_REASON] or type(error).__name__
+    return transport_error(cause, f"no connection to {peer} ({reason}): nothing was sent")
+
+
+def _reason(error: BaseException) -> str:
+    for each in _chain(error):
+        if isinstance(each, socket.gaierror):
+            return "the host name cannot be resolved"
+        if isinstance(each, OSError) and each.errno and not isinstance(each, ssl.SSLError):
+            return os.strerror(each.errno)
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason
+    return "" if isinstance(error, httpx.ConnectError | httpx.ProxyError) else "the connection was cut"
+
+
+def _tls_cause(error: BaseException) -> str | None:
+    for each in _chain(error):
+        # A handshake that just ends is a broken connection, not a wrong certificate.
+        if isinstance(each, ssl.SSLError) and not isinstance(each, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return getattr(each, "verify_message", "") or getattr(each, "reason", "") or "TLS error"
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and the exceptions that led to it; of a group, the first of its members."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        members = (
+            cast("BaseExceptionGroup[BaseException]", error).exceptions if isinstance(error, ExceptionGroup) else ()
+        )
+        error = members[0] if members else error.__cause__ or error.__context__

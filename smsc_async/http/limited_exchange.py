@@ -1,0 +1,87 @@
+"""The token bucket around a transport: the one place where a request meets the limiter.
+
+``LimitedExchange`` acquires a permit, lets its block send, and settles the permit by the attempt's record. The attempts of
+a fetch and ``LimitedTransport`` share it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from smsc_async.errors import QuotaExhausted, StoreError
+from smsc_async.limiter.attempt import Attempt
+from smsc_async.limiter.bucket import Permit
+from smsc_async.limiter.queue import WaiterQueue
+from smsc_async.limiter.waiter import running_loop
+from smsc_async.stores.base import Store
+
+__all__ = ["LimitedExchange"]
+
+
+class LimitedExchange:
+    """A permit for the length of one exchange.
+
+    Args:
+        store: Where the quota lives.
+        attempt: The record of the request. The block fills it in, and the exit settles the permit by it.
+
+    Raises:
+        QuotaExhausted: On entry: the permit comes later than the deadline of the enclosing cancel scope.
+        StoreError: On entry: the store failed.
+    """
+
+    __slots__ = ("_attempt", "_queue", "_store")
+
+    def __init__(self, store: Store, attempt: Attempt) -> None:
+        self._store = store
+        self._queue: WaiterQueue = store.queue
+        self._attempt = attempt
+
+    async def __aenter__(self) -> Self:
+        attempt = self._attempt
+        attempt.permit = _owned(await self._queue.acquire(attempt.login, attempt.quota, token=attempt.token))
+        return self
+
+    async def allow_reading(self) -> None:
+        """Count a reading of the body, and take a token of its own for the second and each later one.
+
+        Raises:
+            QuotaExhausted: There is no token for another sending at this moment.
+            StoreError: The store failed.
+        """
+        attempt = self._attempt
+        if attempt.readings:
+            # A lower layer sends the request again, so the service counts it again.
+            permit = self._queue.try_acquire(attempt.login, attempt.quota, token=attempt.token)
+            if permit is None:
+                answer = await self._store.acquire(
+                    attempt.login, attempt.quota, token=attempt.token, lease=_RESEND_LEASE
+                )
+                if not isinstance(answer, Permit):
+                    raise QuotaExhausted(answer.retry_in)
+                permit = answer
+            attempt.resends.append(_owned(permit))
+        attempt.readings += 1
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        attempt = self._attempt
+        assert attempt.permit is not None, "the entry has set it"
+        for permit in (attempt.permit, *attempt.resends):
+            permit.seen = attempt.head_seen_at
+            # The outcome of the exchange stands even if the store fails now: the lease of the permit ends by itself.
+            with suppress(StoreError):
+                await self._queue.release(permit, attempt.completion)
+
+
+# Seconds: the longest exchange.
+_RESEND_LEASE = 30.0
+
+
+def _owned(permit: Permit) -> Permit:
+    # A permit whose event loop is closed can be taken back by others: its owner will never release it.
+    permit.owner_loop = running_loop()
+    return permit
