@@ -722,4 +722,6 @@ def test_misuse_of_many_is_refused_at_once() -> None:
     with pytest.raises(TypeError, match="takes accounts such as"):
         watch_accounts(fetch, ["alex"], every=60, history=None, reader="watch", start=BackgroundTasks().start)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="must be a History"):
-        watch_accounts(fetch, [Account("alex", "1")], every=60, history="file", reader="watch", start=BackgroundTasks().start)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        watch_accounts(
+            fetch, [Account("alex", "1")], every=60, history="file", reader="watch", start=BackgroundTasks().start
+        )  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
