@@ -51,7 +51,6 @@ PURE = [
     "decoder",
     "records",
     "errors",
-    "display",
     "networks",
     "limiter.bucket",
     "analysis",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -76,7 +76,9 @@ def read_mix(names: Sequence[str]) -> dict[str, int]:
     return mix
 
 
-def read_lists(names: Sequence[str], *, source: str | None, deadline: float, history: History) -> tuple[Tariffs, ...]:
+def read_lists(
+    names: Sequence[str], *, source: str | None, deadline: float, history: Callable[[], History]
+) -> tuple[Tariffs, ...]:
     """Return lists by what they were called.
 
     A file, ``-`` for standard input, ``now``, the name of an account, or that with an instant, for a list that was kept.
@@ -93,7 +95,7 @@ def read_lists(names: Sequence[str], *, source: str | None, deadline: float, his
     return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in lists)
 
 
-def _without_request(name: str, source: str | None, history: History) -> Tariffs | tuple[str, Profile]:
+def _without_request(name: str, source: str | None, history: Callable[[], History]) -> Tariffs | tuple[str, Profile]:
     """A list that is here, or the account whose list has to be fetched and what it was called."""
     if name == "-":
         return _decoded(sys.stdin.buffer.read(), "standard input")
@@ -103,7 +105,7 @@ def _without_request(name: str, source: str | None, history: History) -> Tariffs
     account, _, tail = name.rpartition("@")
     instant = instant_or_none(tail) if account else None
     if instant is not None:
-        return list_at(history, account, instant)
+        return list_at(history(), account, instant)
     also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
     if name not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
         raise CliError(f"{no_file(path)}{also}", ExitCode.FILES)

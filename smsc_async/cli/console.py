@@ -8,6 +8,7 @@ they report on, nor change its exit code.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Generator
@@ -20,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from smsc_async.cli.table import show
 from smsc_async.display import escape_for_display as displayed
 
-__all__ = ["dash", "displayed", "notes", "output", "progress", "show"]
+__all__ = ["BestEffort", "dash", "displayed", "notes", "output", "progress", "show"]
 
 _PIPED_WIDTH = 80
 # A width from the environment beyond these helps nobody, and costs memory for each line.
@@ -34,7 +35,7 @@ def output(stream: TextIO | None = None) -> Console:
 
 def notes() -> Console:
     """Return the console for everything that is not data: progress, advice, errors."""
-    return _console(cast("TextIO", _BestEffort(sys.stderr)))
+    return _console(cast("TextIO", BestEffort(sys.stderr)))
 
 
 def dash(console: Console) -> str:
@@ -59,21 +60,33 @@ def progress(console: Console, title: str, total: int) -> Generator[Callable[[],
         yield lambda: bar.advance(task)
 
 
-class _BestEffort:
-    """A stream whose reader may be gone."""
+class BestEffort(io.TextIOBase):
+    """A stream that drops what cannot be written."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """As the stream has it."""
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        """Say whether the stream is a terminal."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream."""
+        return self._stream.fileno()
 
     def write(self, text: str) -> int:
+        """Write, if it can be."""
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
+        """Flush, if it can be."""
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
 

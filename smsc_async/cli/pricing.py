@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from decimal import Decimal
 from typing import Final
 
@@ -58,9 +59,28 @@ def price_row(
 
 
 def write_parts(text: str, shape: Shape) -> None:
-    """Write how many parts a text takes."""
-    parts = parts_of(text)
-    write_row(_parts_row(text, parts), shape)
+    """Write how many parts a text takes.
+
+    Raises:
+        CliError: It is not text, or there is no such column.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CliError(f"letter {error.start + 1} is not text in UTF-8", ExitCode.USAGE) from None
+    row = _parts_row(text, parts_of(text))
+    if shape.output is Output.TABLE and row["outside"]:
+        row["outside"] = _visible(str(row["outside"]))
+    write_row(row, shape)
+
+
+def _visible(letters: str) -> str:
+    """Return letters so that each can be seen: one that leaves no mark by its code and name."""
+    seen = "".join(letter for letter in letters if letter.isprintable() and not unicodedata.combining(letter))
+    unseen = (
+        f"U+{ord(letter):04X} {unicodedata.name(letter, '')}".rstrip() for letter in letters if letter not in seen
+    )
+    return ", ".join([*filter(None, [seen]), *unseen])
 
 
 def write_row(row: Row, shape: Shape) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import platformdirs
 from rich.console import Console
 
 from smsc_async.accounts import Account
@@ -19,34 +20,66 @@ from smsc_async.history import History
 from smsc_async.records import Tariffs
 from smsc_async.stores import SQLiteStore, Store
 
-__all__ = ["DEADLINE", "fetch", "fetch_all", "new_client", "new_history", "new_store"]
+__all__ = ["DEADLINE", "fetch", "fetch_all", "new_client", "new_history", "new_store", "store_path"]
 
 DEADLINE = 90.0
-# Seconds after which whoever sees nothing happen is told what it can be.
+# Seconds after which a command explains why nothing happens.
 PATIENCE = 3.0
 
 
-def new_store() -> SQLiteStore:
-    """Return the store of a command: the one place where it is chosen.
+def _state_file(path: Path | None, name: str, variable: str) -> Path:
+    """Return the path of a file of the commands' state: the given one, else one in the user's state folder.
 
-    A file in the user's state folder, or where ``SMSC_STORE`` says: each command is a process of its own, and commands
-    that run within a minute of each other share one quota and the lists that they fetched.
+    Looks nothing up, and makes no folder: that is for the one who writes the file.
+
+    Raises:
+        CliError: There is no home folder, so ``variable`` has to name the file.
     """
-    path = os.environ.get("SMSC_STORE")
-    if path:
-        return SQLiteStore(path)
-    from platformdirs import user_state_path  # noqa: PLC0415  # not needed by whoever has the environment set
+    if path is not None and str(path) != ".":  # as Path("") is, of a variable that is set and empty
+        return path
+    path = platformdirs.user_state_path("smsc-async") / name
+    if path.is_absolute():
+        return path
+    raise CliError(f"there is no home folder (HOME is not set): set {variable} to the path of a file", ExitCode.STORE)
 
-    return SQLiteStore(user_state_path("smsc-async", ensure_exists=True) / "store.sqlite3")
+
+def store_path() -> Path:
+    """Return where the store of a command is: ``SMSC_STORE``, or a file in the user's state folder.
+
+    Raises:
+        CliError: There is no home folder.
+    """
+    return _state_file(Path(os.environ.get("SMSC_STORE", "")), "store.sqlite3", "SMSC_STORE")
 
 
-def new_history(path: Path | None) -> History:
-    """Return the history of a command: what was named, or a file beside the store."""
-    if path is not None:
-        return History(path)
-    from platformdirs import user_state_path  # noqa: PLC0415  # not needed by whoever has the environment set
+def new_store() -> SQLiteStore:
+    """Return the store of a command.
 
-    return History(user_state_path("smsc-async", ensure_exists=True) / "history.sqlite3")
+    Each command is a process of its own: commands that run within a minute of each other share one quota and the lists
+    that they fetched.
+
+    Raises:
+        CliError: There is no home folder.
+    """
+    return SQLiteStore(store_path())
+
+
+def new_history(path: Path | None, *, is_needed: bool = True) -> History:
+    """Return the history of a command: the given file, or one beside the default store.
+
+    Args:
+        path: The given file, or ``None``.
+        is_needed: Whether the command can do nothing without one; otherwise it is an empty one if there is no home folder.
+
+    Raises:
+        CliError: There is no home folder.
+    """
+    try:
+        return History(_state_file(path, "history.sqlite3", "SMSC_HISTORY"))
+    except CliError:
+        if is_needed:
+            raise
+    return History(Path(os.devnull) / "history.sqlite3")  # nothing is there, and nothing can be
 
 
 def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:

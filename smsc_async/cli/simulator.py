@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +14,9 @@ from rich.console import Console
 
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
+from smsc_async.cli.exit import detach_stdout
+from smsc_async.cli.formats import write_text
+from smsc_async.protocol import is_loopback
 from smsc_async.records import Tariffs
 from smsc_async.simulator import Arrival, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 
@@ -62,7 +64,7 @@ def new_simulator(accounts: Sequence[SimulatedAccount], *, per: float, latency: 
 def run_simulator(
     simulator: Simulator, accounts: Sequence[SimulatedAccount], *, host: str, port: int, change_every: float
 ) -> None:
-    """Serve until interrupted, and tell what arrives.
+    """Serve until interrupted, and print what arrives.
 
     Args:
         simulator: The service.
@@ -75,23 +77,28 @@ def run_simulator(
         OSError: The address or the port is not to be had.
     """
     err = notes()
-    with serve(simulator, host=host, port=port) as server:
-        # The address alone is data: a script reads it from a pipe.
-        sys.stdout.write(f"{server.base_url}\n")
-        sys.stdout.flush()
-        err.print("in another terminal:")
-        err.print(f"  export SMSC_BASE_URL={server.base_url}")
-        err.print(f"  export SMSC_LOGIN={accounts[0].login} SMSC_PASSWORD={PASSWORD}")
-        err.print("  smsc-async tariffs")
-        err.print("Ctrl-C ends it; requests as they arrive:")
-        # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
-        former = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
+    # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with serve(simulator, host=host, port=port) as server:
+            try:
+                write_text(f"{server.base_url}\n")
+            except OSError:
+                detach_stdout()  # the service does its work without it
+            if not is_loopback(host):
+                err.print(
+                    f"{host} is open to the network: the passwords come over plain HTTP, and the commands refuse it"
+                )
+            err.print("in another terminal:")
+            err.print(f"  export SMSC_BASE_URL={server.base_url}")
+            err.print(f"  export SMSC_LOGIN={accounts[0].login} SMSC_PASSWORD={PASSWORD}")
+            err.print("  smsc-async tariffs")
+            err.print("Ctrl-C ends it; requests as they arrive:")
             _print_arrivals(simulator, accounts, err, change_every or math.inf)
-        except KeyboardInterrupt:
-            err.print("ended")
-        finally:
-            signal.signal(signal.SIGTERM, former)
+    except KeyboardInterrupt:
+        err.print("ended")
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _print_arrivals(simulator: Simulator, accounts: Sequence[SimulatedAccount], err: Console, every: float) -> None:

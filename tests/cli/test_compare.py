@@ -220,8 +220,8 @@ def test_no_changes_as_csv_are_the_names_of_the_columns(saved: Path) -> None:
     [
         (("missing.json", "missing.json"), 14, "there is no file missing.json"),
         (("nobody", "nobody"), 2, "no account 'nobody'"),
-        (("nobody", "nobody"), 2, "there are: none; nor is there a file nobody"),
-        (("now", "now"), 2, "whose list?"),
+        (("nobody", "nobody"), 2, "accounts add nobody …; nor is there a file nobody"),
+        (("now", "now"), 2, "no account is set up: smsc-async accounts add main"),
         (("env@foo", "now"), 2, "nor is there a file env@foo, nor is 'foo' an instant such as 2026-11-01"),
         (("main@2026.11.01", "now"), 14, "no file main@2026.11.01, nor is '2026.11.01' an instant such as 2026-11-01"),
         (("", "now"), 2, "smsc-async: the name of the account is empty\n"),

@@ -563,7 +563,7 @@ def test_the_end_of_standard_output_is_the_end_of_the_command(
     invoke("watch", "--once")
     put(simulator, 2)
     monkeypatch.setattr(watching._Stdout, "write", write)  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr("smsc_async.cli.exit._detach_stdout", nothing)
+    monkeypatch.setattr("smsc_async.cli.exit.detach_stdout", nothing)
     assert invoke("watch").code == 141
 
 
@@ -641,7 +641,7 @@ def service() -> Iterator[tuple[Simulator, str]]:
 
 @pytest.fixture
 def processes(service: tuple[Simulator, str], history: History, tmp_path: Path) -> Iterator[Processes]:
-    processes = Processes(service[1], SMSC_HISTORY=str(history.path), SMSC_CONFIG=str(tmp_path / "none"))
+    processes = Processes(service[1], SMSC_HISTORY=str(history.path), SMSC_CONFIG=str(tmp_path / "config.toml"))
     try:
         yield processes
     finally:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import attrs
@@ -719,9 +720,10 @@ def test_misuse_of_many_is_refused_at_once() -> None:
     async def fetch(_: Account) -> Tariffs:
         raise NotImplementedError
 
-    with pytest.raises(TypeError, match="takes accounts such as"):
-        watch_accounts(fetch, ["alex"], every=60, history=None, reader="watch", start=BackgroundTasks().start)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match="must be a History"):
-        watch_accounts(
-            fetch, [Account("alex", "1")], every=60, history="file", reader="watch", start=BackgroundTasks().start
-        )  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    for accounts, history, message in (
+        (["alex"], None, "takes accounts such as"),
+        ([Account("alex", "1")], "file", "must be a History"),
+    ):
+        options: dict[str, Any] = {"every": 60, "history": history, "reader": "watch", "start": BackgroundTasks().start}
+        with pytest.raises(TypeError, match=message):
+            watch_accounts(fetch, cast("list[Account]", accounts), **options)

@@ -131,18 +131,18 @@ def stage(folder: Path) -> Generator[SmscServer]:
     """
     config = folder / "config" / "config.toml"
     config.parent.mkdir()
-    config.write_text(
-        'default = "main"\n'
-        '[accounts.main]\nlogin = "alex"\npassword_from = "env:SMSC_PASSWORD"\n'
-        '[accounts.reserve]\nlogin = "boris"\npassword_from = "env:SMSC_PASSWORD"\n',
-        "utf-8",
-    )
     dearer = sample_tariffs(Decimal("1.1"))
     work = folder / "work"
     work.mkdir()
     (work / "yesterday.json").write_bytes(render(dearer, Format.JSON))
     with SmscServer() as server, pytest.MonkeyPatch.context() as patch:
         server.add_account("boris", "123", tariffs=dearer)
+        config.write_text(
+            'default = "main"\n'
+            f'[accounts.main]\nlogin = "alex"\npassword_from = "env:SMSC_PASSWORD"\nbase_url = "{server.base_url}"\n'
+            f'[accounts.reserve]\nlogin = "boris"\npassword_from = "env:SMSC_PASSWORD"\nbase_url = "{server.base_url}"\n',
+            "utf-8",
+        )
         plain = environment(**server.env, SMSC_CONFIG=str(config), SMSC_STORE=str(folder / "store.sqlite3"))
         for name in set(os.environ) - set(plain) | {name for name in os.environ if name.startswith("XDG_")}:
             patch.delenv(name)

@@ -1,0 +1,69 @@
+"""Runs commands in forks of one process: most of the time of a command is the start of Python, which is needed once.
+
+    python -m tests.cli.forked_commands RESULT PORT COMMANDS
+
+The commands are JSON, ``demo`` among them. A simulator gets the port, and Ctrl-C once it
+answers there. RESULT gets the exit codes as JSON: standard output may be closed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import smsc_async.cli.accounts
+import smsc_async.cli.demo
+import smsc_async.cli.history_output
+import smsc_async.cli.report
+import smsc_async.cli.simulator
+import smsc_async.cli.status
+import smsc_async.cli.watch  # noqa: F401  # so that no fork has to import it
+from smsc_async.cli.app import run
+
+
+def start(command: list[str]) -> int:
+    process = os.fork()
+    if process:
+        return process
+    sys.argv[:] = ["smsc-async", *command]
+    code: object = None
+    try:
+        run()
+    except SystemExit as ended:
+        code = ended.code
+    # As at the end of a process, whose buffers are Python's to write.
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(int(code or 0))  # type: ignore[call-overload]
+
+
+def interrupt(process: int, port: int) -> None:
+    due = time.monotonic() + 60
+    while time.monotonic() < due:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    time.sleep(0.2)  # until it has its handlers
+    os.kill(process, signal.SIGINT)
+
+
+def main(result: str, port: str, commands: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    codes: list[int] = []
+    demo = start(["demo"])  # which waits more than it works
+    for command in json.loads(commands):
+        process = demo if command == ["demo"] else start(command)
+        if command[0] == "simulator":
+            interrupt(process, int(port))
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+    Path(result).write_text(json.dumps(codes), "utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
