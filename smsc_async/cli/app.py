@@ -288,7 +288,13 @@ def make_report(
         Service, typer.Option(help="Which price the comparison and the charts show first.")
     ] = Service.API,
     history: o.HistoryFile = None,
-    since: o.Since = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INSTANT", help="Compare with the list of then, such as 2026-10-28, and chart from then on."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace a page that is there without a question.")] = False,
     fresh: o.Fresh = False,
     password_from: o.PasswordFrom = None,
     deadline: o.Deadline = o.DEADLINE,
@@ -297,21 +303,23 @@ def make_report(
     from datetime import UTC, datetime
 
     from smsc_async.cli.durations import parse_instant
-    from smsc_async.cli.report import check_place, gather, write_page
+    from smsc_async.cli.report import check_place, gather, inputs_of, write_page
     from smsc_async.cli.session import new_history
     from smsc_async.report import render_report
 
-    check_place(output)
+    instant = None if since is None else parse_instant(since)
+    lists = new_history(history, is_needed=False)
+    check_place(output, inputs_of(accounts or (), lists), may_replace=yes)
     snapshots, code = gather(
         accounts or (),
-        history=new_history(history, is_needed=False),
-        since=None if since is None else parse_instant(since),
+        history=lists,
+        since=instant,
         password_from=password_from,
         fresh=fresh,
         deadline=deadline,
     )
     if snapshots:
-        page = render_report(snapshots, title=title, service=service, generated_at=datetime.now(UTC))
+        page = render_report(snapshots, title=title, service=service, since=instant, generated_at=datetime.now(UTC))
         write_page(page, output, snapshots)
     raise typer.Exit(code)
 

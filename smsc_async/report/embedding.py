@@ -7,10 +7,12 @@ every price is another are a page of 1.3 MB, and a usual month a tenth of that. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import chain, groupby
 from typing import Final
 
 from smsc_async.analysis.diff import Change, ChangeKind
+from smsc_async.networks import label_of
 from smsc_async.records import MESSAGES, OperatorTariff, Service, Zone
 from smsc_async.report.texts import money, shown
 from smsc_async.report.timelines import Timeline
@@ -56,12 +58,23 @@ def _account(timeline: Timeline) -> dict[str, object]:
     }
     return {
         "name": shown(timeline.account),
-        "taken": [int(snapshot.taken_at.timestamp()) for snapshot in timeline.snapshots],
+        "taken": [_seconds(snapshot.taken_at) for snapshot in timeline.snapshots],
         "zones": [_zone(each, zones) for each in zone_ids],
-        "codes": [[shown(each), _costs(each, codes)] for each in code_ids],
+        "codes": [[shown(each), _costs(each, codes), *_network(each)] for each in code_ids],
         "mail": folded([money(tariffs.mail, _NO_PRICE) for tariffs in lists]),
         "changes": [_step(step, places) for step in timeline.steps()],
     }
+
+
+def _seconds(instant: datetime) -> float:
+    """An instant to the microsecond, in few digits: two lists within a second stay two."""
+    seconds = instant.timestamp()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def _network(mccmnc: str) -> list[str]:
+    name = label_of(mccmnc).removeprefix(mccmnc).strip()
+    return [shown(name)] if name else []
 
 
 def _ids(lists: Sequence[Mapping[str, object]]) -> list[str]:

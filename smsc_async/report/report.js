@@ -38,11 +38,8 @@ function showPanel([place]) {
 function compareAccounts(table) {
   const rows = [...table.tBodies[0].rows];
   const together = [...sideBySide("zone", ".zones", 0), ...sideBySide("operator", ".codes", 1)];
-  const models = together.map(({ line, prices }, number) => ({ ...adopted(rows[number], line), prices }));
-  for (const model of models) {
-    find("button", model.row()).model = model;
-    model.row().hidden = false;
-  }
+  const models = together.map(({ line, prices }, number) => Object.assign(adopted(rows[number], line), { prices }));
+  for (const row of rows) row.hidden = false;
   const tableView = new TableView(table, models, {
     open: ({ line }) => openChart(line, service),
     matches: ({ line }) => line.kind === "zone" || data.messages.includes(service),
@@ -171,16 +168,14 @@ function listChanges() {
   let chosenAccount = null;
   const tableView = new TableView(table, models, {
     open: ({ line, service: price }) => openChart(line, price),
-    limit: SHOWN_AT_ONCE,
+    step: SHOWN_AT_ONCE,
+    printed: PRINTED_AT_MOST,
     matches: ({ kind, account }) =>
       (!kinds.length || kinds.includes(kind)) && (chosenAccount === null || chosenAccount === account),
     onDraw: showChangeCount,
   });
   tableViews.push(tableView);
-  const again = () => {
-    tableView.limit = SHOWN_AT_ONCE;
-    tableView.draw();
-  };
+  const again = () => tableView.drawUpTo(SHOWN_AT_ONCE);
   const names = present.map((kind) => `${KINDS[kind][1]} ${KINDS[kind][0]} ${models.filter((each) => each.kind === kind).length}`);
   const changed = (places) => { kinds = places.map((place) => present[place]); again(); };
   if (present.length) choices(find("#kinds"), "Kind", names, { type: "checkbox", changed });
@@ -189,20 +184,7 @@ function listChanges() {
     const one = ([place]) => { chosenAccount = data.accounts[place - 1] ?? null; again(); };
     choices(find("#whose"), "Account", accounts, { checked: [0], changed: one });
   }
-  find("#more button").addEventListener("click", () => {
-    const next = tableView.rows.length;
-    tableView.limit += SHOWN_AT_ONCE;
-    tableView.draw();
-    tableView.stops[next].focus();
-  });
-  addEventListener("beforeprint", () => limitTo(tableView, PRINTED_AT_MOST));
-  addEventListener("afterprint", () => limitTo(tableView, SHOWN_AT_ONCE));
   tableView.search(wanted());
-}
-
-function limitTo(tableView, limit) {
-  tableView.limit = limit;
-  tableView.draw();
 }
 
 function showChangeCount({ models, matching, rows }) {
@@ -210,7 +192,6 @@ function showChangeCount({ models, matching, rows }) {
   const texts = left ? `${rows.length} of ${matching.length} changes` : `${matching.length} changes`;
   find("#changed").textContent = models.length ? texts : "No list differs from the one before it.";
   find(".changes").hidden = !matching.length;
-  find("#more").hidden = !left;
 }
 
 // --- search and keys
@@ -264,4 +245,8 @@ const compared = find(".compared");
 if (compared) compareAccounts(compared);
 for (const tableView of tableViews) tableView.draw();
 // There can be a hundred thousand of them: after the first paint.
-requestAnimationFrame(() => setTimeout(listChanges));
+requestAnimationFrame(() => setTimeout(() => {
+  listChanges();
+  // For the first letter of a search, which would wait for it otherwise.
+  for (const { lines } of data.accounts) for (const line of lines) line.searched;
+}));

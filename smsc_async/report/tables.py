@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Final
 
 from smsc_async.analysis.compare import Compared, ComparedOperator, compare
+from smsc_async.networks import label_of
 from smsc_async.records import MESSAGES, Service, Tariffs, Zone
 from smsc_async.report.texts import MISSING, escaped, money, time_element
 from smsc_async.report.timelines import Timeline
 
-__all__ = ["comparison_of", "panels_of"]
+__all__ = ["LEGEND", "comparison_of", "panels_of"]
 
 _ABOUT: Final = {
     Service.API: "An SMS sent through the API",
@@ -20,6 +21,14 @@ _ABOUT: Final = {
     Service.HLR: "An HLR request",
     Service.CALL: "A voice message",
 }
+LEGEND: Final = (
+    '<dl class="legend-line">'
+    + "".join(f"<div><dt>{service.value}</dt><dd>{about}</dd></div>" for service, about in _ABOUT.items())
+    + "<div><dt>operator</dt><dd>A mobile network by its code (MCC and MNC); its name is a hint</dd></div>"
+    + "<div><dt>cost</dt><dd>An individual tariff: an SMS to that network, in place of the zone's price</dd></div></dl>"
+)
+"""What the columns mean."""
+
 _ABOUT_OPERATORS: Final = (
     '<p class="quiet">Operators: individual tariffs, which are prices of an SMS. An account without one pays the price of '
     "the operator's zone, which the service does not name: no account is marked there.</p>\n"
@@ -52,7 +61,7 @@ def _zone_row(zone: Zone) -> str:
 
 def _code_table(tariffs: Tariffs) -> str:
     codes = {code.mccmnc: code for code in tariffs.codes}.values()
-    rows = [f'<tr><th scope="row">{escaped(code.mccmnc)}<td>{money(code.cost)}' for code in codes]
+    rows = [f'<tr><th scope="row">{escaped(label_of(code.mccmnc))}<td>{money(code.cost)}' for code in codes]
     rows.append(f'<tr><th scope="row">e-mail<td>{money(tariffs.mail)}')
     heads = '<th scope="col">operator' + _price_head("cost", "The individual tariff of an operator")
     return _table("codes", "Operators, e-mail", heads, rows)
@@ -67,7 +76,7 @@ def comparison_of(timelines: Sequence[Timeline], service: Service) -> str:
     rows = [_row(each.zone, each.name, _marked(each)) for each in compare(lists, service=service).rows]
     # Of the services alone that they are prices for: the script shows them with those, and hides them with the others.
     codes = [
-        _row(MISSING, f"operator {each.mccmnc}", _marked(each), hidden=service not in MESSAGES)
+        _row(MISSING, f"operator {label_of(each.mccmnc)}", _marked(each), hidden=service not in MESSAGES)
         for each in compare(lists).codes
     ]
     heads = "".join(
