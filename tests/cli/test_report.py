@@ -251,3 +251,15 @@ def test_a_shape_of_the_other_commands_is_no_name_of_a_page(saved: Path, shape: 
         2,
         f"smsc-async: a report is a page: name a file such as report.html, not -o {shape}\n",
     )
+
+
+def test_a_disk_that_is_full_is_an_error_with_its_reason(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("smsc_async.cli.report.replace_file", replace)
+    path = tmp_path / "report.html"
+    ran = invoke("report", str(saved), "-o", str(path))
+    assert (ran.code, ran.stderr) == (14, f"smsc-async: cannot write {path}: No space left on device\n")
