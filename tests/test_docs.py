@@ -11,7 +11,7 @@ import pytest
 import smsc_async
 from smsc_async import simulator, testing
 from smsc_async.stores import Store
-from tests.support.doc_examples import DOCS, PAGES, README, ROOT, Example, examples_of, run
+from tests.support.doc_examples import DOCS, PAGES, README, ROOT, RUSSIAN_README, Example, examples_of, run
 
 EXAMPLES = [each for page in PAGES if page != README for each in examples_of(page)]
 PROGRAMS = [each for each in EXAMPLES if not each.is_test and each.includes is None]
@@ -26,6 +26,16 @@ def test_an_example_prints_what_the_page_says(
     monkeypatch.chdir(tmp_path)
     run(example)
     assert re.fullmatch(example.pattern, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "example", [*PROGRAMS, *examples_of(README), *examples_of(RUSSIAN_README)], ids=lambda each: each.name
+)
+def test_no_example_sends_a_made_up_password_to_the_service(example: Example) -> None:
+    # The service blocks an address at the fifth wrong password, so five readers who try an example would block their office.
+    names_a_password = re.search(r"""Account\(\s*["'][^"']*["'],\s*["']""", example.code)
+    makes_a_client = re.search(r"\bClient\(", example.code)
+    assert not (names_a_password and makes_a_client) or "SmscServer()" in example.code
 
 
 @pytest.mark.parametrize("example", TESTS, ids=lambda example: example.name)
