@@ -117,6 +117,11 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert missing == []
 
 
+def test_every_public_name_is_in_the_overview() -> None:
+    text = (DOCS / "reference" / "overview.md").read_text("utf-8")
+    assert sorted(re.findall(r"\[`(\w+)`\]\(\w+\.md#smsc_async\.\1\)", text)) == sorted(smsc_async.__all__)
+
+
 def lacks_example(doc: str | None) -> bool:
     return not doc or "\nExample:\n" not in inspect.cleandoc(doc) or ">>> " not in doc
 
