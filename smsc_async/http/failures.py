@@ -6,6 +6,8 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Final, cast
 from urllib.parse import urlsplit
 
@@ -37,6 +39,8 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (httpx.UnsupportedProtocol, "the transport does not support this URL"),
 )
 _LONGEST_REASON: Final = 200
+# A handshake that just ends is a broken connection, not a wrong certificate.
+_CUT_HANDSHAKES: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 def is_transport_failure(error: BaseException) -> bool:
@@ -80,15 +84,27 @@ def _before_sending(error: BaseException, server: str, proxy: str | None) -> Tra
 
 
 def _not_sent(cause: TransportCause, peer: str, error: BaseException) -> TransportError:
-    # The body was not read, so no text of the peer can quote the form.
-    reason = _reason(error) or str(error)[:_LONGEST_REASON] or type(error).__name__
+    # The body was not read, so no text of the server can quote the form. A proxy can quote its own credentials.
+    reason = _refusal(error) or _reason(error) or str(error)[:_LONGEST_REASON] or type(error).__name__
     return transport_error(cause, f"no connection to {peer} ({reason}): nothing was sent")
+
+
+def _refusal(error: BaseException) -> str:
+    """Return the status with which a proxy refused the connection, or an empty string."""
+    status = str(error)[:3] if isinstance(error, httpx.ProxyError) else ""
+    if not status.isdecimal():
+        return ""
+    with suppress(ValueError):
+        return f"{status} {HTTPStatus(int(status)).phrase}"
+    return status
 
 
 def _reason(error: BaseException) -> str:
     for each in _chain(error):
         if isinstance(each, socket.gaierror):
             return "the host name cannot be resolved"
+        if isinstance(each, _CUT_HANDSHAKES):
+            return "the TLS handshake was cut"
         if isinstance(each, OSError) and each.errno and not isinstance(each, ssl.SSLError):
             return os.strerror(each.errno)
     for kind, reason in _REASONS:
@@ -99,8 +115,7 @@ def _reason(error: BaseException) -> str:
 
 def _tls_cause(error: BaseException) -> str | None:
     for each in _chain(error):
-        # A handshake that just ends is a broken connection, not a wrong certificate.
-        if isinstance(each, ssl.SSLError) and not isinstance(each, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        if isinstance(each, ssl.SSLError) and not isinstance(each, _CUT_HANDSHAKES):
             return getattr(each, "verify_message", "") or getattr(each, "reason", "") or "TLS error"
     return None
 

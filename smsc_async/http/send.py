@@ -141,7 +141,7 @@ async def send(
     clear_frames(error)
     if not is_transport_failure(error):
         raise error
-    return transport_failure(error, attempt, endpoint, connector.proxy_name())
+    return transport_failure(error, attempt, endpoint, connector.proxy_name(endpoint))
 
 
 def clear_frames(error: BaseException) -> None:
