@@ -60,13 +60,13 @@ class Reply:
         status: The HTTP status.
         content_type: The header, or empty if there is none.
         retry_after: Seconds that the server names, or ``None``.
-        body: At most ``REPLY_BYTES``, decompressed.
+        body: At most ``REPLY_BYTES``, decompressed. Not in the repr, because it may quote the secret.
     """
 
     status: int
     content_type: str
     retry_after: float | None
-    body: bytes
+    body: bytes = attrs.field(repr=False)
 
 
 def quota_key(service: str, login: str) -> str:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.http.threads import run_in_own_thread
 from smsc_async.limiter.waiter import running_loop
 from smsc_async.protocol import is_loopback
@@ -89,6 +90,8 @@ class Connector:
             transport = self._new_transport()
             if not isinstance(transport, httpx.AsyncBaseTransport):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
                 raise TypeError(f"transport() must return an httpx.AsyncBaseTransport, not {type(transport).__name__}")
+            if isinstance(transport, LimitedTransport):
+                raise TypeError("transport() must not return a LimitedTransport: it would take a second permit")
         # A client with a transport of its own never uses the context, and plain HTTP has no certificates.
         needs_tls = transport is None and endpoint.startswith("https:")
         context = await self._certificates.load() if needs_tls else _UNUSED_CONTEXT
@@ -164,6 +167,7 @@ class _Borrowed(httpx.AsyncBaseTransport):
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
         self._owner: tuple[Hashable, int] | None = None
+        self._may_keep_connections = False
 
     def check_owner(self) -> None:
         loop, pid = owner = running_loop(), os.getpid()
@@ -173,12 +177,28 @@ class _Borrowed(httpx.AsyncBaseTransport):
             raise RuntimeError(f"{_NOT_SHARED}: this process was forked after its first use. {_ADVICE}")
         if self._owner[0] is not loop and self._owner[0] != loop:
             raise RuntimeError(f"{_NOT_SHARED}: it was first used in another event loop. {_ADVICE}")
+        if self._may_keep_connections:
+            raise RuntimeError(f"{_NOT_SHARED}: it may have kept a connection open, for another account. {_ADVICE}")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._transport.handle_async_request(request)
+        self.check_owner()  # again, because the request may have waited for its permit
+        response = await self._transport.handle_async_request(request)
+        self._may_keep_connections = self._may_keep_connections or _may_keep_connection(response)
+        return response
 
     async def aclose(self) -> None:
         """Leave the transport open: it belongs to the user."""
+
+
+def _may_keep_connection(response: httpx.Response) -> bool:
+    """Return whether the next request may use the connection of this reply, and so get a late second answer on it.
+
+    The request demanded ``Connection: close``. httpx's own connections obey that by themselves, and are known by their
+    extension ``network_stream``. aiohttp obeys only the server. A reply without a version came over no connection.
+    """
+    extensions, fields = response.extensions, response.headers.get("connection", "").lower()
+    is_foreign = extensions.get("http_version", b"").startswith(b"HTTP/1") and "network_stream" not in extensions
+    return is_foreign and "close" not in fields
 
 
 _NOT_SHARED: Final = "the transport of this client cannot be used here"

@@ -20,7 +20,8 @@ from smsc_async.limiter.attempt import Attempt
 
 __all__ = ["is_transport_failure", "transport_failure"]
 
-# What a network can cause. Everything else that a transport raises is a bug, and surfaces as it is.
+# What a network can cause. Everything else that a transport raises is a bug, and surfaces as it is: also an ``OSError`` of
+# a file, which a transport may raise.
 _FAILURES: Final = (
     httpx.TransportError,
     OSError,
@@ -33,19 +34,27 @@ _FAILURES: Final = (
 )
 # The words of httpx are often empty, and may quote the server, which may quote the form.
 _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (httpx.PoolTimeout, "all connections of the transport are in use"),
     (httpx.TimeoutException, "timed out"),
     (TimeoutError, "timed out"),
+    (httpx.LocalProtocolError, "the transport broke the rules of HTTP"),
     (httpx.ProtocolError, "not valid HTTP"),
     (httpx.UnsupportedProtocol, "the transport does not support this URL"),
 )
+# These are caused on this side of the connection.
+_LOCAL: Final = (httpx.PoolTimeout, httpx.LocalProtocolError, httpx.UnsupportedProtocol)
 _LONGEST_REASON: Final = 200
 # A handshake that just ends is a broken connection, not a wrong certificate.
 _CUT_HANDSHAKES: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
+_FILE_ERRORS: Final = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
 def is_transport_failure(error: BaseException) -> bool:
     """Return whether an exception is a failure of the network, and not a bug, a cancellation or a signal."""
-    return isinstance(error, _FAILURES)
+    is_of_file = isinstance(error, _FILE_ERRORS) or (isinstance(error, OSError) and error.filename is not None)
+    return isinstance(error, _FAILURES) and not is_of_file
 
 
 def transport_failure(error: BaseException, attempt: Attempt, endpoint: str, proxy: str | None) -> SmscError:
@@ -59,16 +68,21 @@ def transport_failure(error: BaseException, attempt: Attempt, endpoint: str, pro
         endpoint: The URL.
         proxy: Host and port of the proxy in use, or ``None``.
     """
+    server = urlsplit(endpoint).netloc
     if isinstance(error, SmscError):
+        if attempt.may_have_counted and not error.may_have_counted:
+            # The first sending was allowed, and a second one was refused.
+            return transport_error("no reply", f"{server} gave no reply that the transport accepted, and then: {error}")
         return error
     if isinstance(error, CertificatesError):
         return TlsError(f"{error}: nothing was sent")
-    server = urlsplit(endpoint).netloc
     return _after_sending(error, attempt, server) if attempt.may_have_counted else _before_sending(error, server, proxy)
 
 
 def _after_sending(error: BaseException, attempt: Attempt, server: str) -> TransportError:
-    reason = _reason(error)
+    reason = _reason(error) or "the connection was cut"
+    if isinstance(error, _LOCAL):
+        return transport_error("no reply", f"no reply from {server}, because of the transport ({reason})")
     if attempt.head_seen_at is not None:
         return transport_error("reply cut", f"{server} cut its reply short ({reason})")
     return transport_error("no reply", f"{server} closed the connection without a reply ({reason})")
@@ -85,7 +99,7 @@ def _before_sending(error: BaseException, server: str, proxy: str | None) -> Tra
 
 def _not_sent(cause: TransportCause, peer: str, error: BaseException) -> TransportError:
     # The body was not read, so no text of the server can quote the form. A proxy can quote its own credentials.
-    reason = _refusal(error) or _reason(error) or str(error)[:_LONGEST_REASON] or type(error).__name__
+    reason = _refusal(error) or _reason(error) or str(error)[:_LONGEST_REASON] or "the connection was cut"
     return transport_error(cause, f"no connection to {peer} ({reason}): nothing was sent")
 
 
@@ -110,7 +124,7 @@ def _reason(error: BaseException) -> str:
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return reason
-    return "" if isinstance(error, httpx.ConnectError | httpx.ProxyError) else "the connection was cut"
+    return ""
 
 
 def _tls_cause(error: BaseException) -> str | None:
