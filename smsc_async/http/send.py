@@ -27,6 +27,7 @@ from smsc_async.http.failures import is_transport_failure, transport_failure
 from smsc_async.http.frames import clear_frames
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.http.log_filter import quiet_logs
+from smsc_async.http.threads import own_name_lookups
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.protocol import FORM, REPLY_BYTES, Reply, retry_after
@@ -133,7 +134,7 @@ async def send(
     form = FormStream(account, reply_format, exchange, timeouts)
     error: BaseException
     try:
-        with anyio.move_on_after(EXCHANGE_SECONDS), quiet_logs():
+        with anyio.move_on_after(EXCHANGE_SECONDS), quiet_logs(), own_name_lookups():
             return await _exchange(form, attempt, connector, endpoint, timeouts)
         raise httpx.ReadTimeout("the reply did not end in time")  # noqa: TRY301  # one place handles all failures
     except BaseException as raised:  # noqa: BLE001  # a frame of a transport may hold the form, whatever was raised
