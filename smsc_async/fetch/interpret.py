@@ -33,7 +33,9 @@ async def interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | Smsc
     try:
         return await _interpret_redacted(reply, redactor)
     except BaseException as error:
-        clear_frames(error)  # the reply may quote the secret, and so may a local of a frame inside
+        # The reply may quote the secret, and so may a local of a frame inside, or an error that was not redacted yet.
+        clear_frames(error)
+        error.__cause__ = error.__context__ = None
         raise
 
 
