@@ -208,7 +208,7 @@ class _HeldBody(httpx.AsyncByteStream):
             chunk: bytes | None = None
             with anyio.move_on_after(self._until - now()) as scope:  # the server may stop in the middle of its reply
                 chunk = await anext(chunks, None)
-            if scope.cancelled_caught or now() > self._until:
+            if scope.cancelled_caught:
                 raise httpx.ReadTimeout(_TOO_LONG)
             if chunk is None:
                 break

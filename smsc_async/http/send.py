@@ -13,7 +13,7 @@ import re
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Final, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -198,8 +198,8 @@ async def _read(response: httpx.Response, timeouts: _Timeouts) -> bytes | Decode
     pieces: list[bytes] = []
     size = 0
     # Not response.aiter_raw(): it would leave the generator of the stream to the garbage collector.
-    chunks = aiter(cast("httpx.AsyncByteStream", response.stream))
-    try:
+    stream = cast("httpx.AsyncByteStream", response.stream)
+    async with aclosing(cast("AsyncGenerator[bytes]", aiter(stream))) as chunks:
         async for chunk in chunks:
             pieces.append(chunk)
             size += len(chunk)
@@ -208,9 +208,6 @@ async def _read(response: httpx.Response, timeouts: _Timeouts) -> bytes | Decode
                 break
         else:
             return b"".join(pieces)
-    finally:
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()
     if size > REPLY_BYTES:
         return _too_long()
     raise httpx.ReadTimeout("the reply did not end in time")

@@ -86,9 +86,12 @@ async def test_calls_return_though_all_threads_of_the_application_wait_for_them(
                 assert (await client.tariffs(account, deadline=20)).zones
                 done.append(account.login)
 
+            async def wait_in_a_thread(account: Account) -> None:
+                await anyio.to_thread.run_sync(lambda: anyio.from_thread.run(call, account))
+
             async with anyio.create_task_group() as group:
                 for account in accounts:
-                    group.start_soon(anyio.to_thread.run_sync, lambda a=account: anyio.from_thread.run(call, a))
+                    group.start_soon(wait_in_a_thread, account)
     assert sorted(done) == sorted(each.login for each in accounts)
 
 

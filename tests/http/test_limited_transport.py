@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from smsc_async import Account, LimitedTransport, MemoryStore, Quota, QuotaExhausted
+from smsc_async.limiter.bucket import Completion
 from smsc_async.simulator import SimulatedAccount, Simulator
-from smsc_async.stores import memory
 from tests.faults.hostile import answer, dribbles, hostile, says
 
 pytestmark = pytest.mark.anyio
@@ -181,7 +181,7 @@ async def test_a_request_that_was_refused_can_be_sent_again_later() -> None:
         await transport.handle_async_request(request)
     for permit in taken:
         assert permit is not None
-        store.try_release(permit, memory.Completion.NOT_SENT)
+        store.try_release(permit, Completion.NOT_SENT)
     await transport.handle_async_request(request)
     assert inner.sizes == [2**20 + 36]
 
@@ -232,7 +232,8 @@ async def test_a_permit_is_held_until_the_reply_is_read_or_closed() -> None:
                         await response.aread()
             # The reply that was not read to its end still has its linger.
             assert store.gate.try_acquire(f"127.0.0.1:{server.port} alex", quota, token=False) is None
-            await response.aclose()
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            await response.stream.aclose()  # a second time, which releases nothing
 
 
 @pytest.mark.parametrize("tokens", ["head", "body", "stalled body", "bytes without end"])
