@@ -83,8 +83,8 @@ def inside(store: SQLiteStore) -> list[float]:
 
         return run
 
-    store._take = timed(store._take)  # type: ignore[method-assign]  # noqa: SLF001  # the work itself, without the way to the thread
-    store._put_back = timed(store._put_back)  # type: ignore[method-assign]  # noqa: SLF001
+    store._acquire = timed(store._acquire)  # type: ignore[method-assign]  # noqa: SLF001  # the work itself, without the way to the thread
+    store._release = timed(store._release)  # type: ignore[method-assign]  # noqa: SLF001
     return seconds
 
 
@@ -143,7 +143,7 @@ async def fleet(url: str, first: int) -> tuple[float, float]:
     store = RedisStore(url, pepper=PEPPER, cold_start="grant")
     body = render(sample_tariffs(), Format.JSON, charset="utf-8")
     reply, tariffs = Reply(200, "application/json; charset=utf-8", None, body), sample_tariffs()
-    await store.flag_ttls(["first"])
+    await store.reset_lockouts("smsc", None)
     numbers = iter(range(first, first + ACCOUNTS))
 
     async def work() -> None:

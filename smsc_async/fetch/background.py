@@ -74,7 +74,7 @@ class BackgroundTasks:
             self._tasks.discard(entry)
             ended()
             if self._closing is not None:
-                self._closing.wake()
+                self._closing.notify()
 
         self._tasks.add(entry)
         if in_trio():
@@ -111,7 +111,7 @@ class BackgroundTasks:
         assert self._closing is not None, "aclose() has set it"
         until = now() + _PATIENCE
         while tasks & self._tasks and (left := until - now()) > 0:
-            await self._closing.sleep(left)
+            await self._closing.wait(left)
 
     def _forget_lost(self) -> None:
         if self._pid != os.getpid():

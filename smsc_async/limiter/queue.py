@@ -1,14 +1,18 @@
-"""The line of those who wait for a permit, first come first served.
+"""The queues of tasks that wait for a permit: first in, first out, for each bucket and for the places of a service.
 
-A line belongs to one bucket: tariff requests of a login wait in one, its other requests in another, and nobody else's
-are ever in the way. Only the head of a line asks and sleeps by the clock; the others sleep until they are the head.
+A request needs a token and a slot of its bucket, and a place of the lockout rules if its credentials are at risk. It gets
+all of them together, or none. It waits in the queue of what is missing, and holds nothing meanwhile. Buckets never block
+each other. Only the head of a queue tries to acquire a permit and waits by the clock; the others wait until they are the
+head.
 
 Invariants:
 
-- A permit is taken as the last step before it is handed over, with nothing awaited between: no cancellation can lose
-  one (a store that has to wait for its own answer gives the permit back itself when it is cancelled).
-- A wake that comes between an unsuccessful try and the sleep is kept by the waiter, so none is missed.
-- Nothing runs in the background, and nothing is kept for a bucket that nobody waits for.
+- A permit is acquired as the last step before it is returned, without an ``await`` in between: a cancellation cannot lose
+  a permit. A store that must wait for its own answer releases the permit itself when it is cancelled.
+- A notification that comes between a failed try and the wait ends that wait, so none is missed.
+- Nothing runs in the background. A bucket without waiters costs nothing.
+- ``release``, ``notify`` and the departure of a waiter may run in a finalizer of the thread that already holds the lock.
+  They never wait for the lock: they append an event, and the thread that holds the lock handles all events.
 """
 
 from __future__ import annotations
@@ -16,223 +20,328 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 import anyio
+import attrs
 
-from smsc_async.errors import QuotaExhausted
+from smsc_async.errors import AddressPaused, CredentialsRefused, NotSent, QuotaExhausted, TrialsExhausted
+from smsc_async.fetch.lockout import Cause, Refused, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter
 
-__all__ = ["PermitSource", "WaiterQueue"]
+__all__ = ["PermitSource", "WaiterQueue", "not_sent"]
+
+# Seconds by which an event loop may be late in leaving a queue at a deadline, before it counts as a loop that hangs.
+_OVERDUE: Final = 1.0
+
+# Seconds before a deadline at which a wait for a place ends with its own error, and not as a cancellation.
+_MARGIN: Final = 0.01
+
+_Key: TypeAlias = tuple[
+    str, bool | None
+]  # the login and whether the waiters need a token; the service and None for places
 
 
 class PermitSource(Protocol):
-    """Where permits are kept: what a gate needs of a store."""
+    """The part of a store that a queue needs."""
 
-    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
-        """Return a permit if it can be had without awaiting anything, else ``None``."""
+    def try_acquire(
+        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
+    ) -> Permit | None:
+        """Return a permit if one is available without an ``await``, else ``None``."""
         ...
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
-        """Return a permit, or when to ask again.
+    async def acquire(
+        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+    ) -> Permit | Refusal:
+        """Return a permit, or when to try again.
 
         Args:
-            login: Whose.
-            quota: The rule.
-            token: Whether it is a tariff request.
-            lease: Seconds after which the request has ended in any case, should its holder die; ``inf`` if unknown.
+            login: The login that the request belongs to.
+            quota: The quota of the login.
+            token: Whether the request is a tariff request.
+            lease: Seconds after which the request has ended even if this process dies; ``inf`` if unknown.
+            credentials: The credentials that the lockout rules guard, or ``None``.
         """
         ...
 
-    def try_release(self, permit: Permit, ending: Completion) -> bool:
-        """Take a permit back if that can be done without awaiting anything, and say whether it was."""
+    def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
+        """Release a permit if that is possible without an ``await``; return whether it was."""
         ...
 
-    async def release(self, permit: Permit, ending: Completion) -> None:
-        """Take a permit back. Comes to its end even where the caller is being cancelled."""
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
+        """Release a permit. A cancellation of the caller does not interrupt the release.
+
+        Args:
+            permit: The permit.
+            completion: How the exchange ended.
+            verdict: What the exchange showed about the credentials.
+        """
         ...
 
 
-class _Line:
-    """Those who wait for permits of one bucket, and what its head was told last."""
+class _Waiting:
+    """The waiters of one queue in their order, and what the last refusal said."""
 
-    __slots__ = ("tokens_at", "waiters")
+    __slots__ = ("priorities", "tokens_free_at", "waiters")
 
     def __init__(self) -> None:
-        self.waiters: OrderedDict[Waiter, float] = OrderedDict()  # each with the instant at which it leaves by itself
-        self.tokens_at: tuple[float, ...] = ()
+        self.waiters: OrderedDict[Waiter, float] = OrderedDict()  # with the instant at which each gives up
+        self.priorities: dict[Waiter, int] = {}  # of those whose priority is not 0
+        self.tokens_free_at: tuple[float, ...] = ()
 
-    def heard(self, refusal: Refusal, instant: float) -> None:
-        self.tokens_at = tuple(instant + seconds for seconds in refusal.tokens_in)
+    def add(self, waiter: Waiter, gives_up_at: float, priority: int) -> None:
+        """Add a waiter behind all whose priority is not worse."""
+        self.waiters[waiter] = gives_up_at
+        if priority:
+            self.priorities[waiter] = priority
+        for behind in [each for each in self.waiters if self.priorities.get(each, 0) > priority]:
+            self.waiters.move_to_end(behind)
 
-    def due(self, position: int, instant: float, quota: Quota) -> float:
-        """Seconds until whoever has that many before them can have a token at the earliest."""
-        if not self.tokens_at:
+    def remove(self, waiter: Waiter) -> None:
+        """Remove a waiter, if it is there."""
+        self.waiters.pop(waiter, None)
+        self.priorities.pop(waiter, None)
+
+    def note(self, refusal: Refusal, instant: float) -> None:
+        self.tokens_free_at = tuple(instant + seconds for seconds in refusal.tokens_in)
+
+    def shortest_wait(self, position: int, instant: float, quota: Quota) -> float:
+        """Return the seconds until the waiter with that many others before it can have a token at the earliest."""
+        if not self.tokens_free_at:
             return 0.0
-        rounds, nth = divmod(position, len(self.tokens_at))
-        return max(self.tokens_at[nth] - instant, 0.0) + rounds * quota.window
-
-
-_Key: TypeAlias = tuple[str, bool]
-# What a loop may be late with leaving the line at a deadline, before it counts as one that nobody runs.
-_OVERDUE: Final = 1.0
+        rounds, nth = divmod(position, len(self.tokens_free_at))
+        return max(self.tokens_free_at[nth] - instant, 0.0) + rounds * quota.window
 
 
 class WaiterQueue:
-    """Admits the requests of a process, in order, as fast as a ledger has permits for them."""
+    """Gives the permits of a source to the tasks of a process, in order; for any number of threads and event loops."""
 
-    def __init__(self, ledger: PermitSource) -> None:
-        self._ledger = ledger
-        self._take_at_once = ledger.try_acquire
-        self._give_back_at_once = ledger.try_release
+    def __init__(self, source: PermitSource) -> None:
+        self._source = source
         self._lock = threading.Lock()
-        self._lines: dict[_Key, _Line] = {}
-        # What is to be done under the lock, by whoever has it next: giving back may be the work of a finalizer, in a thread
-        # that has the lock already, and must not wait for it.
-        self._due: deque[Callable[[], None]] = deque()
+        self._queues: dict[_Key, _Waiting] = {}
+        # (key, None): try again, something was released. (key, waiter): the waiter leaves.
+        self._events: deque[tuple[_Key, Waiter | None]] = deque()
 
-    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
-        """Return a permit if nobody waits for one and it can be had without awaiting anything, else ``None``."""
-        if self._lines and (login, token) in self._lines:
+    def try_acquire(
+        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
+    ) -> Permit | None:
+        """Return a permit if nobody waits for one and one is available without an ``await``, else ``None``."""
+        if self._queues and (login, token) in self._queues:
             return None
-        return self._take_at_once(login, quota, token=token)
+        return self._source.try_acquire(login, quota, token=token, credentials=credentials)
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool) -> Permit:
-        """Return a permit, as soon as one is free and everybody who came before has one.
+    async def acquire(self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None) -> Permit:
+        """Return a permit as soon as one is free and all earlier waiters have theirs.
 
-        Where the caller is in a cancel scope with a deadline (``anyio.fail_after`` and the like), the wait ends there.
+        The wait ends at the deadline of the caller's cancel scope (``anyio.fail_after`` and the like).
 
         Raises:
             QuotaExhausted: The permit is known to come after the caller's deadline.
+            NotSent: The lockout rules refuse the request until after the caller's deadline.
             StoreError: The store does not answer.
         """
-        permit = self.try_acquire(login, quota, token=token)
-        return permit or await self._acquire_in_line(login, quota, token=token)
+        permit = self.try_acquire(login, quota, token=token, credentials=credentials)
+        if permit is not None:
+            return permit
+        started = now()
+        # Only the remaining time is comparable: deadlines are readings of the event loop's own clock.
+        ends_in = anyio.current_effective_deadline() - anyio.current_time()
+        if ends_in == -math.inf:
+            ends_in = math.inf  # cancelled already: the first wait raises the cancellation, which is not QuotaExhausted
+        request = _Request(login, quota, token, credentials, started + ends_in)
+        while True:
+            answer = await self._wait_in_bucket(request)
+            permit = answer if isinstance(answer, Permit) else await self._wait_for_place(request, answer)
+            if permit is not None:
+                permit.waited = now() - started
+                return permit
 
-    def try_release(self, permit: Permit, ending: Completion) -> bool:
-        """Give a permit back as ``release`` does, if that can be done without awaiting anything; say whether it was."""
-        if not self._give_back_at_once(permit, ending):
+    def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
+        """Release a permit if that is possible without an ``await``; return whether it was."""
+        service = None if permit.credentials is None else permit.credentials.service
+        if not self._source.try_release(permit, completion, verdict):
             return False
-        if self._lines:
-            self.wake(permit.login)
+        if self._queues:
+            self.notify(permit.login, service)
         return True
 
-    async def release(self, permit: Permit, ending: Completion) -> None:
-        """Give a permit back, and wake those who can go now."""
-        if self.try_release(permit, ending):
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
+        """Release a permit, and let the first waiters try again."""
+        if self.try_release(permit, completion, verdict):
             return
+        service = None if permit.credentials is None else permit.credentials.service
         try:
-            await self._ledger.release(permit, ending)
+            await self._source.release(permit, completion, verdict)
         finally:
-            self.wake(permit.login)
+            self.notify(permit.login, service)
 
-    def wake(self, login: str) -> None:
-        """Have the heads of the lines of a login try again."""
-        self._due.append(partial(self._wake_heads, login))
-        self._work_off()
+    def notify(self, login: str | None, service: str | None = None) -> None:
+        """Let the first waiters of a login, and of the places of a service, try again."""
+        if login is not None:
+            self._events.append(((login, True), None))
+            self._events.append(((login, False), None))
+        if service is not None:
+            self._events.append(((service, None), None))
+        self._handle_events()
 
     def expected_wait(self, login: str, *, token: bool) -> float:
         """Return seconds before which no request that waits for this bucket can have its permit, or 0 if none waits."""
-        line = self._lines.get((login, token))
-        return max(line.tokens_at[0] - now(), 0.0) if line is not None and line.tokens_at else 0.0
+        queue = self._queues.get((login, token))
+        return max(queue.tokens_free_at[0] - now(), 0.0) if queue is not None and queue.tokens_free_at else 0.0
 
     def waiting(self) -> int:
-        """How many wait in all lines."""
+        """Return the number of waiters of all buckets."""
         with self._lock:
-            waiting = sum(len(line.waiters) for line in self._lines.values())
-        self._work_off()
-        return waiting
+            count = sum(len(queue.waiters) for queue in self._queues.values())
+        self._handle_events()
+        return count
 
     def abandon(self) -> None:
-        """Forget all lines: for a process that was forked, where nobody of them is left."""
+        """Forget all waiters: for a forked child, in which none of them runs."""
         self._lock = threading.Lock()
-        self._lines = {}
-        self._due.clear()
+        self._queues = {}
+        self._events.clear()
 
-    async def _acquire_in_line(self, login: str, quota: Quota, *, token: bool) -> Permit:
-        key = (login, token)
-        started = now()
-        # anyio counts deadlines by the loop's clock; only what is left of it can be compared.
-        ends_in = anyio.current_effective_deadline() - anyio.current_time()
-        if ends_in == -math.inf:
-            ends_in = math.inf  # cancelled already: that is what the first sleep will say, and not that it is late
+    async def _wait_in_bucket(self, request: _Request) -> Permit | Refusal:
+        """Wait for token and slot; return the permit, or why the lockout rules refuse the request."""
+        key, quota = (request.login, request.token), request.quota
         waiter = new_waiter()
-        with self._lock:
-            before = self._lines.get(key)
-            if before is not None and _is_lost(*next(iter(before.waiters.items())), started):
-                # It would lead the line for good.
-                self._wake_head(key)
-            line = self._lines.setdefault(key, _Line())
-            due = line.due(len(line.waiters), started, quota)
-            line.waiters[waiter] = started + ends_in
-        self._work_off()
+        queue, wait = self._enter(key, waiter, request, 0)
         try:
-            if due > ends_in:
-                raise QuotaExhausted(due)
+            if wait > request.ends_at - now():
+                raise QuotaExhausted(wait)
             while True:
-                seconds = math.inf
-                if self._leads(line, waiter):
-                    answer = await self._ledger.acquire(login, quota, token=token, lease=ends_in - (now() - started))
-                    if isinstance(answer, Permit):
-                        answer.waited = now() - started
+                retry_in = math.inf
+                if self._is_head(queue, waiter):
+                    answer = await self._ask(request)
+                    if isinstance(answer, Permit) or answer.locked_out is not None:
                         return answer
-                    line.heard(answer, now())
-                    left = ends_in - (now() - started)
-                    if (due := line.due(0, now(), quota)) > left:
-                        raise QuotaExhausted(due)
-                    seconds = answer.retry_in
-                await waiter.sleep(max(seconds, 0.0))
+                    instant = now()
+                    queue.note(answer, instant)
+                    if (wait := queue.shortest_wait(0, instant, quota)) > request.ends_at - instant:
+                        raise QuotaExhausted(wait)
+                    retry_in = answer.retry_in
+                await waiter.wait(max(retry_in, 0.0))
         finally:
-            self._leave(key, line, waiter)
+            self._events.append((key, waiter))
+            self._handle_events()
 
-    def _leads(self, line: _Line, waiter: Waiter) -> bool:
+    async def _wait_for_place(self, request: _Request, refusal: Refusal) -> Permit | None:
+        """Wait for a place; return the permit, or ``None`` if a token or a slot is missing now."""
+        assert request.credentials is not None, "the lockout rules guard credentials alone"
+        waiter = new_waiter()
+        # A reason that concerns one login alone must not keep others from the places.
+        is_own = refusal.locked_out is not None and refusal.locked_out.own
+        key = (request.login if is_own else request.credentials.service, None)
+        queue, _ = self._enter(key, waiter, request, refusal.priority)
+        try:
+            is_fresh = False
+            while refusal.locked_out is not None:
+                left = request.ends_at - now() - _MARGIN
+                if refusal.locked_out.final or refusal.locked_out.retry_in > left or left <= 0:
+                    raise not_sent(refusal.locked_out)
+                # The head asks first: a place may have become free before the waiter entered the queue.
+                if not is_fresh and self._is_head(queue, waiter):
+                    answer = await self._ask(request)
+                    if isinstance(answer, Permit):
+                        return answer
+                    refusal, is_fresh = answer, True
+                    continue
+                await waiter.wait(min(left, refusal.retry_in) if is_fresh else left)
+                is_fresh = False
+            return None
+        finally:
+            self._events.append((key, waiter))
+            self._handle_events()
+
+    async def _ask(self, request: _Request) -> Permit | Refusal:
+        return await self._source.acquire(
+            request.login,
+            request.quota,
+            token=request.token,
+            lease=request.ends_at - now(),
+            credentials=request.credentials,
+        )
+
+    def _enter(self, key: _Key, waiter: Waiter, request: _Request, priority: int) -> tuple[_Waiting, float]:
+        """Add a waiter to a queue; return the queue and its shortest wait."""
+        instant = now()
         with self._lock:
-            leads = next(iter(line.waiters), None) is waiter
-        self._work_off()
-        return leads
+            former = self._queues.get(key)
+            if former is not None and _is_lost(*next(iter(former.waiters.items())), instant):
+                self._notify_head(key, former)
+            queue = self._queues.setdefault(key, _Waiting())
+            wait = queue.shortest_wait(len(queue.waiters), instant, request.quota)
+            queue.add(waiter, request.ends_at, priority)
+        self._handle_events()
+        return queue, wait
 
-    def _leave(self, key: _Key, line: _Line, waiter: Waiter) -> None:
-        self._due.append(partial(self._strike_out, key, line, waiter))
-        self._work_off()
+    def _is_head(self, queue: _Waiting, waiter: Waiter) -> bool:
+        with self._lock:
+            is_head = next(iter(queue.waiters), None) is waiter
+        self._handle_events()
+        return is_head
 
-    def _work_off(self) -> None:
-        """Do what is due, unless somebody has the lock, who will. Looks again after it is given up, so that nothing stays."""
-        while self._due and self._lock.acquire(blocking=False):
+    def _handle_events(self) -> None:
+        """Handle all events, unless another holder of the lock will.
+
+        The outer loop looks again after the lock is free: an event may come between the inner loop and that moment.
+        """
+        while self._events and self._lock.acquire(blocking=False):
             try:
-                while self._due:
-                    self._due.popleft()()
+                while self._events:
+                    self._handle(*self._events.popleft())
             finally:
                 self._lock.release()
 
-    def _strike_out(self, key: _Key, line: _Line, waiter: Waiter) -> None:
-        led = next(iter(line.waiters), None) is waiter
-        line.waiters.pop(waiter, None)
-        if led:
-            self._wake_head(key)
-
-    def _wake_heads(self, login: str) -> None:
-        for token in (True, False):
-            self._wake_head((login, token))
-
-    def _wake_head(self, key: _Key) -> None:
-        line = self._lines.get(key)
-        if line is None:
+    def _handle(self, key: _Key, leaving: Waiter | None) -> None:
+        queue = self._queues.get(key)
+        if queue is None:
             return
+        head_changed = leaving is None or next(iter(queue.waiters)) is leaving
+        if leaving is not None:
+            queue.remove(leaving)
+        if head_changed:
+            self._notify_head(key, queue)
+
+    def _notify_head(self, key: _Key, queue: _Waiting) -> None:
+        """Let the first waiter try again, after the removal of lost ones: a lost head would block the others forever."""
         instant = now()
-        while line.waiters:
-            head, leaves_at = next(iter(line.waiters.items()))
-            if not _is_lost(head, leaves_at, instant) and head.wake():
+        while queue.waiters:
+            head, gives_up_at = next(iter(queue.waiters.items()))
+            if not _is_lost(head, gives_up_at, instant) and head.notify():
                 return
-            # Nobody would ever wake the next.
-            del line.waiters[head]
-        del self._lines[key]
+            queue.remove(head)
+        del self._queues[key]
 
 
-def _is_lost(waiter: Waiter, leaves_at: float, instant: float) -> bool:
-    """Whether somebody's loop was closed under them, or nobody runs it: else they would have left by themselves."""
-    return instant > leaves_at + _OVERDUE or waiter.is_lost()
+def _is_lost(waiter: Waiter, gives_up_at: float, instant: float) -> bool:
+    """Whether a waiter's event loop is closed or hangs: a loop that runs would have left the queue at the deadline."""
+    return instant > gives_up_at + _OVERDUE or waiter.is_lost()
+
+
+@attrs.frozen
+class _Request:
+    """What a task waits for, and until when."""
+
+    login: str
+    quota: Quota
+    token: bool
+    credentials: Credentials | None
+    ends_at: float
+
+
+def not_sent(locked_out: Refused) -> NotSent:
+    """Return the error for a refusal of the lockout rules."""
+    if locked_out.cause is Cause.CREDENTIALS:
+        return CredentialsRefused()
+    if locked_out.cause is Cause.ADDRESS:
+        return AddressPaused(4, "", locked_out.retry_in)
+    # 0 s means that the end of a request in flight decides.
+    return TrialsExhausted(max(locked_out.retry_in, 1.0))

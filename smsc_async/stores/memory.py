@@ -1,70 +1,57 @@
-"""The store of one process: any number of clients, threads and event loops."""
+"""The store of one process: for any number of clients, threads and event loops."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import threading
-import time
 import weakref
-from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Final, Literal, Self
 
 import attrs
 
 from smsc_async.accounts import Account
+from smsc_async.fetch import lockout as rules
+from smsc_async.fetch.lockout import CredentialsState, LockoutView, Refused, ServiceState, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import is_other_closed_loop
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import INTERNAL_PREFIX, FetchLease
+from smsc_async.stores.base import FetchLease
+from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.single_flight import SingleFlight
 
 __all__ = ["MemoryStore"]
 
 KEEP_BYTES: Final = 64 * 2**20
-
-# What a list takes in memory, at most: measured with tracemalloc on CPython 3.11 where no two prices are equal (a
-# Decimal is 104 bytes, and a list has few distinct ones). tests/stores/test_memory.py holds it to the truth.
-_LIST_BYTES: Final = 1_500
-_ZONE_BYTES: Final = 900
-_CODE_BYTES: Final = 300
-_WHOLE: Final = Completion.COMPLETE  # an enumeration looks its members up as slowly as a call
-# A mark that is forgotten costs one request that is refused once more.
-_MARKS: Final = 20_000
-
-
-class _Kept:
-    """A list, and when it came by both clocks: the monotonic one stands still while a machine sleeps."""
-
-    __slots__ = ("at", "size", "tariffs", "used", "wall")
-
-    def __init__(self, tariffs: Tariffs) -> None:
-        self.tariffs = tariffs
-        self.used = False  # since it was put in line; set without the lock, which a look need not wait for
-        self.at = now()
-        self.wall = time.time()
-        self.size = _LIST_BYTES + len(tariffs.zones) * _ZONE_BYTES + len(tariffs.codes) * _CODE_BYTES
-
-    def is_older_than(self, seconds: float) -> bool:
-        return now() - self.at > seconds or time.time() - self.wall > seconds
+# How many credentials without a list `lockouts()` shows at most.
+_MAX_SUSPECTS: Final = 1_000
+# Seconds after which the head of a queue looks for places that a closed event loop holds.
+_LOST_CHECK_SECONDS: Final = 1.0
 
 
 class MemoryStore:
-    """Keeps the quota and the last answers in this process.
+    """Stores the quota and the last lists in this process.
 
-    Thread-safe, and good for any number of event loops. It knows nothing of other processes, nor of its predecessor:
-    where several processes use one login, or one is restarted often, they need a store that they share.
+    Thread-safe, for any number of event loops. The store knows nothing of other processes or of an earlier one: if several
+    processes use one login, or a process restarts often, use a store that they share. A store can be pickled and copied
+    before its first use.
 
     Args:
-        keep_bytes: How many bytes of answers are kept, those going first that have not been asked for lately. What is kept
-            of the quota is never dropped.
+        keep_bytes: Bytes of lists in memory; the least recently used lists are dropped first. The state of the quota is
+            never dropped.
         cold_start: ``"grant"`` sends the first requests at once. ``"wait"`` sends none for the first window after the
-            first call, in case a predecessor has just used the quota.
+            first call, in case an earlier process has just used the quota.
 
     Raises:
         ValueError: ``keep_bytes`` is negative, or ``cold_start`` is neither of the two.
@@ -79,63 +66,99 @@ class MemoryStore:
             raise ValueError(f"keep_bytes={keep_bytes}: must be 0 (keep nothing) or more")
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
-        self.gate: WaiterQueue = WaiterQueue(self)
+        self._new_copy: Callable[[], MemoryStore] = partial(type(self), keep_bytes=keep_bytes, cold_start=cold_start)
+        self.queue: WaiterQueue = WaiterQueue(self)
         self.flights: SingleFlight = SingleFlight()
         self._lock = threading.Lock()
         self._buckets = Buckets()
-        self._cold = cold_start == "wait"
-        self._first_at: float | None = None
-        self._kept: OrderedDict[tuple[str, bytes], _Kept] = OrderedDict()
-        self._kept_bytes = 0
-        self._keep_bytes = keep_bytes
-        self._marks: OrderedDict[str, float] = OrderedDict()
+        self._waits = cold_start == "wait"
+        self._first_used_at: float | None = None
+        self._cache = ReplyCache(keep_bytes)
+        self._rules_lock = threading.Lock()
+        self._services: dict[str, ServiceState] = {}
+        self._states: dict[tuple[str, bytes], CredentialsState] = {}
+        self._sweep_states_at = _MAX_SUSPECTS
+        self._suspects: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._in_flight: dict[str, Permit] = {}
+        self._settlements: deque[tuple[Permit, Verdict, float]] = deque()
+        self._request_ids = itertools.count()
         _ALL.add(self)
 
-    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
-        """Return a permit, or ``None`` where there is none now."""
-        if self._cold:
+    def __reduce__(self) -> tuple[Callable[[], MemoryStore], tuple[()]]:
+        if self._buckets.count()["buckets"] or len(self._cache) or self._states or self._first_used_at is not None:
+            raise TypeError(
+                "a MemoryStore in use cannot be pickled or copied: the copy would grant the same quota again"
+            )
+        return self._new_copy, ()
+
+    async def __aenter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Do nothing: the store has no file and no connection, and its quota stays in use."""
+
+    def try_acquire(
+        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
+    ) -> Permit | None:
+        """Return a permit, or ``None`` if none is available now."""
+        if self._waits:
             return None
         permit = Permit(login, quota, token)
-        if self._buckets.claim(permit) or self._buckets.acquire(permit, now()) is None:
-            return permit
-        return None
+        permit.credentials = credentials
+        return permit if self._admit(permit, now()) is None else None
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:  # noqa: ARG002  # a process that dies takes its memory along
-        """Return a permit, or when to ask again."""
+    async def acquire(
+        self,
+        login: str,
+        quota: Quota,
+        *,
+        token: bool,
+        lease: float,  # noqa: ARG002  # permits end with the process
+        credentials: Credentials | None = None,
+    ) -> Permit | Refusal:
+        """Return a permit, or when to try again."""
         instant = now()
         permit = Permit(login, quota, token)
-        with self._lock:
-            too_early = self._cold and not login.startswith(INTERNAL_PREFIX) and self._too_early(instant, quota)
-        if too_early:
-            return too_early
-        refusal = self._buckets.acquire(permit, instant, is_other_closed_loop)
+        permit.credentials = credentials
+        refusal = self._closed_by_cold_start(instant, quota) or self._admit(permit, instant)
         if refusal is None:
             return permit
-        # Who has what is missing may come to be lost, and nobody would tell.
+        # A holder's event loop may close, of which nothing notifies the queue: try again after a window at the latest.
         return attrs.evolve(refusal, retry_in=min(refusal.retry_in, quota.window))
 
-    def try_release(self, permit: Permit, ending: Completion) -> bool:
-        """Take a permit back; nothing happens where it was given back before."""
-        # Where the answer came whole, its sight is all that counts.
-        seen = permit.seen
-        self._buckets.release(permit, now() if seen is None or ending is not _WHOLE else seen, ending)
+    def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
+        """Release a permit; a second release does nothing."""
+        instant = now()
+        self._buckets.release(permit, instant, completion)
+        if permit.place is not None:
+            unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
+            self._settlements.append((permit, verdict or unknown, instant))
+            # A finalizer may run here while this thread holds the lock; then the next request settles.
+            if self._rules_lock.acquire(blocking=False):
+                try:
+                    self._settle_all()
+                finally:
+                    self._rules_lock.release()
         return True
 
-    async def release(self, permit: Permit, ending: Completion) -> None:
-        """Take a permit back."""
-        self.try_release(permit, ending)
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
+        """Release a permit."""
+        self.try_release(permit, completion, verdict)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
-        """Give no token of the login for a window."""
+        """Grant no token of the login for a window."""
         self._buckets.drain_tokens(login, now(), quota)
 
     def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
-        """Return the last list if it is at most that many seconds old."""
-        kept = self._kept.get((endpoint, account.fingerprint))
-        if kept is None or kept.is_older_than(max_age):
-            return None
-        kept.used = True
-        return kept.tariffs
+        """Return the last list if it is at most ``max_age`` seconds old."""
+        return self._cache.find((endpoint, account.fingerprint), max_age)
 
     async def lease_or_reply(
         self,
@@ -144,79 +167,117 @@ class MemoryStore:
         max_age: float,  # noqa: ARG002  # the protocol's
         seconds: float,  # noqa: ARG002  # the protocol's
     ) -> Tariffs | FetchLease:
-        """Return the lead: within a process, the flights have seen to it that nobody else fetches the same."""
+        """Return a lease: within a process, the single flight ensures that nobody else fetches the same list."""
         return FetchLease()
 
-    async def renew_lease(self, lead: FetchLease) -> None:
-        """Do nothing: a lead has no lease here."""
+    async def renew_lease(self, lease: FetchLease) -> None:
+        """Do nothing: a lease has no end here."""
 
     async def release_lease(
         self,
         endpoint: str,
         account: Account,
-        lead: FetchLease,  # noqa: ARG002  # nobody else is to be told
-        reply: Reply | None,  # noqa: ARG002  # the list itself is kept
+        lease: FetchLease,  # noqa: ARG002  # no other process waits for the list
+        reply: Reply | None,  # noqa: ARG002  # the list itself is cached
         tariffs: Tariffs | None,
     ) -> None:
-        """Remember the list that has come, if any."""
+        """Cache the list, if there is one."""
         if tariffs is not None:
-            self._keep((endpoint, account.fingerprint), tariffs)
+            self._cache.put((endpoint, account.fingerprint), tariffs, 0.0)
 
-    async def credential_digest(self, account: Account) -> str:
-        """Return what the credentials are marked under."""
-        return account.fingerprint.hex()
+    def lockouts(self, service: str) -> list[LockoutView]:
+        """Return what the lockout rules refuse at present, the longest first."""
+        with self._rules_lock:
+            self._settle_all()
+            suspects = [self._states[key] for key in self._suspects if key in self._states]
+            return rules.lockouts(self._services.setdefault(service, ServiceState()), suspects, now())
 
-    async def set_flag(self, name: str, seconds: float) -> None:
-        """Mark a name for that long, or for what is left of its mark where that is longer."""
+    async def reset_lockouts(self, service: str, account: Account | None) -> None:
+        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
+        with self._rules_lock:
+            self._settle_all()
+            state = None if account is None else self._state_of(service, account)
+            rules.reset(self._services.setdefault(service, ServiceState()), state, now())
+        self.queue.notify(None, service)
+
+    def _admit(self, permit: Permit, instant: float) -> Refusal | None:
+        """Take place, token and slot together, or nothing."""
+        credentials = permit.credentials
+        if credentials is None:
+            return self._buckets.acquire(permit, instant, is_other_closed_loop)
+        with self._rules_lock:
+            self._settle_all()
+            service = self._services.setdefault(credentials.service, ServiceState())
+            state = self._state_of(credentials.service, credentials.account)
+            place = rules.check(service, state, str(next(self._request_ids)), instant)
+            if isinstance(place, Refused) and self._settle_lost():
+                place = rules.check(service, state, str(next(self._request_ids)), instant)
+            if isinstance(place, Refused):
+                retry_in = min(place.retry_in or math.inf, _LOST_CHECK_SECONDS)
+                return Refusal(retry_in, (), place, rules.priority(service, state, instant))
+            refusal = self._buckets.acquire(permit, instant, is_other_closed_loop)
+            if refusal is None:
+                rules.enter(service, state, place)
+                permit.place = place
+                self._states[credentials.service, credentials.account.fingerprint] = state
+                self._in_flight[place.request] = permit
+            return refusal
+
+    def _state_of(self, service: str, account: Account) -> CredentialsState:
+        state = self._states.get((service, account.fingerprint))
+        return CredentialsState(account.login.strip().casefold()) if state is None else state
+
+    def _settle_all(self) -> None:
+        """Settle the places of released permits; the caller holds the lock."""
+        while self._settlements:
+            permit, verdict, instant = self._settlements.popleft()
+            credentials, place = permit.credentials, permit.place
+            if credentials is None or place is None or self._in_flight.pop(place.request, None) is None:
+                continue
+            key = (credentials.service, credentials.account.fingerprint)
+            state = self._state_of(credentials.service, credentials.account)
+            rules.settle(self._services[credentials.service], state, place, verdict, instant)
+            self._states[key] = state
+            if verdict is not Verdict.LIST:
+                self._suspects[key] = None
+                if len(self._suspects) > _MAX_SUSPECTS:
+                    self._suspects.popitem(last=False)
+        if len(self._states) > self._sweep_states_at:
+            instant = now()
+            self._states = {key: each for key, each in self._states.items() if each.expires_at > instant}
+            self._sweep_states_at = 2 * len(self._states) + _MAX_SUSPECTS
+
+    def _settle_lost(self) -> bool:
+        """Settle the places of permits whose event loop is closed; return whether there were any."""
+        lost = [each for each in self._in_flight.values() if _is_lost(each)]
+        self._settlements.extend((each, Verdict.UNANSWERED, now()) for each in lost)
+        self._settle_all()
+        return bool(lost)
+
+    def _closed_by_cold_start(self, instant: float, quota: Quota) -> Refusal | None:
         with self._lock:
-            self._marks[name] = max(self._marks.pop(name, 0.0), now() + seconds)
-            if len(self._marks) > _MARKS:
-                self._marks.popitem(last=False)
-
-    async def flag_ttls(self, names: Sequence[str]) -> list[float]:
-        """Return the seconds that are left of each mark; 0.0 where there is none."""
-        instant = now()
-        return [max(self._marks.get(name, 0.0) - instant, 0.0) for name in names]
-
-    async def clear_flag(self, name: str) -> None:
-        """Take a mark away."""
-        with self._lock:
-            self._marks.pop(name, None)
-
-    def _keep(self, key: tuple[str, bytes], tariffs: Tariffs) -> None:
-        kept = _Kept(tariffs)
-        with self._lock:
-            # Put in the place of the former, and never taken out to be put back: those without the lock would miss it.
-            if (former := self._kept.get(key)) is not None:
-                self._kept_bytes -= former.size
-            self._kept[key] = kept
-            self._kept.move_to_end(key)
-            self._kept_bytes += kept.size
-            while self._kept_bytes > self._keep_bytes:
-                oldest_key, oldest = next(iter(self._kept.items()))
-                if oldest.used:
-                    oldest.used = False
-                    self._kept.move_to_end(oldest_key)
-                else:
-                    del self._kept[oldest_key]
-                    self._kept_bytes -= oldest.size
-
-    def _too_early(self, instant: float, quota: Quota) -> Refusal | None:
-        if self._first_at is None:
-            self._first_at = instant
-        wait = self._first_at + quota.window - instant
-        if wait > 0:
-            return Refusal(wait, (wait,) * quota.requests)
-        self._cold = False
-        return None
+            if not self._waits:
+                return None
+            if self._first_used_at is None:
+                self._first_used_at = instant
+            wait = self._first_used_at + quota.window - instant
+            self._waits = wait > 0
+            return Refusal(wait, (wait,) * quota.requests) if wait > 0 else None
 
     def _after_fork(self) -> None:
-        # In the child no thread holds the lock any more, and nobody is left who would give a permit back. The parent's
-        # requests are still under way: they count as ended without an answer, and are not the child's to give back.
+        # No thread of the child can release the locks, and no task of the child releases a permit. The parent's requests
+        # are still in flight: they count as ended without a reply.
         self._lock = threading.Lock()
-        self._buckets.forget_holders(now())
-        self.gate.abandon()
+        self._rules_lock = threading.Lock()
+        self._settlements.extend((each, Verdict.UNANSWERED, now()) for each in self._in_flight.values())
+        self._cache.after_fork()
+        self._buckets.after_fork(now())
+        self.queue.abandon()
         self.flights.abandon()
+
+
+def _is_lost(permit: Permit) -> bool:
+    return permit.owner_loop is not None and is_other_closed_loop(permit.owner_loop)
 
 
 _ALL: Final[weakref.WeakSet[MemoryStore]] = weakref.WeakSet()

@@ -11,14 +11,12 @@ import attrs
 import pytest
 
 from smsc_async import Account, QuotaExhausted, Tariffs, decode
-from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.stores import FetchLease, Store
-from smsc_async.stores.base import INTERNAL_PREFIX
 from smsc_async.stores.single_flight import SingleFlight
 from tests.stores.conftest import LOOPS_OF_STORES, QUOTA, Make
 from tests.support.stopwatch import stopwatch
@@ -150,11 +148,11 @@ async def test_waiting_calls_go_as_tokens_come_free_whoever_gives_them_back(make
     granted: list[float] = []
 
     async def call(store: Store) -> None:
-        permit = await store.gate.acquire("alex", QUOTA, token=True)
+        permit = await store.queue.acquire("alex", QUOTA, token=True)
         granted.append(now())
         await anyio.sleep(0.02)
         permit.seen = now()
-        await store.gate.release(permit, Completion.COMPLETE)
+        await store.queue.release(permit, Completion.COMPLETE)
 
     with stopwatch() as watch:
         async with anyio.create_task_group() as group:
@@ -169,7 +167,7 @@ async def test_a_call_whose_permit_comes_too_late_is_refused_at_once(make_store:
     for _ in range(3):
         await _answered(make_store(), await _taken(make_store(), quota=LONG))
     with stopwatch() as watch, anyio.fail_after(30), pytest.raises(QuotaExhausted) as caught:
-        await make_store().gate.acquire("alex", LONG, token=True)
+        await make_store().queue.acquire("alex", LONG, token=True)
     assert watch.seconds < 0.15
     assert 0 < caught.value.retry_after <= LONG.window
 
@@ -180,8 +178,8 @@ async def test_a_cancelled_wait_leaves_no_permit_taken(make_store: Make) -> None
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(_cancel_after, scope, tick)
-                permit = await store.gate.acquire("alex", QUOTA, token=True)
-                await store.gate.release(permit, Completion.NOT_SENT)
+                permit = await store.queue.acquire("alex", QUOTA, token=True)
+                await store.queue.release(permit, Completion.NOT_SENT)
                 group.cancel_scope.cancel()
     await anyio.sleep(0.05)
     assert [isinstance(await _take(make_store()), Permit) for _ in range(3)] == [True, True, True]
@@ -223,48 +221,8 @@ async def test_a_list_that_is_too_old_is_fetched_anew_and_is_there_all_the_same(
     assert there.get_cached(ENDPOINT, ALEX, math.inf) == _list()
 
 
-async def test_marks_are_remembered_for_as_long_as_the_longest_and_by_everybody(make_store: Make) -> None:
-    here, there = make_store(), make_store()
-    await here.set_flag("one", 100.0)
-    await there.set_flag("one", 50.0)
-    one, two = await there.flag_ttls(["one", "two"])
-    assert 50.0 < one <= 100.0
-    assert two == 0.0
-    await there.clear_flag("one")
-    assert (await here.flag_ttls(["one"])) == [0.0]
-    await here.set_flag("two", 0.2)
-    await anyio.sleep(0.2)
-    assert await here.flag_ttls(["two"]) == [0.0]
-    await here.set_flag("three", 1.0)
-    assert await there.flag_ttls([]) == []
-
-
-async def test_a_label_is_the_same_for_all_and_tells_credentials_apart(make_store: Make) -> None:
-    here, there = make_store(), make_store()
-    labels = [await here.credential_digest(each) for each in (ALEX, Account("alex", "124"), Account("boris", "123"))]
-    assert len(set(labels)) == 3
-    assert await there.credential_digest(Account("alex", "123")) == labels[0]
-
-
 async def test_a_store_has_one_gate_and_one_set_of_flights(store: Store) -> None:
-    assert isinstance(store.gate, WaiterQueue)
+    assert isinstance(store.queue, WaiterQueue)
     assert isinstance(store.flights, SingleFlight)
-    assert store.gate is store.gate
+    assert store.queue is store.queue
     assert store.flights is store.flights
-
-
-async def test_a_permit_of_the_breakers_that_is_out_says_so_and_may_come_back_at_once(make_store: Make) -> None:
-    here, there = make_store(), make_store()
-    ledger = f"{INTERNAL_PREFIX}authorization errors smsc"
-    permits = [await _taken(here, ledger, quota=AUTHORIZATION_ERRORS) for _ in range(4)]
-    refused = await _take(there, ledger, quota=AUTHORIZATION_ERRORS)
-    assert isinstance(refused, Refusal)
-    # By which the breakers know that it is worth waiting, though the window is half an hour.
-    assert [seconds >= AUTHORIZATION_ERRORS.window for seconds in refused.tokens_in] == [True] * 4
-    await here.release(permits.pop(), Completion.NOT_SENT)
-    assert isinstance(await _take(there, ledger, quota=AUTHORIZATION_ERRORS), Permit)
-    for permit in permits:
-        await _answered(here, permit)
-    refused = await _take(there, ledger, quota=AUTHORIZATION_ERRORS)
-    assert isinstance(refused, Refusal)
-    assert [seconds >= AUTHORIZATION_ERRORS.window for seconds in refused.tokens_in] == [False] * 3 + [True]
