@@ -84,10 +84,10 @@ def _new_resolver() -> HostnameResolver:
     class Resolver(HostnameResolver):
         of_smsc_async = True
 
-        async def getaddrinfo(self, *args: Any) -> Any:
+        async def getaddrinfo(self, *args: Any, **_: Any) -> Any:
             return await resolve(socket.getaddrinfo, *args)
 
-        async def getnameinfo(self, *args: Any) -> Any:
+        async def getnameinfo(self, *args: Any, **_: Any) -> Any:
             return await resolve(socket.getnameinfo, *args)
 
     return Resolver()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import anyio
 import anyio.from_thread
@@ -20,7 +20,7 @@ FAST = Quota(requests=1000, concurrent=1000)
 
 
 @contextlib.contextmanager
-def dropping_port() -> Iterator[int]:
+def dropping_port() -> Generator[int]:
     """A port whose queue of connections is full: the kernel drops each further SYN."""
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(socket.socket())

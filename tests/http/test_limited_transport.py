@@ -36,7 +36,9 @@ class Inner(httpx.AsyncBaseTransport):
         if self._error is not None:
             raise self._error
         size = 0
-        async for chunk in request.stream:  # type: ignore[union-attr]  # it is an asynchronous one
+        if not isinstance(request.stream, httpx.AsyncByteStream):
+            raise TypeError("a synchronous body")
+        async for chunk in request.stream:
             size += len(chunk)
         self.sizes.append(size)
         return httpx.Response(200, content=b"OK")
@@ -227,11 +229,11 @@ async def test_a_permit_is_held_until_the_reply_is_read_or_closed() -> None:
         async with client_of(httpx.AsyncHTTPTransport(), store, quota=quota) as client:
             for read in (True, False):
                 async with client.stream("POST", url, data={"login": "alex"}) as response:
-                    assert store.gate.try_acquire(f"127.0.0.1:{server.port} alex", quota, token=False) is None
+                    assert store.queue.try_acquire(f"127.0.0.1:{server.port} alex", quota, token=False) is None
                     if read:
                         await response.aread()
             # The reply that was not read to its end still has its linger.
-            assert store.gate.try_acquire(f"127.0.0.1:{server.port} alex", quota, token=False) is None
+            assert store.queue.try_acquire(f"127.0.0.1:{server.port} alex", quota, token=False) is None
             assert isinstance(response.stream, httpx.AsyncByteStream)
             await response.stream.aclose()  # a second time, which releases nothing
 

@@ -27,7 +27,12 @@ PRICE: Final = Decimal("2.50")
 
 
 def client_of(port: int, **options: Any) -> Client:
-    given = {"base_url": f"https://smsc.example:{port}/sys/", "store": MemoryStore(), "max_age": 0, "retries": 0}
+    given: dict[str, Any] = {
+        "base_url": f"https://smsc.example:{port}/sys/",
+        "store": MemoryStore(),
+        "max_age": 0,
+        "retries": 0,
+    }
     return Client(ALEX, **{**given, **options})
 
 

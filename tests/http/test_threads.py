@@ -19,10 +19,10 @@ async def test_work_in_a_thread_counts_towards_no_limit_of_the_application() -> 
 
 
 class _Users(trio.abc.HostnameResolver):
-    async def getaddrinfo(self, *args: Any) -> Any:
+    async def getaddrinfo(self, *args: Any, **options: Any) -> Any:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 7))]
 
-    async def getnameinfo(self, *args: Any) -> Any:
+    async def getnameinfo(self, *args: Any, **options: Any) -> Any:
         return ("localhost", "echo")
 
 
@@ -65,7 +65,8 @@ def test_names_of_other_tasks_are_resolved_as_ever_and_nothing_is_left_behind(mo
             with monkeypatch.context() as patch:
                 patch.setattr(socket, "getaddrinfo", resolve)
                 await trio.socket.getaddrinfo("localhost", 7)
-                assert await trio.socket.getnameinfo(("127.0.0.1", 7), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+                named = await trio.socket.getnameinfo(("127.0.0.1", 7), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+                assert named == ("127.0.0.1", "7")
                 left.set()
                 await resolved.wait()
         assert used == [1, 0]

@@ -273,7 +273,7 @@ def test_an_instance_is_refused_in_a_second_event_loop_before_anything_is_sent(b
     anyio.run(first, backend=backends[0])
     anyio.run(second, backend=backends[1])
     assert transport.requests == 1
-    state = store.gate  # no token was taken for what was refused
+    state = store.queue  # no token was taken for what was refused
     quota = Quota()
     assert state.try_acquire("127.0.0.1 alex", quota, token=True) is not None
     assert state.try_acquire("127.0.0.1 alex", quota, token=True) is not None
