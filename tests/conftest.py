@@ -14,6 +14,7 @@ from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
 from tests.support.loopback_only import Forbidden, loopback_only
+from tests.support.slow import is_slow
 
 # Needs a Chromium and a group of its own: told by name, as `.ci/run` does.
 collect_ignore = ["browser"]
@@ -38,6 +39,13 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that ``-m "not slow"`` leaves out."""
+    for item in items:
+        if is_slow(item.nodeid):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish() -> None:
     """Collect garbage from here on, of what tests make, and not at every turn: some keep ten thousand calls alive."""
     gc.freeze()
@@ -52,12 +60,14 @@ def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest
     return [each for each in found if not isinstance(each, DoctestModule)]
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes run the tests: more than a few cores, since half of their time tests wait for a window.
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of worker processes: more than cores, because half of the tests' time is waiting for a window.
 
-    Each costs two seconds for its start: past a dozen that is more than it saves.
+    Each worker costs two seconds of processor time for its start. A dozen costs more than it saves, and without the slow tests
+    one worker beside the cores is enough.
     """
-    return min(5 * (os.cpu_count() or 1) // 2, 12)
+    cores = os.cpu_count() or 1
+    return cores + 1 if config.getoption("markexpr") == "not slow" else min(5 * cores // 2, 12)
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -49,16 +48,22 @@ def test_a_file_on_a_page_is_one_that_the_tests_run(example: Example) -> None:
     assert example.includes.is_relative_to(ROOT / "examples")  # tests/examples/ sees to it that each of them is run
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_no_example_of_a_page_is_left_out(page: Path) -> None:
-    text = page.read_text("utf-8")
-    assert len(re.findall(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?py", text, re.MULTILINE)) == len(examples_of(page))
+def test_no_example_of_a_page_is_left_out() -> None:
+    fence = re.compile(r"^\s*(?:`{3,}|~{3,})\s*\{?\s*\.?py", re.MULTILINE)
+    counts = {page: len(fence.findall(page.read_text("utf-8"))) for page in PAGES}
+    assert counts == {page: len(examples_of(page)) for page in PAGES}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_name_that_a_page_imports_is_public(page: Path) -> None:
-    for names in re.findall(r"^from smsc_async import (.+)$", page.read_text("utf-8"), re.MULTILINE):
-        assert set(names.split(", ")) <= set(smsc_async.__all__)
+def test_every_name_that_a_page_imports_is_public() -> None:
+    lines = re.compile(r"^from smsc_async import (.+)$", re.MULTILINE)
+    imported = {
+        (page.name, name)
+        for page in PAGES
+        for names in lines.findall(page.read_text("utf-8"))
+        for name in names.split(", ")
+    }
+    assert imported
+    assert [(page, name) for page, name in imported if name not in smsc_async.__all__] == []
 
 
 def test_every_public_name_is_in_the_reference() -> None:
@@ -67,20 +72,22 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [
+def lacks_example(doc: str | None) -> bool:
+    return not doc or "\nExample:\n" not in inspect.cleandoc(doc) or ">>> " not in doc
+
+
+def test_every_public_name_has_a_docstring_with_an_example() -> None:
+    public = [
         *((smsc_async, name) for name in smsc_async.__all__),
         *((simulator, name) for name in simulator.__all__ if name != "Latency"),  # a union, which holds no docstring
         *((testing, name) for name in testing.__all__),
-    ],
-    ids=lambda value: value if isinstance(value, str) else value.__name__,
-)
-def test_every_public_name_has_a_docstring_with_an_example(module: ModuleType, name: str) -> None:
-    doc = getattr(module, name).__doc__
-    assert doc
-    assert "\nExample:\n" in inspect.cleandoc(doc)
-    assert ">>> " in doc
+    ]
+    assert [name for module, name in public if lacks_example(getattr(module, name).__doc__)] == []
+
+
+@pytest.mark.parametrize("doc", [None, "", "Return it.", "Return it.\n\nExample:\n    f()", "Return it. >>> f()"])
+def test_a_docstring_without_an_example_is_noticed(doc: str | None) -> None:
+    assert lacks_example(doc)
 
 
 def members() -> list[tuple[str, object]]:
@@ -107,13 +114,48 @@ def floats_of(member: object) -> list[str]:
     return [each.name for each in parameters if re.search(r"\bfloat\b", str(each.annotation))]
 
 
-@pytest.mark.parametrize(("name", "member"), members(), ids=[name for name, _ in members()])
-def test_what_is_public_is_told_with_its_seconds(name: str, member: object) -> None:
+def undocumented(name: str, member: object) -> list[str]:
     doc = inspect.getdoc(member)
-    assert doc
-    # An error has the fields of the one above it.
-    told = doc + "".join(base.__doc__ or "" for base in getattr(member, "__mro__", ()))
+    if not doc:
+        return [f"{name} has no docstring"]
+    # An error has the fields of its base class.
+    texts = doc + "".join(base.__doc__ or "" for base in getattr(member, "__mro__", ()))
+    found: list[str] = []
     for each in floats_of(member):  # every float of the library is a time
-        said = re.search(rf"^ +{each}: (.*(?:\n {{8,}}.*)*)", told, re.MULTILINE)
-        assert said, f"{name} does not tell what {each} is"
-        assert each == "seconds" or re.search(r"[Ss]econds|As in ``", said[1]), f"{name} tells no unit of {each}"
+        entry = re.search(rf"^ +{each}: (.*(?:\n {{8,}}.*)*)", texts, re.MULTILINE)
+        if not entry:
+            found.append(f"{name} does not describe {each}")
+        elif each != "seconds" and not re.search(r"[Ss]econds|As in ``", entry[1]):
+            found.append(f"{name} names no unit for {each}")
+    return found
+
+
+def test_every_public_member_has_a_docstring_that_describes_its_seconds() -> None:
+    assert [text for name, member in members() for text in undocumented(name, member)] == []
+
+
+def test_seconds_without_a_description_or_a_unit_are_noticed() -> None:
+    def bare(wait: float) -> None: ...
+
+    def vague(wait: float) -> None:
+        """Wait.
+
+        Args:
+            wait: How long.
+        """
+
+    def exact(wait: float) -> None:
+        """Wait.
+
+        Args:
+            wait: The time,
+                in seconds.
+        """
+
+    def silent(wait: float) -> None:
+        """Wait."""
+
+    assert undocumented("bare", bare) == ["bare has no docstring"]
+    assert undocumented("vague", vague) == ["vague names no unit for wait"]
+    assert undocumented("silent", silent) == ["silent does not describe wait"]
+    assert undocumented("exact", exact) == []

@@ -3,13 +3,17 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
 
 import attrs
 import pytest
 
 from smsc_async import errors
 from smsc_async.errors import (
+    TRANSPORT_CAUSES,
     AddressBlocked,
     AddressPaused,
     ApiError,
@@ -27,9 +31,11 @@ from smsc_async.errors import (
     StoreNotReady,
     TlsError,
     TooManyRequests,
+    TransportCause,
     TransportError,
     TrialsExhausted,
     api_error,
+    transport_error,
 )
 
 # Every error, the text that a user reads, and whether it is retryable, when, and may have counted.
@@ -228,3 +234,51 @@ def test_a_code_has_its_class_and_an_unknown_one_is_a_plain_refusal(code: int, k
 
 def test_a_tls_error_has_its_parents_fields_in_its_parents_order() -> None:
     assert [each.name for each in attrs.fields(TlsError)] == [each.name for each in attrs.fields(TransportError)]
+
+
+def documented() -> list[tuple[str, str, bool, str, bool]]:
+    """Every row of the tables of the page: class, cause, retryable, retry_after, may_have_counted."""
+    page = (Path(__file__).parents[1] / "docs" / "errors.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (yes|no) \| (\w+) \| (yes|no) \|", page, re.MULTILINE)
+    return [
+        (name, cause, retryable == "yes", after, counted == "yes") for name, cause, retryable, after, counted in rows
+    ]
+
+
+EXAMPLES: dict[str, SmscError] = {
+    "ApiError": ApiError(3),
+    "ParameterError": api_error(1),
+    "AuthenticationError": api_error(2),
+    "AddressBlocked": api_error(4),
+    "TooManyRequests": api_error(9),
+    "DecodeError": DecodeError("x"),
+    "IncompleteReply": IncompleteReply("x"),
+    "DeadlineExceeded": DeadlineExceeded("x"),
+    "TlsError": TlsError("x"),
+    "QuotaExhausted": QuotaExhausted(9.0),
+    "StoreNotReady": StoreNotReady("x", retry_after=9.0),
+    "CredentialsRefused": CredentialsRefused(),
+    "TrialsExhausted": TrialsExhausted(9.0),
+    "AddressPaused": AddressPaused(4, "", 9.0),
+    "CircuitOpen": CircuitOpen(9.0),
+    "StoreError": StoreError("x"),
+}
+
+
+@pytest.mark.parametrize("row", documented(), ids=lambda row: f"{row[0]}: {row[1].partition(':')[0][:20]}")
+def test_the_page_says_what_an_error_of_each_cause_says(row: tuple[str, str, bool, str, bool]) -> None:
+    name, cause, retryable, after, counted = row
+    if name == "TransportError":
+        error: SmscError = transport_error(cast("TransportCause", cause.partition(":")[0]), "x")
+    else:
+        error = EXAMPLES[name]
+    assert (error.retryable, error.may_have_counted) == (retryable, counted)
+    assert {"none": None, "seconds": 9.0}.get(after, after) == (
+        error.retry_after if after in {"none", "seconds"} else f"{error.retry_after:.0f}"
+    )
+
+
+def test_the_page_has_a_row_for_every_cause() -> None:
+    rows = documented()
+    assert {name for name, *_ in rows} == {each.__name__ for each in every_class()} - {"SmscError", "NotSent"}
+    assert {cause.partition(":")[0] for name, cause, *_ in rows if name == "TransportError"} == set(TRANSPORT_CAUSES)

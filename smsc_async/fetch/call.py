@@ -68,7 +68,8 @@ class Calls:
             result = await self._join(account, max_age, seconds, span)
             if isinstance(result, Tariffs):
                 return result
-            span.outcome, span.error = "failed", result
+            span.outcome = "failed"
+            span.error = result if isinstance(result, Exception) else None
             if stale_ok and isinstance(result, SmscError) and not isinstance(result, AuthenticationError):
                 last = self._store.get_cached(self._endpoint, account, math.inf)
                 if last is not None:

@@ -36,8 +36,9 @@ def snapshots(
     """Return the last of the snapshots in a time, oldest first."""
     found = connection.execute(
         "SELECT name, taken_at, list FROM snapshots JOIN accounts ON id = account"
-        " WHERE taken_at BETWEEN ? AND ? AND (?3 IS NULL OR name = ?3) ORDER BY taken_at DESC, name DESC LIMIT ?4",
-        (since, until, account, -1 if limit is None else limit),
+        " WHERE taken_at BETWEEN :since AND :until AND (:name IS NULL OR name = :name)"
+        " ORDER BY taken_at DESC, name DESC LIMIT :limit",
+        {"since": since, "until": until, "name": account, "limit": -1 if limit is None else limit},
     )
     return found.fetchall()[::-1]
 
@@ -51,9 +52,9 @@ def periods(
         " (SELECT *, sum(turns) OVER (PARTITION BY name ORDER BY taken_at) AS run FROM"
         "  (SELECT name, taken_at, list, list IS NOT lag(list) OVER (PARTITION BY name ORDER BY taken_at) AS turns"
         "   FROM snapshots JOIN accounts ON id = account"
-        "   WHERE taken_at BETWEEN ? AND ? AND (?3 IS NULL OR name = ?3)))"
+        "   WHERE taken_at BETWEEN :since AND :until AND (:name IS NULL OR name = :name)))"
         " GROUP BY name, run ORDER BY min(taken_at), name",
-        (since, until, account),
+        {"since": since, "until": until, "name": account},
     ).fetchall()
 
 
@@ -84,9 +85,9 @@ def prune(connection: sqlite3.Connection, account: str | None, before: int, *, k
         " (SELECT account, taken_at FROM"
         "  (SELECT *, lag(list) OVER own AS former, lead(list) OVER own AS next FROM snapshots"
         "   WINDOW own AS (PARTITION BY account ORDER BY taken_at))"
-        "  WHERE taken_at < ?1 AND next IS NOT NULL AND (NOT ?2 OR (former = list AND next = list))"
-        "  AND (?3 IS NULL OR account = (SELECT id FROM accounts WHERE name = ?3)))",
-        (before, keep_changes, account),
+        "  WHERE taken_at < :before AND next IS NOT NULL AND (NOT :keep_changes OR (former = list AND next = list))"
+        "  AND (:name IS NULL OR account = (SELECT id FROM accounts WHERE name = :name)))",
+        {"before": before, "keep_changes": keep_changes, "name": account},
     ).rowcount
     connection.execute("DELETE FROM lists WHERE id NOT IN (SELECT list FROM snapshots UNION SELECT list FROM marks)")
     return dropped

@@ -58,7 +58,7 @@ class RequestEnded:
     attempt: int
     sent: bool
     waited: float
-    error: BaseException | None = None
+    error: Exception | None = None
     status: int | None = None
 
 
@@ -89,7 +89,7 @@ class CallEnded:
     seconds: float
     waited: float = 0.0
     attempts: int = 0
-    error: BaseException | None = None
+    error: Exception | None = None
 
 
 OnEvent: TypeAlias = Callable[[CallEnded | RequestEnded], object]
@@ -104,7 +104,7 @@ class CallSpan:
         self.outcome: CallOutcome = "cancelled"
         self.waited: float = 0.0
         self.attempts: int = 0
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
 
 
 class Telemetry:

@@ -1,9 +1,8 @@
 """The reply on an error, which is for a report, is without the secret."""
 
-from smsc_async.http.redaction import Redactor
-
 from smsc_async import DecodeError
 from smsc_async.accounts import Secret
+from smsc_async.http.redaction import Redactor
 
 SCRUBBER = Redactor(Secret("s3cret"))
 

@@ -99,6 +99,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(_one_thread_less)
         return future
 
+    async def shutdown_default_executor(self, _timeout: float | None = None) -> None:
+        # Without the time limit that asyncio has since Python 3.12: the clock would jump to its end at once.
+        await super().shutdown_default_executor()
+
 
 def _one_thread_less(_future: asyncio.Future[T]) -> None:
     _awaited.threads -= 1

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.slow import is_slow, stale
+
+
+def test_every_entry_names_a_module_or_a_test_that_exists() -> None:
+    assert stale() == [], "rename or remove these entries of tests/support/slow.py"
+
+
+def test_an_entry_without_a_module_or_a_test_is_stale(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_one() -> None: ...\n")
+    entries = [
+        "test_it.py",
+        "test_it.py::test_one",
+        "test_it.py::test_on",
+        "test_it.py::test_one_more",
+        "test_other.py",
+    ]
+    assert stale(entries, tests=tmp_path) == ["test_it.py::test_on", "test_it.py::test_one_more", "test_other.py"]
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "slow"),
+    [
+        ("tests/cli/test_demo.py::test_anything[a::b]", True),
+        ("tests/test_docs.py::test_the_tests_of_a_page_pass[docs/testing.md:16]", True),
+        ("tests/test_docs.py::test_every_public_name_is_in_the_reference", False),
+        ("tests/stores/test_memory.py::test_anything[asyncio]", False),
+        ("smsc_async/records.py::smsc_async.records.Tariffs", False),
+    ],
+)
+def test_a_module_a_class_and_a_function_can_be_an_entry(nodeid: str, slow: bool) -> None:
+    assert is_slow(nodeid) is slow
+
+
+def test_the_marker_deselects_the_tests_of_the_table(request: pytest.FixtureRequest) -> None:
+    marked = {item.nodeid for item in request.session.items if item.get_closest_marker("slow")}
+    assert marked >= {item.nodeid for item in request.session.items if is_slow(item.nodeid)}
+    assert request.node.nodeid not in marked

@@ -1,0 +1,145 @@
+# Checked by mypy and pyright, never run: see README.md in this folder.
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import assert_type
+
+import httpx
+
+from smsc_async import (
+    Account,
+    CallEnded,
+    Client,
+    Format,
+    History,
+    LimitedTransport,
+    Lockout,
+    MemoryStore,
+    Outcome,
+    Quota,
+    RequestEnded,
+    SmscError,
+    Snapshot,
+    SQLiteStore,
+    Statistics,
+    Tariffs,
+    Update,
+)
+
+ACCOUNT = Account("alex", "123")
+
+
+async def constructors() -> None:
+    Client()
+    Client(ACCOUNT)
+    Client(account=ACCOUNT)
+    Client(None, base_url="https://smsc.ru/sys/", reserve_url=None)
+    Client(reserve_url="https://smsc.kz/sys/", reply_format=Format.XML, quota=Quota(requests=2))
+    Client(store=MemoryStore(), max_age=60, deadline=90.0, retries=0, tracing=True)
+    Client(store=SQLiteStore("quota.db"), on_event=print)
+    Client(transport=httpx.AsyncHTTPTransport())
+    Client(transport=httpx.AsyncHTTPTransport)
+    Client(proxy="http://proxy.example:3128", ssl_context=ssl.create_default_context())
+    LimitedTransport(httpx.AsyncHTTPTransport(), host="sms.example", exchange_limit=10)
+
+    Client("alex", "123")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
+    Client("alex")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(ACCOUNT, "https://smsc.ru/sys/")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Client(quota=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(store=MemoryStore)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(store={})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(deadline="90")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def lists() -> None:
+    async with Client(ACCOUNT) as client:
+        assert_type(client, Client)
+        assert_type(await client.tariffs(), Tariffs)
+        assert_type(await client.tariffs(ACCOUNT), Tariffs)
+        assert_type(await client.tariffs(account=ACCOUNT, max_age=0, deadline=5, stale_ok=True), Tariffs)
+
+        tariffs = await client.tariffs()
+        assert_type(tariffs.zone("1").api, Decimal | None)
+
+        await client.tariffs("alex")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await client.tariffs(ACCOUNT, 0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        await client.tariffs(max_age="0")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        print(client.tariffs().zones)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+
+
+async def _accounts() -> AsyncIterator[Account]:
+    yield ACCOUNT
+
+
+async def many() -> None:
+    async with Client() as client:
+        assert_type(client.tariffs_for([ACCOUNT]), AsyncIterator[Outcome])
+        assert_type(client.tariffs_for(_accounts(), max_age=0, deadline=5), AsyncIterator[Outcome])
+        async for outcome in client.tariffs_for(accounts={ACCOUNT}):
+            assert_type(outcome, Outcome)
+            assert_type(outcome.account, Account)
+            assert_type(outcome.tariffs, Tariffs | None)
+            assert_type(outcome.error, Exception | None)
+
+        client.tariffs_for(ACCOUNT)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        client.tariffs_for(["alex"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+        list(client.tariffs_for([ACCOUNT]))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+
+
+async def watches(history: History) -> None:
+    async with Client(ACCOUNT) as client:
+        assert_type(client.watch(), AsyncIterator[Update])
+        async for update in client.watch(ACCOUNT, every=900, history=history, name="main", reader="mail", deadline=90):
+            assert_type(update.account, str)
+            assert_type(update.before, Snapshot | None)
+            assert_type(update.snapshot, Snapshot | None)
+            assert_type(update.error, SmscError | None)
+            assert_type([change.difference for change in update.changes], list[Decimal | None])
+        client.watch(account=ACCOUNT)
+
+        client.watch(history="history.db")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        client.watch(every="15m")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def states(client: Client) -> None:
+    assert_type(client.statistics(), Statistics)
+    assert_type(client.statistics().waited, float)
+    assert_type(Lockout(cause="address", service="smsc", login=None, seconds=1800).seconds, float)
+    assert_type(client.lockouts(), tuple[Lockout, ...])
+    assert_type(await client.reset_lockouts(), None)
+    await client.reset_lockouts(account=ACCOUNT)
+    assert_type(await client.aclose(), None)
+
+
+def events() -> None:
+    def on_event(event: CallEnded | RequestEnded) -> None:
+        match event:
+            case RequestEnded():
+                assert_type(event.attempt, int)
+                assert_type(event.sent, bool)
+                assert_type(event.status, int | None)
+                assert_type(event.error, Exception | None)
+            case CallEnded():
+                assert_type(event.login, str)
+                assert_type(event.seconds, float)
+                assert_type(event.waited, float)
+                assert_type(event.attempts, int)
+
+    def only_calls(event: CallEnded) -> None: ...
+
+    Client(on_event=on_event)
+    Client(on_event=only_calls)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def own_requests() -> None:
+    transport = LimitedTransport(httpx.AsyncHTTPTransport(), quota=Quota(), store=MemoryStore())
+    async with httpx.AsyncClient(transport=transport) as client:
+        response = await client.get("https://smscentre.com/sys/balance.php")
+        assert_type(await transport.handle_async_request(request=response.request), httpx.Response)
+    LimitedTransport(transport=transport)
+    LimitedTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    LimitedTransport(transport, Quota())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
