@@ -121,9 +121,7 @@ async def _serve(zones: int, lists: Lists, reply_seconds: float, certificate: st
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: _Connection(reply_to, reply_seconds), _HOST, 0, ssl=context, backlog=1024
-    )
+    server = await loop.create_server(lambda: _Connection(reply_to, reply_seconds), _HOST, 0, ssl=context, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     # The end of the benchmarks closes the pipe, however they end.
     await loop.run_in_executor(None, sys.stdin.read)
