@@ -31,7 +31,7 @@ def in_use() -> Buckets:
     buckets, quota = Buckets(), Quota()
     for number, login in enumerate(LOGINS):
         permit = Permit(login, quota, token=True)
-        assert buckets.claim(permit)
+        assert buckets.acquire(permit, number / 1000) is None
         permit.seen = number / 1000
         buckets.release(permit, permit.seen, Completion.COMPLETE)
     return buckets

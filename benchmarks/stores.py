@@ -83,8 +83,8 @@ def inside(store: SQLiteStore) -> list[float]:
 
         return run
 
-    store._take = timed(store._take)  # type: ignore[method-assign]  # noqa: SLF001  # the work itself, without the way to the thread
-    store._put_back = timed(store._put_back)  # type: ignore[method-assign]  # noqa: SLF001
+    store._acquire = timed(store._acquire)  # type: ignore[method-assign]  # noqa: SLF001  # the work itself, without the way to the thread
+    store._release = timed(store._release)  # type: ignore[method-assign]  # noqa: SLF001
     return seconds
 
 

@@ -133,9 +133,9 @@ def test_a_loop_that_is_closed_while_a_call_waits_for_its_turn_keeps_nobody_wait
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of the socket that was left with the loop
         _run_and_close(lose_patience())
-        assert store.gate.waiting() == 1
+        assert store.queue.waiting() == 1
         asyncio.run(ask_again())
-        assert store.gate.waiting() == 0
+        assert store.queue.waiting() == 0
         _end(left)
 
 
@@ -151,8 +151,8 @@ def test_a_loop_that_nobody_runs_any_more_leads_the_line_no_longer_than_it_would
 
     async def wait(seconds: float) -> None:
         with anyio.fail_after(seconds):
-            permit = await store.gate.acquire("alex", quota, token=True)
-        await store.gate.release(permit, Completion.NOT_SENT)
+            permit = await store.queue.acquire("alex", quota, token=True)
+        await store.queue.release(permit, Completion.NOT_SENT)
 
     async def begin() -> asyncio.Task[None]:
         task = asyncio.create_task(wait(0.2))
@@ -161,13 +161,13 @@ def test_a_loop_that_nobody_runs_any_more_leads_the_line_no_longer_than_it_would
 
     waiting = idle.run_until_complete(begin())
     store.try_release(held, Completion.NOT_SENT)
-    assert store.gate.waiting() == 1
+    assert store.queue.waiting() == 1
     time.sleep(0.4)
     asyncio.run(wait(5.0))
     with pytest.raises(TimeoutError):
         idle.run_until_complete(waiting)  # it goes on: nothing of the others' is touched
     idle.close()
-    assert store.gate.waiting() == 0
+    assert store.queue.waiting() == 0
     assert store.try_acquire("alex", quota, token=True) is not None
 
 
@@ -232,9 +232,9 @@ def test_loops_that_are_closed_in_the_middle_of_requests_keep_nothing_from_other
 @pytest.mark.parametrize("closed_first", [True, False])
 def test_a_loop_that_is_closed_keeps_no_permit_of_a_transport(closed_first: bool) -> None:
     quota = Quota(requests=1, per=0.3, guard=0.0, linger=0.1)
-    line = MemoryStore().gate
+    line = MemoryStore().queue
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(line.acquire("alex", quota, token=True)).holder = loop
+    loop.run_until_complete(line.acquire("alex", quota, token=True)).owner_loop = loop
 
     async def take() -> float:
         began = time.monotonic()
@@ -254,9 +254,9 @@ def test_a_loop_that_is_closed_keeps_no_permit_of_a_transport(closed_first: bool
 
 def test_a_loop_that_goes_on_keeps_its_permit() -> None:
     quota = Quota(requests=1, per=0.1, guard=0.0, linger=0.1)
-    line = MemoryStore().gate
+    line = MemoryStore().queue
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(line.acquire("alex", quota, token=True)).holder = loop
+    loop.run_until_complete(line.acquire("alex", quota, token=True)).owner_loop = loop
 
     async def take() -> None:
         with pytest.raises((TimeoutError, QuotaExhausted)), anyio.fail_after(1.0):

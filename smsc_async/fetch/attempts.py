@@ -118,7 +118,7 @@ class Fetcher:
         try:
             self.connector.check_owner()
             trial = await self.lockouts.check(account)
-            flight.set_permit_due(self.store.gate.expected_wait(attempt.login, token=True))
+            flight.set_permit_due(self.store.queue.expected_wait(attempt.login, token=True))
             async with LimitedExchange(self.store, attempt) as exchange:
                 await self.lockouts.acquire_place(trial, waited=attempt.waited > 0)
                 flight.begin_exchange(scope)

@@ -78,7 +78,7 @@ class BackgroundTasks:
                 del self._tasks[loop]
             ended()
             if self._closing is not None:
-                self._closing.wake()
+                self._closing.notify()
 
         mine.add(entry)
         if in_trio():
@@ -115,7 +115,7 @@ class BackgroundTasks:
         assert self._closing is not None, "aclose() has set it"
         until = now() + _PATIENCE
         while running & tasks and (left := until - now()) > 0:
-            await self._closing.sleep(left)
+            await self._closing.wait(left)
 
     def _forget_lost(self) -> None:
         if self._pid != os.getpid():

@@ -89,7 +89,7 @@ class BulkFetch(AsyncIterator[Outcome]):
             waiter = new_waiter()
             self._waiters.add(waiter)
             try:
-                await waiter.sleep(_LIMITLESS)
+                await waiter.wait(_LIMITLESS)
             finally:
                 self._waiters.remove(waiter)
 
@@ -147,4 +147,4 @@ class BulkFetch(AsyncIterator[Outcome]):
 
     def _wake(self) -> None:
         for waiter in self._waiters:
-            waiter.wake()
+            waiter.notify()

@@ -144,7 +144,7 @@ class Lockouts:
         # Weakly, since the store is what this memory is found by.
         self._find_store = weakref.ref(store)
         self._service = service
-        self._gate = WaiterQueue(_Trials(lambda: self._store))
+        self._queue = WaiterQueue(_Trials(lambda: self._store))
         # Reentrant, as the garbage collector may end an abandoned call in the middle of what the lock is for.
         self._lock = threading.RLock()
         self._outage = Outage()
@@ -178,16 +178,16 @@ class Lockouts:
         if not trial.worked_for:
             refused: float | None = None
             try:
-                trial.permit = self._gate.try_acquire(
+                trial.permit = self._queue.try_acquire(
                     self._ledger, AUTHORIZATION_ERRORS, token=True
-                ) or await self._gate.acquire(self._ledger, AUTHORIZATION_ERRORS, token=True)
+                ) or await self._queue.acquire(self._ledger, AUTHORIZATION_ERRORS, token=True)
             except QuotaExhausted as error:
                 refused = error.retry_after
             if trial.permit is None:
                 assert refused is not None
                 self._meet("trials", "", None, refused)
                 raise TrialsExhausted(refused)
-            trial.permit.holder = running_loop()
+            trial.permit.owner_loop = running_loop()
             trial.permit.quota = _UNANSWERED  # until the answer says otherwise, if one ever comes
             waited = waited or trial.permit.waited > 0
         if waited:
@@ -247,7 +247,7 @@ class Lockouts:
         """Forget who waits and who holds the lock: they are in the parent."""
         self._lock = threading.RLock()
         self._waiters = set()
-        self._gate.abandon()
+        self._queue.abandon()
 
     @property
     def _store(self) -> Store:
@@ -284,7 +284,7 @@ class Lockouts:
             waiter = new_waiter()
             self._waiters.add(waiter)
             try:
-                await waiter.sleep(wait)
+                await waiter.wait(wait)
             finally:
                 self._waiters.discard(waiter)
 
@@ -319,11 +319,11 @@ class Lockouts:
         if isinstance(outcome, AuthenticationError):
             permit.quota = AUTHORIZATION_ERRORS
             permit.seen = now() if attempt.head_seen_at is None else attempt.head_seen_at
-            await self._gate.release(permit, Completion.COMPLETE)
+            await self._queue.release(permit, Completion.COMPLETE)
         elif attempt.may_have_counted and attempt.head_seen_at is None:
-            await self._gate.release(permit, Completion.INCOMPLETE)
+            await self._queue.release(permit, Completion.INCOMPLETE)
         else:
-            await self._gate.release(permit, Completion.NOT_SENT)
+            await self._queue.release(permit, Completion.NOT_SENT)
 
     def _meet(self, what: str, label: str, login: str | None, seconds: float) -> None:
         with self._lock:
@@ -333,7 +333,7 @@ class Lockouts:
 
     def _wake(self) -> None:
         for waiter in list(self._waiters):
-            waiter.wake()
+            waiter.notify()
 
 
 def _is_news(trial: Trial, outcome: Tariffs | SmscError | None) -> bool:

@@ -36,7 +36,7 @@ class LimitedExchange:
 
     def __init__(self, store: Store, attempt: Attempt) -> None:
         self._store = store
-        self._queue: WaiterQueue = store.gate
+        self._queue: WaiterQueue = store.queue
         self._attempt = attempt
 
     async def __aenter__(self) -> Self:
@@ -83,5 +83,5 @@ _RESEND_LEASE = 30.0
 
 def _owned(permit: Permit) -> Permit:
     # A permit whose event loop is closed can be taken back by others: its owner will never release it.
-    permit.holder = running_loop()
+    permit.owner_loop = running_loop()
     return permit

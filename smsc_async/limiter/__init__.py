@@ -1,5 +1,5 @@
-"""The limiter: how many requests of a login may be on their way, and when.
+"""The limiter: how many requests of a login may be in flight, and when the next one may be sent.
 
-``quota`` is the rule, ``bucket`` the arithmetic that keeps it (pure), ``table`` the buckets of all logins, for any number of
-threads, ``gate`` the line of those who wait, ``parking`` and ``clock`` what the line sleeps by.
+``quota`` is the rule of the service, ``bucket`` the arithmetic of one login (pure), ``buckets`` the table of all logins,
+``queue`` the waiters, ``waiter`` the suspension of one task, ``clock`` the clock.
 """

@@ -1,17 +1,17 @@
-"""The arithmetic of one login's tokens and slots: no clock, no lock, no loop.
+"""The arithmetic of one login's tokens and slots: no clock, no lock, no event loop.
 
 A login has ``quota.requests`` tokens for tariff requests (all of them are identical to the service) and
-``quota.concurrent`` slots for all its requests. Its bucket is what is held of them: permits, and of those that are over
-but for their token, the instant at which that comes free. What is not in there is free.
+``quota.concurrent`` slots for all its requests. A bucket contains what is in use of them: the permits in flight, and for
+each token whose exchange has ended the instant at which the token is free again. Everything else is free.
 
 Invariants:
 
-- A token that is out comes free at ``seen + window``, where ``seen`` is when the head of the answer was seen; never
-  counted from the sending. That is the whole proof: a request had arrived before its answer was seen.
-- An exchange without an answer may still be on its way: its token comes free at ``ended + linger + window``, its slot
-  at ``ended + linger``. Only where nothing can have left do both come back at once.
-- A permit goes from held to free, once. Its token is told before its slot: whoever looks in between sees too much held,
-  never too little.
+- A token is free again at ``seen + window``. ``seen`` is the instant at which the head of the reply was seen, not the
+  instant of sending. The proof of the quota depends on it: a request had arrived before its reply was seen.
+- A request without a reply may still arrive. Its token is free at ``ended + linger + window`` and its slot at
+  ``ended + linger``. Both are free at once only if the request cannot have left.
+- A permit changes from in use to free once. ``token_free_at`` is written before ``slot_free_at``: a concurrent reader may
+  overestimate usage, never underestimate it.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from smsc_async.limiter.quota import Quota
 
 __all__ = [
     "FREE",
-    "OUT",
+    "IN_USE",
     "Bucket",
     "Completion",
     "Held",
     "Permit",
     "Refusal",
-    "closed",
+    "drained",
     "free_at",
     "held_of",
-    "refused",
+    "refusal_of",
 ]
 
-# When something comes free of which nobody knows that yet, and something that is free.
-OUT: Final = math.inf
+# Two values of "free at": an instant that is not known yet, and an instant that has passed.
+IN_USE: Final = math.inf
 FREE: Final = -math.inf
 
 
@@ -48,116 +48,120 @@ class Completion(enum.Enum):
     """How an exchange ended."""
 
     COMPLETE = enum.auto()
-    """The last byte of the answer was read."""
+    """The last byte of the reply was read."""
     INCOMPLETE = enum.auto()
-    """Without an answer, or within it: the server may still be at it."""
+    """The reply is missing or was cut: the server may still work on the request."""
     NOT_SENT = enum.auto()
-    """Before a byte of the request can have left."""
+    """No byte of the request can have left."""
 
 
 class Permit:
-    """What allows one request to be sent: a slot, and a token where it is a tariff request.
+    """The permission to send one request: a slot, and a token if the request is a tariff request.
 
     Attributes:
-        login: Whose.
-        quota: What it is taken under.
-        token_free_at: When its token comes free, as far as a bucket in this process knows.
-        slot_free_at: When its slot does.
-        seen: When the head of the answer was seen; whoever holds the permit sets it.
-        waited: Seconds that it took to get.
-        lease: What the store knows it by.
-        holder: The event loop of whoever holds it, who sets it too: once that is closed, the permit is lost, and nobody but
-            the store can give it back. ``None`` while nobody does.
+        login: The login that the request belongs to.
+        quota: The quota that the permit was acquired under.
+        token_free_at: The instant at which the token is free again, as far as a bucket of this process knows.
+        slot_free_at: The same for the slot.
+        seen: The instant at which the head of the reply was seen; the sender sets it.
+        waited: Seconds from the call of ``acquire`` to the permit.
+        lease: The store's identifier of the permit.
+        owner_loop: The event loop of the sender, which sets it. If the loop is closed, the sender can no longer release
+            the permit, and the bucket does. ``None`` before the sender sets it and after the release.
     """
 
-    __slots__ = ("holder", "lease", "login", "quota", "seen", "slot_free_at", "token_free_at", "waited")
+    __slots__ = ("lease", "login", "owner_loop", "quota", "seen", "slot_free_at", "token_free_at", "waited")
 
     def __init__(self, login: str, quota: Quota, token: bool) -> None:  # noqa: FBT001  # hot
         self.login: str = login
         self.quota: Quota = quota
-        self.token_free_at: float = OUT if token else FREE
-        self.slot_free_at: float = OUT
+        self.token_free_at: float = IN_USE if token else FREE
+        self.slot_free_at: float = IN_USE
         self.seen: float | None = None
         self.waited: float = 0.0
         self.lease: object = None
-        self.holder: Hashable = None
+        self.owner_loop: Hashable = None
 
     @property
     def token(self) -> bool:
-        """Whether it holds a token; to be asked before it is given back."""
+        """Whether the permit contains a token; valid until the release."""
         return self.token_free_at > FREE
 
 
+# A number stands for a token whose exchange has ended: the instant at which the token is free.
 Held: TypeAlias = tuple[Permit | float, ...]
-# A permit that is alone stands for itself, since most are.
+# A lone permit is stored without a tuple: most buckets have one, and a tuple would cost 48 bytes.
 Bucket: TypeAlias = Permit | Held
 
 
 @attrs.frozen
 class Refusal:
-    """Why there is no permit now, and when to ask again.
+    """Why a permit is not available now, and when to try again.
 
     Attributes:
-        retry_in: Seconds until another try can succeed; ``inf`` where only a permit given back can tell.
-        tokens_in: Seconds until each token of the bucket can be free at the earliest, soonest first; empty where it is
-            not tokens that are missing. What a queue is told by: whoever is n-th gets the n-th.
+        retry_in: Seconds until another try can succeed; ``inf`` if only the release of another permit can help.
+        tokens_in: Seconds until each token can be free at the earliest, in ascending order: the n-th waiter gets the n-th
+            token. Empty if the missing thing is a slot.
     """
 
     retry_in: float
     tokens_in: tuple[float, ...] = ()
 
 
-def free_at(now: float, quota: Quota, ending: Completion, *, token: bool, seen: float | None) -> tuple[float, float]:
-    """Return when token and slot of an exchange come free that ends now.
+def free_at(
+    now: float, quota: Quota, completion: Completion, *, token: bool, seen: float | None
+) -> tuple[float, float]:
+    """Return the instants at which token and slot are free, for an exchange that ends now.
 
     Args:
-        now: The instant.
-        quota: What its permit was taken under.
-        ending: How it ends.
-        token: Whether it has a token.
-        seen: When the head of the answer was seen, or ``None`` where it was not.
+        now: The current instant.
+        quota: The quota that the permit was acquired under.
+        completion: How the exchange ends.
+        token: Whether the permit contains a token.
+        seen: The instant at which the head of the reply was seen, or ``None``.
     """
-    if ending is Completion.NOT_SENT:
+    if completion is Completion.NOT_SENT:
         return FREE, FREE
-    since = now + quota.linger if seen is None else seen
-    return since + quota.window if token else FREE, now + quota.linger if ending is Completion.INCOMPLETE else FREE
+    counted_from = now + quota.linger if seen is None else seen
+    token_free_at = counted_from + quota.window if token else FREE
+    return token_free_at, now + quota.linger if completion is Completion.INCOMPLETE else FREE
 
 
 def held_of(bucket: Bucket, now: float) -> Held:
-    """Return what is still held in a bucket, in as little as it takes."""
-    if isinstance(bucket, Permit):
-        bucket = (bucket,)
+    """Return what is still in use of a bucket, in the smallest form."""
     held: list[Permit | float] = []
-    for each in bucket:
-        if isinstance(each, Permit):
-            if each.slot_free_at > now:
-                held.append(each)
-                continue
-            each = each.token_free_at  # noqa: PLW2901  # what is left of it
-        if each > now:
+    for each in (bucket,) if isinstance(bucket, Permit) else bucket:
+        if isinstance(each, Permit) and each.slot_free_at > now:
             held.append(each)
+        elif (token_free_at := _token_free_at(each)) > now:
+            held.append(token_free_at)
     return tuple(held)
 
 
-def refused(held: Held, now: float, permit: Permit) -> Refusal | None:
-    """Return why a permit cannot be had beside what is held, or ``None`` where it can."""
+def refusal_of(held: Held, now: float, permit: Permit) -> Refusal | None:
+    """Return why a permit is not available beside what is in use, or ``None`` if it is available."""
     quota = permit.quota
     if permit.token:
-        at = sorted(at for each in held if (at := each.token_free_at if isinstance(each, Permit) else each) > now)
-        if (over := len(at) - quota.requests) >= 0:
-            # A token that is out can be free a window from now at the earliest, if its answer is seen this instant.
-            soonest = sorted(quota.window if each == OUT else each - now for each in at)
-            # Where more are away than there are (the bucket was shut), the first to come free are spent already.
-            return Refusal(at[over] - now, tuple(soonest[over:]))
+        tokens = sorted(at for each in held if (at := _token_free_at(each)) > now)
+        if (surplus := len(tokens) - quota.requests) >= 0:
+            # The reply of a token in use may be seen this instant: then the token is free one window from now.
+            earliest = sorted(quota.window if at == IN_USE else at - now for at in tokens)
+            # After drain_tokens more tokens are in use than the quota has: the first to be free reduce the surplus.
+            return Refusal(tokens[surplus] - now, tuple(earliest[surplus:]))
     slots = sorted(each.slot_free_at for each in held if isinstance(each, Permit) and each.slot_free_at > now)
-    if (over := len(slots) - quota.concurrent) >= 0:
-        return Refusal(slots[over] - now)
+    if (surplus := len(slots) - quota.concurrent) >= 0:
+        return Refusal(slots[surplus] - now)
     return None
 
 
-def closed(held: Held, until: Sequence[float]) -> Held:
-    """Return what is held where as many tokens as are named come free at those instants, and not before."""
-    stamps = sorted(each for each in held if not isinstance(each, Permit))
-    # Put in the place of those that would come free first: so a bucket does not grow however often it is shut.
-    late = [*map(max, stamps, until), *until[len(stamps) :]]
-    return (*[each for each in held if isinstance(each, Permit)], *late, *stamps[len(until) :])
+def drained(held: Held, until: Sequence[float]) -> Held:
+    """Return what is in use after ``len(until)`` tokens were taken away, each until its instant."""
+    permits = [each for each in held if isinstance(each, Permit)]
+    tokens = sorted(each for each in held if not isinstance(each, Permit))
+    # Replace the tokens that would be free first: so the bucket does not grow with every drain.
+    replaced = [*map(max, tokens, until), *until[len(tokens) :]]
+    return (*permits, *replaced, *tokens[len(until) :])
+
+
+def _token_free_at(each: Permit | float) -> float:
+    return each.token_free_at if isinstance(each, Permit) else each

@@ -1,32 +1,51 @@
-"""The clock that the limiter counts by."""
+"""The clock of the limiter and the stores.
+
+Every instant in the library is a reading of this clock, so instants of different event loops, threads and processes of
+one machine can be compared. The clock counts the time that the machine sleeps: a token must be free again, and a lockout
+must be over, after a night in which the machine was suspended. ``time.monotonic()`` stops during sleep on Linux and macOS.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from asyncio import get_running_loop
+from collections.abc import Callable
 
-__all__ = ["now"]
+__all__ = ["now", "system_now", "use_clock"]
+
+if sys.platform == "linux":
+
+    def system_now() -> float:
+        """Return seconds since the boot, the time of sleep included."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+elif sys.platform == "darwin":  # pragma: no cover  # macOS
+
+    def system_now() -> float:
+        """Return seconds since the boot, the time of sleep included."""
+        # Python's time.monotonic() is mach_absolute_time() here, which stops during sleep; this POSIX clock does not.
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+else:  # pragma: no cover  # Windows
+
+    def system_now() -> float:
+        """Return seconds since the boot, the time of sleep included."""
+        return time.monotonic()
+
+
+_read: Callable[[], float] = system_now
 
 
 def now() -> float:
-    """Return seconds on the monotonic clock by which the running event loop sleeps.
+    """Return seconds on the clock of the library, which is never the wall clock."""
+    return _read()
 
-    Never the wall clock, which steps. On a real loop this is ``time.monotonic()`` whatever the loop, so that instants
-    can be compared between loops and threads that share a store; a loop with a clock of its own (a test's) is followed.
+
+def use_clock(read: Callable[[], float]) -> None:
+    """Replace the clock of the whole process: for tests in virtual time, which must supply the time of their event loop.
+
+    Args:
+        read: Returns seconds; is called in any thread, with or without an event loop.
     """
-    try:
-        return get_running_loop().time()
-    except RuntimeError:
-        pass
-    if "trio" in sys.modules:
-        from trio.lowlevel import current_clock  # noqa: PLC0415  # only for those who run it
-
-        try:
-            clock = current_clock()
-        except RuntimeError:
-            return time.monotonic()
-        # trio's own clock starts at a random offset, so that nobody compares it between runs: we have to.
-        if type(clock).__name__ != "SystemClock":
-            return clock.current_time()
-    return time.monotonic()
+    global _read  # noqa: PLW0603  # one clock for each process is the point
+    _read = read

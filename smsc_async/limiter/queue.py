@@ -1,14 +1,17 @@
-"""The line of those who wait for a permit, first come first served.
+"""The queue of tasks that wait for a permit: first in, first out, for each bucket.
 
-A line belongs to one bucket: tariff requests of a login wait in one, its other requests in another, and nobody else's
-are ever in the way. Only the head of a line asks and sleeps by the clock; the others sleep until they are the head.
+A bucket has two queues: one for its tariff requests, which need a token, and one for its other requests. Buckets never
+block each other. Only the head of a queue tries to acquire a permit and waits by the clock; the others wait until they
+are the head.
 
 Invariants:
 
-- A permit is taken as the last step before it is handed over, with nothing awaited between: no cancellation can lose
-  one (a store that has to wait for its own answer gives the permit back itself when it is cancelled).
-- A wake that comes between an unsuccessful try and the sleep is kept by the waiter, so none is missed.
-- Nothing runs in the background, and nothing is kept for a bucket that nobody waits for.
+- A permit is acquired as the last step before it is returned, without an ``await`` in between: a cancellation cannot lose
+  a permit. A store that must wait for its own answer releases the permit itself when it is cancelled.
+- A notification that comes between a failed try and the wait ends that wait, so none is missed.
+- Nothing runs in the background. A bucket without waiters costs nothing.
+- ``release``, ``notify`` and the departure of a waiter may run in a finalizer of the thread that already holds the lock.
+  They never wait for the lock: they append an event, and the thread that holds the lock handles all events.
 """
 
 from __future__ import annotations
@@ -16,8 +19,6 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 import anyio
@@ -30,209 +31,210 @@ from smsc_async.limiter.waiter import Waiter, new_waiter
 
 __all__ = ["PermitSource", "WaiterQueue"]
 
+# Seconds by which an event loop may be late in leaving a queue at a deadline, before it counts as a loop that hangs.
+_OVERDUE: Final = 1.0
+
+_Key: TypeAlias = tuple[str, bool]  # the login, and whether the waiters need a token
+
 
 class PermitSource(Protocol):
-    """Where permits are kept: what a gate needs of a store."""
+    """The part of a store that a queue needs."""
 
     def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
-        """Return a permit if it can be had without awaiting anything, else ``None``."""
+        """Return a permit if one is available without an ``await``, else ``None``."""
         ...
 
     async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
-        """Return a permit, or when to ask again.
+        """Return a permit, or when to try again.
 
         Args:
-            login: Whose.
-            quota: The rule.
-            token: Whether it is a tariff request.
-            lease: Seconds after which the request has ended in any case, should its holder die; ``inf`` if unknown.
+            login: The login that the request belongs to.
+            quota: The quota of the login.
+            token: Whether the request is a tariff request.
+            lease: Seconds after which the request has ended even if this process dies; ``inf`` if unknown.
         """
         ...
 
-    def try_release(self, permit: Permit, ending: Completion) -> bool:
-        """Take a permit back if that can be done without awaiting anything, and say whether it was."""
+    def try_release(self, permit: Permit, completion: Completion) -> bool:
+        """Release a permit if that is possible without an ``await``; return whether it was."""
         ...
 
-    async def release(self, permit: Permit, ending: Completion) -> None:
-        """Take a permit back. Comes to its end even where the caller is being cancelled."""
+    async def release(self, permit: Permit, completion: Completion) -> None:
+        """Release a permit. A cancellation of the caller does not interrupt the release."""
         ...
 
 
-class _Line:
-    """Those who wait for permits of one bucket, and what its head was told last."""
+class _BucketWaiters:
+    """The waiters of one bucket, and what the last refusal said."""
 
-    __slots__ = ("tokens_at", "waiters")
+    __slots__ = ("tokens_free_at", "waiters")
 
     def __init__(self) -> None:
-        self.waiters: OrderedDict[Waiter, float] = OrderedDict()  # each with the instant at which it leaves by itself
-        self.tokens_at: tuple[float, ...] = ()
+        self.waiters: OrderedDict[Waiter, float] = OrderedDict()  # with the instant at which each gives up
+        self.tokens_free_at: tuple[float, ...] = ()
 
-    def heard(self, refusal: Refusal, instant: float) -> None:
-        self.tokens_at = tuple(instant + seconds for seconds in refusal.tokens_in)
+    def note(self, refusal: Refusal, instant: float) -> None:
+        self.tokens_free_at = tuple(instant + seconds for seconds in refusal.tokens_in)
 
-    def due(self, position: int, instant: float, quota: Quota) -> float:
-        """Seconds until whoever has that many before them can have a token at the earliest."""
-        if not self.tokens_at:
+    def shortest_wait(self, position: int, instant: float, quota: Quota) -> float:
+        """Return the seconds until the waiter with that many others before it can have a token at the earliest."""
+        if not self.tokens_free_at:
             return 0.0
-        rounds, nth = divmod(position, len(self.tokens_at))
-        return max(self.tokens_at[nth] - instant, 0.0) + rounds * quota.window
-
-
-_Key: TypeAlias = tuple[str, bool]
-# What a loop may be late with leaving the line at a deadline, before it counts as one that nobody runs.
-_OVERDUE: Final = 1.0
+        rounds, nth = divmod(position, len(self.tokens_free_at))
+        return max(self.tokens_free_at[nth] - instant, 0.0) + rounds * quota.window
 
 
 class WaiterQueue:
-    """Admits the requests of a process, in order, as fast as a ledger has permits for them."""
+    """Gives the permits of a source to the tasks of a process, in order; for any number of threads and event loops."""
 
-    def __init__(self, ledger: PermitSource) -> None:
-        self._ledger = ledger
-        self._take_at_once = ledger.try_acquire
-        self._give_back_at_once = ledger.try_release
+    def __init__(self, source: PermitSource) -> None:
+        self._source = source
         self._lock = threading.Lock()
-        self._lines: dict[_Key, _Line] = {}
-        # What is to be done under the lock, by whoever has it next: giving back may be the work of a finalizer, in a thread
-        # that has the lock already, and must not wait for it.
-        self._due: deque[Callable[[], None]] = deque()
+        self._buckets: dict[_Key, _BucketWaiters] = {}
+        # (key, None): try again, something was released. (key, waiter): the waiter leaves.
+        self._events: deque[tuple[_Key, Waiter | None]] = deque()
 
     def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
-        """Return a permit if nobody waits for one and it can be had without awaiting anything, else ``None``."""
-        if self._lines and (login, token) in self._lines:
+        """Return a permit if nobody waits for one and one is available without an ``await``, else ``None``."""
+        if self._buckets and (login, token) in self._buckets:
             return None
-        return self._take_at_once(login, quota, token=token)
+        return self._source.try_acquire(login, quota, token=token)
 
     async def acquire(self, login: str, quota: Quota, *, token: bool) -> Permit:
-        """Return a permit, as soon as one is free and everybody who came before has one.
+        """Return a permit as soon as one is free and all earlier waiters have theirs.
 
-        Where the caller is in a cancel scope with a deadline (``anyio.fail_after`` and the like), the wait ends there.
+        The wait ends at the deadline of the caller's cancel scope (``anyio.fail_after`` and the like).
 
         Raises:
             QuotaExhausted: The permit is known to come after the caller's deadline.
             StoreError: The store does not answer.
         """
         permit = self.try_acquire(login, quota, token=token)
-        return permit or await self._acquire_in_line(login, quota, token=token)
+        return permit or await self._wait_and_acquire(login, quota, token=token)
 
-    def try_release(self, permit: Permit, ending: Completion) -> bool:
-        """Give a permit back as ``release`` does, if that can be done without awaiting anything; say whether it was."""
-        if not self._give_back_at_once(permit, ending):
+    def try_release(self, permit: Permit, completion: Completion) -> bool:
+        """Release a permit if that is possible without an ``await``; return whether it was."""
+        if not self._source.try_release(permit, completion):
             return False
-        if self._lines:
-            self.wake(permit.login)
+        if self._buckets:
+            self.notify(permit.login)
         return True
 
-    async def release(self, permit: Permit, ending: Completion) -> None:
-        """Give a permit back, and wake those who can go now."""
-        if self.try_release(permit, ending):
+    async def release(self, permit: Permit, completion: Completion) -> None:
+        """Release a permit, and let the first waiters try again."""
+        if self.try_release(permit, completion):
             return
         try:
-            await self._ledger.release(permit, ending)
+            await self._source.release(permit, completion)
         finally:
-            self.wake(permit.login)
+            self.notify(permit.login)
 
-    def wake(self, login: str) -> None:
-        """Have the heads of the lines of a login try again."""
-        self._due.append(partial(self._wake_heads, login))
-        self._work_off()
+    def notify(self, login: str) -> None:
+        """Let the first waiters of a login try again."""
+        self._events.append(((login, True), None))
+        self._events.append(((login, False), None))
+        self._handle_events()
 
     def expected_wait(self, login: str, *, token: bool) -> float:
         """Return seconds before which no request that waits for this bucket can have its permit, or 0 if none waits."""
-        line = self._lines.get((login, token))
-        return max(line.tokens_at[0] - now(), 0.0) if line is not None and line.tokens_at else 0.0
+        bucket = self._buckets.get((login, token))
+        return max(bucket.tokens_free_at[0] - now(), 0.0) if bucket is not None and bucket.tokens_free_at else 0.0
 
     def waiting(self) -> int:
-        """How many wait in all lines."""
+        """Return the number of waiters of all buckets."""
         with self._lock:
-            waiting = sum(len(line.waiters) for line in self._lines.values())
-        self._work_off()
-        return waiting
+            count = sum(len(bucket.waiters) for bucket in self._buckets.values())
+        self._handle_events()
+        return count
 
     def abandon(self) -> None:
-        """Forget all lines: for a process that was forked, where nobody of them is left."""
+        """Forget all waiters: for a forked child, in which none of them runs."""
         self._lock = threading.Lock()
-        self._lines = {}
-        self._due.clear()
+        self._buckets = {}
+        self._events.clear()
 
-    async def _acquire_in_line(self, login: str, quota: Quota, *, token: bool) -> Permit:
+    async def _wait_and_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit:
         key = (login, token)
         started = now()
-        # anyio counts deadlines by the loop's clock; only what is left of it can be compared.
+        # Only the remaining time is comparable: deadlines are readings of the event loop's own clock.
         ends_in = anyio.current_effective_deadline() - anyio.current_time()
         if ends_in == -math.inf:
-            ends_in = math.inf  # cancelled already: that is what the first sleep will say, and not that it is late
+            ends_in = math.inf  # cancelled already: the first wait raises the cancellation, which is not QuotaExhausted
         waiter = new_waiter()
-        with self._lock:
-            before = self._lines.get(key)
-            if before is not None and _is_lost(*next(iter(before.waiters.items())), started):
-                # It would lead the line for good.
-                self._wake_head(key)
-            line = self._lines.setdefault(key, _Line())
-            due = line.due(len(line.waiters), started, quota)
-            line.waiters[waiter] = started + ends_in
-        self._work_off()
+        bucket, wait = self._enter(key, waiter, quota, started, started + ends_in)
         try:
-            if due > ends_in:
-                raise QuotaExhausted(due)
+            if wait > ends_in:
+                raise QuotaExhausted(wait)
             while True:
-                seconds = math.inf
-                if self._leads(line, waiter):
-                    answer = await self._ledger.acquire(login, quota, token=token, lease=ends_in - (now() - started))
+                retry_in = math.inf
+                if self._is_head(bucket, waiter):
+                    answer = await self._source.acquire(login, quota, token=token, lease=ends_in - (now() - started))
+                    instant = now()
                     if isinstance(answer, Permit):
-                        answer.waited = now() - started
+                        answer.waited = instant - started
                         return answer
-                    line.heard(answer, now())
-                    left = ends_in - (now() - started)
-                    if (due := line.due(0, now(), quota)) > left:
-                        raise QuotaExhausted(due)
-                    seconds = answer.retry_in
-                await waiter.sleep(max(seconds, 0.0))
+                    bucket.note(answer, instant)
+                    if (wait := bucket.shortest_wait(0, instant, quota)) > ends_in - (instant - started):
+                        raise QuotaExhausted(wait)
+                    retry_in = answer.retry_in
+                await waiter.wait(max(retry_in, 0.0))
         finally:
-            self._leave(key, line, waiter)
+            self._events.append((key, waiter))
+            self._handle_events()
 
-    def _leads(self, line: _Line, waiter: Waiter) -> bool:
+    def _enter(
+        self, key: _Key, waiter: Waiter, quota: Quota, instant: float, gives_up_at: float
+    ) -> tuple[_BucketWaiters, float]:
+        """Add a waiter at the end; return its bucket and its shortest wait."""
         with self._lock:
-            leads = next(iter(line.waiters), None) is waiter
-        self._work_off()
-        return leads
+            former = self._buckets.get(key)
+            if former is not None and _is_lost(*next(iter(former.waiters.items())), instant):
+                self._notify_head(key, former)
+            bucket = self._buckets.setdefault(key, _BucketWaiters())
+            wait = bucket.shortest_wait(len(bucket.waiters), instant, quota)
+            bucket.waiters[waiter] = gives_up_at
+        self._handle_events()
+        return bucket, wait
 
-    def _leave(self, key: _Key, line: _Line, waiter: Waiter) -> None:
-        self._due.append(partial(self._strike_out, key, line, waiter))
-        self._work_off()
+    def _is_head(self, bucket: _BucketWaiters, waiter: Waiter) -> bool:
+        with self._lock:
+            is_head = next(iter(bucket.waiters), None) is waiter
+        self._handle_events()
+        return is_head
 
-    def _work_off(self) -> None:
-        """Do what is due, unless somebody has the lock, who will. Looks again after it is given up, so that nothing stays."""
-        while self._due and self._lock.acquire(blocking=False):
+    def _handle_events(self) -> None:
+        """Handle all events, unless another holder of the lock will.
+
+        The outer loop looks again after the lock is free: an event may come between the inner loop and that moment.
+        """
+        while self._events and self._lock.acquire(blocking=False):
             try:
-                while self._due:
-                    self._due.popleft()()
+                while self._events:
+                    self._handle(*self._events.popleft())
             finally:
                 self._lock.release()
 
-    def _strike_out(self, key: _Key, line: _Line, waiter: Waiter) -> None:
-        led = next(iter(line.waiters), None) is waiter
-        line.waiters.pop(waiter, None)
-        if led:
-            self._wake_head(key)
-
-    def _wake_heads(self, login: str) -> None:
-        for token in (True, False):
-            self._wake_head((login, token))
-
-    def _wake_head(self, key: _Key) -> None:
-        line = self._lines.get(key)
-        if line is None:
+    def _handle(self, key: _Key, leaving: Waiter | None) -> None:
+        bucket = self._buckets.get(key)
+        if bucket is None:
             return
+        head_changed = leaving is None or next(iter(bucket.waiters)) is leaving
+        if leaving is not None:
+            bucket.waiters.pop(leaving, None)
+        if head_changed:
+            self._notify_head(key, bucket)
+
+    def _notify_head(self, key: _Key, bucket: _BucketWaiters) -> None:
+        """Let the first waiter try again, after the removal of lost ones: a lost head would block the others forever."""
         instant = now()
-        while line.waiters:
-            head, leaves_at = next(iter(line.waiters.items()))
-            if not _is_lost(head, leaves_at, instant) and head.wake():
+        while bucket.waiters:
+            head, gives_up_at = next(iter(bucket.waiters.items()))
+            if not _is_lost(head, gives_up_at, instant) and head.notify():
                 return
-            # Nobody would ever wake the next.
-            del line.waiters[head]
-        del self._lines[key]
+            del bucket.waiters[head]
+        del self._buckets[key]
 
 
-def _is_lost(waiter: Waiter, leaves_at: float, instant: float) -> bool:
-    """Whether somebody's loop was closed under them, or nobody runs it: else they would have left by themselves."""
-    return instant > leaves_at + _OVERDUE or waiter.is_lost()
+def _is_lost(waiter: Waiter, gives_up_at: float, instant: float) -> bool:
+    """Whether a waiter's event loop is closed or hangs: a loop that runs would have left the queue at the deadline."""
+    return instant > gives_up_at + _OVERDUE or waiter.is_lost()

@@ -25,18 +25,18 @@ def _seconds(_: Quota, field: attrs.Attribute[float], value: float) -> None:
 
 @attrs.frozen
 class Quota:
-    """What the service allows one login.
+    """The limits of the service for one login.
 
-    The defaults are the service's (``spec/``: error 9) with a second on top. Loosening them is asking for error 9.
+    The defaults are the service's limits (``spec/``: error 9) with a guard of one second. Larger limits lead to error 9.
 
     Attributes:
         requests: Identical requests in ``per`` seconds.
         per: The window, in seconds.
         guard: Seconds added to the window, for a server that counts in whole seconds.
-        linger: Seconds during which a request that ended without an answer may still arrive at the server.
-        concurrent: Requests of a login under way at once.
-        window: ``per + guard``: seconds from the sight of an answer until its token is free again.
-        absence: ``linger + window``: seconds that a token is away at the most once its exchange has ended.
+        linger: Seconds during which a request that ended without a reply may still arrive at the server.
+        concurrent: Requests of a login in flight at once.
+        window: ``per + guard``: seconds from the head of the reply until the token is free again.
+        absence: ``linger + window``: the most seconds from the end of an exchange until its token is free again.
 
     Raises:
         ValueError: A count below 1, or a time that is negative, infinite or not a number.
@@ -60,10 +60,10 @@ class Quota:
     absence: float = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        # Sums, kept because they are read for every request.
+        # Stored, since they are read for every request.
         object.__setattr__(self, "window", self.per + self.guard)
         object.__setattr__(self, "absence", self.linger + self.window)
 
 
 SERVICE_QUOTA: Final = Quota()
-"""What the service allows."""
+"""The limits of the service."""

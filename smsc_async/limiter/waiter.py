@@ -1,9 +1,10 @@
-"""A place where one task sleeps until any thread wakes it.
+"""The suspension of one task until another task or thread notifies it.
 
-anyio's events belong to one loop, and a store is shared by all loops of a process: hence the two small native sleeps
-here. Asyncio's is a bare future with a timer, which also costs a third of a cancel scope around an event.
+The events of anyio belong to one event loop, and all loops of a process share a store: hence the two small native waiters
+here. The one for asyncio is a bare future with a timer, which also costs a third of a cancel scope around an event.
 
-Invariants: a wake that comes before the sleep is kept; everything but ``wake`` runs in the loop of the sleeper.
+Invariants: a notification that comes before the wait ends the next wait; everything except ``notify`` and ``is_lost`` runs
+in the event loop of the waiting task.
 """
 
 from __future__ import annotations
@@ -23,50 +24,50 @@ __all__ = ["Waiter", "call_in_loop", "in_trio", "is_closed_loop", "is_other_clos
 
 
 class Waiter(Protocol):
-    """One task's place."""
+    """The suspension of one task."""
 
-    async def sleep(self, seconds: float) -> None:
-        """Return after ``seconds`` (``inf``: never by itself), or as soon as woken; at once if woken before."""
+    async def wait(self, seconds: float) -> None:
+        """Return after ``seconds`` (``inf``: no limit) or on a notification; at once if the notification came before."""
         ...
 
-    def wake(self) -> bool:
-        """End the sleep, from any thread; ``False`` where nobody can be woken any more, since the loop is closed."""
+    def notify(self) -> bool:
+        """End the wait, from any thread; return ``False`` if the task's event loop is closed."""
         ...
 
     def is_lost(self) -> bool:
-        """Whether nobody can be woken any more, to be asked from any event loop."""
+        """Whether the task's event loop is closed; callable in any event loop."""
         ...
 
 
 class _AsyncioWaiter:
-    __slots__ = ("_future", "_loop", "_woken")
+    __slots__ = ("_future", "_loop", "_notified")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] | None = None
-        self._woken = False
+        self._notified = False
 
-    async def sleep(self, seconds: float) -> None:
-        if not self._woken:
+    async def wait(self, seconds: float) -> None:
+        if not self._notified:
             self._future = self._loop.create_future()
-            timer = None if seconds == math.inf else self._loop.call_later(seconds, self._rouse)
+            timer = None if seconds == math.inf else self._loop.call_later(seconds, self._end_wait)
             try:
                 await self._future
             finally:
                 self._future = None
                 if timer is not None:
                     timer.cancel()
-        self._woken = False
+        self._notified = False
 
-    def wake(self) -> bool:
+    def notify(self) -> bool:
         try:
             if asyncio.get_running_loop() is self._loop:
-                self._rouse()
+                self._end_wait()
                 return True
-        except RuntimeError:  # no loop in this thread
+        except RuntimeError:  # no event loop in this thread
             pass
         try:
-            self._loop.call_soon_threadsafe(self._rouse)
+            self._loop.call_soon_threadsafe(self._end_wait)
         except RuntimeError:  # the loop is closed
             return False
         return True
@@ -74,8 +75,8 @@ class _AsyncioWaiter:
     def is_lost(self) -> bool:
         return self._loop.is_closed()
 
-    def _rouse(self) -> None:
-        self._woken = True
+    def _end_wait(self) -> None:
+        self._notified = True
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
@@ -84,24 +85,24 @@ class _TrioWaiter:
     __slots__ = ("_event", "_thread", "_token", "_trio")
 
     def __init__(self) -> None:
-        import trio  # noqa: PLC0415  # only for those who run it
+        import trio  # noqa: PLC0415  # only for programs that use it
 
         self._trio = trio
         self._token: trio.lowlevel.TrioToken = trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
         self._event = trio.Event()
 
-    async def sleep(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
         with self._trio.move_on_after(seconds):
             await self._event.wait()
         self._event = self._trio.Event()
 
-    def wake(self) -> bool:
+    def notify(self) -> bool:
         try:
             if threading.get_ident() == self._thread:
-                self._rouse()
+                self._end_wait()
             else:
-                self._token.run_sync_soon(self._rouse)
+                self._token.run_sync_soon(self._end_wait)
         except RuntimeError:  # the run is over
             return False
         return True
@@ -109,12 +110,12 @@ class _TrioWaiter:
     def is_lost(self) -> bool:
         return is_other_closed_loop(self._token)
 
-    def _rouse(self) -> None:
-        self._event.set()  # whichever it is by then
+    def _end_wait(self) -> None:
+        self._event.set()  # read here, since wait() replaces the event
 
 
 def new_waiter() -> Waiter:
-    """Return a place for the running task.
+    """Return a waiter for the current task.
 
     Raises:
         RuntimeError: No event loop of asyncio or trio is running in this thread.
@@ -123,35 +124,35 @@ def new_waiter() -> Waiter:
 
 
 def in_trio() -> bool:
-    """Whether the caller is a task of trio's; where not, the loop is asyncio's."""
-    # Not imported: that alone would take longer than all else that is done for a waiter.
+    """Whether the caller runs in trio; if not, the event loop is asyncio's."""
+    # No import: importing trio would take longer than everything else that a waiter costs.
     lowlevel: Any = getattr(sys.modules.get("trio"), "lowlevel", None)
     return lowlevel is not None and bool(lowlevel.in_trio_task())
 
 
 def running_loop() -> Hashable:
-    """Return what stands for the running event loop, of asyncio or trio.
+    """Return an object that identifies the running event loop, of asyncio or trio.
 
     Raises:
-        RuntimeError: None is running in this thread.
+        RuntimeError: No event loop is running in this thread.
     """
     if in_trio():
-        from trio.lowlevel import current_trio_token  # noqa: PLC0415  # only for those who run it
+        from trio.lowlevel import current_trio_token  # noqa: PLC0415  # only for programs that use it
 
         return current_trio_token()
     return asyncio.get_running_loop()
 
 
 def is_other_closed_loop(loop: Hashable) -> bool:
-    """Whether a loop is over; to be asked in an event loop, which is not itself."""
+    """Whether an event loop is closed; the caller runs in an event loop, which is not closed."""
     return loop != running_loop() and is_closed_loop(loop)
 
 
 def is_closed_loop(loop: Hashable) -> bool:
-    """Whether nothing will ever run again in that loop; to be asked from any thread."""
+    """Whether an event loop is closed; callable in any thread."""
     if isinstance(loop, asyncio.AbstractEventLoop):
         return loop.is_closed()
-    from trio import RunFinishedError, lowlevel  # noqa: PLC0415  # it is loaded: the loop is its token
+    from trio import RunFinishedError, lowlevel  # noqa: PLC0415  # already imported: the loop is its token
 
     assert isinstance(loop, lowlevel.TrioToken)
     try:

@@ -1,7 +1,7 @@
-"""Where the quota and the last answers live.
+"""The stores of the quota, the last lists and the lockouts.
 
-``protocol`` says what a store is; ``memory`` is the one for a single process, ``sqlite`` for the processes of a machine,
-``redis`` for many machines.
+``base`` is the interface; ``memory`` is the store of a single process, ``sqlite`` of the processes of one machine, ``redis``
+of many machines.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from smsc_async.stores.redis.store import RedisStore
     from smsc_async.stores.sqlite.store import SQLiteStore
 else:
-    # Imported when asked for: they cost a third of the package's import, and most programs use neither.
-    _HOMES: Final = {"RedisStore": "redis.store", "SQLiteStore": "sqlite.store"}
+    # Imported at their first use: they cost a third of the package's import, and most programs use neither.
+    _MODULES: Final = {"RedisStore": "redis.store", "SQLiteStore": "sqlite.store"}
 
     def __getattr__(name: str) -> object:
-        if name not in _HOMES:
+        if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
         return value
 
 
@@ -32,5 +32,5 @@ _DEFAULT = MemoryStore()
 
 
 def default_store() -> MemoryStore:
-    """Return the one store of the process that every client without a store of its own uses."""
+    """Return the store of this process, which every client without a store of its own uses."""
     return _DEFAULT

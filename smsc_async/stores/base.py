@@ -1,9 +1,10 @@
-"""What the client and the limiter need of a store."""
+"""The interface of a store, as the client and the limiter use it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from types import TracebackType
+from typing import Final, Protocol, Self
 
 import attrs
 
@@ -17,91 +18,105 @@ from smsc_async.stores.single_flight import SingleFlight
 __all__ = ["INTERNAL_PREFIX", "FetchLease", "Store"]
 
 INTERNAL_PREFIX: Final = "\0"
-"""What a name begins with under which the library keeps a count of its own: no login of the service's can.
+"""The first character of the logins under which the library counts something of its own; no login of the service has it.
 
-A store that has lost its memory is closed to a login for as long as what it forgot could matter. To these it is open at
-once: the breakers count authorization errors over half an hour, and to send nothing for so long after every first use,
-flush or restart would cost more than the count that was lost.
+A store that has lost its state is closed for a login as long as the lost state matters. It is open at once for these
+internal logins: the lockout counts authorization errors over half an hour, and half an hour without a request after every
+first use, flush or restart would cost more than the lost count.
 """
 
 
 @attrs.frozen
 class FetchLease:
-    """The right to fetch a list for everybody who shares a store, until it is given back or its time is up.
+    """The right to fetch a list for all users of a store, until the release or the end of the lease.
 
     Attributes:
-        lease: What the store knows it by; ``None`` where nobody else is to be told.
+        lease: The store's identifier of the lease; ``None`` if no other process can wait for the list.
     """
 
     lease: object = None
 
 
 class Store(PermitSource, Protocol):
-    """Permits, the last answer of each account, and the requests that are under way.
+    """Permits, the last list of each account, and the fetches in flight.
 
-    Permits are filed under the login alone, answers under endpoint, login and credentials: an answer goes to nobody
-    but the credentials that fetched it.
+    Permits belong to a login. Lists belong to an endpoint, a login and its credentials: a list is returned only for the
+    credentials that fetched it.
     """
 
     @property
-    def gate(self) -> WaiterQueue:
-        """The line of this process for the permits of this store."""
+    def queue(self) -> WaiterQueue:
+        """This process's queue for the permits of the store."""
         ...
 
     @property
     def flights(self) -> SingleFlight:
-        """The requests of this process that are under way."""
+        """This process's fetches in flight."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Return the store."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the files and connections of the store; the next use opens them again."""
         ...
 
     def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
-        """Return the last list if it is at most that many seconds old and can be had without awaiting anything."""
+        """Return the last list if it is at most ``max_age`` seconds old and available without an ``await``."""
         ...
 
     async def lease_or_reply(
         self, endpoint: str, account: Account, max_age: float, seconds: float
     ) -> Tariffs | FetchLease:
-        """Return a list that somebody else who shares the store has, or the right to fetch one.
+        """Return a list that another process fetched, or the right to fetch one.
 
-        Called by the leader of a flight, once for all of this process. A list is one that is at most ``max_age``
-        seconds old, or one that came while this waited for another process that was fetching it.
+        The leader of a flight calls it once for its whole process. The list is at most ``max_age`` seconds old, or it was
+        fetched by another process during the call.
 
         Args:
-            endpoint: Where it is fetched.
-            account: Whose.
-            max_age: Seconds; 0 for a list that comes after now.
-            seconds: What is left of the call's time: a lead is given for as long.
+            endpoint: The URL of the request.
+            account: The account.
+            max_age: Seconds; 0 for a list that is fetched from now on.
+            seconds: The remaining seconds of the call; the lease lasts as long.
         """
         ...
 
     async def release_lease(
-        self, endpoint: str, account: Account, lead: FetchLease, reply: Reply | None, tariffs: Tariffs | None
+        self, endpoint: str, account: Account, lease: FetchLease, reply: Reply | None, tariffs: Tariffs | None
     ) -> None:
-        """Give a lead back, with what came of it: the answer and the list in it, or ``None`` where there is no list."""
+        """Release a lease, and cache its result: the reply and the list in it, or ``None`` if there is no list."""
         ...
 
-    async def renew_lease(self, lead: FetchLease) -> None:
-        """Renew a lead until it has landed; raises nothing.
+    async def renew_lease(self, lease: FetchLease) -> None:
+        """Renew a lease until its release; raises nothing.
 
-        To be run beside the fetching, in a task of its own, where the lead has a lease.
+        Runs beside the fetch, in a task of its own, if the lease has an identifier.
         """
         ...
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
-        """Give no token of the login for a window: the service has refused with error 9."""
+        """Grant no token of the login for a window: the service has refused a request with error 9."""
         ...
 
     async def credential_digest(self, account: Account) -> str:
-        """Return what credentials are marked under: the same for everybody who shares the store, and no way back."""
+        """Return a digest of the credentials: equal for all users of the store, and irreversible."""
         ...
 
     async def set_flag(self, name: str, seconds: float) -> None:
-        """Mark a name for that long: extends what is left of a mark, never shortens it."""
+        """Set a flag for that long; a flag that lasts longer is not shortened."""
         ...
 
     async def flag_ttls(self, names: Sequence[str]) -> list[float]:
-        """Return the seconds that are left of the mark of each name; 0.0 where there is none."""
+        """Return the remaining seconds of each flag; 0.0 for a flag that is not set."""
         ...
 
     async def clear_flag(self, name: str) -> None:
-        """Take a mark away, if there is one."""
+        """Clear a flag, if it is set."""
         ...

@@ -1,14 +1,15 @@
-"""The store of one process: any number of clients, threads and event loops."""
+"""The store of one process: for any number of clients, threads and event loops."""
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Final, Literal, Self
 
 import attrs
 
@@ -22,49 +23,28 @@ from smsc_async.limiter.waiter import is_other_closed_loop
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
 from smsc_async.stores.base import INTERNAL_PREFIX, FetchLease
+from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.single_flight import SingleFlight
 
 __all__ = ["MemoryStore"]
 
 KEEP_BYTES: Final = 64 * 2**20
-
-# What a list takes in memory, at most: measured with tracemalloc on CPython 3.11 where no two prices are equal (a
-# Decimal is 104 bytes, and a list has few distinct ones). tests/stores/test_memory.py holds it to the truth.
-_LIST_BYTES: Final = 1_500
-_ZONE_BYTES: Final = 900
-_CODE_BYTES: Final = 300
-_WHOLE: Final = Completion.COMPLETE  # an enumeration looks its members up as slowly as a call
-# A mark that is forgotten costs one request that is refused once more.
-_MARKS: Final = 20_000
-
-
-class _Kept:
-    """A list, and when it came by both clocks: the monotonic one stands still while a machine sleeps."""
-
-    __slots__ = ("at", "size", "tariffs", "used", "wall")
-
-    def __init__(self, tariffs: Tariffs) -> None:
-        self.tariffs = tariffs
-        self.used = False  # since it was put in line; set without the lock, which a look need not wait for
-        self.at = now()
-        self.wall = time.time()
-        self.size = _LIST_BYTES + len(tariffs.zones) * _ZONE_BYTES + len(tariffs.codes) * _CODE_BYTES
-
-    def is_older_than(self, seconds: float) -> bool:
-        return now() - self.at > seconds or time.time() - self.wall > seconds
+# A flag that is dropped costs one request that the service refuses once more.
+_MAX_FLAGS: Final = 20_000
 
 
 class MemoryStore:
-    """Keeps the quota and the last answers in this process.
+    """Stores the quota and the last lists in this process.
 
-    Thread-safe, and good for any number of event loops. It knows nothing of other processes, nor of its predecessor:
-    where several processes use one login, or one is restarted often, they need a store that they share.
+    Thread-safe, for any number of event loops. The store knows nothing of other processes or of an earlier one: if several
+    processes use one login, or a process restarts often, use a store that they share. A store can be pickled and copied
+    before its first use.
 
     Args:
-        keep_bytes: How many bytes of answers are kept, those going first that have not been asked for lately. What is kept
-            of the quota is never dropped.
+        keep_bytes: Bytes of lists in memory; the least recently used lists are dropped first. The state of the quota is
+            never dropped.
         cold_start: ``"grant"`` sends the first requests at once. ``"wait"`` sends none for the first window after the
-            first call, in case a predecessor has just used the quota.
+            first call, in case an earlier process has just used the quota.
 
     Raises:
         ValueError: ``keep_bytes`` is negative, or ``cold_start`` is neither of the two.
@@ -79,63 +59,72 @@ class MemoryStore:
             raise ValueError(f"keep_bytes={keep_bytes}: must be 0 (keep nothing) or more")
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
-        self.gate: WaiterQueue = WaiterQueue(self)
+        self._new_copy: Callable[[], MemoryStore] = partial(type(self), keep_bytes=keep_bytes, cold_start=cold_start)
+        self.queue: WaiterQueue = WaiterQueue(self)
         self.flights: SingleFlight = SingleFlight()
         self._lock = threading.Lock()
         self._buckets = Buckets()
-        self._cold = cold_start == "wait"
-        self._first_at: float | None = None
-        self._kept: OrderedDict[tuple[str, bytes], _Kept] = OrderedDict()
-        self._kept_bytes = 0
-        self._keep_bytes = keep_bytes
-        self._marks: OrderedDict[str, float] = OrderedDict()
+        self._waits = cold_start == "wait"
+        self._first_used_at: float | None = None
+        self._cache = ReplyCache(keep_bytes)
+        self._flags: OrderedDict[str, float] = OrderedDict()
         _ALL.add(self)
 
+    def __reduce__(self) -> tuple[Callable[[], MemoryStore], tuple[()]]:
+        if self._buckets.count()["buckets"] or len(self._cache) or self._flags or self._first_used_at is not None:
+            raise TypeError(
+                "a MemoryStore in use cannot be pickled or copied: the copy would grant the same quota again"
+            )
+        return self._new_copy, ()
+
+    async def __aenter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Do nothing: the store has no file and no connection, and its quota stays in use."""
+
     def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
-        """Return a permit, or ``None`` where there is none now."""
-        if self._cold:
+        """Return a permit, or ``None`` if none is available now."""
+        if self._waits:
             return None
         permit = Permit(login, quota, token)
-        if self._buckets.claim(permit) or self._buckets.acquire(permit, now()) is None:
-            return permit
-        return None
+        return permit if self._buckets.acquire(permit, now()) is None else None
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:  # noqa: ARG002  # a process that dies takes its memory along
-        """Return a permit, or when to ask again."""
+    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:  # noqa: ARG002  # permits end with the process
+        """Return a permit, or when to try again."""
         instant = now()
         permit = Permit(login, quota, token)
-        with self._lock:
-            too_early = self._cold and not login.startswith(INTERNAL_PREFIX) and self._too_early(instant, quota)
-        if too_early:
-            return too_early
-        refusal = self._buckets.acquire(permit, instant, is_other_closed_loop)
+        refusal = self._closed_by_cold_start(instant, login, quota)
+        if refusal is None:
+            refusal = self._buckets.acquire(permit, instant, is_other_closed_loop)
         if refusal is None:
             return permit
-        # Who has what is missing may come to be lost, and nobody would tell.
+        # A holder's event loop may close, of which nothing notifies the queue: try again after a window at the latest.
         return attrs.evolve(refusal, retry_in=min(refusal.retry_in, quota.window))
 
-    def try_release(self, permit: Permit, ending: Completion) -> bool:
-        """Take a permit back; nothing happens where it was given back before."""
-        # Where the answer came whole, its sight is all that counts.
-        seen = permit.seen
-        self._buckets.release(permit, now() if seen is None or ending is not _WHOLE else seen, ending)
+    def try_release(self, permit: Permit, completion: Completion) -> bool:
+        """Release a permit; a second release does nothing."""
+        self._buckets.release(permit, now(), completion)
         return True
 
-    async def release(self, permit: Permit, ending: Completion) -> None:
-        """Take a permit back."""
-        self.try_release(permit, ending)
+    async def release(self, permit: Permit, completion: Completion) -> None:
+        """Release a permit."""
+        self.try_release(permit, completion)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
-        """Give no token of the login for a window."""
+        """Grant no token of the login for a window."""
         self._buckets.drain_tokens(login, now(), quota)
 
     def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
-        """Return the last list if it is at most that many seconds old."""
-        kept = self._kept.get((endpoint, account.fingerprint))
-        if kept is None or kept.is_older_than(max_age):
-            return None
-        kept.used = True
-        return kept.tariffs
+        """Return the last list if it is at most ``max_age`` seconds old."""
+        return self._cache.find((endpoint, account.fingerprint), max_age)
 
     async def lease_or_reply(
         self,
@@ -144,78 +133,62 @@ class MemoryStore:
         max_age: float,  # noqa: ARG002  # the protocol's
         seconds: float,  # noqa: ARG002  # the protocol's
     ) -> Tariffs | FetchLease:
-        """Return the lead: within a process, the flights have seen to it that nobody else fetches the same."""
+        """Return a lease: within a process, the single flight ensures that nobody else fetches the same list."""
         return FetchLease()
 
-    async def renew_lease(self, lead: FetchLease) -> None:
-        """Do nothing: a lead has no lease here."""
+    async def renew_lease(self, lease: FetchLease) -> None:
+        """Do nothing: a lease has no end here."""
 
     async def release_lease(
         self,
         endpoint: str,
         account: Account,
-        lead: FetchLease,  # noqa: ARG002  # nobody else is to be told
-        reply: Reply | None,  # noqa: ARG002  # the list itself is kept
+        lease: FetchLease,  # noqa: ARG002  # no other process waits for the list
+        reply: Reply | None,  # noqa: ARG002  # the list itself is cached
         tariffs: Tariffs | None,
     ) -> None:
-        """Remember the list that has come, if any."""
+        """Cache the list, if there is one."""
         if tariffs is not None:
-            self._keep((endpoint, account.fingerprint), tariffs)
+            self._cache.put((endpoint, account.fingerprint), tariffs, 0.0)
 
     async def credential_digest(self, account: Account) -> str:
-        """Return what the credentials are marked under."""
+        """Return a digest of the credentials."""
         return account.fingerprint.hex()
 
     async def set_flag(self, name: str, seconds: float) -> None:
-        """Mark a name for that long, or for what is left of its mark where that is longer."""
+        """Set a flag for that long; a flag that lasts longer is not shortened."""
         with self._lock:
-            self._marks[name] = max(self._marks.pop(name, 0.0), now() + seconds)
-            if len(self._marks) > _MARKS:
-                self._marks.popitem(last=False)
+            self._flags[name] = max(self._flags.pop(name, 0.0), now() + seconds)
+            if len(self._flags) > _MAX_FLAGS:
+                self._flags.popitem(last=False)
 
     async def flag_ttls(self, names: Sequence[str]) -> list[float]:
-        """Return the seconds that are left of each mark; 0.0 where there is none."""
+        """Return the remaining seconds of each flag; 0.0 for a flag that is not set."""
         instant = now()
-        return [max(self._marks.get(name, 0.0) - instant, 0.0) for name in names]
+        return [max(self._flags.get(name, 0.0) - instant, 0.0) for name in names]
 
     async def clear_flag(self, name: str) -> None:
-        """Take a mark away."""
+        """Clear a flag, if it is set."""
         with self._lock:
-            self._marks.pop(name, None)
+            self._flags.pop(name, None)
 
-    def _keep(self, key: tuple[str, bytes], tariffs: Tariffs) -> None:
-        kept = _Kept(tariffs)
+    def _closed_by_cold_start(self, instant: float, login: str, quota: Quota) -> Refusal | None:
         with self._lock:
-            # Put in the place of the former, and never taken out to be put back: those without the lock would miss it.
-            if (former := self._kept.get(key)) is not None:
-                self._kept_bytes -= former.size
-            self._kept[key] = kept
-            self._kept.move_to_end(key)
-            self._kept_bytes += kept.size
-            while self._kept_bytes > self._keep_bytes:
-                oldest_key, oldest = next(iter(self._kept.items()))
-                if oldest.used:
-                    oldest.used = False
-                    self._kept.move_to_end(oldest_key)
-                else:
-                    del self._kept[oldest_key]
-                    self._kept_bytes -= oldest.size
-
-    def _too_early(self, instant: float, quota: Quota) -> Refusal | None:
-        if self._first_at is None:
-            self._first_at = instant
-        wait = self._first_at + quota.window - instant
-        if wait > 0:
-            return Refusal(wait, (wait,) * quota.requests)
-        self._cold = False
-        return None
+            if not self._waits or login.startswith(INTERNAL_PREFIX):
+                return None
+            if self._first_used_at is None:
+                self._first_used_at = instant
+            wait = self._first_used_at + quota.window - instant
+            self._waits = wait > 0
+            return Refusal(wait, (wait,) * quota.requests) if wait > 0 else None
 
     def _after_fork(self) -> None:
-        # In the child no thread holds the lock any more, and nobody is left who would give a permit back. The parent's
-        # requests are still under way: they count as ended without an answer, and are not the child's to give back.
+        # No thread of the child can release the locks, and no task of the child releases a permit. The parent's requests
+        # are still in flight: they count as ended without a reply.
         self._lock = threading.Lock()
-        self._buckets.forget_holders(now())
-        self.gate.abandon()
+        self._cache.after_fork()
+        self._buckets.after_fork(now())
+        self.queue.abandon()
         self.flights.abandon()
 
 

@@ -1,4 +1,4 @@
-"""A list as it is shared: the answer's own bytes, packed, and decoded by everybody for themselves."""
+"""The form of a list in a shared store: the bytes of the reply, compressed. Each process decodes them itself."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from smsc_async.records import Tariffs
 
 __all__ = ["packed", "unpacked", "unpacked_off_loop"]
 
-# A tenth of the bytes for a tenth of a millisecond; higher levels gain little.
+# A tenth of the size for a tenth of a millisecond; higher levels gain little.
 _LEVEL = 1
-# A list is a third to a tenth of its bytes; see ``interpret.py`` for what takes the loop too long.
+# Longer ones are decoded in a thread. A packed list has a third to a tenth of its size; see ``fetch/interpret.py``.
 _LONG_BYTES = 16 * 1024
 
 
 def packed(reply: Reply) -> bytes:
-    """Return the bytes to share: the Content-Type, and the body as it came."""
+    """Return the bytes to store: the Content-Type and the unchanged body."""
     head = json.dumps(reply.content_type).encode() + b"\n"
     return zlib.compress(head + reply.body, _LEVEL)
 
 
 def unpacked(shared: bytes, wall: float) -> Tariffs | None:
-    """Return the list of shared bytes, or ``None`` where they are not one: somebody else wrote them.
+    """Return the list of stored bytes, or ``None`` if they are damaged or of another origin.
 
     Args:
-        shared: What ``packed`` returned.
-        wall: When the answer came, in seconds since the epoch.
+        shared: A return value of ``packed``.
+        wall: The instant of the fetch, in seconds since the epoch.
     """
     unpacker = zlib.decompressobj()
     try:
@@ -49,7 +49,7 @@ def unpacked(shared: bytes, wall: float) -> Tariffs | None:
 
 
 async def unpacked_off_loop(shared: bytes, wall: float) -> Tariffs | None:
-    """Do as ``unpacked``, and let the event loop go on meanwhile where that takes long."""
+    """Return ``unpacked(shared, wall)``, from a thread if the decoding would block the event loop for long."""
     if len(shared) < _LONG_BYTES:
         return unpacked(shared, wall)
     return await anyio.to_thread.run_sync(unpacked, shared, wall, abandon_on_cancel=True)

@@ -1,4 +1,4 @@
-"""The lists that a process has at hand, so that what it knows already costs no look into a shared store."""
+"""The lists that a process has in memory: one cache for all stores."""
 
 from __future__ import annotations
 
@@ -11,92 +11,103 @@ from smsc_async.limiter.clock import now
 from smsc_async.records import Tariffs
 from smsc_async.stores.packed_reply import unpacked
 
-__all__ = ["ReplyCache"]
+__all__ = ["CacheKey", "ReplyCache", "size_of"]
 
-Key = tuple[str, bytes]
+CacheKey = tuple[str, bytes]  # the endpoint, and the fingerprint of the account
 
-# What a list takes in memory, at most; see ``memory.py``.
+# The most memory that a list takes: measured with tracemalloc on CPython 3.11 for a list in which no two prices are equal
+# (a Decimal is 104 bytes, and a real list has few distinct ones). tests/stores/test_memory.py checks the figures.
 _LIST_BYTES: Final = 1_500
 _ZONE_BYTES: Final = 900
 _CODE_BYTES: Final = 300
 
 
-class _Kept:
-    """A list or the bytes of one, and when it came by both clocks: the monotonic one stands still in a machine's sleep."""
+def size_of(cached: Tariffs | bytes) -> int:
+    """Return the bytes that a cached list takes, at most."""
+    if isinstance(cached, bytes):
+        return len(cached)
+    return _LIST_BYTES + len(cached.zones) * _ZONE_BYTES + len(cached.codes) * _CODE_BYTES
 
-    __slots__ = ("at", "kept", "size", "wall")
 
-    def __init__(self, kept: Tariffs | bytes, age: float) -> None:
-        self.at = now() - age
-        self.wall = time.time() - age
-        self.hold(kept)
+class _Entry:
+    """A list or its packed bytes, and the instant of the fetch by two clocks.
 
-    def hold(self, kept: Tariffs | bytes) -> None:
-        self.kept = kept
-        self.size = (
-            len(kept)
-            if isinstance(kept, bytes)
-            else _LIST_BYTES + len(kept.zones) * _ZONE_BYTES + len(kept.codes) * _CODE_BYTES
-        )
+    The age is the larger one: the monotonic clock may stop while a virtual machine is paused, the wall clock may be set
+    back.
+    """
+
+    __slots__ = ("cached", "fetched_at", "fetched_at_wall", "size")
+
+    def __init__(self, cached: Tariffs | bytes, age: float) -> None:
+        self.fetched_at = now() - age
+        self.fetched_at_wall = time.time() - age
+        self.replace(cached)
+
+    def replace(self, cached: Tariffs | bytes) -> None:
+        self.cached = cached
+        self.size = size_of(cached)
 
     def is_older_than(self, seconds: float) -> bool:
-        return now() - self.at > seconds or time.time() - self.wall > seconds
+        return now() - self.fetched_at > seconds or time.time() - self.fetched_at_wall > seconds
 
 
 class ReplyCache:
-    """Lists by endpoint and credentials, at most so many bytes of them, the least recently used going first.
+    """Lists by endpoint and credentials. The least recently used lists are dropped if the size exceeds the limit.
 
     Thread-safe.
     """
 
-    def __init__(self, keep_bytes: int) -> None:
-        self._keep_bytes = keep_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._bytes = 0
-        self._lists: OrderedDict[Key, _Kept] = OrderedDict()
+        self._entries: OrderedDict[CacheKey, _Entry] = OrderedDict()
         self._lock = threading.Lock()
 
-    def put(self, key: Key, what: Tariffs | bytes, age: float) -> None:
-        """Keep a list that came so many seconds ago, or the bytes of one, which are decoded when asked for."""
-        kept = _Kept(what, age)
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, key: CacheKey, cached: Tariffs | bytes, age: float) -> None:
+        """Store a list that was fetched ``age`` seconds ago, or its packed bytes, which are decoded at the first use."""
+        entry = _Entry(cached, age)
         with self._lock:
             self._drop(key)
-            self._lists[key] = kept
-            self._bytes += kept.size
+            self._entries[key] = entry
+            self._bytes += entry.size
             self._trim()
 
-    def find(self, key: Key, max_age: float) -> Tariffs | None:
-        """Return a list if it is at most that many seconds old."""
+    def find(self, key: CacheKey, max_age: float) -> Tariffs | None:
+        """Return a list if it is at most ``max_age`` seconds old."""
         with self._lock:
-            kept = self._lists.get(key)
-            if kept is None or kept.is_older_than(max_age):
+            entry = self._entries.get(key)
+            if entry is None or entry.is_older_than(max_age):
                 return None
-            self._lists.move_to_end(key)
-            if isinstance(kept.kept, bytes):
-                tariffs = unpacked(kept.kept, kept.wall)
-                if tariffs is None:
-                    self._drop(key)
-                    return None
-                self._bytes -= kept.size
-                kept.hold(tariffs)
-                self._bytes += kept.size
-                self._trim()
-            assert isinstance(kept.kept, Tariffs)
-            return kept.kept
+            self._entries.move_to_end(key)
+            if isinstance(entry.cached, Tariffs):
+                return entry.cached
+            tariffs = unpacked(entry.cached, entry.fetched_at_wall)
+            if tariffs is None:
+                self._drop(key)
+                return None
+            self._bytes -= entry.size
+            entry.replace(tariffs)
+            self._bytes += entry.size
+            self._trim()
+            return tariffs
 
-    def has(self, key: Key) -> bool:
-        """Tell whether there is one, however old."""
-        return key in self._lists
+    def has(self, key: CacheKey) -> bool:
+        """Whether there is a list, however old."""
+        return key in self._entries
 
     def after_fork(self) -> None:
-        """Go on in a child process, where no thread holds the lock."""
+        """Replace the lock in a forked child, in which no thread can release it."""
         self._lock = threading.Lock()
 
-    def _drop(self, key: Key) -> None:
-        former = self._lists.pop(key, None)
+    def _drop(self, key: CacheKey) -> None:
+        former = self._entries.pop(key, None)
         if former is not None:
             self._bytes -= former.size
 
     def _trim(self) -> None:
-        while self._bytes > self._keep_bytes:
-            _, oldest = self._lists.popitem(last=False)
+        while self._bytes > self._max_bytes:
+            _, oldest = self._entries.popitem(last=False)
             self._bytes -= oldest.size

@@ -1,8 +1,10 @@
-"""What the stores that processes share have in common: names, lists at hand, and the wait for another's answer.
+"""What the stores that processes share have in common: digests, the lists in memory, and the wait for another process.
 
-Invariants: what a caller gets from another process is as fresh as it asked, or came while it waited; whoever leads is
-followed only as long as its process lives (it renews its lead, see ``hold``); nobody waits without a pause, and no two
-with the same.
+Invariants:
+
+- A list of another process is as fresh as the caller wants, or it was fetched while the caller waited.
+- A follower waits for a leader only while the leader's process lives: the leader renews its lease (``renew_lease``).
+- Followers poll with random pauses, so that they do not load the store together.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import random
 import secrets
 import weakref
 from abc import ABC, abstractmethod
-from typing import Final, Literal, TypeAlias
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Literal, Self, TypeAlias
 
 import anyio
 import attrs
@@ -29,31 +33,34 @@ from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.protocol import Reply, quota_key, service_of
 from smsc_async.records import Tariffs
 from smsc_async.stores.base import INTERNAL_PREFIX, FetchLease
-from smsc_async.stores.digests import Digests, Pepper
+from smsc_async.stores.digests import Digests, Pepper, secret_of
 from smsc_async.stores.packed_reply import packed, unpacked_off_loop
 from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.single_flight import SingleFlight
 
-__all__ = ["KEEP_BYTES", "OTHER_PEPPER", "ColdStart", "Place", "Seen", "SharedStore", "StoreLostError"]
+__all__ = ["KEEP_BYTES", "OTHER_PEPPER", "ColdStart", "ListKey", "Lookup", "SharedStore", "StoreLostError"]
 
 KEEP_BYTES: Final = 64 * 2**20
 ColdStart: TypeAlias = Literal["grant", "wait"]
 
-OTHER_PEPPER: Final = "others use it with another pepper, and so with a quota of their own: pass theirs, or empty the store and restart all"
+OTHER_PEPPER: Final = (
+    "another process uses the store with another pepper, and so with another quota: pass the same pepper everywhere, or "
+    "empty the store and restart all processes"
+)
 
-# Lists at hand are a copy of what the store has: a part of what it keeps is enough.
-_AT_HAND: Final = 4
-# A follower looks again after a wait that grows between these, each time at random.
+# The lists in memory are copies of lists in the store, so a part of the store's size is enough.
+_CACHE_DIVISOR: Final = 4
+# The pause of a follower between two looks grows from the first to the second; each pause is random.
 _FIRST_POLL: Final = 0.02
 _LAST_POLL: Final = 0.2
 
 
 @attrs.frozen
-class Place:
-    """Under what the answer of an account is filed.
+class ListKey:
+    """The key of an account's list in the store.
 
     Attributes:
-        login: The digest of its login.
+        login: The digest of the login.
         key: The digest of endpoint, login and credentials.
     """
 
@@ -62,14 +69,14 @@ class Place:
 
 
 @attrs.frozen
-class Seen:
-    """What a look for a list has found.
+class Lookup:
+    """The result of a look into the store.
 
     Attributes:
-        leads: Whether the caller has the lead now.
-        packed: The last answer, where it is wanted, or ``None``.
-        age: Its age, in seconds.
-        wall: When it came, in seconds since the epoch.
+        leads: Whether the caller has the lease now.
+        packed: The last list, packed, or ``None``.
+        age: The age of the list, in seconds.
+        wall: The instant of its fetch, in seconds since the epoch.
     """
 
     leads: bool
@@ -79,17 +86,17 @@ class Seen:
 
 
 class StoreLostError(Exception):
-    """The store is not the one that digests were made for; asked again, they are made anew."""
+    """The store was lost since the digests were made; the next call makes them anew."""
 
 
 @attrs.frozen
-class _Held:
-    place: Place
+class _LeaseId:
+    key: ListKey
     holder: int
 
 
 class SharedStore(ABC):
-    """A store that other processes use as well.
+    """A store that several processes share.
 
     Args:
         pepper: See the stores.
@@ -98,11 +105,12 @@ class SharedStore(ABC):
         cold_start: See the stores.
     """
 
-    LEAD_SECONDS: float = 5.0
-    """How long a lead holds without being renewed: what followers wait for a leader whose process was killed."""
+    LEASE_SECONDS: float = 5.0
+    """Seconds until a lease ends that is not renewed: followers of a killed leader wait that long."""
 
     def __init__(self, *, pepper: Pepper | None, keep_bytes: int, lease: float, cold_start: ColdStart) -> None:
         self._digests = Digests(pepper)
+        self._pepper = secret_of(pepper)
         self._peppered = pepper is not None
         del pepper
         if keep_bytes < 0:
@@ -111,40 +119,52 @@ class SharedStore(ABC):
             raise ValueError(f"lease={lease}: must be a finite number of seconds, more than 0")
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
-        self.gate: WaiterQueue = WaiterQueue(self)
+        self.queue: WaiterQueue = WaiterQueue(self)
         self.flights: SingleFlight = SingleFlight()
         self._keep_bytes = keep_bytes
         self._lease = lease
-        self._reply_cache = ReplyCache(keep_bytes // _AT_HAND)
-        self._leads: dict[int, Waiter | None] = {}
+        self._cold_start: ColdStart = cold_start
+        self._cache = ReplyCache(keep_bytes // _CACHE_DIVISOR)
+        # The leases of this process, by holder, each with the waiter of its renewal.
+        self._leases: dict[int, Waiter | None] = {}
         _all.add(self)
 
-    def _closed_for(self, login: str, quota: Quota) -> float:
-        """Seconds for which a store that has lost its memory gives nothing of a login."""
-        return 0.0 if login.startswith(INTERNAL_PREFIX) else quota.absence + self._lease
+    async def __aenter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the store."""
+        await self.aclose()
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close the files and connections of the store; the next use opens them again."""
 
     @abstractmethod
     async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
-        """Return a permit, or when to ask again."""
+        """Return a permit, or when to try again."""
 
     @abstractmethod
-    async def release(self, permit: Permit, ending: Completion) -> None:
-        """Take a permit back. Where the store does not answer, its lease ends it."""
+    async def release(self, permit: Permit, completion: Completion) -> None:
+        """Release a permit. If the store does not answer, the permit ends with its lease."""
 
     def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:  # noqa: ARG002  # the protocol's
-        """Return ``None``: a shared store has to be asked."""
+        """Return ``None``: a shared store needs an ``await``."""
         return None
 
-    def try_release(self, permit: Permit, ending: Completion) -> bool:  # noqa: ARG002  # the protocol's
-        """Return ``False``: a shared store has to be told."""
+    def try_release(self, permit: Permit, completion: Completion) -> bool:  # noqa: ARG002  # the protocol's
+        """Return ``False``: a shared store needs an ``await``."""
         return False
 
     def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
-        """Return the last list that this process knows of if it is at most that many seconds old."""
-        return self._reply_cache.find((endpoint, account.fingerprint), max_age)
+        """Return the last list in this process's memory if it is at most ``max_age`` seconds old."""
+        return self._cache.find((endpoint, account.fingerprint), max_age)
 
     async def credential_digest(self, account: Account) -> str:
-        """Return a digest of the account's credentials, equal in all processes that share the store."""
+        """Return a digest of the credentials, equal in all processes that share the store."""
         return await self._digests.of_account(account, await self._salt())
 
     async def lease_or_reply(
@@ -154,98 +174,114 @@ class SharedStore(ABC):
         max_age: float,
         seconds: float,  # noqa: ARG002  # the protocol's
     ) -> Tariffs | FetchLease:
-        """Return a list that another process has, or comes to have meanwhile, or the right to fetch one."""
+        """Return a list that another process fetched, or the right to fetch one."""
         cache_key = (endpoint, account.fingerprint)
-        began, pause, usable = now(), _FIRST_POLL, True
+        started, pause, is_readable = now(), _FIRST_POLL, True
         holder = secrets.randbits(62)
         while True:
-            place = await self._place(endpoint, account)
-            fresh = max(max_age, now() - began) if usable else -1.0
-            seen = Seen(leads=False)
+            key = await self._key(endpoint, account)
+            # A list that was fetched since the start of the call is fresh enough whatever max_age is.
+            fresh = max(max_age, now() - started) if is_readable else -1.0
+            lookup = Lookup(leads=False)
             with contextlib.suppress(StoreLostError):
-                seen = await self._look(place, fresh, holder, last=not self._reply_cache.has(cache_key))
-            if seen.leads:
-                if seen.packed is not None:
-                    self._reply_cache.put(cache_key, seen.packed, seen.age)
-                self._leads[holder] = None
-                return FetchLease(_Held(place, holder))
-            if seen.packed is not None:
-                tariffs = await unpacked_off_loop(seen.packed, seen.wall)
+                lookup = await self._look(key, fresh, holder, with_last=not self._cache.has(cache_key))
+            if lookup.leads:
+                if lookup.packed is not None:
+                    self._cache.put(cache_key, lookup.packed, lookup.age)
+                self._leases[holder] = None
+                return FetchLease(_LeaseId(key, holder))
+            if lookup.packed is not None:
+                tariffs = await unpacked_off_loop(lookup.packed, lookup.wall)
                 if tariffs is not None:
-                    self._reply_cache.put(cache_key, tariffs, seen.age)
+                    self._cache.put(cache_key, tariffs, lookup.age)
                     return tariffs
-                usable = False
+                is_readable = False
             await anyio.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # spreads load
             pause = min(pause * 1.5, _LAST_POLL)
 
-    async def renew_lease(self, lead: FetchLease) -> None:
-        """Renew a lead until it lands."""
-        held = _held(lead)
-        if held.holder not in self._leads:
+    async def renew_lease(self, lease: FetchLease) -> None:
+        """Renew a lease until its release."""
+        lease_id = _lease_id(lease)
+        if lease_id.holder not in self._leases:
             return
-        waiter = self._leads[held.holder] = new_waiter()
+        waiter = self._leases[lease_id.holder] = new_waiter()
         while True:
-            await waiter.sleep(self.LEAD_SECONDS / 3)
-            if held.holder not in self._leads:
+            await waiter.wait(self.LEASE_SECONDS / 3)
+            if lease_id.holder not in self._leases:
                 return
-            # Where the store is down, there is nobody to take the lead either.
+            # If the store is down, no other process can take the lease either.
             with contextlib.suppress(StoreError):
-                await self._renew(held.place, held.holder)
+                await self._renew(lease_id.key, lease_id.holder)
 
     async def release_lease(
-        self, endpoint: str, account: Account, lead: FetchLease, reply: Reply | None, tariffs: Tariffs | None
+        self, endpoint: str, account: Account, lease: FetchLease, reply: Reply | None, tariffs: Tariffs | None
     ) -> None:
-        """Give a lead back, and share the answer, if it is a list."""
-        held = _held(lead)
-        waiter = self._leads.pop(held.holder, None)
+        """Release a lease, and share the reply if it contains a list."""
+        lease_id = _lease_id(lease)
+        waiter = self._leases.pop(lease_id.holder, None)
         if waiter is not None:
-            waiter.wake()
+            waiter.notify()
         if tariffs is not None:
-            self._reply_cache.put((endpoint, account.fingerprint), tariffs, 0.0)
+            self._cache.put((endpoint, account.fingerprint), tariffs, 0.0)
         shared = packed(reply) if reply is not None and tariffs is not None else None
-        # The answer is here, and its caller shall have it; a lead that is not given back runs out.
+        # The caller gets its list even if the store fails; a lease that is not released ends by itself.
         with contextlib.suppress(StoreError):
-            await self._unlead(held.place, held.holder, shared)
+            await self._unlease(lease_id.key, lease_id.holder, shared)
 
-    async def _place(self, endpoint: str, account: Account) -> Place:
+    def _reduced(self, address: str) -> tuple[Callable[..., SharedStore], tuple[object, ...]]:
+        """Return how to make a store with the same arguments; the state is in the file or the server."""
+        options = {"keep_bytes": self._keep_bytes, "lease": self._lease, "cold_start": self._cold_start}
+        return _restored, (type(self), address, None if self._pepper is None else self._pepper.reveal(), options)
+
+    def _closed_for(self, login: str, quota: Quota) -> float:
+        """Return the seconds for which a store that has lost its state grants nothing for a login."""
+        return 0.0 if login.startswith(INTERNAL_PREFIX) else quota.absence + self._lease
+
+    async def _key(self, endpoint: str, account: Account) -> ListKey:
         salt = await self._salt()
         login = await self._digests.of_login(quota_key(service_of(endpoint), account.login), salt)
-        label = await self._digests.of_account(account, salt)
-        return Place(login, hashlib.blake2b(f"{endpoint}\n{label}".encode(), digest_size=16).hexdigest())
+        credentials = await self._digests.of_account(account, salt)
+        return ListKey(login, hashlib.blake2b(f"{endpoint}\n{credentials}".encode(), digest_size=16).hexdigest())
 
     @abstractmethod
     async def _salt(self) -> bytes:
         """Return the salt of the store."""
 
     @abstractmethod
-    async def _look(self, place: Place, fresh: float, holder: int, *, last: bool) -> Seen:
-        """Return an answer less than ``fresh`` seconds old, or take the lead if nobody has it.
+    async def _look(self, key: ListKey, fresh: float, holder: int, *, with_last: bool) -> Lookup:
+        """Return a list less than ``fresh`` seconds old, or take the lease if it is free.
 
-        With ``last``, a lead comes with the last answer, whatever its age.
+        With ``with_last``, the lease comes with the last list, whatever its age.
         """
 
     @abstractmethod
-    async def _renew(self, place: Place, holder: int) -> None:
-        """Keep the lead for another ``LEAD_SECONDS``."""
+    async def _renew(self, key: ListKey, holder: int) -> None:
+        """Extend the lease to ``LEASE_SECONDS`` from now."""
 
     @abstractmethod
-    async def _unlead(self, place: Place, holder: int, shared: bytes | None) -> None:
-        """Give the lead back, and keep the answer, if any."""
+    async def _unlease(self, key: ListKey, holder: int, shared: bytes | None) -> None:
+        """Release the lease, and store the packed list, if any."""
 
     def _after_fork(self) -> None:
-        self.gate.abandon()
+        self.queue.abandon()
         self.flights.abandon()
-        self._reply_cache.after_fork()
+        self._cache.after_fork()
         self._digests.after_fork()
-        self._leads = {}
+        self._leases = {}
 
 
 _all: Final[weakref.WeakSet[SharedStore]] = weakref.WeakSet()
 
 
-def _held(lead: FetchLease) -> _Held:
-    assert isinstance(lead.lease, _Held)
-    return lead.lease
+def _restored(
+    kind: Callable[..., SharedStore], address: str, pepper: str | None, options: dict[str, object]
+) -> SharedStore:
+    return kind(address, pepper=pepper, **options)
+
+
+def _lease_id(lease: FetchLease) -> _LeaseId:
+    assert isinstance(lease.lease, _LeaseId)
+    return lease.lease
 
 
 def _after_fork() -> None:

@@ -126,13 +126,13 @@ class InFlight:
         until = min(until, self.deadline + _OVERDUE)
         waiter = new_waiter()
         with self._lock:
-            self._on_change[waiter.wake] = None
+            self._on_change[waiter.notify] = None
         try:
             while not self.is_complete and self.permit_due_at <= until and (left := until - now()) > 0:
-                await waiter.sleep(left)
+                await waiter.wait(left)
         finally:
             with self._lock:
-                self._on_change.pop(waiter.wake, None)
+                self._on_change.pop(waiter.notify, None)
 
     def _notify(self) -> None:
         with self._lock:

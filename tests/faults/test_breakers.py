@@ -359,12 +359,12 @@ async def test_what_is_shown_of_refusals_is_bounded() -> None:
 
 async def test_permits_go_back_to_a_store_that_takes_its_time() -> None:
     class Slow(MemoryStore):
-        def try_release(self, permit: Permit, ending: Completion) -> bool:
+        def try_release(self, permit: Permit, completion: Completion) -> bool:
             return False
 
-        async def release(self, permit: Permit, ending: Completion) -> None:
+        async def release(self, permit: Permit, completion: Completion) -> None:
             await anyio.sleep(0.01)
-            super().try_release(permit, ending)
+            super().try_release(permit, completion)
 
     store = Slow()
     async with client_of(_by_password(), store=store) as client:

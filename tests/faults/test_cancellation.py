@@ -37,7 +37,7 @@ async def _nothing_is_lost(client: Client, store: MemoryStore) -> None:
             await anyio.sleep(0.01)
     counts = store._buckets.count()  # pyright: ignore[reportPrivateUsage]
     assert (counts["slots"], counts["tokens_out"]) == (0, 0)
-    assert store.gate.waiting() == 0
+    assert store.queue.waiting() == 0
     assert len(store.flights) == 0
 
 

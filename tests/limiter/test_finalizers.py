@@ -13,8 +13,8 @@ import pytest
 
 from smsc_async import MemoryStore, Quota
 from smsc_async.fetch.lockout import lockouts_of
-from smsc_async.limiter import buckets as table_module
-from smsc_async.limiter import queue as gate_module
+from smsc_async.limiter import buckets as buckets_module
+from smsc_async.limiter import queue as queue_module
 from smsc_async.limiter.bucket import Bucket, Completion, Held, Permit, held_of
 
 QUOTA = Quota(requests=1)
@@ -45,11 +45,11 @@ def test_a_permit_can_be_given_back_while_another_is_taken(monkeypatch: pytest.M
     assert other is not None
 
     def with_finalizer(bucket: Bucket, now: float) -> Held:
-        monkeypatch.setattr(table_module, "held_of", held_of)
+        monkeypatch.setattr(buckets_module, "held_of", held_of)
         store.try_release(lost, ending)
         return held_of(bucket, now)
 
-    monkeypatch.setattr(table_module, "held_of", with_finalizer)
+    monkeypatch.setattr(buckets_module, "held_of", with_finalizer)
     _ends(lambda: store.try_acquire("boris", QUOTA, token=True))
     assert store._buckets.count()["slots"] == 1  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
     assert (store.try_acquire("alex", QUOTA, token=True) is not None) == (ending is Completion.NOT_SENT)
@@ -62,24 +62,24 @@ def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_
     lost, other = (store.try_acquire(login, QUOTA, token=True) for login in ("alex", "boris"))
     assert lost is not None
     assert other is not None
-    init = gate_module._Line.__init__  # pyright: ignore[reportPrivateUsage]
+    init = queue_module._BucketWaiters.__init__  # pyright: ignore[reportPrivateUsage]
 
-    def with_finalizer(line: gate_module._Line) -> None:  # pyright: ignore[reportPrivateUsage]
-        assert store.gate.try_release(lost, Completion.NOT_SENT)
-        init(line)
+    def with_finalizer(bucket: queue_module._BucketWaiters) -> None:  # pyright: ignore[reportPrivateUsage]
+        assert store.queue.try_release(lost, Completion.NOT_SENT)
+        init(bucket)
 
     async def take(login: str) -> Permit:
-        return await store.gate.acquire(login, QUOTA, token=True)
+        return await store.queue.acquire(login, QUOTA, token=True)
 
     async def main() -> None:
         waiting = asyncio.create_task(take("alex"))
         await asyncio.sleep(0)
-        monkeypatch.setattr(gate_module._Line, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(queue_module._BucketWaiters, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
         joining = asyncio.create_task(take("boris"))
         await asyncio.wait_for(waiting, 5.0)
-        assert store.gate.try_release(other, Completion.NOT_SENT)
+        assert store.queue.try_release(other, Completion.NOT_SENT)
         await asyncio.wait_for(joining, 5.0)
-        assert store.gate.waiting() == 0
+        assert store.queue.waiting() == 0
 
     _ends(lambda: asyncio.run(main()))
 
@@ -88,25 +88,25 @@ def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch:
     store = MemoryStore()
     held = [store.try_acquire(login, QUOTA, token=True) for login in ("alex", "boris")]
     assert None not in held
-    init = gate_module._Line.__init__  # pyright: ignore[reportPrivateUsage]
-    waiting = store.gate.acquire("alex", QUOTA, token=True)
+    init = queue_module._BucketWaiters.__init__  # pyright: ignore[reportPrivateUsage]
+    waiting = store.queue.acquire("alex", QUOTA, token=True)
 
-    def with_finalizer(line: gate_module._Line) -> None:  # pyright: ignore[reportPrivateUsage]
+    def with_finalizer(bucket: queue_module._BucketWaiters) -> None:  # pyright: ignore[reportPrivateUsage]
         waiting.close()
-        init(line)
+        init(bucket)
 
     async def main() -> None:
         future = waiting.send(None)  # as a loop does it, which is closed then
         assert future is not None
-        assert store.gate.waiting() == 1
-        monkeypatch.setattr(gate_module._Line, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
-        joining = asyncio.create_task(store.gate.acquire("boris", QUOTA, token=True))
+        assert store.queue.waiting() == 1
+        monkeypatch.setattr(queue_module._BucketWaiters, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
+        joining = asyncio.create_task(store.queue.acquire("boris", QUOTA, token=True))
         await asyncio.sleep(0)
-        assert store.gate.waiting() == 1
+        assert store.queue.waiting() == 1
         joining.cancel()
         with pytest.raises(asyncio.CancelledError):
             await joining
-        assert store.gate.waiting() == 0
+        assert store.queue.waiting() == 0
 
     _ends(lambda: asyncio.run(main()))
 

@@ -1,4 +1,4 @@
-"""Clocks and sleeps: by the loop that runs, in whatever thread, and where there is none."""
+"""Waiters: a notification in the same thread, from another one, and for an event loop that is closed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import math
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 import anyio
@@ -19,69 +18,57 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.waiter import Waiter, in_trio, new_waiter
+from smsc_async.limiter.waiter import Waiter, in_trio, is_closed_loop, new_waiter, running_loop
 
 
-def test_a_real_loop_of_either_kind_counts_as_every_thread_does() -> None:
-    async def read() -> float:
-        return now()
-
-    for backend in ("asyncio", "trio"):
-        before = time.monotonic()
-        assert before <= anyio.run(read, backend=backend) <= time.monotonic()
-    before = time.monotonic()
-    assert before <= now() <= time.monotonic()
-
-
-def test_without_trio_nobody_looks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_without_trio_does_not_run_in_trio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "trio")
     assert not in_trio()
-    assert now() <= time.monotonic()
 
 
 @pytest.mark.anyio
-async def test_a_wake_before_the_sleep_is_kept_and_ends_one_sleep() -> None:
+async def test_a_notification_before_the_wait_ends_the_next_wait_only() -> None:
     waiter = new_waiter()
-    assert waiter.wake()
-    await waiter.sleep(math.inf)
+    assert waiter.notify()
+    await waiter.wait(math.inf)
     started = now()
-    await waiter.sleep(0.01)
+    await waiter.wait(0.01)
     assert now() - started >= 0.009
 
 
 @pytest.mark.anyio
-async def test_two_wakes_are_one() -> None:
+async def test_two_notifications_end_one_wait() -> None:
     waiter = new_waiter()
 
-    async def wake() -> None:
-        waiter.wake()
-        waiter.wake()
+    async def notify_twice() -> None:
+        waiter.notify()
+        waiter.notify()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(wake)
-        await waiter.sleep(math.inf)
+        group.start_soon(notify_twice)
+        await waiter.wait(math.inf)
 
 
 @pytest.mark.anyio
-async def test_another_thread_can_wake() -> None:
+async def test_another_thread_can_notify() -> None:
     waiter = new_waiter()
-    thread = threading.Thread(target=waiter.wake)
+    thread = threading.Thread(target=waiter.notify)
     thread.start()
-    await waiter.sleep(math.inf)
+    await waiter.wait(math.inf)
     thread.join()
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_waiter_of_a_loop_that_is_over_cannot_be_woken(backend: str) -> None:
+def test_a_waiter_of_a_closed_loop_cannot_be_notified(backend: str) -> None:
     async def make() -> Callable[[], bool]:
-        return new_waiter().wake
+        return new_waiter().notify
 
-    wake = anyio.run(make, backend=backend)
-    told: list[bool] = []
-    thread = threading.Thread(target=lambda: told.append(wake()))
+    notify = anyio.run(make, backend=backend)
+    results: list[bool] = []
+    thread = threading.Thread(target=lambda: results.append(notify()))
     thread.start()
     thread.join()
-    assert told == [False]
+    assert results == [False]
 
 
 @pytest.mark.parametrize("other", ["asyncio", "trio"])
@@ -100,11 +87,19 @@ def test_a_waiter_is_lost_with_its_loop_and_not_before(backend: str, other: str)
     assert anyio.run(ask, backend=other)
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_event_loop_that_runs_is_not_closed(backend: str) -> None:
+    async def ask() -> bool:
+        return is_closed_loop(running_loop())
+
+    assert not anyio.run(ask, backend=backend)
+
+
 class Slow:
-    """A ledger that answers only after a while, as one over a network does."""
+    """A source that answers after a while, as a store over a network does."""
 
     def __init__(self) -> None:
-        self.given_back: list[Completion] = []
+        self.released: list[Completion] = []
 
     def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
         return None
@@ -113,22 +108,22 @@ class Slow:
         await anyio.sleep(0.001)
         return Permit(login, quota, token)
 
-    def try_release(self, permit: Permit, ending: Completion) -> bool:
+    def try_release(self, permit: Permit, completion: Completion) -> bool:
         return False
 
-    async def release(self, permit: Permit, ending: Completion) -> None:
+    async def release(self, permit: Permit, completion: Completion) -> None:
         await anyio.sleep(0.001)
-        self.given_back.append(ending)
+        self.released.append(completion)
 
 
 @pytest.mark.anyio
-async def test_a_gate_waits_for_a_ledger_that_has_to_be_asked() -> None:
-    ledger = Slow()
-    gate = WaiterQueue(ledger)
-    permit = await gate.acquire("alex", Quota(), token=True)
-    await gate.release(permit, Completion.COMPLETE)
-    assert ledger.given_back == [Completion.COMPLETE]
-    assert gate.waiting() == 0
+async def test_a_queue_waits_for_a_source_that_answers_later() -> None:
+    source = Slow()
+    queue = WaiterQueue(source)
+    permit = await queue.acquire("alex", Quota(), token=True)
+    await queue.release(permit, Completion.COMPLETE)
+    assert source.released == [Completion.COMPLETE]
+    assert queue.waiting() == 0
 
 
 @pytest.mark.anyio

@@ -150,11 +150,11 @@ async def test_waiting_calls_go_as_tokens_come_free_whoever_gives_them_back(make
     granted: list[float] = []
 
     async def call(store: Store) -> None:
-        permit = await store.gate.acquire("alex", QUOTA, token=True)
+        permit = await store.queue.acquire("alex", QUOTA, token=True)
         granted.append(now())
         await anyio.sleep(0.02)
         permit.seen = now()
-        await store.gate.release(permit, Completion.COMPLETE)
+        await store.queue.release(permit, Completion.COMPLETE)
 
     with stopwatch() as watch:
         async with anyio.create_task_group() as group:
@@ -169,7 +169,7 @@ async def test_a_call_whose_permit_comes_too_late_is_refused_at_once(make_store:
     for _ in range(3):
         await _answered(make_store(), await _taken(make_store(), quota=LONG))
     with stopwatch() as watch, anyio.fail_after(30), pytest.raises(QuotaExhausted) as caught:
-        await make_store().gate.acquire("alex", LONG, token=True)
+        await make_store().queue.acquire("alex", LONG, token=True)
     assert watch.seconds < 0.15
     assert 0 < caught.value.retry_after <= LONG.window
 
@@ -180,8 +180,8 @@ async def test_a_cancelled_wait_leaves_no_permit_taken(make_store: Make) -> None
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(_cancel_after, scope, tick)
-                permit = await store.gate.acquire("alex", QUOTA, token=True)
-                await store.gate.release(permit, Completion.NOT_SENT)
+                permit = await store.queue.acquire("alex", QUOTA, token=True)
+                await store.queue.release(permit, Completion.NOT_SENT)
                 group.cancel_scope.cancel()
     await anyio.sleep(0.05)
     assert [isinstance(await _take(make_store()), Permit) for _ in range(3)] == [True, True, True]
@@ -247,9 +247,9 @@ async def test_a_label_is_the_same_for_all_and_tells_credentials_apart(make_stor
 
 
 async def test_a_store_has_one_gate_and_one_set_of_flights(store: Store) -> None:
-    assert isinstance(store.gate, WaiterQueue)
+    assert isinstance(store.queue, WaiterQueue)
     assert isinstance(store.flights, SingleFlight)
-    assert store.gate is store.gate
+    assert store.queue is store.queue
     assert store.flights is store.flights
 
 

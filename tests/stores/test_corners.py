@@ -9,16 +9,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, Quota, RedisStore, SQLiteStore, Tariffs
-from smsc_async.limiter.bucket import Completion, Permit
+from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, RedisStore, SQLiteStore, Tariffs
 from smsc_async.limiter.waiter import is_closed_loop
 from smsc_async.stores import FetchLease, Store, memory, shared
-from smsc_async.stores.local_share import LocalShare
 from smsc_async.stores.sqlite import worker_thread as worker
 from tests.stores.redis_server import RedisServer
 from tests.support.simulated import ALEX, URL
-
-QUOTA = Quota(per=0.3, guard=0.02, linger=0.1)
 
 
 @pytest.mark.anyio
@@ -45,25 +41,21 @@ def test_a_loop_that_runs_is_not_over() -> None:
     assert not anyio.run(ask, backend="trio")
 
 
-def test_a_part_of_the_quota_takes_back_only_what_is_its_own() -> None:
-    assert not LocalShare(3, 90.0).release(Permit("alex", QUOTA, token=True), Completion.COMPLETE)
-
-
 def test_every_store_is_told_of_a_fork(tmp_path: Path) -> None:
     stores: list[Store] = [
         MemoryStore(),
         SQLiteStore(tmp_path / "store.db"),
         RedisStore("redis://localhost", cold_start="grant"),
     ]
-    gates = [store.gate._lock for store in stores]  # pyright: ignore[reportPrivateUsage]  # renewed in the child
+    locks = [store.queue._lock for store in stores]  # pyright: ignore[reportPrivateUsage]  # renewed in the child
     memory._after_fork()  # pyright: ignore[reportPrivateUsage]  # as the system calls it
     for each in (worker._before_fork, worker._after_fork, shared._after_fork):  # pyright: ignore[reportPrivateUsage]
         each()
-    assert all(store.gate._lock is not lock for store, lock in zip(stores, gates, strict=True))  # pyright: ignore[reportPrivateUsage]
+    assert all(store.queue._lock is not lock for store, lock in zip(stores, locks, strict=True))  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_take_that_brought_nothing_leaves_nothing_to_undo(tmp_path: Path) -> None:
-    SQLiteStore(tmp_path / "store.db")._untake(None)  # pyright: ignore[reportPrivateUsage]
+    SQLiteStore(tmp_path / "store.db")._undo_acquire(None)  # pyright: ignore[reportPrivateUsage]
 
 
 def test_what_is_known_of_another_redis_is_not_forgotten() -> None:
@@ -74,7 +66,7 @@ def test_what_is_known_of_another_redis_is_not_forgotten() -> None:
 def test_calls_that_start_together_open_the_store_once(redis_server: RedisServer) -> None:
     async def both() -> None:
         store = RedisStore(redis_server.url, pepper="a long random text", lease=1.0, cold_start="grant")
-        opened = await asyncio.gather(store._opened(), store._opened())  # pyright: ignore[reportPrivateUsage]
+        opened = await asyncio.gather(store._identified(), store._identified())  # pyright: ignore[reportPrivateUsage]
         assert opened[0] is opened[1]
         await store.aclose()
 

@@ -14,8 +14,8 @@ from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, Tari
 from smsc_async.limiter.bucket import Completion
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render, sample_tariffs
-from smsc_async.stores import FetchLease
-from smsc_async.stores.memory import _Kept  # pyright: ignore[reportPrivateUsage]  # what it weighs is inside
+from smsc_async.stores import FetchLease, default_store
+from smsc_async.stores.reply_cache import size_of
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ async def test_a_list_is_given_to_the_credentials_that_fetched_it_and_to_no_othe
 
 async def test_what_was_used_least_recently_goes_first_when_there_is_too_much() -> None:
     accounts = [Account(f"login{i}", "123") for i in range(4)]
-    store = MemoryStore(keep_bytes=3 * _Kept(sample_tariffs()).size)
+    store = MemoryStore(keep_bytes=3 * size_of(sample_tariffs()))
     for account in accounts[:3]:
         await keep(store, account)
     assert store.get_cached(HERE, accounts[0], 60.0) is not None
@@ -56,7 +56,7 @@ async def test_what_was_used_least_recently_goes_first_when_there_is_too_much() 
 
 async def test_what_was_used_once_goes_when_its_turn_comes_again() -> None:
     accounts = [Account(f"login{i}", "123") for i in range(6)]
-    store = MemoryStore(keep_bytes=2 * _Kept(sample_tariffs()).size)
+    store = MemoryStore(keep_bytes=2 * size_of(sample_tariffs()))
     await keep(store, accounts[0])
     assert store.get_cached(HERE, accounts[0], 60.0) is not None
     for account in accounts[1:]:
@@ -67,14 +67,14 @@ async def test_what_was_used_once_goes_when_its_turn_comes_again() -> None:
 
 async def test_a_list_is_there_all_the_while_that_another_takes_its_place(switches_often: None) -> None:
     account, tariffs = Account("alex", "123"), sample_tariffs()
-    store = MemoryStore(keep_bytes=3 * _Kept(tariffs).size)
+    store = MemoryStore(keep_bytes=3 * size_of(tariffs))
     await keep(store, account)
     over = threading.Event()
 
     def renew() -> None:
         while not over.is_set():
             for key in (account.fingerprint, b"another", b"a third"):
-                store._keep((HERE, key), tariffs)  # pyright: ignore[reportPrivateUsage]
+                store._cache.put((HERE, key), tariffs, 0.0)  # pyright: ignore[reportPrivateUsage]
 
     thread = threading.Thread(target=renew)
     thread.start()
@@ -86,7 +86,7 @@ async def test_a_list_is_there_all_the_while_that_another_takes_its_place(switch
 
 
 async def test_a_list_that_takes_the_place_of_another_is_counted_once() -> None:
-    store = MemoryStore(keep_bytes=2 * _Kept(sample_tariffs()).size)
+    store = MemoryStore(keep_bytes=2 * size_of(sample_tariffs()))
     for _ in range(10):
         await keep(store, Account("alex", "123"))
     await keep(store, Account("boris", "123"))
@@ -114,7 +114,7 @@ async def test_a_list_weighs_no_more_than_it_is_counted_for(zones: int) -> None:
     tariffs = decode(body)
     weight, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    counted = _Kept(tariffs).size
+    counted = size_of(tariffs)
     assert counted / 4 < weight <= counted
 
 
@@ -136,21 +136,21 @@ async def test_quotas_of_different_width_share_a_store_and_each_keeps_its_own() 
     store = MemoryStore()
     short = Quota(per=0.01, guard=0.0, linger=0.0)
     for quota in (short, Quota()):
-        permit = await store.gate.acquire("alex", quota, token=True)
+        permit = await store.queue.acquire("alex", quota, token=True)
         permit.seen = 0.0
     assert Client(store=store).statistics().calls == 0
 
 
 async def test_the_child_of_a_fork_counts_what_the_parent_has_under_way_and_takes_nothing_of_it_back() -> None:
     store = MemoryStore()
-    held = [await store.gate.acquire("alex", Quota(), token=True) for _ in range(2)]
+    held = [await store.queue.acquire("alex", Quota(), token=True) for _ in range(2)]
     store._after_fork()  # pyright: ignore[reportPrivateUsage]  # what the system calls in the child
-    mine = await store.gate.acquire("alex", Quota(), token=True)
-    await store.gate.release(held[0], Completion.NOT_SENT)
+    mine = await store.queue.acquire("alex", Quota(), token=True)
+    await store.queue.release(held[0], Completion.NOT_SENT)
     with anyio.fail_after(30.0), pytest.raises(QuotaExhausted):
-        await store.gate.acquire("alex", Quota(), token=True)
-    await store.gate.release(mine, Completion.NOT_SENT)
-    await store.gate.acquire("alex", Quota(), token=True)
+        await store.queue.acquire("alex", Quota(), token=True)
+    await store.queue.release(mine, Completion.NOT_SENT)
+    await store.queue.acquire("alex", Quota(), token=True)
 
 
 async def test_a_list_that_landed_in_another_thread_in_the_meantime_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,3 +166,15 @@ async def test_a_list_that_landed_in_another_thread_in_the_meantime_is_taken(mon
     async with Client(Account("alex", "123"), base_url="https://smsc.example/sys/", store=store) as client:
         assert await client.tariffs() == sample_tariffs()
         assert client.statistics().requests == 0
+
+
+async def test_the_oldest_flags_are_dropped_if_there_are_too_many() -> None:
+    store = MemoryStore()
+    for number in range(20_010):
+        await store.set_flag(f"flag {number}", 60.0)
+    ttls = await store.flag_ttls(["flag 9", "flag 10"])
+    assert [ttl > 0 for ttl in ttls] == [False, True]
+
+
+async def test_a_process_has_one_default_store() -> None:
+    assert default_store() is default_store()

@@ -17,7 +17,7 @@ from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.redis import store as redis_store
 from smsc_async.stores.redis.scripts import Script
-from smsc_async.stores.rows import Row, after, refusal, taken
+from smsc_async.stores.rows import Row, refusal_of, released, taken
 from tests.stores.redis_server import RedisServer
 
 QUOTA = Quota(concurrent=5)
@@ -32,7 +32,7 @@ class Rows:
         self._next = 0
 
     def acquire(self, now: float, *, token: bool) -> int | Refusal:
-        why = refusal(list(self._rows.values()), now, QUOTA, token=token)
+        why = refusal_of(list(self._rows.values()), now, QUOTA, token=token)
         if why is not None:
             return why
         self._next += 1
@@ -40,7 +40,7 @@ class Rows:
         return self._next
 
     def release(self, now: float, number: int, ending: Completion, *, token: bool, seen: float | None) -> None:
-        row = after(now, QUOTA, ending, token=token, seen=seen)
+        row = released(now, QUOTA, ending, token=token, seen=seen)
         del self._rows[number]
         if row is not None:
             self._rows[number] = row
@@ -48,7 +48,7 @@ class Rows:
     def drain_tokens(self, now: float) -> None:
         for _ in range(QUOTA.requests):
             self._next += 1
-            self._rows[self._next] = Row(now + QUOTA.window, 0.0, out=False)
+            self._rows[self._next] = Row(now + QUOTA.window, 0.0, in_flight=False)
 
 
 class InRedis:
@@ -166,7 +166,6 @@ def test_the_script_tells_the_same_story(redis_server: RedisServer, monkeypatch:
     for name in ("PERMIT", "OPEN"):
         script: Script = getattr(redis_store, name)
         monkeypatch.setattr(redis_store, name, Script(script.text.replace("redis.call('TIME')", told)))
-    monkeypatch.setattr(redis_store, "_steady", lambda: _virtual.now)
     monkeypatch.setattr(redis_store, "now", lambda: _virtual.now)
 
     class InRedisStory(Story):

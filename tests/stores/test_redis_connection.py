@@ -47,7 +47,7 @@ async def _permit(store: RedisStore) -> Permit:
 
 
 async def _give_back_slowly(store: RedisStore, permit: Permit) -> None:
-    wire = store._wire  # pyright: ignore[reportPrivateUsage]
+    wire = store._redis  # pyright: ignore[reportPrivateUsage]
     real = wire.call
 
     async def slow(script: Script, keys: list[str], arguments: Arguments, due: float) -> object:

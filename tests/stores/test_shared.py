@@ -46,7 +46,7 @@ def name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def _open(name: str, *, keep_bytes: int = 2**20, pepper: str | None = "x") -> SQLiteStore | RedisStore:
     kind = RedisStore if name.startswith("unix:") else SQLiteStore
     store = kind(name, pepper=pepper, keep_bytes=keep_bytes, cold_start="grant")
-    store.LEAD_SECONDS = 0.15
+    store.LEASE_SECONDS = 0.15
     return store
 
 
@@ -58,7 +58,7 @@ async def _fetch(store: SQLiteStore | RedisStore, account: Account = ALEX) -> No
 
 async def test_a_follower_gets_what_the_leader_lands(name: str) -> None:
     here, there = _open(name), _open(name)
-    here.LEAD_SECONDS = there.LEAD_SECONDS = 1.5
+    here.LEASE_SECONDS = there.LEASE_SECONDS = 1.5
     lead = await here.lease_or_reply(ENDPOINT, ALEX, 0.0, 1.0)
     assert isinstance(lead, FetchLease)
     holding = asyncio.create_task(here.renew_lease(lead))
@@ -97,7 +97,7 @@ async def test_a_follower_leads_where_the_leader_has_not_renewed(name: str) -> N
 
 async def test_a_follower_that_is_cancelled_leaves_no_lead(name: str) -> None:
     here, there = _open(name), _open(name)
-    here.LEAD_SECONDS = there.LEAD_SECONDS = 60.0
+    here.LEASE_SECONDS = there.LEASE_SECONDS = 60.0
     await here.credential_digest(ALEX)
     for ticks in range(12):
         task = asyncio.create_task(here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0))
@@ -209,7 +209,7 @@ async def test_a_shelf_holds_lists_and_bytes_up_to_a_size() -> None:
 
 
 async def test_digests_are_slow_without_a_pepper_and_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smsc_async.stores.digests._KEPT", 2)
+    monkeypatch.setattr("smsc_async.stores.digests._CACHED", 2)
     digests = Digests(None)
     first = await digests.of_account(ALEX, b"salt")
     assert await digests.of_account(ALEX, b"salt") == first

@@ -21,9 +21,10 @@ import pytest
 from smsc_async import Account, Quota, SQLiteStore, StoreError
 from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.limiter.clock import now
 from smsc_async.stores import FetchLease, shared
 from smsc_async.stores.base import INTERNAL_PREFIX
-from smsc_async.stores.shared import Seen
+from smsc_async.stores.shared import Lookup
 from smsc_async.stores.sqlite import file as sqlite_file
 from smsc_async.stores.sqlite import tables as sqlite_tables
 from smsc_async.stores.sqlite import worker_thread as worker
@@ -95,7 +96,7 @@ async def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path) -> 
     other.close()
     content = path.read_bytes()
     async with _open(path) as store:
-        with pytest.raises(StoreError, match="something else"):
+        with pytest.raises(StoreError, match="another program"):
             await _take(store)
     assert path.read_bytes() == content
 
@@ -105,10 +106,10 @@ async def test_a_store_of_another_version_is_not_touched(tmp_path: Path) -> None
     async with _open(path) as store:
         await _take(store)
     other = sqlite3.connect(path)
-    other.execute("PRAGMA user_version = 2")
+    other.execute("PRAGMA user_version = 1")
     other.close()
     async with _open(path) as store:
-        with pytest.raises(StoreError, match="version 2"):
+        with pytest.raises(StoreError, match="format 1"):
             await _take(store)
 
 
@@ -323,7 +324,7 @@ async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path
         assert isinstance(taken, Permit)
         for permit in late[:2]:
             assert isinstance(permit, Permit)
-            permit.seen = time.monotonic()
+            permit.seen = now()
             await store.release(permit, Completion.COMPLETE)
         assert isinstance(await _take(store), Refusal)
 
@@ -332,7 +333,7 @@ async def test_a_permit_that_comes_after_its_lease_is_not_used_and_given_back(tm
     async with _open(tmp_path / "s") as store:
         await store.flag_ttls(["anything"])  # so that the file is open
         taking = asyncio.create_task(store.acquire("alex", QUOTA, token=True, lease=0.2))
-        while not store._takes:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it tells nobody
+        while not store._acquired:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it tells nobody
             await asyncio.sleep(0)
         time.sleep(0.3)  # noqa: ASYNC251  # the process is stopped, as it were
         assert await taking == Refusal(0.0)
@@ -524,7 +525,7 @@ async def test_the_lead_that_another_process_has_taken_in_between_is_seen(
     real = sqlite_tables.look
     first: list[bool] = []
 
-    def look(connection: sqlite3.Connection, key: str, clocks: tuple[float, float]) -> tuple[Seen | None, bool]:
+    def look(connection: sqlite3.Connection, key: str, clocks: tuple[float, float]) -> tuple[Lookup | None, bool]:
         first.append(not first)
         return (None, False) if first[-1] else real(connection, key, clocks)
 

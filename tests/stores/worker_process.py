@@ -51,13 +51,13 @@ async def fetch(store: str, base_url: str, per: str, calls: str) -> str:
 
 
 async def hang(store: str, _base_url: str, per: str) -> str:
-    await open_store(store).gate.acquire("alex", quota(float(per)), token=True)
+    await open_store(store).queue.acquire("alex", quota(float(per)), token=True)
     return "holds"
 
 
 async def one_list(store: str, base_url: str, per: str, max_age: str) -> str:
     shared = open_store(store)
-    shared.LEAD_SECONDS = 2.0  # room for a machine that is busy with other things
+    shared.LEASE_SECONDS = 2.0  # room for a machine that is busy with other things
     async with Client(ALEX, base_url=base_url, store=shared, quota=quota(float(per)), max_age=float(max_age)) as client:
         tariffs = await client.tariffs()
     await shared.aclose()
@@ -66,7 +66,7 @@ async def one_list(store: str, base_url: str, per: str, max_age: str) -> str:
 
 async def hang_list(store: str, base_url: str, _per: str) -> str:
     shared = open_store(store)
-    shared.LEAD_SECONDS = 2.0  # room for a machine that is busy with other things
+    shared.LEASE_SECONDS = 2.0  # room for a machine that is busy with other things
     await shared.lease_or_reply(f"{base_url}get.php", ALEX, 60.0, 60.0)
     return "leads"
 

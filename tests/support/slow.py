@@ -38,7 +38,6 @@ SLOW: Final = {
     "tries thousands of orders or schedules": [
         "faults/test_cancellation.py",
         "limiter/test_bucket.py::TestBucketAgainstTheRule",
-        "limiter/test_interleavings.py",
         "limiter/test_queue.py::test_three_thousand_random_cancellations_lose_no_token_and_no_slot",
         "limiter/test_schedules.py",
         "stores/test_permits.py",

@@ -27,7 +27,10 @@ from typing import Final, Literal, TypeAlias, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
+import trio
 from trio.testing import MockClock
+
+from smsc_async.limiter.clock import system_now, use_clock
 
 Backend: TypeAlias = tuple[str, dict[str, object]]
 BackendName: TypeAlias = Literal["asyncio", "trio"]
@@ -106,6 +109,25 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 def _one_thread_less(_future: asyncio.Future[T]) -> None:
     _awaited.threads -= 1
+
+
+def virtual_now() -> float:
+    """Return the time of the virtual event loop of this thread, or the system's if there is none."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        return loop.time() if isinstance(loop, VirtualTimeLoop) else system_now()
+    try:
+        clock = trio.lowlevel.current_clock()
+    except RuntimeError:
+        return system_now()
+    return clock.current_time() if isinstance(clock, MockClock) else system_now()
+
+
+# The library has one clock for all event loops; in virtual time it must be the one by which the loop sleeps.
+use_clock(virtual_now)
 
 
 def virtual_clock() -> MockClock:

@@ -20,7 +20,7 @@ async def stores() -> None:
         "redis://localhost", pepper=b"a long random text", keep_bytes=1 << 20, lease=30, cold_start="grant"
     )
     SQLiteStore(path="quota.db")
-    RedisStore(url="rediss://localhost", pepper="a long random text", on_outage="local", workers=2)
+    RedisStore(url="rediss://localhost", pepper="a long random text")
     for store in (memory, file, redis):
         Client(store=store)
     assert_type(await SQLiteStore("quota.db").aclose(), None)

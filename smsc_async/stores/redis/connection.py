@@ -1,10 +1,13 @@
-"""The way to a Redis: whole answers, each within its second, and nothing of the URL in what is raised.
+"""The connections to a Redis server: complete answers within a second, and errors without any part of the URL.
 
-Of redis-py the connection is used (its URL, TLS, access control and parser), not the client: that costs as much again
-as a whole permit, and tries again what must not be tried again.
+Only the connection of redis-py is used (URL, TLS, access control, parser). Its client takes as long as a whole permit, and
+retries commands that must not be retried.
 
-Invariants: no call is longer than ``SECONDS``; a connection that may still have an answer under way is never used
-again; nothing is tried again but on a connection that turned out to be closed, and then with the same id.
+Invariants:
+
+- No call is longer than ``SECONDS``.
+- A connection that may still receive an answer is never used again: the next caller would get the wrong answer.
+- A command is repeated only if its connection turns out to be closed, and then with the same permit id.
 """
 
 from __future__ import annotations
@@ -26,46 +29,46 @@ from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.stores.redis.scripts import Script
 
-__all__ = ["SECONDS", "Wire"]
+__all__ = ["SECONDS", "RedisConnections"]
 
-# What a caller waits for the store at the most, connecting included.
+# The most seconds that a call takes, the connection included.
 SECONDS: Final = 0.9
-# More at once gain nothing on one core, and each is a connection for the server to keep.
-_AT_ONCE: Final = 16
+# Connections of one event loop. More gain nothing on one core, and cost the server memory.
+_MAX_CONNECTIONS: Final = 16
 
 Word: TypeAlias = str | bytes | int
 
 
 class _Connection(Protocol):
-    """What is used of redis-py's connection, whose own types differ from one release to the next."""
+    """The used part of redis-py's connection, whose own types differ between releases."""
 
     async def on_connect(self) -> None: ...
     async def connect(self) -> None: ...
-    async def disconnect(self, nowait: bool = ...) -> None: ...  # noqa: FBT001  # theirs
-    async def send_packed_command(self, command: bytes, check_health: bool = ...) -> None: ...  # noqa: FBT001  # theirs
+    async def disconnect(self, nowait: bool = ...) -> None: ...  # noqa: FBT001  # redis-py's signature
+    async def send_packed_command(self, command: bytes, check_health: bool = ...) -> None: ...  # noqa: FBT001  # redis-py's signature
     async def read_response(self) -> Any: ...
 
 
-class _Line:
-    """The connections of one event loop: as many as are needed at once, the one used last first."""
+class _Pool:
+    """The connections of one event loop; the last used one is used first."""
 
     def __init__(self, make: Callable[[], _Connection]) -> None:
         self.make = make
         self.idle: list[_Connection] = []
-        self.room = asyncio.Semaphore(_AT_ONCE)
+        self.room = asyncio.Semaphore(_MAX_CONNECTIONS)
         self.opening = asyncio.Lock()
 
 
-# Of a fork: to close the parent's connections is not the child's to do.
+# The parent's connections in a forked child, which must not close them.
 _orphans: Final[list[object]] = []
 
 
-class Wire:
+class RedisConnections:
     """Calls to one server, from any number of event loops.
 
     Attributes:
-        name: Of the server, without credentials.
-        run: What the server calls this run of its own; ``None`` before the first connection.
+        name: The host and port of the server, or the path of its socket.
+        run: The ``run_id`` of the server, which changes with a restart; ``None`` before the first connection.
     """
 
     def __init__(self, url: Secret) -> None:
@@ -75,131 +78,131 @@ class Wire:
         self.name: str = _name(url)
         self._url = url
         self.run: str | None = None
-        self._lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = weakref.WeakKeyDictionary()
+        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = weakref.WeakKeyDictionary()
 
     def after_fork(self) -> None:
-        """Leave the connections to the parent."""
-        _orphans.append(self._lines)
-        self._lines = weakref.WeakKeyDictionary()
+        """Forget the connections in a forked child: they are the parent's."""
+        _orphans.append(self._pools)
+        self._pools = weakref.WeakKeyDictionary()
 
     def due(self) -> float:
-        """Return the instant, on the loop's clock, by which what begins now has to end."""
+        """Return the instant, on the event loop's clock, by which a call that begins now must end."""
         return asyncio.get_running_loop().time() + SECONDS
 
     async def call(
         self, script: Script, keys: Sequence[str], arguments: Callable[[], Iterable[Word]], due: float
     ) -> Any:
-        """Return what a script returns, by that instant.
+        """Return the answer of a script, by that instant.
 
-        What it is told is asked for last, when the connection is there: a time may be in it.
+        ``arguments`` is called after the connection is open, immediately before the sending: it may read the clock.
 
         Raises:
             StoreError: The server does not answer in time, or refuses.
-            RuntimeError: Not in asyncio.
+            RuntimeError: The event loop is not asyncio's.
         """
 
-        def packed(command: str, what: str) -> bytes:
-            return _packed((command, what, len(keys), *keys, *arguments()))
+        def packed(command: str, script: str) -> bytes:
+            return _packed((command, script, len(keys), *keys, *arguments()))
 
         try:
             return (await self._by(due, partial(packed, "EVALSHA", script.name), 1))[0]
         except NoScriptError:
-            # Forgotten (SCRIPT FLUSH, a restart), or never heard of.
+            # The server does not know the script yet, or no longer (SCRIPT FLUSH, a restart).
             return (await self._by(due, partial(packed, "EVAL", script.text), 1))[0]
 
     async def ask(self, *commands: Sequence[Word]) -> list[Any]:
-        """Return the answers to commands, sent in one go; errors as in ``call``."""
+        """Return the answers to commands that are sent together; errors as in ``call``."""
+        if not commands:
+            return []  # an empty write never drains on Python 3.12 and later: closing the connection would wait forever
         return await self._by(self.due(), lambda: b"".join(map(_packed, commands)), len(commands))
 
     def opening(self) -> asyncio.Lock:
-        """Return what keeps the calls of this event loop from opening the store more than once.
+        """Return the lock under which the calls of this event loop open the store once.
 
         Raises:
             RuntimeError: Not in asyncio.
         """
-        return self._line().opening
+        return self._pool().opening
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
-        line = self._lines.pop(asyncio.get_running_loop(), None)
-        while line is not None and line.idle:
-            await line.idle.pop().disconnect()
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        while pool is not None and pool.idle:
+            await pool.idle.pop().disconnect()
 
     async def _by(self, due: float, pack: Callable[[], bytes], answers: int) -> list[Any]:
-        line = self._line()
+        pool = self._pool()
         try:
-            async with asyncio.timeout_at(due), line.room:
+            async with asyncio.timeout_at(due), pool.room:
                 try:
-                    return await _exchange(line, pack, answers)
+                    return await _exchange(pool, pack, answers)
                 except ConnectionClosed:
-                    # One that had been idle, and was closed by the server: what was lost with it may have been done,
-                    # and is done once all the same. The others were closed with it.
-                    while line.idle:
-                        await line.idle.pop().disconnect(nowait=True)
-                    return await _exchange(line, pack, answers)
+                    # The server closed an idle connection, and the other idle ones with it. It may have run the command:
+                    # the id of the permit ensures that a repetition has no second effect.
+                    while pool.idle:
+                        await pool.idle.pop().disconnect(nowait=True)
+                    return await _exchange(pool, pack, answers)
         except NoScriptError:
             raise
         except TimeoutError:
-            problem = f"Redis has not answered within {SECONDS:g} s"
-        except AskError:  # and MovedError, which is one
-            problem = (
-                "Redis is a node of a cluster, and not all keys are with it: it needs a proxy that knows the cluster"
-            )
+            problem = f"Redis did not answer within {SECONDS:g} s"
+        except AskError:  # and its subclass MovedError
+            problem = "Redis is one node of a cluster, and some keys are on other nodes: use a proxy for the cluster"
         except (RedisError, OSError) as error:
             problem = f"Redis cannot be used ({type(error).__name__}: {str(error)[:200]})"
-        # Raised here, so that it has no context: frames of the library may hold what is in the URL.
+        # Raised here, so that it has no context: frames of redis-py may contain parts of the URL.
         raise StoreError(problem, self.name)
 
-    def _line(self) -> _Line:
+    def _pool(self) -> _Pool:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             loop = None
         if loop is None:
             raise RuntimeError("RedisStore works on asyncio only: on trio use SQLiteStore")
-        line = self._lines.get(loop)
-        if line is None:
-            # A connection holds its loop, and so itself: those of loops that are over would be kept for good.
-            for former in [each for each in self._lines if each.is_closed()]:
-                del self._lines[former]
-            line = self._lines[loop] = _Line(_maker(self._url, self._connected))
-        return line
+        pool = self._pools.get(loop)
+        if pool is None:
+            # A connection refers to its loop, the key of the weak dictionary: a closed loop would never be collected.
+            for former in [each for each in self._pools if each.is_closed()]:
+                del self._pools[former]
+            pool = self._pools[loop] = _Pool(_maker(self._url, self._connected))
+        return pool
 
     async def _connected(self, connection: _Connection) -> None:
-        """Ask a server who it is before anything else: after a restart it may have forgotten what it had granted."""
+        """Read the server's ``run_id`` before any command: a restarted server may have lost granted permits."""
         await connection.on_connect()
         await connection.send_packed_command(_packed(("INFO", "server")), check_health=False)
-        told: bytes = await connection.read_response()
-        self.run = told.partition(b"run_id:")[2].partition(b"\r")[0].decode("ascii", "replace")
+        info: bytes = await connection.read_response()
+        self.run = info.partition(b"run_id:")[2].partition(b"\r")[0].decode("ascii", "replace")
 
 
-async def _exchange(line: _Line, pack: Callable[[], bytes], answers: int) -> list[Any]:
-    connection = line.idle.pop() if line.idle else line.make()
+async def _exchange(pool: _Pool, pack: Callable[[], bytes], answers: int) -> list[Any]:
+    connection = pool.idle.pop() if pool.idle else pool.make()
     try:
-        await connection.connect()  # nothing where it is connected
+        await connection.connect()  # does nothing on an open connection
         await connection.send_packed_command(pack(), check_health=False)
-        told = [await connection.read_response() for _ in range(answers)]
+        replies = [await connection.read_response() for _ in range(answers)]
     except NoScriptError:
-        line.idle.append(connection)
+        pool.idle.append(connection)
         raise
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
-    line.idle.append(connection)
-    return told
+    pool.idle.append(connection)
+    return replies
 
 
 def _maker(url: Secret, connected: Callable[[Any], Awaitable[None]]) -> Callable[[], _Connection]:
-    """Return what makes a connection to a URL."""
+    """Return a factory of connections to a URL."""
     options: dict[str, Any] = {
-        # Times are kept in _by(): on Python 3.11 the library makes a task for each command to keep its own.
+        # _by() has the timeout: on Python 3.11 redis-py would start a task for the timeout of each command.
         "socket_timeout": None,
         "socket_connect_timeout": None,
         "retry": _untyped(Retry)(_untyped(NoBackoff)(), 0),
         "protocol": 2,
         "redis_connect_func": connected,
     }
-    # Only for what it reads from the URL, whose options come first.
+    # The pool only parses the URL, whose options take precedence.
     pool: Any = _untyped(ConnectionPool).from_url(url.reveal(), **options)
     pool.connection_kwargs["decode_responses"] = False
     make: Callable[[], _Connection] = pool.make_connection
@@ -207,7 +210,7 @@ def _maker(url: Secret, connected: Callable[[Any], Awaitable[None]]) -> Callable
 
 
 def _problem(url: Secret) -> str | None:
-    """Return what is wrong with a URL, if anything, in words that hold nothing of it: it may have a password."""
+    """Return the fault of a URL, or ``None``; without any part of the URL, which may contain a password."""
     if not url.reveal().startswith(("redis://", "rediss://", "unix://")):
         return "the URL must begin with redis://, rediss:// (TLS) or unix://"
     try:
@@ -215,8 +218,8 @@ def _problem(url: Secret) -> str | None:
         _maker(url, _untyped(None))()
     except (ValueError, TypeError):
         return (
-            "redis-py cannot read the URL: percent-encode what is not a letter or a digit in user and password, and give "
-            "only options that it knows"
+            "redis-py cannot read the URL: percent-encode everything but letters and digits in user and password, and pass "
+            "only options of redis-py"
         )
     return None
 
@@ -227,15 +230,15 @@ def _name(url: Secret) -> str:
 
 
 def _packed(words: Sequence[Word]) -> bytes:
-    """Return a command as it is on the wire."""
+    """Return the bytes of a command."""
     parts = [b"*%d" % len(words)]
     for word in words:
-        told = word if isinstance(word, bytes) else str(word).encode()
-        parts += (b"$%d" % len(told), told)
+        encoded = word if isinstance(word, bytes) else str(word).encode()
+        parts += (b"$%d" % len(encoded), encoded)
     parts.append(b"")
     return b"\r\n".join(parts)
 
 
 def _untyped(thing: object) -> Any:
-    """The same, whose own types differ from one release of the library to the next."""
+    """Return the argument without its types, which differ between releases of redis-py."""
     return thing

@@ -1,4 +1,4 @@
-"""What is done on a Redis server, as it is told to it."""
+"""The scripts that run on a Redis server."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Final
 
 import attrs
 
-__all__ = ["FLIGHT", "MARK", "OPEN", "PERMIT", "Script"]
+__all__ = ["FLAG", "FLIGHT", "OPEN", "PERMIT", "Script"]
 
 
 @attrs.frozen
 class Script:
-    """A script, and the name that the server knows it by."""
+    """A script, and its name on the server."""
 
     text: str
     name: str = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        # Redis names scripts by it; nothing is kept safe with it.
+        # The name of a script in Redis; not used for security.
         object.__setattr__(self, "name", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
 
     @classmethod
     def of(cls, *files: str) -> Script:
-        """Return the script of those files of this package, one after the other."""
+        """Return the concatenation of files of this package."""
         here = resources.files(__package__ or "")
         return cls("\n".join(here.joinpath(file).read_text("utf-8") for file in files))
 
@@ -32,4 +32,4 @@ class Script:
 OPEN: Final = Script.of("open.lua")
 PERMIT: Final = Script.of("clock.lua", "permit.lua")
 FLIGHT: Final = Script.of("clock.lua", "flight.lua")
-MARK: Final = Script.of("mark.lua")
+FLAG: Final = Script.of("flag.lua")

@@ -1,4 +1,4 @@
-"""Which boot of the machine this is: monotonic stamps of two processes can be compared only within one."""
+"""The identifier of the current boot: instants of two processes are comparable only within one boot of the machine."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ import time
 from pathlib import Path
 from typing import Final
 
+from smsc_async.limiter.clock import system_now
+
 __all__ = ["boot_id", "is_same_boot"]
 
 _LINUX: Final = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE: Final = Path("/proc/self/ns/time")
 _EPOCH: Final = "since "
-# How far two readings of the same boot's beginning may be apart: two clocks are read one after the other, and the wall
-# clock is slewed. What is further apart counts as another boot, which costs a quarantine and breaks nothing.
+# Seconds by which two readings of one boot's start may differ: the two clocks are read one after the other, and the wall
+# clock is corrected. A larger difference counts as another boot, which closes the store for a while and breaks nothing.
 _EPOCH_SECONDS: Final = 30.0
 
 
 def boot_id() -> str:
-    """Return a name for this boot, and for the clock that processes see of it."""
+    """Return the identifier of this boot, and of the clock that this process sees."""
     try:
         boot = _LINUX.read_text("ascii").strip()
     except OSError:
-        return f"{_EPOCH}{time.time() - time.monotonic():.0f}"
+        return f"{_EPOCH}{time.time() - system_now():.0f}"
     try:
-        # A container may have a monotonic clock of its own.
+        # A container may have a clock of its own.
         return f"{boot} {_NAMESPACE.readlink()}"
     except OSError:
         return boot
 
 
 def is_same_boot(one: str, other: str) -> bool:
-    """Tell whether two names are of the same boot."""
+    """Whether two identifiers mean the same boot."""
     if one.startswith(_EPOCH) and other.startswith(_EPOCH):
-        apart = float(one.removeprefix(_EPOCH)) - float(other.removeprefix(_EPOCH))
-        return abs(apart) <= _EPOCH_SECONDS
+        difference = float(one.removeprefix(_EPOCH)) - float(other.removeprefix(_EPOCH))
+        return abs(difference) <= _EPOCH_SECONDS
     return one == other

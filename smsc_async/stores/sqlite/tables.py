@@ -1,6 +1,6 @@
-"""What is read and written in the file of a SQLite store: one function for each thing that a store does.
+"""The statements of a SQLite store: one function for each operation.
 
-All of them run in a transaction of their caller's, but for those that only read; every instant is the caller's.
+All of them run in a transaction of the caller, except those that only read. The caller supplies every instant.
 """
 
 from __future__ import annotations
@@ -11,80 +11,91 @@ from typing import TYPE_CHECKING, Final
 
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.quota import Quota
-from smsc_async.stores.rows import Row, refusal
-from smsc_async.stores.shared import Seen
+from smsc_async.stores.rows import Row, refusal_of
+from smsc_async.stores.shared import Lookup
 
 if TYPE_CHECKING:
     import sqlite3
 
 __all__ = [
+    "SCHEMA",
     "acquire",
     "clear_flag",
-    "drop_lead",
+    "drop_lease",
     "flag_ttls",
     "insert",
     "look",
-    "put_back",
+    "release",
     "release_lease",
     "renew",
     "set_flag",
     "sweep",
-    "take_lead",
+    "take_lease",
+    "use",
 ]
 
-# So many of the oldest rows are looked at in a sweep: nobody ever waits for one of the whole table.
+SCHEMA: Final = (
+    "CREATE TABLE store (boot TEXT, place TEXT, salt BLOB, closed_at REAL, reply_bytes INTEGER)",
+    "CREATE TABLE permits (id INTEGER PRIMARY KEY, login TEXT, token_free_at REAL, slot_free_at REAL, in_flight INTEGER)",
+    "CREATE INDEX permits_of_login ON permits (login)",
+    "CREATE TABLE replies (key TEXT PRIMARY KEY, packed BLOB, at REAL, wall REAL, used_at REAL)",
+    "CREATE INDEX replies_by_use ON replies (used_at)",
+    "CREATE TABLE leases (key TEXT PRIMARY KEY, holder INTEGER, until REAL) WITHOUT ROWID",
+    "CREATE TABLE flags (name TEXT PRIMARY KEY, until REAL, seconds REAL) WITHOUT ROWID",
+)
+# The number of oldest rows in one sweep: nobody waits for a sweep of the whole table.
 _SWEEP_ROWS: Final = 128
 
 
 def acquire(
     connection: sqlite3.Connection, login: str, instant: float, quota: Quota, row: Row, *, closed_for: float
 ) -> int | Refusal:
-    """Write a permit if there is one, and return its number.
+    """Insert a permit if one is available, and return its number.
 
     Args:
         connection: In a transaction.
-        login: The digest of whose.
+        login: The digest of the login.
         instant: Now.
-        quota: The rule.
-        row: What to write; it has a token if it asks for one.
-        closed_for: Seconds that a store which was closed stays so.
+        quota: The quota of the login.
+        row: The row to insert; it has a token if the request needs one.
+        closed_for: Seconds for which a store that was lost grants nothing.
     """
     closed_at = connection.execute("SELECT closed_at FROM store").fetchone()[0]
     if closed_at is not None and (wait := closed_at + closed_for - instant) > 0:
         return Refusal(wait, (wait,) * quota.requests)
-    found = connection.execute("SELECT token_free_at, slot_free_at, out FROM permits WHERE login = ?", (login,))
-    rows = [Row(*each) for each in found]
-    if (why := refusal(rows, instant, quota, token=row.token_free_at > 0)) is not None:
-        return why
+    select = "SELECT token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
+    rows = [Row(*each) for each in connection.execute(select, (login,))]
+    if (refusal := refusal_of(rows, instant, quota, token=row.token_free_at > 0)) is not None:
+        return refusal
     if any(each.token_free_at <= instant and each.slot_free_at <= instant for each in rows):
-        free = "DELETE FROM permits WHERE login = ? AND token_free_at <= ? AND slot_free_at <= ?"
-        connection.execute(free, (login, instant, instant))
+        delete = "DELETE FROM permits WHERE login = ? AND token_free_at <= ? AND slot_free_at <= ?"
+        connection.execute(delete, (login, instant, instant))
     return insert(connection, login, instant, row)
 
 
 def insert(connection: sqlite3.Connection, login: str, instant: float, row: Row) -> int:
-    """Write a permit, and return its number."""
+    """Insert a permit, and return its number."""
     while True:
-        # In the order of time, so that a sweep finds the oldest; never the number of another, past ones included.
+        # Ordered by time, so that a sweep finds the oldest; random, so that no number is ever used twice.
         number = int(instant * 1_000) << 24 | random.getrandbits(24)
         added = connection.execute("INSERT OR IGNORE INTO permits VALUES (?, ?, ?, ?, ?)", (number, login, *row))
         if added.rowcount:
             return number
 
 
-def put_back(connection: sqlite3.Connection, login: str, number: int, instant: float, row: Row | None) -> None:
-    """Write what is still away of a permit."""
+def release(connection: sqlite3.Connection, login: str, number: int, instant: float, row: Row | None) -> None:
+    """Replace the row of a permit by what is still in use of it; ``None`` for nothing."""
     if row is None:
         connection.execute("DELETE FROM permits WHERE id = ?", (number,))
         return
-    change = "UPDATE permits SET token_free_at = ?, slot_free_at = ?, out = ? WHERE id = ?"
-    if not connection.execute(change, (*row, number)).rowcount:
-        # Its lease was over, or the file is another one: what is away is away all the same.
+    update = "UPDATE permits SET token_free_at = ?, slot_free_at = ?, in_flight = ? WHERE id = ?"
+    if not connection.execute(update, (*row, number)).rowcount:
+        # The lease was over, or the file is another one: the token is in use all the same.
         insert(connection, login, instant, row)
 
 
 def sweep(connection: sqlite3.Connection, instant: float) -> None:
-    """Clear away permits of logins that do not come back."""
+    """Delete free permits of logins that do not come back."""
     connection.execute(
         "DELETE FROM permits WHERE id IN (SELECT id FROM permits ORDER BY id LIMIT ?) "
         "AND token_free_at <= ? AND slot_free_at <= ?",
@@ -92,43 +103,44 @@ def sweep(connection: sqlite3.Connection, instant: float) -> None:
     )
 
 
-def look(connection: sqlite3.Connection, key: str, clocks: tuple[float, float]) -> tuple[Seen | None, bool]:
-    """Return the answer that is kept, if any, and whether somebody has the lead.
+def look(connection: sqlite3.Connection, key: str, clocks: tuple[float, float]) -> tuple[Lookup | None, bool]:
+    """Return the stored list, if any, and whether a process has the lease.
 
     Args:
-        connection: To read from.
-        key: Of the answer.
-        clocks: Now, by the monotonic clock and in seconds since the epoch.
+        connection: For reading.
+        key: The key of the list.
+        clocks: Now, on the clock of the library and in seconds since the epoch.
     """
     instant, epoch = clocks
-    led = connection.execute("SELECT 1 FROM leads WHERE key = ? AND until > ?", (key, instant)).fetchone() is not None
-    row = connection.execute("SELECT packed, at, wall FROM answers WHERE key = ?", (key,)).fetchone()
+    is_leased = connection.execute("SELECT 1 FROM leases WHERE key = ? AND until > ?", (key, instant)).fetchone()
+    row = connection.execute("SELECT packed, at, wall FROM replies WHERE key = ?", (key,)).fetchone()
     if row is None:
-        return None, led
+        return None, is_leased is not None
     packed, at, wall = row
-    # By both clocks: the monotonic one stands still while a machine sleeps, the other may be set back.
-    return Seen(leads=False, packed=packed, age=max(instant - at, epoch - wall, 0.0), wall=wall), led
+    # The larger age by two clocks: the first may stop while a virtual machine is paused, the second may be set back.
+    age = max(instant - at, epoch - wall, 0.0)
+    return Lookup(leads=False, packed=packed, age=age, wall=wall), is_leased is not None
 
 
 def use(connection: sqlite3.Connection, key: str, instant: float) -> None:
-    """Write that an answer is of use."""
-    connection.execute("UPDATE answers SET used_at = ? WHERE key = ?", (instant, key))
+    """Note the use of a list, which is then dropped later than others."""
+    connection.execute("UPDATE replies SET used_at = ? WHERE key = ?", (instant, key))
 
 
-def take_lead(connection: sqlite3.Connection, key: str, holder: int, instant: float, until: float) -> None:
-    """Write that somebody has the lead."""
-    connection.execute("DELETE FROM leads WHERE until <= ?", (instant,))
-    connection.execute("INSERT INTO leads VALUES (?, ?, ?)", (key, holder, until))
+def take_lease(connection: sqlite3.Connection, key: str, holder: int, instant: float, until: float) -> None:
+    """Insert a lease."""
+    connection.execute("DELETE FROM leases WHERE until <= ?", (instant,))
+    connection.execute("INSERT INTO leases VALUES (?, ?, ?)", (key, holder, until))
 
 
 def renew(connection: sqlite3.Connection, key: str, holder: int, until: float) -> None:
-    """Write that somebody has the lead for longer."""
-    connection.execute("UPDATE leads SET until = ? WHERE key = ? AND holder = ?", (until, key, holder))
+    """Extend a lease."""
+    connection.execute("UPDATE leases SET until = ? WHERE key = ? AND holder = ?", (until, key, holder))
 
 
-def drop_lead(connection: sqlite3.Connection, key: str, holder: int) -> None:
-    """Write that somebody has the lead no more."""
-    connection.execute("DELETE FROM leads WHERE key = ? AND holder = ?", (key, holder))
+def drop_lease(connection: sqlite3.Connection, key: str, holder: int) -> None:
+    """Delete a lease."""
+    connection.execute("DELETE FROM leases WHERE key = ? AND holder = ?", (key, holder))
 
 
 def release_lease(
@@ -140,44 +152,46 @@ def release_lease(
     *,
     keep_bytes: int,
 ) -> None:
-    """Give a lead back, and write the answer, if any."""
-    drop_lead(connection, key, holder)
+    """Delete a lease, and store the list, if any."""
+    drop_lease(connection, key, holder)
     if packed is not None:
-        _keep(connection, key, packed, clocks, keep_bytes)
+        _store(connection, key, packed, clocks, keep_bytes)
 
 
-def _keep(
+def _store(
     connection: sqlite3.Connection, key: str, packed: bytes, clocks: tuple[float, float], keep_bytes: int
 ) -> None:
     instant, epoch = clocks
-    kept = connection.execute("SELECT kept_bytes FROM store").fetchone()[0] + len(packed)
-    former = connection.execute("SELECT length(packed) FROM answers WHERE key = ?", (key,)).fetchone()
-    kept -= former[0] if former else 0
-    answer = (key, packed, instant, epoch, instant)
-    connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", answer)
-    while kept > keep_bytes:
-        oldest = "SELECT key, length(packed) FROM answers ORDER BY used_at LIMIT 1"
-        gone, length = connection.execute(oldest).fetchone()
-        connection.execute("DELETE FROM answers WHERE key = ?", (gone,))
-        kept -= length
-    connection.execute("UPDATE store SET kept_bytes = ?", (kept,))
+    total = connection.execute("SELECT reply_bytes FROM store").fetchone()[0] + len(packed)
+    former = connection.execute("SELECT length(packed) FROM replies WHERE key = ?", (key,)).fetchone()
+    total -= former[0] if former else 0
+    reply = (key, packed, instant, epoch, instant)
+    connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?)", reply)
+    while total > keep_bytes:
+        select = "SELECT key, length(packed) FROM replies ORDER BY used_at LIMIT 1"
+        oldest, length = connection.execute(select).fetchone()
+        connection.execute("DELETE FROM replies WHERE key = ?", (oldest,))
+        total -= length
+    connection.execute("UPDATE store SET reply_bytes = ?", (total,))
 
 
 def set_flag(connection: sqlite3.Connection, name: str, instant: float, seconds: float) -> None:
-    """Write that a name is remembered, and clear away those that are not any more."""
-    connection.execute("DELETE FROM marks WHERE until <= ?", (instant,))
+    """Set a flag, unless it lasts longer already; delete the flags that are over."""
+    connection.execute("DELETE FROM flags WHERE until <= ?", (instant,))
+    # No numbered placeholders: sqlite3 of Python 3.12 before 3.12.4 warns about them.
     connection.execute(
-        "INSERT INTO marks VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET until = ?2, seconds = ?3 WHERE ?2 > until",
+        "INSERT INTO flags VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+        "SET until = excluded.until, seconds = excluded.seconds WHERE excluded.until > until",
         (name, instant + seconds, seconds),
     )
 
 
 def flag_ttls(connection: sqlite3.Connection, names: Sequence[str], instant: float) -> list[float]:
-    """Return how many seconds longer each name is remembered."""
-    found = [connection.execute("SELECT until FROM marks WHERE name = ?", (name,)).fetchone() for name in names]
-    return [0.0 if row is None else max(row[0] - instant, 0.0) for row in found]
+    """Return the remaining seconds of each flag."""
+    rows = [connection.execute("SELECT until FROM flags WHERE name = ?", (name,)).fetchone() for name in names]
+    return [0.0 if row is None else max(row[0] - instant, 0.0) for row in rows]
 
 
 def clear_flag(connection: sqlite3.Connection, name: str) -> None:
-    """Write that a name is remembered no more."""
-    connection.execute("DELETE FROM marks WHERE name = ?", (name,))
+    """Delete a flag."""
+    connection.execute("DELETE FROM flags WHERE name = ?", (name,))

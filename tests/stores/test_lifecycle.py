@@ -1,0 +1,160 @@
+"""Opening, closing, copying and pickling: the same for every store."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from smsc_async import Account, MemoryStore, RedisStore, SQLiteStore
+from smsc_async.accounts import Secret
+from smsc_async.limiter.bucket import Completion, Permit
+from smsc_async.limiter.quota import Quota
+from smsc_async.simulator import sample_tariffs
+from smsc_async.stores import FetchLease, Store
+from smsc_async.stores.digests import Pepper
+from tests.stores.conftest import LOOPS_OF_STORES, Make
+from tests.stores.redis_server import RedisServer
+from tests.support.simulated import URL
+
+PEPPER = "a long random text"
+
+
+class TestOnBothLoops:
+    @pytest.fixture(params=LOOPS_OF_STORES)
+    def loop_and_store(self, request: pytest.FixtureRequest) -> tuple[str, str]:
+        parameters: tuple[str, str] = request.param
+        return parameters
+
+    @pytest.fixture
+    def anyio_backend(self, loop_and_store: tuple[str, str]) -> str:
+        return loop_and_store[0]
+
+    @pytest.fixture
+    def store_kind(self, loop_and_store: tuple[str, str]) -> str:
+        return loop_and_store[1]
+
+    @pytest.mark.anyio
+    async def test_a_store_is_a_context_manager_and_works_again_after_its_end(self, make_store: Make) -> None:
+        store = make_store()
+        for _ in range(2):
+            async with store as entered:
+                assert entered is store
+                assert isinstance(await store.acquire("alex", Quota(), token=True, lease=1.0), Permit)
+        await store.aclose()
+
+    @pytest.mark.anyio
+    async def test_closing_a_store_keeps_the_quota(self, make_store: Make) -> None:
+        store = make_store()
+        for _ in range(3):
+            async with store:
+                assert isinstance(await store.acquire("alex", Quota(), token=True, lease=1.0), Permit)
+        assert not isinstance(await store.acquire("alex", Quota(), token=True, lease=1.0), Permit)
+
+    @pytest.mark.anyio
+    async def test_a_store_that_read_nothing_can_be_closed(self, make_store: Make) -> None:
+        store = make_store()
+        assert await store.flag_ttls([]) == []
+        await store.aclose()
+
+
+def _round_trip(store: Store) -> Store:
+    copied: Store = pickle.loads(pickle.dumps(store))
+    return copied
+
+
+@pytest.mark.parametrize("duplicate", [_round_trip, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("pepper", [None, PEPPER, b"\xff\x00 not UTF-8", Secret(PEPPER)])
+@pytest.mark.parametrize("kind", [SQLiteStore, RedisStore])
+def test_a_copy_of_a_shared_store_has_the_same_arguments(
+    kind: Callable[..., SQLiteStore | RedisStore], pepper: Pepper | None, duplicate: Callable[[Store], Store]
+) -> None:
+    address = "redis://user:hunter2@localhost:1/0" if kind is RedisStore else "/somewhere/store.db"
+    store = kind(address, pepper=pepper, keep_bytes=1_000, lease=7.0, cold_start="wait")
+    copied = duplicate(store)
+    assert isinstance(copied, type(store))
+    assert repr(copied) == repr(store)
+    assert copied._digests.pepper_name == store._digests.pepper_name  # pyright: ignore[reportPrivateUsage]
+    for name in ("_keep_bytes", "_lease", "_cold_start"):
+        assert getattr(copied, name) == getattr(store, name)
+    assert copied.queue is not store.queue
+
+
+@pytest.mark.parametrize("kind", [SQLiteStore, RedisStore])
+def test_no_representation_shows_the_pepper_or_the_password(kind: Callable[..., SQLiteStore | RedisStore]) -> None:
+    address = "redis://user:hunter2@localhost:1/0" if kind is RedisStore else "/somewhere/store.db"
+    store = kind(address, pepper=PEPPER)
+    shown = f"{store!r} {store} {vars(store)!r} {[vars(each) for each in vars(store).values() if hasattr(each, '__dict__')]!r}"
+    assert PEPPER not in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.anyio
+async def test_a_copy_in_a_spawned_process_shares_the_quota(tmp_path: Path) -> None:
+    program = """
+import anyio, pickle, sys
+from smsc_async import Quota
+from smsc_async.limiter.bucket import Permit
+async def main():
+    async with pickle.load(sys.stdin.buffer) as store:
+        permits = [await store.acquire("alex", Quota(), token=True, lease=1.0) for _ in range(3)]
+    print(sum(isinstance(each, Permit) for each in permits))
+anyio.run(main)
+"""
+    store = SQLiteStore(tmp_path / "store.db", pepper=PEPPER)
+    assert isinstance(await store.acquire("alex", Quota(), token=True, lease=1.0), Permit)
+    command = [sys.executable, "-c", program]
+    output = subprocess.run(command, input=pickle.dumps(store), capture_output=True, check=True).stdout  # noqa: ASYNC221
+    assert output == b"2\n"
+    await store.aclose()
+
+
+@pytest.mark.parametrize("duplicate", [_round_trip, copy.copy, copy.deepcopy])
+def test_an_unused_memory_store_can_be_copied(duplicate: Callable[[Store], Store]) -> None:
+    copied = duplicate(MemoryStore(keep_bytes=0, cold_start="wait"))
+    assert copied.try_acquire("alex", Quota(), token=True) is None
+
+
+async def _acquire(store: MemoryStore) -> None:
+    await store.acquire("alex", Quota(), token=True, lease=1.0)
+
+
+async def _cache(store: MemoryStore) -> None:
+    await store.release_lease(URL, Account("alex", "123"), FetchLease(), None, sample_tariffs())
+
+
+async def _set_flag(store: MemoryStore) -> None:
+    await store.set_flag("address", 5.0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("use", [_acquire, _cache, _set_flag])
+@pytest.mark.parametrize("cold_start", ["grant", "wait"])
+async def test_a_memory_store_in_use_refuses_a_copy(use: Callable[..., object], cold_start: str) -> None:
+    store = MemoryStore(cold_start=cold_start)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await use(store)  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    with pytest.raises(TypeError, match="in use"):
+        pickle.dumps(store)
+
+
+@pytest.mark.anyio
+async def test_a_memory_store_can_be_copied_again_when_nothing_is_in_use() -> None:
+    store = MemoryStore()
+    permit = await store.acquire("alex", Quota(), token=True, lease=1.0)
+    assert isinstance(permit, Permit)
+    await store.release(permit, Completion.NOT_SENT)
+    assert isinstance(copy.copy(store), MemoryStore)
+
+
+@pytest.mark.asyncio
+async def test_an_empty_command_list_sends_nothing_and_closing_does_not_hang(redis_server: RedisServer) -> None:
+    store = RedisStore(redis_server.url, pepper=PEPPER, cold_start="grant")
+    assert await store._redis.ask() == []  # pyright: ignore[reportPrivateUsage]
+    await store.clear_flag("opens a connection")
+    assert await store.flag_ttls([]) == []
+    await store.aclose()
