@@ -1,6 +1,6 @@
 """A TLS server in a process of its own, with prepared replies to every POST and a constant reply time.
 
-The simulator under uvicorn takes longer for a reply than the clients that are compared here.
+The simulator takes longer for a reply than the clients that are compared here.
 """
 
 from __future__ import annotations

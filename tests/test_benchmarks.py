@@ -22,7 +22,7 @@ def test_every_section_prints_its_table() -> None:
         timeout=240,
         check=True,
     ).stdout
-    for title in ("Fleet", "Decoding", "Permit", "Quota", "Cached answer", "Import", "Memory"):
+    for title in ("Fleet", "Decoding", "Permit", "Quota", "Cached answer", "Import", "Memory", "Lockout"):
         assert f"### {title}" in output
     assert output.count("### ") == len(SECTIONS)
     # A peer that is not installed has its line all the same.

@@ -21,6 +21,7 @@ CLEARED = (
     "NO_COLOR",
     "FORCE_COLOR",
     "COLUMNS",
+    "SMSC_NOTIFY",
     "SMSC_WEBHOOK",
 )
 
@@ -90,7 +91,7 @@ def both(base_url: str, plain_environment: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("B", "456")
     plain_environment.write_text(
         'default = "mine"\n'
-        '[accounts.mine]\nlogin = "alex"\npassword_from = "env:A"\n'
-        '[accounts.theirs]\nlogin = "boris"\npassword_from = "env:B"\n',
+        f'[accounts.mine]\nlogin = "alex"\npassword_from = "env:A"\nbase_url = "{base_url}"\n'
+        f'[accounts.theirs]\nlogin = "boris"\npassword_from = "env:B"\nbase_url = "{base_url}"\n',
         "utf-8",
     )

@@ -19,8 +19,7 @@ SLOW: Final = {
         "cli/test_demo.py",
         "cli/test_simulator.py",
         "cli/test_terminal.py",
-        "cli/test_watch.py::test_killed_again_and_again_it_loses_nothing_and_repeats_at_most_the_last",
-        "cli/test_watch.py::test_told_to_end_it_ends_well",
+        "cli/test_watch.py::test_if_it_is_asked_to_end_it_ends_well",
         "examples/test_fastapi_service.py",
         "examples/test_programs.py",
         "examples/test_telegram_bot.py",
@@ -32,6 +31,7 @@ SLOW: Final = {
     "runs pytest inside of pytest": [
         "support/test_loopback_only.py::test_a_swallowed_attempt_fails_the_test_all_the_same",
         "test_docs.py::test_the_tests_of_a_page_pass",
+        "testing/test_http_mocks.py",
         "testing/test_plugin.py",
     ],
     "stops, kills and restarts a real Redis": ["stores/test_redis_connection.py", "stores/test_redis_faults.py"],
@@ -43,8 +43,8 @@ SLOW: Final = {
         "stores/test_permits.py",
     ],
     "makes hundreds or thousands of calls": [
-        "faults/test_breakers.py::test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free",
-        "faults/test_outage.py",
+        "faults/test_lockouts.py::test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free",
+        "faults/test_circuit_breaker.py",
         "faults/test_secrecy.py::test_the_password_shows_nowhere_but_in_the_body",
         "test_client.py::test_ten_thousand_callers_of_one_account_make_one_request",
     ],

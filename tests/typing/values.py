@@ -80,6 +80,7 @@ def records(tariffs: Tariffs) -> None:
     assert_type(tariffs.price(zone="1", operator="25001", service=Service.HLR), Price | None)
     assert_type(tariffs.price(operator="25001", service="hlr"), Price | None)
     assert_type(tariffs.to_dict(), dict[str, object])
+    assert_type(tariffs.to_json(), str)
     rows = tariffs.to_rows()
     assert_type(rows[0]["api"], str | Decimal | None)
     price = tariffs.price("1")
@@ -154,6 +155,6 @@ def comparisons(lists: Mapping[str, Tariffs]) -> None:
 def reports(snapshots: list[Snapshot], at: datetime) -> None:
     assert_type(render_report(snapshots), str)
     render_report(snapshots=iter(snapshots), title="Prices", service=Service.MMS, generated_at=at)
-    render_report(snapshots, service="mms")
+    render_report(snapshots, service="mms", since=at)
     render_report(snapshots[0])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     render_report(snapshots, "Prices")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["FLAG", "FLIGHT", "OPEN", "PERMIT", "Script"]
+__all__ = ["FLIGHT", "LOCKOUT", "OPEN", "PERMIT", "Script"]
 
 
 @attrs.frozen
@@ -32,4 +32,4 @@ class Script:
 OPEN: Final = Script.of("open.lua")
 PERMIT: Final = Script.of("clock.lua", "permit.lua")
 FLIGHT: Final = Script.of("clock.lua", "flight.lua")
-FLAG: Final = Script.of("flag.lua")
+LOCKOUT: Final = Script.of("clock.lua", "lockout.lua")

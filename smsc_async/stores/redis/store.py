@@ -20,13 +20,17 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import attrs
 
-from smsc_async.accounts import Secret
+from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError
+from smsc_async.fetch import lockout as rules
+from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.digests import Pepper
-from smsc_async.stores.redis.scripts import FLAG, FLIGHT, OPEN, PERMIT, Script
+from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
+from smsc_async.stores.redis.scripts import FLIGHT, LOCKOUT, OPEN, PERMIT, Script
 from smsc_async.stores.rows import poll_pause, released
 from smsc_async.stores.shared import KEEP_BYTES, OTHER_PEPPER, ColdStart, ListKey, Lookup, SharedStore, StoreLostError
 
@@ -153,22 +157,44 @@ class RedisStore(SharedStore):
             await asyncio.wait(mine)  # gather() would cancel them together with this task
         await self._redis.aclose()
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(
+        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+    ) -> Permit | Refusal:
         """Return a permit, or when to try again.
 
         Raises:
             StoreError: The server does not answer.
             RuntimeError: The event loop is not asyncio's.
         """
-        lease = self._lease if lease == math.inf else max(lease, 0.0)
         permit = Permit(login, quota, token)
+        permit.credentials = credentials
+        if credentials is None:
+            return await self._acquire(permit, lease)
+        # The place first. If token or slot is missing, the place is returned at once.
+        place = await self._take_place(credentials)
+        if isinstance(place, Refusal):
+            return place
+        permit.place = place
+        try:
+            answer = await self._acquire(permit, lease)
+        except BaseException:
+            self._begin(self._settle(credentials, place, Verdict.NOT_SENT))
+            raise
+        if isinstance(answer, Refusal):
+            await self._settle(credentials, place, Verdict.NOT_SENT)
+        return answer
+
+    async def _acquire(self, permit: Permit, lease: float) -> Permit | Refusal:
+        """Acquire token and slot."""
+        lease = self._lease if lease == math.inf else max(lease, 0.0)
+        login, quota, token = permit.login, permit.quota, permit.token
         started = now()
 
         async def ask(identity: _Identity) -> Any:
             digest = await self._digests.of_login(login, _salt_of(identity))
             permit_id = permit.lease = _PermitId(secrets.token_hex(8), digest)
             rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
-            times = (lease * _MICRO, self._closed_for(login, quota) * _MICRO)
+            times = (lease * _MICRO, self._closed_for(quota) * _MICRO)
             matters_for = quota.absence + self._lease + lease
             return await self._permits(identity, permit_id, "acquire", (matters_for, *rule, token, *times))
 
@@ -182,16 +208,78 @@ class RedisStore(SharedStore):
             if now() - started < lease:
                 return permit
             # The answer took longer than the lease: another process may have the permit by now.
-            await self.release(permit, Completion.NOT_SENT)
+            await asyncio.shield(self._begin(self._release(permit, Completion.NOT_SENT)))
             return Refusal(0.0)
         tokens_in = tuple(each / _MICRO for each in reply[4:])
         # Another process may release a permit in flight before the end of its lease.
         bound = poll_pause(quota.window if tokens_in else 2.0) if reply[3] else math.inf
         return Refusal(min(reply[2] / _MICRO, bound), tokens_in)
 
-    async def release(self, permit: Permit, completion: Completion) -> None:
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
         """Release a permit. If the server does not answer, the permit ends with its lease."""
-        await asyncio.shield(self._begin(self._release(permit, completion)))
+        unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
+
+        async def release() -> None:
+            await self._release(permit, completion)
+            if permit.credentials is not None and permit.place is not None:
+                with contextlib.suppress(StoreError):
+                    await self._settle(permit.credentials, permit.place, verdict or unknown)
+
+        await asyncio.shield(self._begin(release()))
+
+    async def reset_lockouts(self, service: str, account: Account | None) -> None:
+        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
+
+        def reset(states: LoadedStates, instant: float) -> None:
+            rules.reset(states.service, None if account is None else states.credentials, instant)
+
+        await self._change_states(service, account, reset)
+        self.queue.notify(None, service)
+
+    async def _take_place(self, credentials: Credentials) -> Place | Refusal:
+        request = secrets.token_hex(8)
+
+        def take(states: LoadedStates, instant: float) -> Place | Refusal:
+            # A repeated change, whose first answer was lost, takes no second place.
+            known = states.service.trials.get(request) or states.service.fast.get(request)
+            place = known or states.admit(request, instant)
+            if isinstance(place, Place) and known is None:
+                states.enter(place)
+            return place
+
+        return await self._change_states(credentials.service, credentials.account, take)
+
+    async def _settle(self, credentials: Credentials, place: Place, verdict: Verdict) -> None:
+        def settle(states: LoadedStates, instant: float) -> None:
+            states.settle(place, verdict, instant)
+
+        await self._change_states(credentials.service, credentials.account, settle)
+
+    async def _change_states(
+        self, service: str, account: Account | None, change: Callable[[LoadedStates, float], T]
+    ) -> T:
+        """Return what ``change`` returns, once its result is saved and nobody has changed the states meanwhile."""
+
+        async def work(identity: _Identity) -> T:
+            names = CredentialNames(service, "", "")
+            if account is not None:
+                names = await self._credential_names(Credentials(service, account), _salt_of(identity))
+            keys = (f"{_LOCKOUTS}:state:{names.service}", f"{_LOCKOUTS}:state:{names.credentials}")
+            reply = await self._run(identity, _LOCKOUTS, LOCKOUT, keys, (0.0,), ("", "", "", ""))
+            while True:
+                instant, former = reply[1] / _MICRO, (reply[2], reply[3])
+                states = LoadedStates.of(names, *(each.decode() or None for each in former))
+                result = change(states, instant)
+                if not isinstance(result, Refusal):
+                    lasts = max(states.credentials.expires_at - instant, 0.0) + _DAY
+                    reply = await self._run(
+                        identity, _LOCKOUTS, LOCKOUT, keys, (lasts * 1_000,), (*former, *states.texts())
+                    )
+                if isinstance(result, Refusal) or reply[0] == b"saved":
+                    self._lockout_view.note(states, instant - now())
+                    return result
+
+        return await self._in_store(work)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
@@ -201,20 +289,6 @@ class RedisStore(SharedStore):
             await self._permits(identity, permit_id, "drain", (quota.window, quota.requests, quota.window * _MICRO))
 
         await self._in_store(ask)
-
-    async def set_flag(self, name: str, seconds: float) -> None:
-        """Set a flag for that long; a flag that lasts longer is not shortened."""
-        milliseconds = max(math.ceil(seconds * 1_000), 1)
-        await self._redis.call(FLAG, [_flag(name)], lambda: [milliseconds], self._redis.due())
-
-    async def flag_ttls(self, names: Sequence[str]) -> list[float]:
-        """Return the remaining seconds of each flag; 0.0 for a flag that is not set."""
-        milliseconds = await self._redis.ask(*[("PTTL", _flag(name)) for name in names])
-        return [max(each, 0) / 1_000 for each in milliseconds]
-
-    async def clear_flag(self, name: str) -> None:
-        """Clear a flag, if it is set."""
-        await self._redis.ask(("DEL", _flag(name)))
 
     async def _release(self, permit: Permit, completion: Completion) -> None:
         instant = now()
@@ -337,7 +411,7 @@ class RedisStore(SharedStore):
                 int(was_lost or self._cold_start == "wait"),
                 int(was_restarted),
             ]
-            shards = [f"{_tag(shard)}:clock" for shard in range(_SHARDS)]
+            shards = [f"{tag}:clock" for tag in (*map(_tag, range(_SHARDS)), _LOCKOUTS)]
             await self._redis.ask(*[("EVAL", OPEN.text, 1, shard, *words) for shard in shards])
             await self._redis.ask(("HSET", _STORE, "run", run or ""))
             self._clock_samples.clear()
@@ -396,6 +470,8 @@ class RedisStore(SharedStore):
 
 
 _STORE: Final = "{smsc}:store"
+_LOCKOUTS: Final = "{smsc:lockouts}"
+_DAY: Final = 86_400.0
 
 
 def _salt_of(identity: _Identity) -> bytes:
@@ -408,7 +484,3 @@ def _tag(shard: int) -> str:
 
 def _shard(login: str) -> str:
     return _tag(int(login[:2], 16))
-
-
-def _flag(name: str) -> str:
-    return f"{{smsc}}:flag:{name}"

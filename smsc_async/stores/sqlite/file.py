@@ -40,7 +40,7 @@ __all__ = ["StoreFile"]
 
 _APPLICATION_ID: Final = 0x534D5343  # "SMSC", in the header of the file
 # Version 1 had instants of a clock that stops during sleep: they cannot be compared with those of this version.
-_VERSION: Final = 2
+_VERSION: Final = 3
 # Seconds between two tries for the lock of another process, which holds it for some 20 µs.
 _LONGEST_PAUSE: Final = 0.001
 # Connections to deleted files: closing one would delete the WAL beside the new file.
@@ -193,17 +193,19 @@ class StoreFile:
             ):
                 connection.execute(statement)
             row = (boot, self._place, os.urandom(16), instant if closed or self._cold else None)
-            connection.execute("INSERT INTO store VALUES (?, ?, ?, ?, 0)", row)
+            connection.execute("INSERT INTO store VALUES (?, ?, ?, ?, 0, 0.0, ?, ?)", (*row, instant, time.time()))
             return
         former_boot, former_place, salt = connection.execute("SELECT boot, place, salt FROM store").fetchone()
         if self.salt not in {b"", salt}:
             closed = True  # another file with the inode of the deleted one: inodes are used again
         if not is_same_boot(former_boot, boot):
-            # The instants are meaningless now. Flags start again: longer is safe, shorter is not.
+            # The instants are meaningless now. The clock of the lockout states continues, by the wall clock.
             connection.execute("DELETE FROM permits")
             connection.execute("DELETE FROM leases")
             connection.execute("UPDATE replies SET at = ?, used_at = 0", (-1e12,))
-            connection.execute("UPDATE flags SET until = ? + seconds", (instant,))
+            connection.execute(
+                "UPDATE store SET lockout_ahead = lockout_at + max(? - lockout_epoch, 0.0) - ?", (time.time(), instant)
+            )
             closed = True
         # A copy lacks the permits that were acquired after it was made.
         if closed or former_place != self._place:
