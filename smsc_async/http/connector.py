@@ -24,7 +24,7 @@ from smsc_async.protocol import is_loopback
 
 __all__ = ["CertificatesError", "Connector", "TransportOption"]
 
-TransportOption: TypeAlias = "httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]"
+TransportOption: TypeAlias = httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]
 
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")

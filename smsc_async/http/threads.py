@@ -28,7 +28,8 @@ Ts = TypeVarTuple("Ts")
 
 # Decoding holds the interpreter lock, so more threads gain nothing.
 _THREADS: Final = 2
-_limiter: Final = anyio.lowlevel.RunVar[anyio.CapacityLimiter]("smsc_async threads")
+# A name in quotes, because anyio imports half of itself for the class.
+_limiter: Final = anyio.lowlevel.RunVar["anyio.CapacityLimiter"]("smsc_async threads")
 
 
 async def run_in_own_thread(func: Callable[[*Ts], T], *args: *Ts) -> T:
