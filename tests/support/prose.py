@@ -20,7 +20,7 @@ TEXTS = [*PAGES, RUSSIAN_README, ROOT / "ARCHITECTURE.md", ROOT / "SECURITY.md"]
 
 _FENCED = re.compile(r"^( *)(`{3,}|~{3,}).*?^\1\2[^\n]*$|<!--.*?-->", re.MULTILINE | re.DOTALL)
 _ITEM = re.compile(r"^\s*(?:[-*]|\d+\.)\s+")
-_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')*»])|(?<=[.!?]\*\*))\s+(?=[\"'(\[`*«]*[A-ZА-ЯЁ`])")  # noqa: RUF001  # pages are in Russian, too
+_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')*»])|(?<=[.!?]\*\*))\s+(?=[\"'(\[`*«]*[A-ZА-ЯЁ0-9`])")  # noqa: RUF001  # pages are in Russian, too
 
 
 @attrs.frozen
