@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Final, TypeAlias
 
 import attrs
 
+from smsc_async.errors import NotSent, QuotaExhausted
 from smsc_async.limiter.quota import Quota
 
 __all__ = [
@@ -102,10 +103,12 @@ class Refusal:
         retry_in: Seconds until another try can succeed; ``inf`` if only the release of another permit can help.
         tokens_in: Seconds until each token can be free at the earliest, in ascending order: the n-th waiter gets the n-th
             token. Empty if the missing thing is a slot.
+        error: Makes the error of a caller that cannot wait, from the seconds to wait.
     """
 
     retry_in: float
     tokens_in: tuple[float, ...] = ()
+    error: Callable[[float], NotSent] = QuotaExhausted
 
 
 def free_at(

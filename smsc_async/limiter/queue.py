@@ -19,11 +19,12 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 
 import anyio
 
-from smsc_async.errors import QuotaExhausted
+from smsc_async.errors import NotSent, QuotaExhausted
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
@@ -67,14 +68,16 @@ class PermitSource(Protocol):
 class _BucketWaiters:
     """The waiters of one bucket, and what the last refusal said."""
 
-    __slots__ = ("tokens_free_at", "waiters")
+    __slots__ = ("error", "tokens_free_at", "waiters")
 
     def __init__(self) -> None:
         self.waiters: OrderedDict[Waiter, float] = OrderedDict()  # with the instant at which each gives up
         self.tokens_free_at: tuple[float, ...] = ()
+        self.error: Callable[[float], NotSent] = QuotaExhausted
 
     def note(self, refusal: Refusal, instant: float) -> None:
         self.tokens_free_at = tuple(instant + seconds for seconds in refusal.tokens_in)
+        self.error = refusal.error
 
     def shortest_wait(self, position: int, instant: float, quota: Quota) -> float:
         """Return the seconds until the waiter with that many others before it can have a token at the earliest."""
@@ -107,6 +110,7 @@ class WaiterQueue:
 
         Raises:
             QuotaExhausted: The permit is known to come after the caller's deadline.
+            StoreNotReady: The store lost its state, and grants nothing before the caller's deadline.
             StoreError: The store does not answer.
         """
         permit = self.try_acquire(login, quota, token=token)
@@ -164,7 +168,7 @@ class WaiterQueue:
         bucket, wait = self._enter(key, waiter, quota, started, started + ends_in)
         try:
             if wait > ends_in:
-                raise QuotaExhausted(wait)
+                raise bucket.error(wait)
             while True:
                 retry_in = math.inf
                 if self._is_head(bucket, waiter):
@@ -175,7 +179,7 @@ class WaiterQueue:
                         return answer
                     bucket.note(answer, instant)
                     if (wait := bucket.shortest_wait(0, instant, quota)) > ends_in - (instant - started):
-                        raise QuotaExhausted(wait)
+                        raise bucket.error(wait)
                     retry_in = answer.retry_in
                 await waiter.wait(max(retry_in, 0.0))
         finally:

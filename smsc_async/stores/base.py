@@ -54,6 +54,16 @@ class Store(PermitSource, Protocol):
         """This process's fetches in flight."""
         ...
 
+    @property
+    def closed_for(self) -> float:
+        """Seconds until a store that lost its state grants permits again, as this process saw it last; else 0.0."""
+        ...
+
+    @property
+    def rejected_lists(self) -> int:
+        """How many stored lists counted as absent because somebody has damaged, exchanged or forged them."""
+        ...
+
     async def __aenter__(self) -> Self:
         """Return the store."""
         ...
@@ -70,6 +80,10 @@ class Store(PermitSource, Protocol):
 
     def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list if it is at most ``max_age`` seconds old and available without an ``await``."""
+        ...
+
+    async def forget(self, account: Account) -> None:
+        """Remove the lists of an account, for example because its owner has left."""
         ...
 
     async def lease_or_reply(

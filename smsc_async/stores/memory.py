@@ -14,6 +14,7 @@ from typing import Final, Literal, Self
 import attrs
 
 from smsc_async.accounts import Account
+from smsc_async.errors import StoreNotReady
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
@@ -31,6 +32,12 @@ __all__ = ["MemoryStore"]
 KEEP_BYTES: Final = 64 * 2**20
 # A flag that is dropped costs one request that the service refuses once more.
 _MAX_FLAGS: Final = 20_000
+_NOT_READY: Final = partial(
+    StoreNotReady,
+    'the process has started (cold_start="wait"), and another may have used the quota before',
+    "memory",
+    True,
+)
 
 
 class MemoryStore:
@@ -66,6 +73,8 @@ class MemoryStore:
         self._buckets = Buckets()
         self._waits = cold_start == "wait"
         self._first_used_at: float | None = None
+        self._closed_until = 0.0
+        self.rejected_lists: int = 0  # nobody else can write to the memory of this process
         self._cache = ReplyCache(keep_bytes)
         self._flags: OrderedDict[str, float] = OrderedDict()
         _ALL.add(self)
@@ -87,6 +96,11 @@ class MemoryStore:
         """Close the store."""
         await self.aclose()
 
+    @property
+    def closed_for(self) -> float:
+        """Seconds until a store that waits after its first use grants permits; else 0.0."""
+        return max(self._closed_until - now(), 0.0)
+
     async def aclose(self) -> None:
         """Do nothing: the store has no file and no connection, and its quota stays in use."""
 
@@ -97,11 +111,17 @@ class MemoryStore:
         permit = Permit(login, quota, token)
         return permit if self._buckets.acquire(permit, now()) is None else None
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:  # noqa: ARG002  # permits end with the process
-        """Return a permit, or when to try again."""
+    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+        """Return a permit, or when to try again.
+
+        Raises:
+            StoreNotReady: The store waits after its first use, for longer than ``lease``.
+        """
         instant = now()
         permit = Permit(login, quota, token)
         refusal = self._closed_by_cold_start(instant, login, quota)
+        if refusal is not None and refusal.retry_in > lease:
+            raise refusal.error(refusal.retry_in)
         if refusal is None:
             refusal = self._buckets.acquire(permit, instant, is_other_closed_loop)
         if refusal is None:
@@ -151,6 +171,10 @@ class MemoryStore:
         if tariffs is not None:
             self._cache.put((endpoint, account.fingerprint), tariffs, 0.0)
 
+    async def forget(self, account: Account) -> None:
+        """Remove the lists of an account."""
+        self._cache.forget(account)
+
     async def credential_digest(self, account: Account) -> str:
         """Return a digest of the credentials."""
         return account.fingerprint.hex()
@@ -180,7 +204,8 @@ class MemoryStore:
                 self._first_used_at = instant
             wait = self._first_used_at + quota.window - instant
             self._waits = wait > 0
-            return Refusal(wait, (wait,) * quota.requests) if wait > 0 else None
+            self._closed_until = max(self._closed_until, instant + wait)
+            return Refusal(wait, (wait,) * quota.requests, error=_NOT_READY) if wait > 0 else None
 
     def _after_fork(self) -> None:
         # No thread of the child can release the locks, and no task of the child releases a permit. The parent's requests
