@@ -15,7 +15,7 @@ from importlib.util import find_spec
 
 from benchmarks import page
 
-SECTIONS = ("fleet", "decoding", "permits", "quota", "cached", "importing", "memory")
+SECTIONS = ("fleet", "decoding", "permits", "quota", "cached", "importing", "memory", "lockout")
 PEERS = ("aiolimiter", "aiocache", "cashews", "limits", "matplotlib", "msgspec", "pydantic", "pyrate_limiter")
 ROUNDS = 5
 

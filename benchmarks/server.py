@@ -1,6 +1,6 @@
 """A server that costs next to nothing, in a process of its own: prepared answers to every POST.
 
-The simulator under uvicorn takes longer for an answer than the clients that are compared here.
+The simulator takes longer for an answer than the clients that are compared here.
 """
 
 from __future__ import annotations

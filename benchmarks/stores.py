@@ -143,7 +143,7 @@ async def fleet(url: str, first: int) -> tuple[float, float]:
     store = RedisStore(url, pepper=PEPPER, cold_start="grant")
     body = render(sample_tariffs(), Format.JSON, charset="utf-8")
     reply, tariffs = Reply(200, "application/json; charset=utf-8", None, body), sample_tariffs()
-    await store.flag_ttls(["first"])
+    await store.reset_lockouts("smsc", None)
     numbers = iter(range(first, first + ACCOUNTS))
 
     async def work() -> None:

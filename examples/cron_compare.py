@@ -1,9 +1,13 @@
 """Compare the prices of several accounts, from cron, and write them side by side as CSV.
 
-SMSC_PASSWORD_ALEX=123 SMSC_PASSWORD_BORIS=456 python -m examples.cron_compare prices.csv alex boris
+Needs accounts, or the simulator:
 
-Ends with 0, or with 1 where an account's list could not be had: then the file is left as it was. Times out after two
-minutes, so that cron's next run does not meet this one.
+smsc-async simulator --port 8025 --login alex --login boris
+export SMSC_BASE_URL=http://127.0.0.1:8025/sys/ SMSC_PASSWORD_ALEX=123 SMSC_PASSWORD_BORIS=123
+python -m examples.cron_compare prices.csv alex boris
+
+Exits with 0, or with 1 if the list of an account is not available; then the file does not change. Times out after two
+minutes, so that it has ended when cron starts it again.
 """
 
 import asyncio
@@ -16,10 +20,10 @@ from smsc_async import Account, Client, Compared, ComparedOperator, SQLiteStore,
 
 
 async def fetch(accounts: list[Account]) -> dict[str, Tariffs]:
-    """Return the list of each login; what could not be had is told and left out."""
+    """Return the list of each login; report the failures, and leave them out."""
     lists: dict[str, Tariffs] = {}
     base_url = os.environ.get("SMSC_BASE_URL", "https://smscentre.com/sys/")
-    store = SQLiteStore(os.environ.get("TARIFFS_DB", "tariffs.db"))  # what the last run used of the quota is known
+    store = SQLiteStore(os.environ.get("SMSC_STORE", "tariffs.db"))  # the quota counts the last run too
     try:
         async with Client(base_url=base_url, store=store) as client:
             async for outcome in client.tariffs_for(accounts, deadline=120):
@@ -33,7 +37,7 @@ async def fetch(accounts: list[Account]) -> dict[str, Tariffs]:
 
 
 def rows(lists: dict[str, Tariffs], logins: list[str]) -> list[list[str]]:
-    """Return a table: a zone and its name, or an operator, with a price for each login and who is the cheapest."""
+    """Return a table: a zone and its name, or an operator, with the price of each login and the cheapest login."""
 
     def priced(row: Compared | ComparedOperator) -> list[str]:
         costs = zip(logins, row.prices, strict=True)
@@ -43,10 +47,10 @@ def rows(lists: dict[str, Tariffs], logins: list[str]) -> list[list[str]]:
     table = [["zone", "name", *logins, "cheapest", "mccmnc"]]
     comparison = compare({login: lists[login] for login in logins})
     for row in comparison.rows:
-        # A spreadsheet would run a name that begins like a formula.
+        # A spreadsheet would execute a name that begins like a formula.
         safe = f"'{row.name}" if row.name.startswith(("=", "+", "-", "@")) else row.name
         table.append([row.zone, safe, *priced(row), ""])
-    # Where a login has no individual tariff, it pays the price of a zone that is not told: none is the cheapest.
+    # A login without an individual tariff pays the price of a zone, which the service does not name: none is the cheapest.
     table += [["", "", *priced(row), row.mccmnc] for row in comparison.codes]
     return table
 
@@ -60,7 +64,7 @@ def main(path: Path, logins: list[str]) -> int:
     unfinished = path.with_name(f"{path.name}.new")
     with unfinished.open("w", encoding="utf-8-sig", newline="") as file:
         csv.writer(file).writerows(rows(lists, logins))
-    unfinished.replace(path)  # whoever reads it meanwhile has the old file or the new one
+    unfinished.replace(path)  # a reader has the old file or the new one
     return 0
 
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
         TrialsExhausted,
     )
     from smsc_async.fetch.bulk import Outcome
-    from smsc_async.fetch.lockout import Lockout
     from smsc_async.history import History
     from smsc_async.history.watch import Update
     from smsc_async.http.limited_transport import LimitedTransport
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from smsc_async.report import render_report
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
     from smsc_async.telemetry.events import CallEnded, RequestEnded
-    from smsc_async.telemetry.statistics import Statistics
+    from smsc_async.telemetry.statistics import Lockout, Statistics
 else:
     # Imported when asked for: a worker that only decodes, or only names an error, does not pay for the HTTP library.
     _HOMES: Final = {
@@ -72,7 +71,7 @@ else:
         "IncompleteReply": "errors",
         "LimitedTransport": "http.limited_transport",
         "MemoryStore": "stores",
-        "Lockout": "fetch.lockout",
+        "Lockout": "telemetry.statistics",
         "OperatorTariff": "records",
         "Outcome": "fetch.bulk",
         "ParameterError": "errors",

@@ -18,7 +18,6 @@ from smsc_async.accounts import Account
 from smsc_async.fetch.attempts import Fetcher
 from smsc_async.fetch.bulk import BulkFetch, Outcome
 from smsc_async.fetch.call import Calls
-from smsc_async.fetch.lockout import Lockout, lockouts_of
 from smsc_async.http.connector import Connector, TransportOption
 from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
@@ -26,7 +25,7 @@ from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store, default_store
 from smsc_async.telemetry.events import OnEvent, Telemetry
-from smsc_async.telemetry.statistics import Statistics
+from smsc_async.telemetry.statistics import Lockout, Statistics
 
 if TYPE_CHECKING:
     from smsc_async.history import History
@@ -112,7 +111,6 @@ class Client:
                 reply_format=Format(reply_format),
                 quota=quota,
                 store=used_store,
-                lockouts=lockouts_of(used_store, service_of(primary)),
                 retries=retries,
                 connector=Connector(primary, transport=transport, proxy=proxy, ssl_context=ssl_context),
                 telemetry=Telemetry(on_event, tracing=tracing),
@@ -316,7 +314,12 @@ class Client:
             >>> Client(store=MemoryStore()).lockouts()
             ()
         """
-        return self._calls.fetcher.lockouts.lockouts()
+        fetcher = self._calls.fetcher
+        views = fetcher.store.lockouts(fetcher.service)
+        found = [Lockout(each.cause.value, fetcher.service, each.login, each.seconds) for each in views]
+        outage = fetcher.circuit.seconds()
+        found += [Lockout("outage", fetcher.service, None, outage)] if outage else []
+        return tuple(sorted(found, key=lambda each: -each.seconds))
 
     async def reset_lockouts(self, account: Account | None = None) -> None:
         """End lockouts whose reason is gone, for everybody who shares the store.
@@ -331,7 +334,10 @@ class Client:
         Raises:
             StoreError: The store does not answer.
         """
-        await self._calls.fetcher.lockouts.reset(account)
+        fetcher = self._calls.fetcher
+        if account is None:
+            fetcher.circuit.reset()
+        await fetcher.store.reset_lockouts(fetcher.service, account)
 
     async def aclose(self) -> None:
         """Cancel the fetches of this event loop; calls that wait get an error.

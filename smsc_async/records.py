@@ -1,12 +1,13 @@
 """The records that a caller gets: a tariff list and its parts.
 
 Invariants: every record is frozen, slotted, hashable, and survives ``pickle`` and ``copy``; a price is a ``Decimal`` with
-the digits that the service sent, or ``None`` where the account has no price; what the service sends beyond the
-documented members is kept in ``extra``.
+the digits that the service sent, or ``None`` if the account has no price; ``extra`` holds the undocumented members of the
+reply.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +15,8 @@ from enum import IntEnum, StrEnum
 from typing import Final, TypeAlias
 
 import attrs
+
+from smsc_async.pydantic_hook import SchemaHandler, record_schema
 
 __all__ = [
     "Extra",
@@ -27,9 +30,9 @@ __all__ = [
 
 
 class Format(IntEnum):
-    """The shapes in which the service can answer; the value is the request's ``fmt``.
+    """The formats of a reply; the value is the ``fmt`` parameter of the request.
 
-    Ask for ``JSON`` or ``XML`` where you can: in the two text formats only the last line shows that the list is whole.
+    Prefer ``JSON`` or ``XML``: in the two text formats only the last line shows that the list is complete.
 
     Example:
         >>> from smsc_async import Format
@@ -44,7 +47,7 @@ class Format(IntEnum):
 
 
 class Service(StrEnum):
-    """What a zone's price is for; the value is the member of the answer.
+    """The services that a zone has prices for; the value is the name of the member in a reply.
 
     Example:
         >>> from smsc_async import Service
@@ -65,9 +68,9 @@ class Service(StrEnum):
 
 
 class Extra(Mapping[str, str]):
-    """Members that the documentation does not name, as text, in the order in which they came; read-only.
+    """Undocumented members of a reply, as text, in the order of the reply; read-only.
 
-    What is not a string in a JSON answer is kept as its JSON text. Equal to any mapping with the same items.
+    A value of a JSON reply that is not a string is its JSON text. Equal to any mapping with the same items.
 
     Example:
         >>> from smsc_async import decode
@@ -118,7 +121,7 @@ class Zone:
         mms: An MMS message.
         hlr: An HLR request.
         call: A voice message.
-        extra: Members of the answer that the documentation does not name.
+        extra: The undocumented members of the reply.
 
     Example:
         >>> from decimal import Decimal
@@ -136,15 +139,28 @@ class Zone:
     call: Decimal | None = None
     extra: Extra = NO_EXTRA
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
+        """Return the schema for pydantic, so that an endpoint can return zones."""
+        return record_schema(
+            cls,
+            handler,
+            name="Zone",
+            texts=("zone", "name"),
+            prices=[service.value for service in Service],
+            extra=Extra,
+            to_members=_json_members,
+        )
+
 
 @attrs.frozen
 class OperatorTariff:
-    """What a message to one operator costs, where the account has an individual tariff for it.
+    """The individual tariff of an account for the messages to one operator.
 
     Attributes:
         mccmnc: Country and network code of the operator, such as ``"25001"``.
-        cost: The price of a message, or ``None`` where none is set.
-        extra: Members of the answer that the documentation does not name.
+        cost: The price of a message, or ``None`` if none is set.
+        extra: The undocumented members of the reply.
 
     Example:
         >>> from decimal import Decimal
@@ -157,15 +173,28 @@ class OperatorTariff:
     cost: Decimal | None = None
     extra: Extra = NO_EXTRA
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
+        """Return the schema for pydantic, so that an endpoint can return individual tariffs."""
+        return record_schema(
+            cls,
+            handler,
+            name="OperatorTariff",
+            texts=("mccmnc",),
+            prices=("cost",),
+            extra=Extra,
+            to_members=_json_members,
+        )
+
 
 @attrs.frozen
 class Price:
-    """What one message costs, and which line of the list says so.
+    """The price of one message, and the line of the list that it comes from.
 
     Attributes:
         cost: The price of one message or request.
         source: The line that it comes from: an operator's individual tariff or a zone.
-        service: What it is the price of.
+        service: The service.
 
     Example:
         >>> from smsc_async import decode
@@ -191,18 +220,18 @@ MESSAGES: Final = frozenset({Service.API, Service.MASS})
 
 @attrs.frozen
 class Tariffs:
-    """A whole tariff list of one account.
+    """A complete tariff list of one account.
 
-    Two lists are equal when their prices are: ``fetched_at``, ``stale`` and ``error`` don't count.
+    Two lists are equal if their prices are: ``fetched_at``, ``stale`` and ``error`` do not count.
 
     Attributes:
-        zones: The zones, in the order of the answer; at least one.
-        codes: The individual tariffs of operators, in the order of the answer; empty where the account has none.
-        mail: What an e-mail message costs, or ``None`` where the account has no price.
-        extra: Members of the answer that the documentation does not name.
-        fetched_at: When the answer came (UTC), or ``None`` for a list that was not fetched.
-        stale: Whether the list is older than the caller asked for, because a fresh one could not be had.
-        error: Why a fresh one could not be had, where ``stale``.
+        zones: The zones, in the order of the reply; at least one.
+        codes: The individual tariffs of operators, in the order of the reply; empty if the account has none.
+        mail: The price of an e-mail message, or ``None`` if the account has no price.
+        extra: The undocumented members of the reply.
+        fetched_at: When the reply arrived (UTC), or ``None`` for a list that was not fetched.
+        stale: Whether the list is older than the requested age, because a fresh one was not available.
+        error: The error that prevented a fresh list, if ``stale``.
 
     Example:
         >>> from smsc_async import decode
@@ -221,8 +250,8 @@ class Tariffs:
     fetched_at: datetime | None = attrs.field(default=None, eq=False, kw_only=True)
     stale: bool = attrs.field(default=False, eq=False, kw_only=True)
     error: Exception | None = attrs.field(default=None, eq=False, kw_only=True, repr=False)
-    # Made at the first lookup: most lists are written down whole and never asked for one zone. Filled in one step, since
-    # other threads may look at the same time: a dict that is half full would deny zones that are there.
+    # Filled at the first lookup, because most lists are never looked up in. Filled in one step: another thread could read a
+    # half-filled dict, and report that an existing zone is missing.
     _by_zone: dict[str, Zone] = attrs.field(factory=dict[str, Zone], init=False, eq=False, repr=False)
     _by_code: dict[str, OperatorTariff] = attrs.field(
         factory=dict[str, OperatorTariff], init=False, eq=False, repr=False
@@ -280,19 +309,19 @@ class Tariffs:
     def price(
         self, zone: str | None = None, *, operator: str | None = None, service: Service | str = Service.API
     ) -> Price | None:
-        """Return what one message costs: the operator's individual tariff where there is one, else the zone's price.
+        """Return the price of one message: the operator's individual tariff if there is one, else the price of the zone.
 
-        An individual tariff is the price of an SMS; for MMS, HLR requests and calls the zone's price applies always.
-        The service does not tell to which zone an operator belongs: name both where you know both.
+        An individual tariff is the price of an SMS; for MMS, HLR requests and calls the price of the zone applies always.
+        A list does not say which zone an operator belongs to: pass both if you know both.
 
         Args:
             zone: The zone's number, or ``None`` to look at the individual tariffs only.
             operator: Country and network code, or ``None`` to look at the zone only. An operator without an
                 individual tariff is not an error.
-            service: What is sent, as ``Service`` or as its value, such as ``"hlr"``.
+            service: The service, as ``Service`` or as its value, such as ``"hlr"``.
 
         Returns:
-            The price and the line that it comes from, or ``None`` where the account has no price for it.
+            The price and the line that it comes from, or ``None`` if the account has no price for it.
 
         Raises:
             KeyError: The list has no such zone.
@@ -313,7 +342,7 @@ class Tariffs:
         if zone is None and operator is None:
             raise TypeError('price() needs a zone, an operator or both, such as price("1", operator="25001")')
         service = Service(service)
-        # Before the operator: a zone that does not exist is a mistake even where the operator would have answered.
+        # Before the operator: a zone that does not exist is a mistake even if the operator has an individual tariff.
         line = None if zone is None else self.zone(zone)
         if operator is not None and service in MESSAGES:
             individual = self._individual(operator)
@@ -331,30 +360,68 @@ class Tariffs:
         raise ValueError(f'operator={mccmnc!r}: must be a country and a network code, digits alone, such as "25001"')
 
     def to_dict(self) -> dict[str, object]:
-        """Return the list as plain dicts and lists, in the shape of the service's JSON, prices as ``Decimal`` or ``None``.
+        """Return the list as dicts, lists, text and ``None``, in the shape of the service's JSON.
 
-        Members of ``extra`` stand beside the others; a documented member keeps its place where the two collide.
+        A price is text with the digits that the service sent, so that any JSON encoder writes it exactly; use the
+        records or ``to_rows()`` to calculate. Members of ``extra`` stand beside the documented ones, which take
+        precedence. Halves of surrogate pairs, which UTF-8 cannot hold, are escaped with a backslash.
 
         Example:
             >>> from smsc_async import decode
-            >>> decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.1"}').to_dict()["mail"]
-            Decimal('0.1')
+            >>> decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.10"}').to_dict()["mail"]
+            '0.10'
         """
         return {
-            **self.extra,
-            "zones": [_flat(each) for each in self.zones],
-            "codes": [_flat(each) for each in self.codes],
-            "mail": self.mail,
+            **self._json_members(),
+            "zones": [_json_members(each) for each in self.zones],
+            "codes": [_json_members(each) for each in self.codes],
         }
+
+    def to_json(self) -> str:
+        """Return the list as JSON text, in the shape of the service's JSON; ``decode()`` reads it back.
+
+        A price is text, as in ``to_dict()``. Characters that are not printable are escaped, so that the text is safe in
+        a terminal, in a log and in UTF-8.
+
+        Example:
+            >>> from smsc_async import decode
+            >>> decode(b'{"zones": [{"zone": "1", "api": "2.50"}], "mail": "0.10"}').to_json()[-24:]
+            'codes":[],"mail":"0.10"}'
+        """
+        text = json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+        if text.isprintable():
+            return text
+        return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+
+    def _json_members(self) -> dict[str, object]:
+        return {
+            **{_encodable(name): _encodable(value) for name, value in self.extra.items()},
+            "zones": list(self.zones),
+            "codes": list(self.codes),
+            "mail": _json_price(self.mail),
+        }
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
+        """Return the schema for pydantic, so that an endpoint can return a list with exact digits."""
+        return record_schema(
+            cls,
+            handler,
+            name="Tariffs",
+            lists={"zones": Zone, "codes": OperatorTariff},
+            prices=("mail",),
+            extra=Extra,
+            to_members=cls._json_members,
+        )
 
     def to_rows(self) -> list[Row]:
         """Return the list as flat rows of one shape: zones first, then operators, then the e-mail price.
 
         Every row has the same keys in the same order, so that the rows go into a ``csv.DictWriter`` or a DataFrame as
         they are: ``kind`` (``"zone"``, ``"operator"``, ``"mail"``), ``zone``, ``name``, ``mccmnc``, ``api``, ``mass``,
-        ``mms``, ``hlr``, ``call``, ``cost``, then the members of ``extra`` of the zones and operators. What a row does
-        not have is ``None``. A member of ``extra`` named like one of these columns goes into ``extra_<name>``, so that a
-        column of prices holds nothing but ``Decimal`` and ``None``.
+        ``mms``, ``hlr``, ``call``, ``cost``, then the members of ``extra`` of the zones and operators. A missing value is
+        ``None``. A member of ``extra`` with the name of one of these columns goes into ``extra_<name>``, so that a
+        column of prices holds only ``Decimal`` and ``None``. Text can be written as UTF-8, as in ``to_dict()``.
 
         Example:
             >>> from smsc_async import decode
@@ -377,15 +444,27 @@ _COLUMNS: Final = ("kind", "zone", "name", "mccmnc", *(service.value for service
 
 
 def _check_text(name: str, value: object, example: str) -> None:
-    # A number from a table or from JSON would be in no list, and an operator that is in none costs what its zone does.
+    # No list holds a number as a key: an operator given as a number would silently get the price of its zone.
     if not isinstance(value, str):
         raise TypeError(f'{name}={value!r}: must be text, such as "{example}", not {type(value).__name__}')
 
 
 def _flat(record: Zone | OperatorTariff, taken: Collection[str] = ()) -> Row:
-    row: Row = {
-        field.name: getattr(record, field.name) for field in attrs.fields(type(record)) if field.name != "extra"
-    }
+    values = {field.name: getattr(record, field.name) for field in attrs.fields(type(record)) if field.name != "extra"}
+    row: Row = {name: _encodable(value) if isinstance(value, str) else value for name, value in values.items()}
     for name, value in record.extra.items():
-        row.setdefault(f"extra_{name}" if name in taken else name, value)
+        row.setdefault(_encodable(f"extra_{name}" if name in taken else name), _encodable(value))
     return row
+
+
+def _json_members(record: Zone | OperatorTariff) -> dict[str, str | None]:
+    return {name: value if isinstance(value, str) else _json_price(value) for name, value in _flat(record).items()}
+
+
+def _json_price(price: Decimal | None) -> str | None:
+    return None if price is None else f"{price:f}"
+
+
+def _encodable(text: str) -> str:
+    # A JSON reply can hold half of a surrogate pair. UTF-8 cannot: writing it to a file or a response would raise.
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""What every test gets: both event loops, no way to the network, and hypothesis settings that don't depend on luck."""
+"""Settings and fixtures of every test: both event loops, loopback only, and deterministic Hypothesis settings."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hypothesis import settings
 from tests.support.loopback_only import Forbidden, loopback_only
 from tests.support.slow import is_slow
 
-# Needs a Chromium and a group of its own: told by name, as `.ci/run` does.
+# Needs Chromium and a dependency group of its own: `.ci/run browser` names this folder.
 collect_ignore = ["browser"]
 pytest_plugins = ["pytester", "smsc_async.testing.plugin"]
 
-# Where a machine asks for no bytecode, as images of containers do, each of the hundred processes that the tests start would
-# compile what it imports: a fifth of the time of the suite.
+# Container images often switch bytecode off. Each of the hundred processes that the tests start would then compile its imports,
+# which takes a fifth of the suite's time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# What is collected stays until the end: the collector of garbage is to pass over it, now and in each of 5,000 tests.
+# Collected tests live until the end, so the garbage collector must not scan them, now or in each of 5,000 tests.
 gc.disable()
 
 settings.register_profile("ci", derandomize=True, max_examples=100, deadline=None)
@@ -34,7 +34,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach what the tests start: a shell has what it runs in the background ignore it, and that is inherited."""
+    """Restore Ctrl-C for the processes that the tests start: a shell ignores SIGINT for its background jobs, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage from here on, of what tests make, and not at every turn: some keep ten thousand calls alive."""
+    """Collect garbage from here on, only of the tests' objects, and seldom: some tests keep ten thousand calls alive."""
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     gc.enable()
@@ -55,9 +55,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """Look for examples in the package alone: to look for some in each file here takes every process a third of a second."""
-    found = yield
-    return [each for each in found if not isinstance(each, DoctestModule)]
+    """Collect doctests of the package only: scanning the test files costs each process a third of a second."""
+    collectors = yield
+    return [each for each in collectors if not isinstance(each, DoctestModule)]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -78,7 +78,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_loop_unasked() -> None:
-    """Keep ``asyncio.get_event_loop()`` from making a loop: pytest-asyncio calls it, and closes none that comes so."""
+    """Stop ``asyncio.get_event_loop()`` from making a loop: pytest-asyncio calls it and never closes that loop."""
     asyncio.set_event_loop(None)
 
 
@@ -90,7 +90,7 @@ def _loopback_only() -> Iterator[list[Forbidden]]:
 
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[float]:
-    """Have a SQLite store wait as long as it takes, on a machine that is busy with other things; give what users have."""
+    """Let a SQLite store wait longer for a lock, because the machine may be busy; return the time that users have."""
     from smsc_async.stores.sqlite import file as sqlite_file
     from smsc_async.stores.sqlite import worker_thread as worker
 
@@ -103,10 +103,10 @@ def patience() -> Iterator[float]:
 
 @pytest.fixture(autouse=True)
 def forbidden_connections(_loopback_only: list[Forbidden]) -> Iterator[list[Forbidden]]:
-    """Fail a test that tried to leave the machine, even where the code under test swallowed the error.
+    """Fail a test that tried to leave the machine, even if the code under test swallowed the error.
 
-    A test that fakes names patches ``socket.getaddrinfo`` with ``monkeypatch``: its fake replaces the guard of names for
-    the length of the test, while the guard of connections stays.
+    A test may replace ``socket.getaddrinfo`` with ``monkeypatch``. The replacement also replaces the guard of names for that
+    test; the guard of connections stays.
     """
     _loopback_only.clear()
     yield _loopback_only

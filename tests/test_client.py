@@ -32,6 +32,7 @@ from smsc_async import (
 )
 from smsc_async.limiter.clock import now
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, sample_tariffs
+from tests.faults.scripted import confirm
 from tests.support.server_log_checks import windows_broken
 from tests.support.simulated import ALEX, URL, client_of, service
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
@@ -425,9 +426,9 @@ async def test_a_bug_in_a_transport_surfaces_as_it_is_and_counts_as_sent() -> No
     def handler(request: httpx.Request) -> httpx.Response:
         raise ZeroDivisionError
 
-    async with Client(
-        ALEX, base_url=URL, transport=httpx.MockTransport(handler), store=MemoryStore(), retries=0
-    ) as client:
+    store = MemoryStore()
+    confirm(store, ALEX)
+    async with Client(ALEX, base_url=URL, transport=httpx.MockTransport(handler), store=store, retries=0) as client:
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
                 await client.tariffs()

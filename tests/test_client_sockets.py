@@ -192,7 +192,7 @@ def test_a_loop_that_is_closed_in_the_middle_of_a_request_keeps_nothing_from_the
 
     _run_and_close(lose_patience())
     buckets = store._buckets  # pyright: ignore[reportPrivateUsage]
-    assert buckets.count()["tokens_out"] == 2  # with the one for credentials that have never worked
+    assert buckets.count()["tokens_out"] == 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of the socket that was left with the loop
         asyncio.run(ask_again())
@@ -204,8 +204,7 @@ def test_a_loop_that_is_closed_in_the_middle_of_a_request_keeps_nothing_from_the
 def test_loops_that_are_closed_in_the_middle_of_requests_keep_nothing_from_other_accounts(
     base_url: str, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quota = Quota(requests=4, per=0.1, guard=0.0, linger=0.1, concurrent=100)
-    monkeypatch.setattr(lockout, "_UNANSWERED", quota)
+    monkeypatch.setattr(lockout, "FIRST_PROBE", 0.1)
     store = MemoryStore()
     clients: list[Client] = []
     left: list[asyncio.Task[object]] = []
@@ -220,7 +219,7 @@ def test_loops_that_are_closed_in_the_middle_of_requests_keep_nothing_from_other
 
     for number in range(4):
         _run_and_close(lose_patience(f"another{number}"))
-    assert store._buckets.count()["tokens_out"] == 8  # pyright: ignore[reportPrivateUsage]  # with all four for credentials that have never worked
+    assert store._buckets.count()["tokens_out"] == 4  # pyright: ignore[reportPrivateUsage]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of the sockets that were left with the loops
         asyncio.run(_fetch(base_url, store))

@@ -1,4 +1,4 @@
-"""The shape of the package, read from its source: what may import what, and that nothing else does."""
+"""The layers of the package, read from its source: each module imports only from its own row and the rows below."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 
-# From the top down: a module imports from its own row and the rows under it. The longest name that fits counts; what
-# stands in no row fails. A row may name what is not written yet.
+# From top to bottom: a module imports from its own row and the rows below it. The longest matching name counts. A module without
+# a row fails. A row may name a module that does not exist yet.
 LAYERS = [
     ["__main__"],
     ["cli"],
@@ -36,41 +36,45 @@ LAYERS = [
     ["stores.single_flight"],
     ["telemetry"],
     ["http.redaction", "http.threads", "http.log_filter"],
-    ["limiter", "decoder"],
+    ["limiter", "decoder", "fetch.lockout", "fetch.circuit"],
     ["accounts"],
     ["report"],
     ["protocol", "analysis"],
     ["records"],
+    ["pydantic_hook"],
     ["errors"],
-    ["display"],
+    ["display", "networks"],
 ]
 PURE = [
     "display",
+    "pydantic_hook",
     "protocol",
     "decoder",
     "records",
     "errors",
+    "networks",
     "limiter.bucket",
     "analysis",
     "history.packing",
     "report",
     "fetch.circuit",
+    "fetch.circuit",
+    "fetch.lockout",
     "http.redaction",
 ]
 IMPURE_IMPORTS = {"httpx", "httpcore", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}
-# `cli/webhook.py` posts to other hosts than the provider, so it does not pass the limiter.
+# `cli/webhook.py` posts to hosts other than the provider, so it does not need the limiter.
 IMPORTERS_OF_HTTPX = ["http", "cli.webhook"]
 EXTRAS = {
-    "http.over_aiohttp": {"aiohttp", "httpx_aiohttp"},
     "cli": {"keyring", "matplotlib", "platformdirs", "rich", "typer"},
-    "simulator": {"starlette", "uvicorn"},
+    "simulator": {"h11"},
     "stores": {"redis"},
     "testing": {"pytest"},
 }
 
 
 def imports(module: str, source: str, *, is_package: bool) -> Iterator[str]:
-    """Every name that the source imports anywhere, functions and TYPE_CHECKING included, as an absolute one."""
+    """Every name that the source imports, as an absolute name, in functions and under TYPE_CHECKING as well."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import():
@@ -103,7 +107,7 @@ def is_pure(module: str) -> bool:
 
 
 def breaches(module: str, imported: set[str]) -> list[str]:
-    """What of a module's imports breaks a rule of this page."""
+    """The imports of a module that break a rule of this file."""
     found: list[str] = []
     own = layer_of(module)
     for name in sorted(imported):
@@ -122,11 +126,11 @@ def breaches(module: str, imported: set[str]) -> list[str]:
                     f"{module} imports {name} by way of the package, which imports everything: name the module"
                 )
             elif other < own:
-                found.append(f"{module} imports {name}, which stands above it")
+                found.append(f"{module} imports {name}, which is in a row above")
     return found
 
 
-# The package itself re-exports from every row but these.
+# The package re-exports names from every row but these.
 NOT_RE_EXPORTED = ["__main__", "cli", "simulator", "testing"]
 
 
@@ -155,17 +159,17 @@ def test_the_package_does_not_import_what_needs_an_extra() -> None:
         ("smsc_async.decoder.json", "import time", "is pure"),
         ("smsc_async.decoder", "from os.path import join", "is pure"),
         ("smsc_async.limiter.bucket", "import anyio.lowlevel", "is pure"),
-        ("smsc_async.records", "from smsc_async.decoder import decode", "stands above it"),
-        ("smsc_async.records", "from .decoder import decode", "stands above it"),
+        ("smsc_async.records", "from smsc_async.decoder import decode", "in a row above"),
+        ("smsc_async.records", "from .decoder import decode", "in a row above"),
         ("smsc_async.decoder", "from .json import read\nfrom ..records import Zone", None),
-        ("smsc_async.limiter.queue", "from ..stores import memory", "stands above it"),
-        ("smsc_async.limiter", "from .. import client", "stands above it"),
+        ("smsc_async.limiter.queue", "from ..stores import memory", "in a row above"),
+        ("smsc_async.limiter", "from .. import client", "in a row above"),
         ("smsc_async.client", "from smsc_async import records", None),
         ("smsc_async.client", "from smsc_async import Tariffs", "name the module"),
         ("smsc_async.client", "import smsc_async", "name the module"),
-        ("smsc_async.client", "import starlette.routing", "extra simulator"),
+        ("smsc_async.client", "import h11", "extra simulator"),
         ("smsc_async.simulator.app", "import rich", "extra cli"),
-        ("smsc_async.cli.demo", "import uvicorn, typer\nfrom smsc_async.simulator import serve", None),
+        ("smsc_async.cli.demo", "import h11, typer\nfrom smsc_async.simulator import serve", None),
         ("smsc_async.http.send", "import httpx\nfrom ..limiter.queue import WaiterQueue\nfrom .. import errors", None),
         ("smsc_async.limiter.queue", "import anyio\nfrom .bucket import Bucket", None),
     ],
@@ -197,6 +201,6 @@ def test_every_module_has_a_docstring_and_the_names_that_it_lists() -> None:
     assert missing == []
 
 
-def test_a_name_that_the_package_does_not_have_is_told() -> None:
+def test_a_name_that_the_package_does_not_have_is_an_error() -> None:
     with pytest.raises(AttributeError, match="'smsc_async' has no attribute 'nothing'"):
         getattr(smsc_async, "nothing")  # noqa: B009  # type checkers know as much

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+import attrs
 import pytest
 
+from smsc_async import Tariffs, Zone
+from smsc_async.simulator import sample_tariffs
 from tests.support.doc_examples import README, Example, examples_of, run
 
 EXAMPLES = examples_of(README)
@@ -24,6 +27,13 @@ PRINTS = [
 def test_an_example_runs_as_it_stands(example: Example, prints: str, capsys: pytest.CaptureFixture[str]) -> None:
     run(example)
     assert re.fullmatch(prints, capsys.readouterr().out)
+
+
+def test_the_first_example_works_for_an_account_without_individual_tariffs(capsys: pytest.CaptureFixture[str]) -> None:
+    run(EXAMPLES[0], attrs.evolve(sample_tariffs(), codes=()))
+    assert capsys.readouterr().out == "3.85\n3.85\n"
+    run(EXAMPLES[0], Tariffs((Zone("1", "Russia"),)))
+    assert capsys.readouterr().out == "None\nno price\n"
 
 
 def test_the_first_example_begins_before_line_30() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import csv
 import io
+import json
 import pickle
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -11,8 +12,10 @@ from typing import Any, TypeVar
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from smsc_async import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone
+from smsc_async import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone, decode
 
 T = TypeVar("T")
 
@@ -218,11 +221,11 @@ def test_to_dict_has_the_shape_of_the_services_json() -> None:
             {
                 "zone": "1",
                 "name": "Russia",
-                "api": Decimal("2.50"),
-                "mass": Decimal("2.40"),
-                "mms": Decimal(7),
-                "hlr": Decimal("0.30"),
-                "call": Decimal("1.5"),
+                "api": "2.50",
+                "mass": "2.40",
+                "mms": "7",
+                "hlr": "0.30",
+                "call": "1.5",
             },
             {
                 "zone": "2",
@@ -236,10 +239,10 @@ def test_to_dict_has_the_shape_of_the_services_json() -> None:
             },
         ],
         "codes": [
-            {"mccmnc": "25001", "cost": Decimal("1.85"), "note": "new"},
+            {"mccmnc": "25001", "cost": "1.85", "note": "new"},
             {"mccmnc": "25002", "cost": None},
         ],
-        "mail": Decimal("0.10"),
+        "mail": "0.10",
     }
 
 
@@ -247,11 +250,55 @@ def test_in_to_dict_documented_members_go_before_others_of_the_same_name() -> No
     clash = Tariffs(
         (Zone("1", "a", extra=Extra({"name": "b"})),), mail=Decimal(1), extra=Extra({"mail": "c", "zones": "d"})
     )
-    told = clash.to_dict()
-    assert told["mail"] == Decimal(1)
-    assert told["zones"] == [
+    members = clash.to_dict()
+    assert members["mail"] == "1"
+    assert members["zones"] == [
         {"zone": "1", "name": "a", "api": None, "mass": None, "mms": None, "hlr": None, "call": None}
     ]
+
+
+@pytest.mark.parametrize("digits", ["9.50", "0.1000000000000000055", "100", "0", "0.00000001", "1E+2", "-1.0"])
+def test_json_has_the_digits_of_the_price(digits: str) -> None:
+    written = format(Decimal(digits), "f")
+    tariffs = Tariffs(
+        (Zone("1", "a", api=Decimal(digits)),), (OperatorTariff("25001", Decimal(digits)),), Decimal(digits)
+    )
+    members = json.loads(tariffs.to_json())
+    assert members == tariffs.to_dict()
+    assert [members["zones"][0]["api"], members["codes"][0]["cost"], members["mail"]] == [written] * 3
+    assert json.loads(json.dumps(tariffs.to_dict())) == members
+
+
+def test_decode_reads_the_json_back() -> None:
+    assert decode(TARIFFS.to_json().encode()) == TARIFFS
+
+
+ODD = ["\ud800", "\udfff", "\x00", "\x9b31m", "\u202e", "\u2028", "\ufeff", "\uffff", "\U000e0041", '"\\\r\n', "Яї"]
+
+
+@given(st.text(st.characters()) | st.sampled_from(ODD), st.text(st.characters()) | st.sampled_from(ODD))
+def test_odd_characters_crash_neither_json_nor_csv(name: str, member: str) -> None:
+    tariffs = Tariffs((Zone("1", name, extra=Extra({member: name})),), mail=Decimal(1), extra=Extra({name: member}))
+    text = tariffs.to_json()
+    assert text.isprintable()
+    assert json.loads(text.encode()) == tariffs.to_dict()
+    json.dumps(tariffs.to_dict(), ensure_ascii=False).encode()
+    file = io.StringIO()
+    writer = csv.DictWriter(file, fieldnames=list(tariffs.to_rows()[0]))
+    writer.writerows(tariffs.to_rows())
+    file.getvalue().encode()
+
+
+def test_characters_that_are_not_printable_are_escaped_in_json_and_nothing_else() -> None:
+    text = Tariffs((Zone("1", "Яї\x9b\u202e\u2028"),)).to_json()
+    assert r'"name":"Яї\u009b\u202e\u2028"' in text
+    assert json.loads(text)["zones"][0]["name"] == "Яї\x9b\u202e\u2028"
+
+
+def test_half_of_a_surrogate_pair_is_escaped_wherever_text_is_written() -> None:
+    tariffs = Tariffs((Zone("1", "a\ud800"),))
+    assert tariffs.to_dict()["zones"] == json.loads(tariffs.to_json())["zones"]
+    assert json.loads(tariffs.to_json())["zones"][0]["name"] == tariffs.to_rows()[0]["name"] == r"a\ud800"
 
 
 COLUMNS = ["kind", "zone", "name", "mccmnc", "api", "mass", "mms", "hlr", "call", "cost"]

@@ -26,7 +26,7 @@ RESULTS = {
     "Comparison",
     "Fault",
     "Format",
-    "OpenBreaker",
+    "Lockout",
     "Outcome",
     "Period",
     "RequestEnded",

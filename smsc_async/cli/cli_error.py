@@ -26,7 +26,7 @@ __all__ = ["CliError", "ExitCode", "exit_code"]
 class ExitCode(IntEnum):
     """What the process ends with; ``docs/commands.md`` has the table."""
 
-    FINE = 0
+    OK = 0
     DIFFERENT = 1
     USAGE = 2
     REFUSED = 3

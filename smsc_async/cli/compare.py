@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import attrs
 from rich.console import Console
-from rich.text import Text
 
 from smsc_async.analysis.compare import Compared, ComparedOperator, Comparison
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import dash, notes, output, show
 from smsc_async.cli.durations import instant_or_none
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
-from smsc_async.cli.history import kept_list
+from smsc_async.cli.history import list_at
 from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
-from smsc_async.cli.selection import Plain, chosen, codes_like, plain
+from smsc_async.cli.selection import (
+    Plain,
+    check_names,
+    match_operators,
+    one_operator,
+    one_zone,
+    to_plain,
+    with_columns,
+)
 from smsc_async.cli.session import fetch, fetch_all
-from smsc_async.cli.tables import money, new_table
-from smsc_async.cli.tariffs_output import tell_age
+from smsc_async.cli.table import NAME_WIDTH, Cell, Column, Table
+from smsc_async.cli.tables import money, network_label
+from smsc_async.cli.tariffs_output import print_age
 from smsc_async.decoder import decode
 from smsc_async.errors import DecodeError, SmscError
 from smsc_async.fetch.bulk import Outcome
 from smsc_async.history import History
+from smsc_async.networks import fold
 from smsc_async.records import MESSAGES, Row, Service, Tariffs
 
 __all__ = [
@@ -46,25 +54,31 @@ NOW = "now"
 """The list of the account of the environment, or of the file's default, as it is now."""
 
 
-def read_mix(told: Sequence[str]) -> dict[str, int]:
-    """Return a mix of traffic that was told as ``ZONE=COUNT`` or ``ZONE/OPERATOR=COUNT``.
+def read_mix(names: Sequence[str]) -> dict[str, int]:
+    """Return a mix of traffic that was given as ``ZONE=COUNT`` or ``ZONE/OPERATOR=COUNT``.
 
     Raises:
         CliError: One of them is not that.
     """
     mix: dict[str, int] = {}
-    for each in told:
+    for each in names:
         key, _, count = each.rpartition("=")
         if not key or not (count.isascii() and count.isdigit()):
             raise CliError(
                 f"--mix {each}: must be ZONE=COUNT or ZONE/OPERATOR=COUNT, such as 1=1000 or 1/25001=1000",
                 ExitCode.USAGE,
             )
+        zone, slash, operator = key.rpartition("/")
+        check_names(zones=[zone if slash else key])
+        # What is no operator may be the end of a zone's name, and is looked for in the list.
+        check_names(operators=[operator] if slash and not operator.strip() else [])
         mix[key] = mix.get(key, 0) + int(count)
     return mix
 
 
-def read_lists(told: Sequence[str], *, source: str | None, deadline: float, history: History) -> tuple[Tariffs, ...]:
+def read_lists(
+    names: Sequence[str], *, source: str | None, deadline: float, history: Callable[[], History]
+) -> tuple[Tariffs, ...]:
     """Return lists by what they were called.
 
     A file, ``-`` for standard input, ``now``, the name of an account, or that with an instant, for a list that was kept.
@@ -75,42 +89,42 @@ def read_lists(told: Sequence[str], *, source: str | None, deadline: float, hist
         SmscError: A file is not a list, or a list did not come.
         OSError: A file cannot be read.
     """
-    if told.count("-") > 1:
+    if names.count("-") > 1:
         raise CliError("only one side can be standard input", ExitCode.USAGE)
-    found = [_without_request(each, source, history) for each in told]
-    return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in found)
+    lists = [_without_request(each, source, history) for each in names]
+    return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in lists)
 
 
-def _without_request(told: str, source: str | None, history: History) -> Tariffs | tuple[str, Profile]:
+def _without_request(name: str, source: str | None, history: Callable[[], History]) -> Tariffs | tuple[str, Profile]:
     """A list that is here, or the account whose list has to be fetched and what it was called."""
-    if told == "-":
+    if name == "-":
         return _decoded(sys.stdin.buffer.read(), "standard input")
-    path = Path(told)
+    path = Path(name)
     if is_there(path):
         return read_file(path)
-    account, _, tail = told.rpartition("@")
+    account, _, tail = name.rpartition("@")
     instant = instant_or_none(tail) if account else None
     if instant is not None:
-        return kept_list(history, account, instant)
+        return list_at(history(), account, instant)
     also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
-    if told not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
+    if name not in {NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
         raise CliError(f"{no_file(path)}{also}", ExitCode.FILES)
-    return told, _profile(told, source, also)
+    return name, _profile(name, source, also)
 
 
-def _fetched(told: str, profile: Profile, *, deadline: float) -> Tariffs:
+def _fetched(name: str, profile: Profile, *, deadline: float) -> Tariffs:
     tariffs = fetch(profile, fresh=True, deadline=deadline)
-    tell_age(told, tariffs)
+    print_age(name, tariffs)
     return tariffs
 
 
-def _profile(told: str, source: str | None, also: str) -> Profile:
-    if told in {NOW, ENVIRONMENT, ""}:
-        return find_profile(None if told == NOW else told, source=source)
+def _profile(name: str, source: str | None, also: str) -> Profile:
+    if name in {NOW, ENVIRONMENT, ""}:
+        return find_profile(None if name == NOW else name, source=source)
     try:
-        return find_profile(told, source=source)
+        return find_profile(name, source=source)
     except CliError as error:
-        there = f"{told} is a folder" if Path(told).is_dir() else f"nor is there a file {told}"
+        there = f"{name} is a folder" if Path(name).is_dir() else f"nor is there a file {name}"
         message, code = f"{error}; {there}{also}", error.code
     raise CliError(message, code)
 
@@ -154,12 +168,12 @@ def fetch_for_comparison(
         CliError: There is no such account.
     """
     profiles = [find_profile(name, source=source) for name in dict.fromkeys(names)]
-    return _sorted_out(fetch_all(profiles, fresh=fresh, deadline=deadline))
+    return _split_outcomes(fetch_all(profiles, fresh=fresh, deadline=deadline))
 
 
-def _sorted_out(outcomes: Mapping[str, Outcome]) -> tuple[dict[str, Tariffs], ExitCode]:
+def _split_outcomes(outcomes: Mapping[str, Outcome]) -> tuple[dict[str, Tariffs], ExitCode]:
     lists: dict[str, Tariffs] = {}
-    code = ExitCode.FINE
+    code = ExitCode.OK
     for name, outcome in outcomes.items():
         if outcome.tariffs is not None:
             lists[name] = outcome.tariffs
@@ -197,12 +211,13 @@ def write_comparison(
     Raises:
         CliError: A zone of the mix or an operator is in no list, or there is no such column.
     """
+    mix = _resolved(comparison, mix)
     total = _total(comparison, mix)
     if operators:
-        codes = codes_like((row.mccmnc for row in comparison.codes), operators, "any of the lists")
+        codes = match_operators((row.mccmnc for row in comparison.codes), operators, "any of the lists")
         shown = tuple(row for row in comparison.codes if row.mccmnc in codes)
         comparison = attrs.evolve(comparison, rows=(), codes=shown)
-    rows = chosen(_rows(comparison, total), shape.columns)
+    rows = with_columns(_rows(comparison, total), shape.columns)
     if shape.output is Output.JSON:
         write_json(_document(comparison, mix, total))
     elif shape.output is Output.TABLE:
@@ -214,13 +229,34 @@ def write_comparison(
 _Compared: TypeAlias = Compared | ComparedOperator
 
 
+def _resolved(comparison: Comparison, mix: Mapping[str, int]) -> dict[str, int]:
+    """Return the mix with the numbers of zones and the codes of operators in place of their names."""
+    resolved: dict[str, int] = {}
+    for name, count in mix.items():
+        zone, operator = _zone_and_operator(comparison, name)
+        try:
+            key = one_zone(comparison.rows, zone)
+        except CliError as error:
+            advice = "; an operator is named with its zone, such as 1/25001" if zone.isdigit() else ""
+            raise CliError(f"--mix: {error}{advice}", error.code) from None
+        if operator:
+            check_names(operators=[operator])
+            code = one_operator((row.mccmnc for row in comparison.codes), operator, has_zone=True)
+            key = key if code is None else f"{key}/{code}"
+        resolved[key] = resolved.get(key, 0) + count
+    return resolved
+
+
+def _zone_and_operator(comparison: Comparison, name: str) -> tuple[str, str]:
+    zone, _, operator = name.rpartition("/")
+    # The name of a zone may have a slash of its own.
+    is_zone = any(fold(name) in fold(row.name) or name == row.zone for row in comparison.rows)
+    return (name, "") if is_zone or not zone else (zone, operator)
+
+
 def _total(comparison: Comparison, mix: Mapping[str, int]) -> Compared | None:
     """What the mix costs, as a line without a zone."""
-    try:
-        return Compared("", "sum of the mix", comparison.totals(mix)) if mix else None
-    except KeyError as error:
-        reason = str(error.args[0])
-    raise CliError(f"--mix: {reason}", ExitCode.NO_PRICE)
+    return Compared("", "sum of the mix", comparison.totals(mix)) if mix else None
 
 
 def comparison_columns(names: Iterable[str]) -> list[str]:
@@ -263,37 +299,34 @@ def _document(comparison: Comparison, mix: Mapping[str, int], total: Compared | 
     if total is not None:
         document["mix"] = {"counts": dict(mix), **priced(total)}
     document["codes"] = [{"mccmnc": line.mccmnc, **priced(line)} for line in comparison.codes]
-    return plain(document)
+    return to_plain(document)
 
 
 def _print_comparison(comparison: Comparison, total: Compared | None, out: Console) -> None:
     groups: list[list[tuple[str, str, _Compared]]] = [
         [(line.zone, line.name, line) for line in comparison.rows],
-        [("", f"operator {line.mccmnc}", line) for line in comparison.codes],
+        [("", network_label(line.mccmnc, out), line) for line in comparison.codes],
         [] if total is None else [("", total.name, total)],
     ]
-    table = new_table(out, title=f"{comparison.service.value}: * is the cheapest of a row")
-    table.add_column("zone", justify="right", no_wrap=True)
-    table.add_column("name", overflow="fold", min_width=20)
-    marked = [[_marked(comparison, line, dash(out)) for *_, line in group] for group in groups]
-    for name, column in zip(comparison.names, zip(*chain(*marked), strict=True), strict=True):
-        # The name may be folded, a price may not.
-        table.add_column(name, justify="right", overflow="fold", min_width=max(cell.cell_len for cell in column))
-    for group, cells in zip(groups, marked, strict=True):
-        table.add_section()
-        for (zone, name, _), prices in zip(group, cells, strict=True):
-            table.add_row(zone, name, *prices)
+    title = f"{comparison.service.value}: * is the cheapest of a row"
+    # The name of an account may be folded, a price may not.
+    accounts = (Column(name, is_right=True, fold_at=NAME_WIDTH) for name in comparison.names)
+    table = Table([Column("zone", is_right=True), Column("name", fold_at=NAME_WIDTH), *accounts], title=title)
+    for group in filter(None, groups):
+        if table.rows:
+            table.rows.append(())
+        table.rows.extend((zone, name, *_marked(comparison, line, dash(out))) for zone, name, line in group)
     show(out, table)
     if any(None in line.prices for line in comparison.codes):
         err = notes()
         err.print(f"operators with {dash(err)} are charged by zone; the service does not tell by which one")
 
 
-def _marked(comparison: Comparison, line: _Compared, missing: str) -> list[Text]:
+def _marked(comparison: Comparison, line: _Compared, missing: str) -> list[Cell]:
     cheapest = set(_cheapest(comparison, line))
-    # Where all are the same, none is the cheapest.
+    # If all are the same, none is the cheapest.
     marks = cheapest if len(cheapest) < len(comparison.names) else set[str]()
     return [
-        Text(f"{money(price, missing)}*", "bold green") if name in marks else Text(f"{money(price, missing)} ")
+        (f"{money(price, missing)}*", "bold green") if name in marks else f"{money(price, missing)} "
         for name, price in zip(comparison.names, line.prices, strict=True)
     ]

@@ -12,12 +12,12 @@ from typing import Final
 
 import anyio
 from rich.console import Console
-from rich.text import Text
 
 from smsc_async.accounts import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes, output, progress, show
-from smsc_async.cli.tables import new_table, operator_table, totals, zone_table
+from smsc_async.cli.table import Cell, Column, Table
+from smsc_async.cli.tables import operator_table, totals, zone_table
 from smsc_async.client import Client
 from smsc_async.limiter.quota import Quota
 from smsc_async.records import Format, Tariffs
@@ -66,10 +66,10 @@ def run_demo(simulator: Simulator | None = None) -> None:
         SmscError: A list did not come at all.
     """
     service = new_simulator() if simulator is None else simulator
-    _judge(anyio.run(_show, service, output(), notes()))
+    _check_log(anyio.run(_show, service, output(), notes()))
 
 
-def _judge(log: Sequence[Arrival]) -> None:
+def _check_log(log: Sequence[Arrival]) -> None:
     refused = sum(arrival.code != 0 for arrival in log)
     if refused:
         raise CliError(f"the service refused {refused} of {len(log)} requests", ExitCode.DIFFERENT)
@@ -121,17 +121,14 @@ async def _burst(new_client: _NewClient, err: Console) -> None:
 
 
 def _print_formats(lists: Mapping[Format, Tariffs], out: Console) -> None:
-    table = new_table(out, title="One list in four formats")
-    table.add_column("fmt", justify="right")
-    table.add_column("format")
-    table.add_column("zones", justify="right")
-    table.add_column("operators", justify="right")
-    table.add_column("equal to what the service holds")
+    right = (Column(name, is_right=True) for name in ("zones", "operators"))
+    columns = [Column("fmt", is_right=True), Column("format"), *right, Column("equal to what the service holds")]
+    table = Table(columns, title="One list in four formats")
     served = sample_tariffs()
     for reply_format, tariffs in lists.items():
         counts = (str(len(tariffs.zones)), str(len(tariffs.codes)))
-        equal = Text("yes", "green") if tariffs == served else Text("NO", "bold red")
-        table.add_row(str(reply_format.value), _FORMATS[reply_format], *counts, equal)
+        equal = ("yes", "green") if tariffs == served else ("NO", "bold red")
+        table.rows.append((str(reply_format.value), _FORMATS[reply_format], *counts, equal))
     show(out, table)
     out.print()
 
@@ -149,21 +146,16 @@ def _print_tariffs(tariffs: Tariffs, out: Console) -> None:
 
 
 def _print_burst(arrivals: Sequence[Arrival], rules: Rules, out: Console) -> None:
-    table = new_table(
-        out, title=f"When ten fresh requests arrived at the service: at most {rules.requests} in any {rules.per:g} s"
-    )
-    table.add_column("#", justify="right")
-    table.add_column("after", justify="right")
-    # What the rule is about: more than a window lies between a request and the one that is three before it.
-    table.add_column(f"since {rules.requests} before", justify="right")
-    table.add_column("answer")
-    table.add_column("", no_wrap=True)
+    title = f"When ten fresh requests arrived at the service: at most {rules.requests} in any {rules.per:g} s"
+    # The rule: more than a window lies between a request and the one that is three before it.
+    right = (Column(name, is_right=True) for name in ("#", "after", f"since {rules.requests} before"))
+    table = Table([*right, Column("answer"), Column()], title=title)
     begun, span = arrivals[0].at, max(arrivals[-1].at - arrivals[0].at, rules.per)
     for place, arrival in enumerate(arrivals):
         after = arrival.at - begun
         since = f"{arrival.at - arrivals[place - rules.requests].at:.2f} s" if place >= rules.requests else ""
-        answer = Text(f"error {arrival.code}", "bold red") if arrival.code else Text("list", "green")
-        table.add_row(str(place + 1), f"{after:.2f} s", since, answer, _on_time_line(after / span, out))
+        answer = (f"error {arrival.code}", "bold red") if arrival.code else ("list", "green")
+        table.rows.append((str(place + 1), f"{after:.2f} s", since, answer, _on_time_line(after / span, out)))
     show(out, table)
     out.print()
     refused = sum(arrival.code != 0 for arrival in arrivals)
@@ -172,9 +164,9 @@ def _print_burst(arrivals: Sequence[Arrival], rules: Rules, out: Console) -> Non
     )
 
 
-def _on_time_line(share: float, out: Console) -> Text:
+def _on_time_line(share: float, out: Console) -> Cell:
     before, mark = (".", "*") if out.options.ascii_only else ("·", "●")
-    return Text.assemble((before * round(share * _TIME_LINE), "dim"), (mark, "green"))
+    return before * round(share * _TIME_LINE) + mark, "green"
 
 
 def _peak(arrivals: Sequence[Arrival], per: float) -> int:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from smsc_async.analysis.diff import Change, ChangeKind
 from smsc_async.cli.console import notes, output, show
-from smsc_async.cli.formats import Output, Shape, write_json, write_rows
-from smsc_async.cli.selection import chosen, plain
-from smsc_async.cli.tables import new_table, row_table
+from smsc_async.cli.formats import Output, Shape, json_line, write_json, write_rows
+from smsc_async.cli.selection import to_plain, with_columns
+from smsc_async.cli.table import NAME_WIDTH, Column, Table
+from smsc_async.cli.tables import network_label, row_table
 from smsc_async.history.watch import Update
 from smsc_async.records import Row
 
@@ -44,9 +42,9 @@ def write_changes(changes: Sequence[Change], shape: Shape) -> None:
     Raises:
         CliError: There is no such column.
     """
-    rows = chosen([_change_row(change) for change in changes], shape.columns)
+    rows = with_columns([_change_row(change) for change in changes], shape.columns)
     if shape.output is Output.JSON:
-        write_json(plain({"changes": rows}))
+        write_json(to_plain({"changes": rows}))
     elif shape.output is not Output.TABLE:
         write_rows(rows, shape)
     elif rows:
@@ -70,28 +68,25 @@ def changes_document(update: Update) -> bytes:
         "taken_at": update.snapshot.taken_at.isoformat(),
         "changes": [_change_row(change) for change in update.changes],
     }
-    return json.dumps(plain(document), ensure_ascii=False).encode() + b"\n"
+    return json_line(to_plain(document))
 
 
 def change_table(changes: Sequence[Change], out: Console) -> Table:
     """Return the changes as a table."""
-    table = new_table(out)
-    table.add_column("change", no_wrap=True)
-    table.add_column("id", no_wrap=True)
-    table.add_column("name", overflow="fold", min_width=20)
-    table.add_column("price", no_wrap=True)
-    for name in ("old", "new", "by", "%"):
-        table.add_column(name, justify="right", no_wrap=True)
+    prices = (Column(name, is_right=True) for name in ("old", "new", "by", "%"))
+    table = Table([Column("change"), Column("id"), Column("name", fold_at=NAME_WIDTH), Column("price"), *prices])
     for change in changes:
         row = _change_row(change)
-        name = f"{change.old_name} -> {change.name}" if change.old_name else change.name
         # The codes of operators are longer than the numbers of zones: no column has to say which it is.
-        table.add_row(
-            Text(change.kind.value, _COLOURS.get(change.kind, "")),
-            change.id,
-            name,
-            change.price,
-            *("" if row[each] is None else f"{row[each]}" for each in _NUMBERS),
+        name = change.name or network_label(change.id, out).removeprefix(change.id).strip()
+        table.rows.append(
+            (
+                (change.kind.value, _COLOURS.get(change.kind, "")),
+                change.id,
+                f"{change.old_name} -> {change.name}" if change.old_name else name,
+                change.price,
+                *("" if row[each] is None else f"{row[each]}" for each in _NUMBERS),
+            )
         )
     return table
 

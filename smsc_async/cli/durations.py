@@ -8,23 +8,23 @@ from typing import Final
 
 from smsc_async.cli.cli_error import CliError, ExitCode
 
-__all__ = ["instant_of", "instant_or_none", "lasting", "seconds_of", "shown"]
+__all__ = ["instant_or_none", "lasting", "parse_duration", "parse_instant", "shown"]
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw]?)", re.ASCII)
 _NOW: Final = "now"
 
 
-def seconds_of(told: str) -> float:
+def parse_duration(text: str) -> float:
     """Return the seconds of a duration such as ``90``, ``15m``, ``1.5h`` or ``30d``.
 
     Raises:
         CliError: It is not one, or it is nothing.
     """
-    found = _DURATION.fullmatch(told.strip().lower())
-    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    match = _DURATION.fullmatch(text.strip().lower())
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if seconds <= 0:
-        raise CliError(f"{told!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d", ExitCode.USAGE)
+        raise CliError(f"{text!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d", ExitCode.USAGE)
     return seconds
 
 
@@ -36,26 +36,26 @@ def lasting(seconds: float) -> str:
     return f"{seconds:g} s"
 
 
-def instant_or_none(told: str) -> datetime | None:
+def instant_or_none(text: str) -> datetime | None:
     """Return an instant such as ``2026-11-01``, ``2026-11-01T12:30+05:00`` or ``now``; without a time zone it is in UTC."""
-    if told.lower() == _NOW:
+    if text.lower() == _NOW:
         return datetime.now(UTC)
     try:
-        instant = datetime.fromisoformat(told)
+        instant = datetime.fromisoformat(text)
     except ValueError:
         return None
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
-def instant_of(told: str) -> datetime:
+def parse_instant(text: str) -> datetime:
     """Return an instant, as ``instant_or_none`` reads it.
 
     Raises:
         CliError: It is not one.
     """
-    instant = instant_or_none(told)
+    instant = instant_or_none(text)
     if instant is None:
-        raise CliError(f"{told!r} is not an instant: must be such as 2026-11-01 or 2026-11-01T12:30", ExitCode.USAGE)
+        raise CliError(f"{text!r} is not an instant: must be such as 2026-11-01 or 2026-11-01T12:30", ExitCode.USAGE)
     return instant
 
 

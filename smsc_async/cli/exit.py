@@ -1,23 +1,40 @@
-"""How a command ends in trouble: a sentence on standard error and an exit code, never a traceback unasked."""
+"""The end of a command: a sentence on standard error and an exit code, never a traceback by itself.
+
+Invariants: standard streams that are closed are normal. Data that cannot be written has a code of its own; notes that
+cannot be written change nothing.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
+from smsc_async.cli.console import BestEffort, notes
 from smsc_async.errors import SmscError
 
-__all__ = ["Commands", "report", "write_out"]
+__all__ = ["Commands", "detach_stdout", "open_streams", "report", "write_out"]
 
 
 class Commands(TyperGroup):
-    """Turns trouble into a sentence and an exit code; misuse and ``typer.Exit`` are typer's own."""
+    """Turns an error into a sentence and an exit code; misuse and ``typer.Exit`` are typer's own."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the arguments; this writes the help."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except OSError as error:
+            code = report(error, debug=False)
+        raise typer.Exit(code)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -32,34 +49,73 @@ class Commands(TyperGroup):
 
 
 def report(error: BaseException, *, debug: bool) -> ExitCode:
-    """Tell what happened, and return what the process ends with."""
+    """Say what happened, and return the exit code of the process."""
     code = exit_code(error)
+    if isinstance(error, OSError):
+        with contextlib.suppress(OSError):
+            write_out()
     if code is ExitCode.BROKEN_PIPE:
-        _lead_away()  # whoever read has seen enough, as with `| head`
+        lines = []  # the reader has seen enough, as with `| head`
     elif debug:
-        traceback.print_exception(error)
+        lines = "".join(traceback.format_exception(error)).splitlines()
     elif code is ExitCode.INTERRUPTED:
-        typer.echo("interrupted", err=True)
+        lines = ["interrupted"]
     elif code is ExitCode.FAULT:
-        typer.echo(f"smsc-async: this should not have happened: {type(error).__name__}: {error}", err=True)
-        typer.echo("run smsc-async --debug … for where it did", err=True)
+        lines = [
+            f"smsc-async: this should not have happened: {type(error).__name__}: {error}",
+            "run smsc-async --debug … to see where",
+        ]
     else:
-        typer.echo(f"smsc-async: {_sentence(error)}", err=True)
+        lines = [f"smsc-async: {_sentence(error)}"]
+    for line in lines:
+        notes().print(line, soft_wrap=True)
     return code
 
 
 def write_out() -> None:
-    """Write what is left in the buffer: what fails at the end of the process is Python's to tell, and has its own code."""
+    """Write what is left in the buffer: an error at the end of the process would be Python's, with a code of its own."""
     try:
         sys.stdout.flush()
     except OSError:
-        _lead_away()
+        detach_stdout()
         raise
 
 
-def _lead_away() -> None:
-    """Let go of standard output: what is left in its buffer has nowhere to go at the end either."""
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a descriptor is needed, not a path
+def open_streams() -> None:
+    """Open the standard streams that were closed when the process started, and let no text be unfit for the others."""
+    # A file that is opened later must not get the number of a standard stream, into which others write.
+    opened = [os.open(os.devnull, os.O_RDWR) for _ in range(3)]
+    for descriptor in set(opened) - {0, 1, 2}:
+        os.close(descriptor)
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  # for the rest of the process
+    if sys.stdout is None:
+        sys.stdout = io.TextIOWrapper(_Closed(), "utf-8", write_through=True)
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # likewise
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or a pipe whose encoding lacks a letter shows a question mark, and the command goes on.
+            stream.reconfigure(errors="replace")
+    # typer writes there, too.
+    sys.stderr = BestEffort(sys.stderr)
+
+
+class _Closed(io.RawIOBase):
+    """Standard output that nobody reads: data that is written to it is lost, which is an error."""
+
+    name = "<stdout>"
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _: Any) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
+
+
+def detach_stdout() -> None:
+    """Detach standard output: what is left in its buffer cannot be written at the end of the process either."""
+    with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError):  # noqa: PTH123  # a descriptor is needed, not a path
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 

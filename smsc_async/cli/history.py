@@ -1,4 +1,4 @@
-"""``history``: what of it is wanted. How it is written: ``over_time.py``."""
+"""``history``: what of it is wanted. ``history_output.py`` writes it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from smsc_async.analysis.snapshots import Period, PricePoint, price_points
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
 from smsc_async.cli.durations import shown
-from smsc_async.cli.pricing import one_zone
 from smsc_async.cli.profiles import ENVIRONMENT, filed_under, find_profile
+from smsc_async.cli.selection import one_operator, one_zone
 from smsc_async.history import History
+from smsc_async.networks import label_of
 from smsc_async.records import Service, Tariffs
 
 __all__ = [
     "Wanted",
-    "check_there",
-    "check_wanted",
-    "kept_list",
-    "kept_periods",
+    "check_exists",
+    "check_price_wanted",
+    "list_at",
     "name_in_history",
     "prices_of",
     "prune",
+    "read_periods",
 ]
 
 
@@ -52,7 +53,7 @@ class Wanted:
         return self.mail or self.zone is not None or self.operator is not None
 
 
-def check_wanted(wanted: Wanted) -> None:
+def check_price_wanted(wanted: Wanted) -> None:
     """Find out whether a price is wanted at all, which alone can be drawn.
 
     Raises:
@@ -62,7 +63,7 @@ def check_wanted(wanted: Wanted) -> None:
         raise CliError("a chart of which price? Name a --zone, an --operator, both, or --mail", ExitCode.USAGE)
 
 
-def check_there(history: History) -> None:
+def check_exists(history: History) -> None:
     """Find out whether the file of a history is there, where one is to be read.
 
     Raises:
@@ -75,7 +76,7 @@ def check_there(history: History) -> None:
         )
 
 
-def kept_periods(
+def read_periods(
     history: History, account: str | None, *, since: datetime | None, until: datetime | None
 ) -> tuple[Period, ...]:
     """Return what the history has of an account, or of one after the other, oldest first.
@@ -99,11 +100,11 @@ def kept_periods(
     if not names:
         notes().print(f"nothing in {history.path} yet: smsc-async watch keeps lists there", soft_wrap=True)
     elif not periods:
-        _tell_of_others(history, name, anyio.run(history.periods, name), _range(since, until))
+        _print_range(history, name, anyio.run(history.periods, name), _range(since, until))
     return tuple(sorted(periods, key=lambda period: period.account))  # which leaves each account's in their order
 
 
-def _tell_of_others(history: History, name: str | None, periods: Sequence[Period], when: str) -> None:
+def _print_range(history: History, name: str | None, periods: Sequence[Period], when: str) -> None:
     """Tell from when lists are where none is from the time that was asked for."""
     whose = "nothing" if name is None else f"nothing of {name!r}"
     first, last = min(period.since for period in periods), max(period.until for period in periods)
@@ -113,22 +114,26 @@ def _tell_of_others(history: History, name: str | None, periods: Sequence[Period
 
 
 def _range(since: datetime | None, until: datetime | None) -> str:
-    told = ((word, instant) for word, instant in (("since", since), ("until", until)) if instant is not None)
-    return " and ".join(f"{word} {shown(instant)} UTC" for word, instant in told)
+    parts = ((word, instant) for word, instant in (("since", since), ("until", until)) if instant is not None)
+    return " and ".join(f"{word} {shown(instant)} UTC" for word, instant in parts)
 
 
-def kept_list(history: History, account: str, instant: datetime) -> Tariffs:
+def list_at(history: History, account: str, instant: datetime) -> Tariffs:
     """Return the list of an account that was in force at an instant.
 
     Raises:
         CliError: There is no history, or it has none from so long ago.
         StoreError: The history cannot be used.
     """
-    check_there(history)
+    check_exists(history)
     name = name_in_history(account)
     snapshot = anyio.run(history.at, name, instant)
     if snapshot is None:
-        raise CliError(f"no list of {name!r} from {shown(instant)} UTC or before in {history.path}", ExitCode.FILES)
+        periods = anyio.run(history.periods, name)
+        begun = f"its lists begin at {shown(periods[0].since)} UTC" if periods else "it has no lists"
+        raise CliError(
+            f"no list of {name!r} from {shown(instant)} UTC or before in {history.path}: {begun}", ExitCode.FILES
+        )
     notes().print(f"{name}, kept at {snapshot.taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
     return snapshot.tariffs
 
@@ -162,12 +167,16 @@ def prices_of(periods: Sequence[Period], wanted: Wanted) -> tuple[tuple[PricePoi
     known = any(zone.zone == wanted.zone for period in periods for zone in period.tariffs.zones)
     zone = wanted.zone
     if zone is not None and periods and not known:
-        zone = one_zone(periods[-1].tariffs, zone)
-    points = price_points(periods, zone=zone, operator=wanted.operator, mail=wanted.mail, service=wanted.service)
-    told = ["e-mail"] if wanted.mail else [wanted.service.value]
-    told += [] if zone is None else [f"zone {zone}", *_names(periods, zone)]
-    told += [] if wanted.operator is None else [f"operator {wanted.operator}"]
-    title = ", ".join([*accounts, *told])
+        zone = one_zone(periods[-1].tariffs.zones, zone)
+    operator = wanted.operator
+    if operator is not None and periods:
+        codes = (code.mccmnc for period in periods for code in period.tariffs.codes)
+        operator = one_operator(codes, operator, has_zone=zone is not None)
+    points = price_points(periods, zone=zone, operator=operator, mail=wanted.mail, service=wanted.service)
+    parts = ["e-mail"] if wanted.mail else [wanted.service.value]
+    parts += [] if zone is None else [f"zone {zone}", *_names(periods, zone)]
+    parts += [] if operator is None else [f"operator {label_of(operator)}"]
+    title = ", ".join([*accounts, *parts])
     if periods and all(point.price is None for point in points):
         raise CliError(f"no such price in any of the lists: {title}", ExitCode.NO_PRICE)
     return points, title

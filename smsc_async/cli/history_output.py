@@ -9,17 +9,17 @@ from itertools import pairwise
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from smsc_async.analysis.diff import diff
 from smsc_async.analysis.snapshots import Period, PricePoint
+from smsc_async.cli.chart import sparkline
 from smsc_async.cli.console import dash, output, show
 from smsc_async.cli.durations import shown
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
-from smsc_async.cli.selection import chosen, plain
-from smsc_async.cli.sparkline import sparkline
-from smsc_async.cli.tables import money, new_table, row_table
+from smsc_async.cli.pricing import EXACT
+from smsc_async.cli.selection import to_plain, with_columns
+from smsc_async.cli.table import NAME_WIDTH, Column, Table
+from smsc_async.cli.tables import money, row_table
 from smsc_async.records import Row
 
 __all__ = ["PERIOD_COLUMNS", "POINT_COLUMNS", "write_periods", "write_prices"]
@@ -38,9 +38,9 @@ def write_periods(periods: Sequence[Period], shape: Shape) -> None:
     Raises:
         CliError: There is no such column.
     """
-    rows = chosen(_period_rows(periods), shape.columns)
+    rows = with_columns(_period_rows(periods), shape.columns)
     if shape.output is Output.JSON:
-        write_json(plain({"periods": [{name: _counted(value) for name, value in row.items()} for row in rows]}))
+        write_json(to_plain({"periods": [{name: _counted(value) for name, value in row.items()} for row in rows]}))
     elif shape.output is not Output.TABLE:
         write_rows(rows, shape)
     elif rows:
@@ -54,9 +54,9 @@ def write_prices(points: Sequence[PricePoint], title: str, shape: Shape) -> None
     Raises:
         CliError: There is no such column.
     """
-    rows = chosen(_price_rows(points), shape.columns)
+    rows = with_columns(_price_rows(points), shape.columns)
     if shape.output is Output.JSON:
-        write_json(plain({"prices": rows}))
+        write_json(to_plain({"prices": rows}))
     elif shape.output is not Output.TABLE:
         write_rows(rows, shape)
     elif rows and shape.columns:
@@ -68,7 +68,7 @@ def write_prices(points: Sequence[PricePoint], title: str, shape: Shape) -> None
         out.print()
         show(out, _price_table(points, rows, out))
         out.print()
-        out.print(Text(sparkline(points, min(out.width, _WIDTH), ascii_only=out.options.ascii_only)))
+        out.print(sparkline(points, min(out.width, _WIDTH), ascii_only=out.options.ascii_only))
 
 
 def _period_rows(periods: Sequence[Period]) -> list[Row]:
@@ -93,13 +93,15 @@ def _period_rows(periods: Sequence[Period]) -> list[Row]:
 
 
 def _period_table(periods: Sequence[Period], rows: Sequence[Row], out: Console) -> Table:
-    table = new_table(out)
-    for name in rows[0]:
-        is_text = name in {"account", "since", "until"}
-        table.add_column(name, justify="left" if is_text else "right", no_wrap=name != "account", overflow="fold")
+    table = Table(
+        [
+            Column(name, is_right=name not in {"account", "since", "until"}, fold_at=NAME_WIDTH * (name == "account"))
+            for name in rows[0]
+        ]
+    )
     for period, row in zip(periods, rows, strict=True):
         numbers = (_number(row[name], dash(out)) for name in ("lists", "zones", "operators", "changes"))
-        table.add_row(period.account, shown(period.since), shown(period.until), *numbers)
+        table.rows.append((period.account, shown(period.since), shown(period.until), *numbers))
     return table
 
 
@@ -112,19 +114,16 @@ def _price_rows(points: Sequence[PricePoint]) -> list[Row]:
 
 
 def _price_table(points: Sequence[PricePoint], rows: Sequence[Row], out: Console) -> Table:
-    table = new_table(out)
-    for name in ("since", "until", "price", "by"):
-        table.add_column(name, justify="left" if name in {"since", "until"} else "right", no_wrap=True)
+    table = Table([Column("since"), Column("until"), Column("price", is_right=True), Column("by", is_right=True)])
     for point, row in zip(points, rows, strict=True):
         by = row["difference"]
-        table.add_row(
-            shown(point.since), shown(point.until), money(point.price, dash(out)), "" if by is None else f"{by:+f}"
-        )
+        price = money(point.price, dash(out))
+        table.rows.append((shown(point.since), shown(point.until), price, "" if by is None else f"{by:+f}"))
     return table
 
 
 def _difference(before: Decimal | None, after: Decimal | None) -> Decimal | None:
-    return None if before is None or after is None else after - before
+    return None if before is None or after is None else EXACT.subtract(after, before)
 
 
 def _number(value: str | Decimal | None, missing: str) -> str:

@@ -28,10 +28,17 @@ __all__ = [
     "Since",
     "complete_account",
     "complete_account_or_file",
+    "examples",
     "shape",
 ]
 
 DEADLINE: Final = 90.0
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a command's help."""
+    # The first line keeps click from wrapping the others.
+    return "\n".join(["\b", "Examples:", *(f"  smsc-async {command}" for command in commands)])
 
 
 def complete_account(incomplete: str) -> list[str]:
@@ -58,7 +65,7 @@ AccountName = Annotated[
     str | None,
     typer.Argument(
         metavar="ACCOUNT",
-        help="An account of the configuration file; without it the one of the environment, or the file's default.",
+        help="An account of the configuration file; without it that of the environment, the file's default, or its only one.",
         show_default=False,
         autocompletion=complete_account,
     ),
@@ -73,22 +80,39 @@ OldList = Annotated[str, typer.Argument(metavar="OLD", help=_A_LIST, autocomplet
 NewList = Annotated[str, typer.Argument(metavar="NEW", help=_A_LIST, autocompletion=_complete_list)]
 Operators = Annotated[
     list[str] | None,
-    typer.Option("--operator", help="An operator's code (MCC and MNC) or its beginning; repeat for more."),
+    typer.Option(
+        "--operator",
+        metavar="OPERATOR",
+        help="An operator: its code or the beginning of it, its network's name, or a country (MTS, KZ); repeat for more.",
+    ),
 ]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Ask the service even where a list is less than a minute old.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Send a request even if a list is less than a minute old.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="The shape of the data.")]
 Columns = Annotated[str | None, typer.Option(help="Columns to write, with commas between them.", metavar="NAME,…")]
-Bom = Annotated[bool, typer.Option("--bom", help="Begin CSV and TSV with the mark by which Excel knows UTF-8.")]
+Bom = Annotated[
+    bool,
+    typer.Option(
+        "--bom",
+        help="Begin CSV and TSV with the mark by which Excel knows UTF-8. Excel changes 03001 and 1-2 when it opens CSV: import it instead (Data, From Text/CSV), columns as text.",
+    ),
+]
 DecimalComma = Annotated[
-    bool, typer.Option("--decimal-comma", help="Write prices in CSV and TSV with a comma, CSV with semicolons.")
+    bool,
+    typer.Option(
+        "--decimal-comma", help="Write prices in CSV and TSV with a comma, and semicolons between the columns of CSV."
+    ),
 ]
 PasswordFrom = Annotated[
     str | None,
     typer.Option(
-        metavar="SOURCE", help="Where the password is: prompt, stdin, keyring or env:NAME.", show_default=False
+        metavar="SOURCE",
+        help="Where the password is: prompt, stdin, keyring, env:NAME or file:PATH.",
+        show_default=False,
     ),
 ]
-Deadline = Annotated[float, typer.Option(help="Seconds that it may take, waiting for the quota included.")]
+Deadline = Annotated[
+    float, typer.Option(metavar="SECONDS", help="Seconds that it may take, waiting for the quota included.")
+]
 Since = Annotated[str | None, typer.Option(metavar="INSTANT", help="From then on, such as 2026-11-01.")]
 HistoryFile = Annotated[
     Path | None,
@@ -96,7 +120,7 @@ HistoryFile = Annotated[
         "--history",
         envvar="SMSC_HISTORY",
         metavar="FILE",
-        help="Where lists are kept over time; by default a file in your folder for the state of programs.",
+        help="The history, which keeps lists over time; by default a file in your folder for the state of programs.",
         show_default=False,
     ),
 ]

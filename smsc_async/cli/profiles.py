@@ -1,47 +1,55 @@
-"""Whose list: accounts from the environment, or by name from the user's configuration file.
+"""Accounts by name: from the environment, or from the user's configuration file.
 
 A password is never an argument, which other users of the machine could read, and never in the file: the file says where
-it comes from.
+it is.
 """
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
+import stat
 import sys
 import tomllib
-import warnings
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Final, cast
 
 import attrs
+import platformdirs
 
-from smsc_async.accounts import Account, Secret
+from smsc_async.accounts import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.files import decoded_text, user_folder
+from smsc_async.cli.passwords import read_secret
+from smsc_async.networks import suggest
 from smsc_async.protocol import endpoint
 
 __all__ = [
+    "BASE_URL",
     "ENVIRONMENT",
     "Profile",
     "account_names",
     "account_of",
+    "all_profiles",
+    "checked_source",
+    "checked_url",
     "config_file",
     "filed_under",
     "find_profile",
+    "parsed_config",
+    "profile_of",
+    "read_config",
     "secret_variables",
 ]
 
+BASE_URL: Final = "https://smscentre.com/sys/"
 ENVIRONMENT: Final = "env"
-"""What the account of the environment is called, where a command names several."""
+"""The name of the account of the environment, for commands that take several."""
 
-_KEYRING_SERVICE: Final = "smsc-async"
 _TOP: Final = frozenset({"accounts", "default"})
 _MEMBERS: Final = frozenset({"login", "base_url", "password_from", "api_key_from"})
-_SOURCES: Final = "one of prompt, stdin, keyring, env:NAME"
-_BASE_URL: Final = "https://smscentre.com/sys/"
+_SOURCES: Final = "one of prompt, stdin, keyring, env:NAME, file:PATH"
 
 
 @attrs.frozen
@@ -49,10 +57,10 @@ class Profile:
     """An account before its password is known.
 
     Attributes:
-        name: What the commands call it.
-        login: The login; empty for an API key whose login is not told.
+        name: Its name in the commands.
+        login: The login; empty for an API key of an unknown login.
         base_url: Where the service is.
-        source: Where the password or key comes from: ``prompt``, ``stdin``, ``keyring`` or ``env:NAME``.
+        source: Where the password or key is: ``prompt``, ``stdin``, ``keyring``, ``env:NAME`` or ``file:PATH``.
         uses_api_key: Whether it is an API key.
     """
 
@@ -62,36 +70,42 @@ class Profile:
     source: str
     uses_api_key: bool = False
 
+    @property
+    def what(self) -> str:
+        """The word for its credential."""
+        return "API key" if self.uses_api_key else "password"
 
-def config_file() -> Path:
-    """Return where the profiles are: what ``SMSC_CONFIG`` says, else a file in the user's folder for configuration."""
-    told = os.environ.get("SMSC_CONFIG")
-    if told:
-        return Path(told)
-    from platformdirs import user_config_path  # noqa: PLC0415  # not needed by whoever has the environment set
 
-    return user_config_path("smsc-async") / "config.toml"
+def config_file() -> Path | None:
+    """Return where the profiles are: the file that ``SMSC_CONFIG`` names, else a file in the user's configuration folder.
+
+    ``None`` if there is no home folder.
+    """
+    if os.environ.get("SMSC_CONFIG"):
+        return Path(os.environ["SMSC_CONFIG"])
+    folder = user_folder(platformdirs.user_config_path)
+    return None if folder is None else folder / "config.toml"
 
 
 def account_names() -> list[str]:
-    """Return what ``find_profile`` takes, for completion; nothing where the file cannot be read or understood.
+    """Return the names that ``find_profile()`` knows, for completion; none if the file cannot be read or understood.
 
-    Names that a shell would take apart are left out. No password is looked for.
+    Names that a shell would take apart are left out. No password is read.
     """
     try:
-        told = list(_accounts(config_file()))
+        names = list(cast("Mapping[str, object]", read_config(config_file()).get("accounts", {})))
     except (CliError, OSError):
-        told = []
+        names = []
     environment = [ENVIRONMENT] if _is_in_environment() else []
-    return [name for name in [*told, *environment] if re.fullmatch(r"\w[\w.@+-]*", name)]
+    return [name for name in [*names, *environment] if re.fullmatch(r"\w[\w.@+-]*", name)]
 
 
 def find_profile(name: str | None, *, source: str | None = None) -> Profile:
     """Return the account of that name.
 
     Args:
-        name: As in the file; ``None`` for the account of the environment, or where there is none the file's default.
-        source: Where the password comes from, or ``None`` for what the environment or the file says.
+        name: As in the file; ``None`` for the account of the environment, else the file's default, else its only account.
+        source: Where the password is, or ``None`` for what the environment or the file says.
 
     Raises:
         CliError: There is no such account, or the file is not understood.
@@ -102,36 +116,28 @@ def find_profile(name: str | None, *, source: str | None = None) -> Profile:
         profile = _from_environment()
     else:
         profile = _from_file(name, config_file())
-    return profile if source is None else attrs.evolve(profile, source=source)
+    return profile if source is None else attrs.evolve(profile, source=checked_source(source, "--password-from"))
 
 
-def filed_under(profile: Profile) -> str:
-    """Return the name under which an account's lists are kept over time: the environment may name another one tomorrow."""
-    return profile.login if profile.name == ENVIRONMENT and profile.login else profile.name
-
-
-def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
-    """Return the environment variables that hold passwords and keys: of these accounts, and of all in the file.
+def all_profiles() -> list[Profile]:
+    """Return the account of the environment, if there is one, and all accounts of the configuration file.
 
     Raises:
         CliError: The file is not understood.
     """
-    known = [_table(each) for each in _accounts(config_file()).values()]
-    sources = [each.source for each in profiles]
-    sources += [str(members.get(name, "")) for members in known for name in ("password_from", "api_key_from")]
-    named = {name for kind, _, name in (source.partition(":") for source in sources) if kind == "env"}
-    return frozenset({"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_WEBHOOK", *named})
+    path = config_file()
+    tables = cast("Mapping[str, object]", read_config(path).get("accounts", {}))
+    environment = [_from_environment()] if _is_in_environment() else []
+    return [*environment, *(profile_of(name, members, path) for name, members in tables.items())]
 
 
 def account_of(profile: Profile) -> Account:
-    """Return the account, its password fetched from where it is.
+    """Return the account, its password read from where it is.
 
     Raises:
         CliError: The password is not there.
     """
-    secret = _secret(profile)
-    if not secret:
-        raise _misuse(f"the password of {profile.name!r} is empty (taken from {profile.source})")
+    secret = read_secret(profile)
     try:
         if profile.uses_api_key:
             return Account.with_api_key(secret, name=profile.login or None)
@@ -141,153 +147,180 @@ def account_of(profile: Profile) -> Account:
     raise _misuse(f"account {profile.name!r}: {refused}")
 
 
-def _is_in_environment() -> bool:
-    return bool(os.environ.get("SMSC_LOGIN") or os.environ.get("SMSC_API_KEY"))
+def filed_under(profile: Profile) -> str:
+    """Return the name of an account's lists in a history: the environment may name another account tomorrow."""
+    return profile.login if profile.name == ENVIRONMENT and profile.login else profile.name
 
 
-def _from_environment() -> Profile:
-    login, base_url = os.environ.get("SMSC_LOGIN", ""), _base_url_of_environment()
-    if os.environ.get("SMSC_API_KEY"):
-        return Profile(ENVIRONMENT, login, base_url, "env:SMSC_API_KEY", uses_api_key=True)
-    if not login:
-        raise _misuse("there is no account in the environment: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY")
-    asks = not os.environ.get("SMSC_PASSWORD") and sys.stdin.isatty()
-    return Profile(ENVIRONMENT, login, base_url, "prompt" if asks else "env:SMSC_PASSWORD")
+def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
+    """Return the environment variables that hold passwords and keys: of these accounts, and of all in the file.
+
+    Raises:
+        CliError: The file is not understood.
+    """
+    tables = cast("Mapping[str, object]", read_config(config_file()).get("accounts", {})).values()
+    known = [cast("Mapping[str, object]", members) for members in tables if isinstance(members, dict)]
+    sources = [each.source for each in profiles]
+    sources += [str(members.get(name, "")) for members in known for name in ("password_from", "api_key_from")]
+    named = {name for kind, _, name in (source.partition(":") for source in sources) if kind == "env"}
+    return frozenset({"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_WEBHOOK", *named})
 
 
-def _from_file(name: str | None, path: Path) -> Profile:
-    if os.environ.get("SMSC_CONFIG") and not path.exists():
-        raise CliError(f"there is no file {path} (SMSC_CONFIG)", ExitCode.FILES)
-    chosen = _read(path).get("default") if name is None else name
-    if chosen is None:
-        raise _misuse(
-            "whose list? Set SMSC_LOGIN and SMSC_PASSWORD (or SMSC_API_KEY), or name an account "
-            f"of {path} (see docs/commands.md)"
-        )
-    if not isinstance(chosen, str):
-        raise _misuse(f"default in {path} must be the name of an account, in quotes")
-    known = _accounts(path)
-    if chosen not in known:
-        where = f"{path}, whose default it is" if name is None else f"{path}"
-        raise _misuse(f"no account {chosen!r} in {where}; there are: {', '.join(known) or 'none'}")
-    members = known[chosen]
+def checked_source(source: str, where: str) -> str:
+    """Return a source of a password.
+
+    Raises:
+        CliError: It is none.
+    """
+    kind, _, name = source.partition(":")
+    if source in {"prompt", "stdin", "keyring"} or (kind in {"env", "file"} and name):
+        return source
+    raise _misuse(f"{where} is {source!r}: must be {_SOURCES}")
+
+
+def read_config(path: Path | None) -> dict[str, object]:
+    """Return what the configuration file says; nothing if there is none.
+
+    Raises:
+        CliError: It is not understood, others may change it, or it was named and does not exist.
+    """
+    try:
+        if path is None:
+            return {}
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            # It names the hosts to which passwords are sent.
+            if stat.S_ISREG(found.st_mode) and _is_of_others(found):
+                raise CliError(f"others may change {path}: chmod go-w {path}, and own it", ExitCode.FILES)
+            return parsed_config(file.read(), path)
+    except FileNotFoundError:
+        if not os.environ.get("SMSC_CONFIG"):
+            return {}
+    raise CliError(f"there is no file {path} (SMSC_CONFIG)", ExitCode.FILES)
+
+
+def _is_of_others(found: os.stat_result) -> bool:
+    return os.name != "nt" and (
+        bool(found.st_mode & stat.S_IWOTH) or (os.geteuid() != 0 and found.st_uid not in {0, os.geteuid()})
+    )
+
+
+def parsed_config(body: bytes, path: Path) -> dict[str, object]:
+    """Return what a configuration file says; editors may save it in UTF-8 or UTF-16, with or without a byte order mark.
+
+    Raises:
+        CliError: It is not understood.
+    """
+    try:
+        config = tomllib.loads(decoded_text(body, str(path)))
+    except tomllib.TOMLDecodeError as error:
+        reason = f"is not TOML: {error}"
+    else:
+        unknown = sorted(set(config) - _TOP)
+        if not unknown:
+            if not isinstance(config.get("accounts", {}), dict):
+                raise _misuse(f"accounts in {path} must be tables, such as [accounts.main]")
+            return config
+        reason = f"has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_TOP))}"
+    raise _misuse(f"{path} {reason}")
+
+
+def profile_of(name: str, members: object, path: Path | None) -> Profile:
+    """Return the account of this name and these members in the configuration file.
+
+    Raises:
+        CliError: They are not understood.
+    """
+    where = f"account {name!r} in {path}"
     if not isinstance(members, dict):
-        raise _misuse(f"account {chosen!r} in {path} must be a table: [accounts.{chosen}]")
-    return _profile(chosen, cast("Mapping[str, object]", members), path)
+        raise _misuse(f"{where} must be a table: [accounts.{name}]")
+    texts = _texts(cast("Mapping[str, object]", members), where)
+    uses_api_key = "api_key_from" in texts
+    if uses_api_key == ("password_from" in texts):
+        has = "has both" if uses_api_key else "has neither"
+        raise _misuse(f"{where} {has}, and needs either password_from or api_key_from ({_SOURCES})")
+    if not uses_api_key and "login" not in texts:
+        raise _misuse(f"{where} needs a login")
+    member = "api_key_from" if uses_api_key else "password_from"
+    source = checked_source(texts[member], f"{where}: {member}")
+    # Not SMSC_BASE_URL: the password of this account is not for the host of another one.
+    base_url = checked_url(texts.get("base_url", BASE_URL), f"{where}: base_url")
+    return Profile(name, texts.get("login", ""), base_url, source, uses_api_key)
 
 
-def _base_url_of_environment() -> str:
-    return _checked(os.environ.get("SMSC_BASE_URL") or _BASE_URL, "SMSC_BASE_URL")
+def checked_url(base_url: str, where: str) -> str:
+    """Return a base URL.
 
-
-def _checked(base_url: str, what: str) -> str:
-    """Return where the service is, or tell by its own name what says something else."""
+    Raises:
+        CliError: It is none; ``where`` names it.
+    """
+    if not (base_url.isascii() and base_url.isprintable()):
+        raise _misuse(f"{where} must be printable ASCII: letters that look alike name another host")
     try:
         endpoint(base_url)
     except ValueError as error:
         refused = str(error)
     else:
         return base_url
-    raise _misuse(refused.replace("base_url", what, 1))
+    raise _misuse(refused.replace("base_url", where, 1))
 
 
-def _accounts(path: Path) -> Mapping[str, object]:
-    accounts = _read(path).get("accounts", {})
-    if not isinstance(accounts, dict):
-        raise _misuse(f"accounts in {path} must be tables, such as [accounts.main]")
-    return cast("Mapping[str, object]", accounts)
-
-
-def _table(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
-
-
-def _read(path: Path) -> Mapping[str, object]:
-    try:
-        config = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        reason = f"is not TOML: {error}"
-    else:
-        unknown = sorted(set(config) - _TOP)
-        if not unknown:
-            return config
-        reason = f"has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_TOP))}"
-    raise _misuse(f"{path} {reason}")
-
-
-def _profile(name: str, members: Mapping[str, object], path: Path) -> Profile:
-    where = f"account {name!r} in {path}"
+def _texts(members: Mapping[str, object], where: str) -> dict[str, str]:
     unknown = sorted(set(members) - _MEMBERS)
     if {"password", "api_key", "psw"} & set(unknown):
         raise _misuse(f"{where} holds a password: take it out, and say with password_from where it is ({_SOURCES})")
     if unknown:
         raise _misuse(f"{where} has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}")
-    told: dict[str, str] = {}
     for key, value in members.items():
-        if not isinstance(value, str) or not value:
-            raise _misuse(f"{where}: {key} must be a text in quotes that is not empty")
-        told[key] = value
-    uses_api_key = "api_key_from" in told
-    if uses_api_key == ("password_from" in told):
-        has = "has both" if uses_api_key else "has neither"
-        raise _misuse(f"{where} {has}, and needs either password_from or api_key_from ({_SOURCES})")
-    if not uses_api_key and "login" not in told:
-        raise _misuse(f"{where} needs a login")
-    source = told.get("api_key_from") or told["password_from"]
-    base_url = _checked(told["base_url"], f"{where}: base_url") if "base_url" in told else _base_url_of_environment()
-    return Profile(name, told.get("login", ""), base_url, source, uses_api_key)
+        if not isinstance(value, str) or not value or not value.isprintable():
+            raise _misuse(f"{where}: {key} must be a text in quotes that is not empty, without control characters")
+    return cast("dict[str, str]", members)
 
 
-def _secret(profile: Profile) -> Secret:
-    kind, _, name = profile.source.partition(":")
-    what = "API key" if profile.uses_api_key else "password"
-    if kind == "env" and name:
-        if not os.environ.get(name):
-            raise _misuse(f"{name} is not set: it is to hold the {what} of {profile.name!r}")
-        return Secret(os.environ[name])
-    if profile.source == "prompt":
-        return _asked_for(f"{what} of {profile.login or profile.name}: ")
-    if profile.source == "stdin":
-        return Secret(sys.stdin.readline().rstrip("\r\n"))
-    if profile.source == "keyring":
-        return _from_keyring(profile)
-    raise _misuse(f"the {what} of {profile.name!r} comes from {profile.source!r}: must be {_SOURCES}")
+def _is_in_environment() -> bool:
+    return bool(os.environ.get("SMSC_LOGIN") or os.environ.get("SMSC_API_KEY"))
 
 
-def _asked_for(prompt: str) -> Secret:
-    with warnings.catch_warnings():
-        # Without a terminal it would be read from standard input and shown.
-        warnings.simplefilter("error", getpass.GetPassWarning)
-        try:
-            return Secret(getpass.getpass(prompt, sys.stderr))
-        except EOFError:
-            return Secret("")
-        except getpass.GetPassWarning:
-            pass
-    raise _misuse(f"there is no terminal to ask for the password: say with --password-from where it is ({_SOURCES})")
+def _from_environment() -> Profile:
+    login = os.environ.get("SMSC_LOGIN", "")
+    base_url = checked_url(os.environ.get("SMSC_BASE_URL") or BASE_URL, "SMSC_BASE_URL")
+    if not login.isprintable():
+        raise _misuse("SMSC_LOGIN has a line break or a control character in it: no login has")
+    if os.environ.get("SMSC_API_KEY"):
+        return Profile(ENVIRONMENT, login, base_url, "env:SMSC_API_KEY", uses_api_key=True)
+    if not login:
+        raise _misuse("there is no account in the environment: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY")
+    prompts = not os.environ.get("SMSC_PASSWORD") and sys.stdin.isatty()
+    return Profile(ENVIRONMENT, login, base_url, "prompt" if prompts else "env:SMSC_PASSWORD")
 
 
-def _from_keyring(profile: Profile) -> Secret:
-    try:
-        keyring = import_module("keyring")  # an extra
-    except ModuleNotFoundError:
-        keyring = None
-    if keyring is None:
-        raise _misuse('the system keyring needs an extra: pip install "smsc-async[keyring]"')
-    user = profile.login or profile.name
-    secret: str | None = None
-    reason = ""
-    try:
-        secret = keyring.get_password(_KEYRING_SERVICE, user)
-    except Exception as error:  # noqa: BLE001  # there is none, it is locked, its owner said no: each backend has its own
-        reason = f"{type(error).__name__}: {error}"
-    if reason:
-        raise _misuse(f"the keyring does not answer ({reason}): see `keyring diagnose`, or take another source")
-    if secret is None:
-        raise _misuse(f"the keyring has no password: keyring set {_KEYRING_SERVICE} {user}")
-    return Secret(secret)
+def _from_file(name: str | None, path: Path | None) -> Profile:
+    config = read_config(path)
+    tables = cast("Mapping[str, object]", config.get("accounts", {}))
+    chosen = _default(config, tables, path) if name is None else name
+    if chosen in tables:
+        return profile_of(chosen, tables[chosen], path)
+    if not tables:
+        where = path or "a configuration file: there is no home folder for it, and SMSC_CONFIG is not set"
+        raise _misuse(f"no account {chosen!r}, since there are none in {where}: smsc-async accounts add {chosen} …")
+    where = f"{path}, whose default it is" if name is None else f"{path}"
+    raise _misuse(f"no account {chosen!r} in {where}; there are: {', '.join(tables)}{suggest(chosen, tables)}")
+
+
+def _default(config: Mapping[str, object], tables: Mapping[str, object], path: Path | None) -> str:
+    default = config.get("default")
+    if isinstance(default, str):
+        return default
+    if default is not None:
+        raise _misuse(f"default in {path} must be the name of an account, in quotes")
+    if len(tables) == 1:
+        return next(iter(tables))
+    if tables:
+        raise _misuse(f'which account? Name one of {", ".join(tables)}, or put default = "…" at the top of {path}')
+    raise _misuse(
+        "no account is set up: smsc-async accounts add main --login LOGIN --password-from prompt, "
+        "or set SMSC_LOGIN and SMSC_PASSWORD (or SMSC_API_KEY)"
+    )
 
 
 def _misuse(message: str) -> CliError:

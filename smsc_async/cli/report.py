@@ -111,7 +111,7 @@ def gather(
     # Before anything is fetched: a file that is no list costs no request.
     snapshots = kept_snapshots(sources, history, since)
     names = [source.account for source in sources if source.path is None]
-    code = ExitCode.FINE
+    code = ExitCode.OK
     if names:
         lists, code = fetch_for_comparison(names, source=password_from, fresh=fresh, deadline=deadline)
         for name, tariffs in lists.items():

@@ -1,26 +1,35 @@
-"""What of a list is shown: some of its lines, some of its prices, some of its columns."""
+"""The part of a list that is shown: some of its lines, some of its prices, some of its columns.
+
+One grammar for all commands: a zone is named by its number or a part of its name, an operator by its code or the beginning
+of it, a part of its network's name, or its country; letters may be Latin or Cyrillic.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Final, TypeAlias, cast
+from typing import Final, Protocol, TypeAlias, cast
 
 import attrs
 
 from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.networks import fold, label_of, search, suggest
 from smsc_async.records import Row, Service, Tariffs
 
 __all__ = [
     "Selection",
     "check_columns",
     "check_list_columns",
-    "chosen",
-    "codes_like",
-    "plain",
+    "check_names",
+    "match_operators",
+    "match_zones",
+    "one_operator",
+    "one_zone",
     "select",
-    "zones_like",
+    "to_plain",
+    "with_columns",
 ]
 
 _SLIP: Final = 0.8
@@ -28,6 +37,16 @@ _SLIP: Final = 0.8
 
 Plain: TypeAlias = dict[str, "Plain"] | list["Plain"] | str | int | bool | None
 """What JSON can hold; a price is text, so that no reader makes a float of it."""
+
+
+class ZoneName(Protocol):
+    """A zone of a list or of a comparison."""
+
+    @property
+    def zone(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
 
 
 @attrs.frozen
@@ -61,8 +80,8 @@ class Selection:
         if not self.is_whole:
             document = {name: document[name] for name in ("zones", "codes")}
         for name in ("zones", "codes"):
-            document[name] = [_kept(line, columns, left_out) for line in cast("list[Row]", document[name])]
-        return plain(document)
+            document[name] = [_line(line, columns, left_out) for line in cast("list[Row]", document[name])]
+        return to_plain(document)
 
 
 def select(
@@ -72,8 +91,8 @@ def select(
 
     Args:
         tariffs: The whole list.
-        zones: Numbers of zones, or parts of names in any case.
-        operators: Codes of operators, or what they begin with.
+        zones: Numbers of zones, or parts of their names.
+        operators: Operators, by anything that ``match_operators()`` knows them by.
         services: The services whose prices are shown; none for all.
 
     Raises:
@@ -82,47 +101,120 @@ def select(
     shown = tuple(services) or tuple(Service)
     if not zones and not operators:
         return Selection(tariffs, True, shown)
-    found = {zone.zone for wanted in zones for zone in zones_like(tariffs, wanted).zones}
-    codes = codes_like((code.mccmnc for code in tariffs.codes), operators, "this list")
+    keys = {key for wanted in zones for key in match_zones(tariffs.zones, wanted)}
+    codes = match_operators((code.mccmnc for code in tariffs.codes), operators, "this list")
     part = attrs.evolve(
         tariffs,
-        zones=tuple(zone for zone in tariffs.zones if zone.zone in found),
+        zones=tuple(zone for zone in tariffs.zones if zone.zone in keys),
         codes=tuple(code for code in tariffs.codes if code.mccmnc in codes),
     )
     return Selection(part, False, shown)
 
 
-def codes_like(there: Iterable[str], wanted: Sequence[str], where: str) -> set[str]:
-    """Return the codes of operators that were asked for, by the code or its beginning.
+def check_names(*, zones: Iterable[str] = (), operators: Iterable[str] = ()) -> None:
+    """Refuse what can name no zone or operator of any list, before a request is sent.
 
     Raises:
-        CliError: One of them is nowhere there.
+        CliError: A name is empty, or an operator is neither a code nor a known network.
     """
-    known = tuple(there)
-    found: set[str] = set()
-    for each in wanted:
-        matches = {code for code in known if code.startswith(each)}
+    for kind, names in (("zone", zones), ("operator", operators)):
+        for name in names:
+            if not name.strip():
+                raise CliError(f"the name of the {kind} is empty", ExitCode.USAGE)
+            if kind == "operator" and not _code_of(name) and not search(name):
+                raise CliError(
+                    f"no network is called {name!r}{suggest(name)}; an operator is a code such as 25001, the beginning of one, "
+                    "a part of a network's name, or a country such as KZ",
+                    ExitCode.USAGE,
+                )
+
+
+def match_operators(known: Iterable[str], operators: Sequence[str], where: str) -> list[str]:
+    """Return the codes that these operators name: by the code or its beginning, the network's name, or its country.
+
+    Args:
+        known: The codes to choose from.
+        operators: The names.
+        where: What has these codes, for the error.
+
+    Raises:
+        CliError: One of the operators is not among them.
+    """
+    codes = tuple(dict.fromkeys(known))
+    matched: set[str] = set()
+    for name in operators:
+        named = set(search(name))
+        beginning = _code_of(name)
+        matches = {code for code in codes if (code.startswith(beginning) if beginning else code in named)}
         if not matches:
-            raise CliError(f"no individual tariff for an operator {each!r} in {where}", ExitCode.NO_PRICE)
-        found |= matches
-    return found
+            raise CliError(
+                f"no individual tariff for an operator {name!r} in {where}{suggest(name)}", ExitCode.NO_PRICE
+            )
+        matched |= {beginning} if beginning in matches else matches
+    return [code for code in codes if code in matched]
 
 
-def zones_like(tariffs: Tariffs, wanted: str) -> Tariffs:
-    """Return the list with the zone of that number, or else with those that have the text in their name.
+def one_operator(known: Iterable[str], operator: str, *, has_zone: bool) -> str | None:
+    """Return the code of the one operator that has this name.
+
+    Args:
+        known: The codes to choose from.
+        operator: The name.
+        has_zone: Whether a zone has a price for an operator that is not among them.
+
+    Returns:
+        The code; ``None`` if it is not among them, and a zone has its price.
+
+    Raises:
+        CliError: There is none, or there are several.
+    """
+    try:
+        codes = match_operators(known, [operator], "this list")
+    except CliError:
+        if has_zone:
+            return None
+        raise
+    if len(codes) == 1:
+        return codes[0]
+    some = ", ".join(map(label_of, codes[:3]))
+    raise CliError(f"{len(codes)} operators are called {operator!r}, such as {some}: give the code", ExitCode.USAGE)
+
+
+def match_zones(zones: Iterable[ZoneName], wanted: str) -> list[str]:
+    """Return the numbers of the zones that have this number, or else this text in their name.
 
     Raises:
         CliError: There is none.
     """
-    zones = [zone for zone in tariffs.zones if zone.zone == wanted] or [
-        zone for zone in tariffs.zones if wanted.casefold() in zone.name.casefold()
-    ]
-    if not zones:
-        raise CliError(f"no zone has the number {wanted!r} or that text in its name", ExitCode.NO_PRICE)
-    return attrs.evolve(tariffs, zones=tuple(zones))
+    names = {zone.zone: zone.name for zone in zones}
+    matches = [wanted] if wanted in names else [key for key, name in names.items() if fold(wanted) in fold(name)]
+    if not matches:
+        parts = re.split(r"[^\w\s]+", " , ".join(names.values()))
+        near = suggest(wanted, [*names.values(), *filter(None, map(str.strip, parts))])
+        raise CliError(f"no zone has the number {wanted!r} or that text in its name{near}", ExitCode.NO_PRICE)
+    return matches
 
 
-def chosen(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+def one_zone(zones: Iterable[ZoneName], wanted: str) -> str:
+    """Return the number of the one zone that has this number, or this text in its name.
+
+    Raises:
+        CliError: There is none, or there are several.
+    """
+    there = tuple(zones)
+    keys = match_zones(there, wanted)
+    if len(keys) == 1:
+        return keys[0]
+    some = ", ".join(f"{zone.zone} ({zone.name})" for zone in there if zone.zone in keys[:3])
+    raise CliError(f"{len(keys)} zones have {wanted!r} in their name, such as {some}: give the number", ExitCode.USAGE)
+
+
+def _code_of(operator: str) -> str:
+    """Return the digits of a code that is written in any way, such as ``25-001``; empty for a name."""
+    return re.sub(r"\D", "", operator) if re.fullmatch(r"[\d\s./-]+", operator, re.ASCII) else ""
+
+
+def with_columns(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
     """Return the rows with these columns alone, in this order; with none named, as they are.
 
     Raises:
@@ -159,12 +251,12 @@ def check_list_columns(columns: Sequence[str], services: Sequence[Service]) -> N
     check_columns([name for name in columns if get_close_matches(name.lower(), every, cutoff=_SLIP)], there)
 
 
-def plain(value: object) -> Plain:
+def to_plain(value: object) -> Plain:
     """Return a value as JSON can hold it: prices as text with the digits they have."""
     if isinstance(value, dict):
-        return {name: plain(member) for name, member in cast("dict[str, object]", value).items()}
+        return {name: to_plain(member) for name, member in cast("dict[str, object]", value).items()}
     if isinstance(value, list):
-        return [plain(member) for member in cast("list[object]", value)]
+        return [to_plain(member) for member in cast("list[object]", value)]
     if isinstance(value, Decimal):
         return f"{value:f}"
     if value is None or isinstance(value, str | bool | int):
@@ -172,5 +264,5 @@ def plain(value: object) -> Plain:
     raise TypeError(f"nothing that is shown is a {type(value).__name__}")
 
 
-def _kept(line: Row, columns: Collection[str], left_out: Collection[str]) -> Row:
+def _line(line: Row, columns: Collection[str], left_out: Collection[str]) -> Row:
     return {name: value for name, value in line.items() if name not in left_out and (not columns or name in columns)}

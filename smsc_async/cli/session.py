@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import platformdirs
 from rich.console import Console
 
 from smsc_async.accounts import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes, progress
+from smsc_async.cli.files import user_folder
 from smsc_async.cli.profiles import Profile, account_of
 from smsc_async.client import Client
 from smsc_async.fetch.bulk import Outcome
@@ -19,34 +21,66 @@ from smsc_async.history import History
 from smsc_async.records import Tariffs
 from smsc_async.stores import SQLiteStore, Store
 
-__all__ = ["DEADLINE", "fetch", "fetch_all", "new_client", "new_history", "new_store"]
+__all__ = ["DEADLINE", "fetch", "fetch_all", "new_client", "new_history", "new_store", "store_path"]
 
 DEADLINE = 90.0
-# Seconds after which whoever sees nothing happen is told what it can be.
+# Seconds after which a command explains why nothing happens.
 PATIENCE = 3.0
 
 
-def new_store() -> SQLiteStore:
-    """Return the store of a command: the one place where it is chosen.
+def _state_file(path: Path | None, name: str, variable: str) -> Path:
+    """Return the path of a file of the commands' state: the given one, else one in the user's state folder.
 
-    A file in the user's state folder, or where ``SMSC_STORE`` says: each command is a process of its own, and commands
-    that run within a minute of each other share one quota and the lists that they fetched.
+    Looks nothing up, and makes no folder: that is for the one who writes the file.
+
+    Raises:
+        CliError: There is no home folder, so ``variable`` has to name the file.
     """
-    path = os.environ.get("SMSC_STORE")
-    if path:
-        return SQLiteStore(path)
-    from platformdirs import user_state_path  # noqa: PLC0415  # not needed by whoever has the environment set
+    if path is not None and str(path) != ".":  # as Path("") is, of a variable that is set and empty
+        return path
+    folder = user_folder(platformdirs.user_state_path)
+    if folder is not None:
+        return folder / name
+    raise CliError(f"there is no home folder (HOME is not set): set {variable} to the path of a file", ExitCode.STORE)
 
-    return SQLiteStore(user_state_path("smsc-async", ensure_exists=True) / "store.sqlite3")
+
+def store_path() -> Path:
+    """Return where the store of a command is: ``SMSC_STORE``, or a file in the user's state folder.
+
+    Raises:
+        CliError: There is no home folder.
+    """
+    return _state_file(Path(os.environ.get("SMSC_STORE", "")), "store.sqlite3", "SMSC_STORE")
 
 
-def new_history(told: Path | None) -> History:
-    """Return the history of a command: what was named, or a file beside the store."""
-    if told is not None:
-        return History(told)
-    from platformdirs import user_state_path  # noqa: PLC0415  # not needed by whoever has the environment set
+def new_store() -> SQLiteStore:
+    """Return the store of a command.
 
-    return History(user_state_path("smsc-async", ensure_exists=True) / "history.sqlite3")
+    Each command is a process of its own: commands that run within a minute of each other share one quota and the lists
+    that they fetched.
+
+    Raises:
+        CliError: There is no home folder.
+    """
+    return SQLiteStore(store_path())
+
+
+def new_history(path: Path | None, *, is_needed: bool = True) -> History:
+    """Return the history of a command: the given file, or one beside the default store.
+
+    Args:
+        path: The given file, or ``None``.
+        is_needed: Whether the command can do nothing without one; otherwise it is an empty one if there is no home folder.
+
+    Raises:
+        CliError: There is no home folder.
+    """
+    try:
+        return History(_state_file(path, "history.sqlite3", "SMSC_HISTORY"))
+    except CliError:
+        if is_needed:
+            raise
+    return History(Path(os.devnull) / "history.sqlite3")  # nothing is there, and nothing can be
 
 
 def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:
@@ -77,36 +111,36 @@ async def _fetch_all(
     accounts: Sequence[tuple[Profile, Account]], max_age: float | None, deadline: float
 ) -> dict[str, Outcome]:
     store = new_store()
-    wanted: dict[str, dict[Account, Outcome | None]] = {}
+    outcomes_by_host: dict[str, dict[Account, Outcome | None]] = {}
     for profile, account in accounts:
-        wanted.setdefault(profile.base_url, {})[account] = None
+        outcomes_by_host.setdefault(profile.base_url, {})[account] = None
     # One client for each host: they share the store, and so the quota.
-    clients = {base_url: new_client(base_url, store, deadline) for base_url in wanted}
+    clients = {base_url: new_client(base_url, store, deadline) for base_url in outcomes_by_host}
     what = accounts[0][0].name if len(accounts) == 1 else f"{len(accounts)} accounts"
     err = notes()
-    with progress(err, f"fetching the list of {what}", sum(map(len, wanted.values()))) as advance:
+    with progress(err, f"fetching the list of {what}", sum(map(len, outcomes_by_host.values()))) as advance:
 
         async def fetch_from(base_url: str) -> None:
-            came = wanted[base_url]
+            outcomes = outcomes_by_host[base_url]
             async with clients[base_url] as client:
-                async for outcome in client.tariffs_for(list(came), max_age=max_age):
-                    came[outcome.account] = outcome
+                async for outcome in client.tariffs_for(list(outcomes), max_age=max_age):
+                    outcomes[outcome.account] = outcome
                     advance()
 
         try:
-            async with anyio.create_task_group() as telling:
-                telling.start_soon(_tell_of_waiting, err)
+            async with anyio.create_task_group() as group_with_advice:
+                group_with_advice.start_soon(_explain_waiting, err)
                 async with anyio.create_task_group() as group:
-                    for base_url in wanted:
+                    for base_url in outcomes_by_host:
                         group.start_soon(fetch_from, base_url)
-                telling.cancel_scope.cancel()
+                group_with_advice.cancel_scope.cancel()
         finally:
             await store.aclose()
-    outcomes = ((profile.name, wanted[profile.base_url][account]) for profile, account in accounts)
+    outcomes = ((profile.name, outcomes_by_host[profile.base_url][account]) for profile, account in accounts)
     return {name: outcome for name, outcome in outcomes if outcome is not None}
 
 
-async def _tell_of_waiting(err: Console) -> None:
+async def _explain_waiting(err: Console) -> None:
     await anyio.sleep(PATIENCE)
     err.print("no answer yet: the fourth list of a login within a minute waits for its turn", soft_wrap=True)
 

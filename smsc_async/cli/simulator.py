@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from time import monotonic, sleep
@@ -15,6 +14,9 @@ from rich.console import Console
 
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
+from smsc_async.cli.exit import detach_stdout
+from smsc_async.cli.formats import write_text
+from smsc_async.protocol import is_loopback
 from smsc_async.records import Tariffs
 from smsc_async.simulator import Arrival, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 
@@ -25,15 +27,34 @@ PASSWORD = "123"  # noqa: S105  # of accounts that do not exist
 _LOOK_EVERY = 0.1
 
 
-def new_accounts(logins: Sequence[str]) -> list[SimulatedAccount]:
+def new_accounts(
+    logins: Sequence[str], *, api_keys: Sequence[str] = (), accepts_md5: bool = False
+) -> list[SimulatedAccount]:
     """Return an account for each login, each a tenth dearer than the one before.
 
+    Args:
+        logins: The logins.
+        api_keys: API keys with the login of each, as in ``"alex=k-4711"``.
+        accepts_md5: Whether the MD5 of a password is accepted too.
+
     Raises:
-        CliError: A login is empty.
+        CliError: A login is empty, or an API key names none of the logins.
     """
+    keys: dict[str, str] = {}
+    for pair in api_keys:
+        login, _, key = pair.partition("=")
+        if login not in logins or not key:
+            raise CliError(f"--api-key needs a login of --login and a key, such as {logins[0]}=KEY", ExitCode.USAGE)
+        keys[login] = key
     try:
         return [
-            SimulatedAccount(login, PASSWORD, tariffs=sample_tariffs(1 + Decimal(place) / 10))
+            SimulatedAccount(
+                login,
+                PASSWORD,
+                tariffs=sample_tariffs(1 + Decimal(place) / 10),
+                api_key=keys.get(login),
+                accepts_md5=accepts_md5,
+            )
             for place, login in enumerate(logins)
         ]
     except ValueError as error:
@@ -60,9 +81,15 @@ def new_simulator(accounts: Sequence[SimulatedAccount], *, per: float, latency: 
 
 
 def run_simulator(
-    simulator: Simulator, accounts: Sequence[SimulatedAccount], *, host: str, port: int, change_every: float
+    simulator: Simulator,
+    accounts: Sequence[SimulatedAccount],
+    *,
+    host: str,
+    port: int,
+    change_every: float,
+    hosts: Collection[str] = (),
 ) -> None:
-    """Serve until interrupted, and tell what arrives.
+    """Serve until interrupted, and print what arrives.
 
     Args:
         simulator: The service.
@@ -70,37 +97,43 @@ def run_simulator(
         host: The address to listen at.
         port: The port, or 0 for one that is free.
         change_every: Seconds after which a few prices are others; 0 for never.
+        hosts: More host names to accept in requests.
 
     Raises:
         OSError: The address or the port is not to be had.
     """
     err = notes()
-    with serve(simulator, host=host, port=port) as server:
-        # The address alone is data: a script reads it from a pipe.
-        sys.stdout.write(f"{server.base_url}\n")
-        sys.stdout.flush()
-        err.print("in another terminal:")
-        err.print(f"  export SMSC_BASE_URL={server.base_url}")
-        err.print(f"  export SMSC_LOGIN={accounts[0].login} SMSC_PASSWORD={PASSWORD}")
-        err.print("  smsc-async tariffs")
-        err.print("Ctrl-C ends it; requests as they arrive:")
-        # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
-        former = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            _tell_arrivals(simulator, accounts, err, change_every or math.inf)
-        except KeyboardInterrupt:
-            err.print("ended")
-        finally:
-            signal.signal(signal.SIGTERM, former)
+    # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with serve(simulator, host=host, port=port, hosts=hosts) as server:
+            try:
+                write_text(f"{server.base_url}\n")
+            except OSError:
+                detach_stdout()  # the service does its work without it
+            if not is_loopback(host):
+                err.print(
+                    f"{host} is open to the network: the passwords come over plain HTTP, and the commands refuse it"
+                )
+            err.print("in another terminal:")
+            err.print(f"  export SMSC_BASE_URL={server.base_url}")
+            err.print(f"  export SMSC_LOGIN={accounts[0].login} SMSC_PASSWORD={PASSWORD}")
+            err.print("  smsc-async tariffs")
+            err.print("Ctrl-C ends it; requests as they arrive:")
+            _print_arrivals(simulator, accounts, err, change_every or math.inf)
+    except KeyboardInterrupt:
+        err.print("ended")
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
-def _tell_arrivals(simulator: Simulator, accounts: Sequence[SimulatedAccount], err: Console, every: float) -> None:
-    told = step = 0
+def _print_arrivals(simulator: Simulator, accounts: Sequence[SimulatedAccount], err: Console, every: float) -> None:
+    printed = step = 0
     begun = monotonic()
     while True:
         for arrival in simulator.log:
-            if arrival.number > told:
-                told = arrival.number
+            if arrival.number > printed:
+                printed = arrival.number
                 err.print(_line(arrival), soft_wrap=True)
         if monotonic() - begun >= every * (step + 1):
             step += 1

@@ -1,69 +1,54 @@
-"""Tariffs as tables for people: 80 columns are enough, and more go to the names."""
+"""Tariffs as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import chain
+from typing import Final
 
-from rich import box
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
 from smsc_async.cli.console import dash
+from smsc_async.cli.table import NAME_WIDTH, Cell, Column, Table, text_width
+from smsc_async.networks import label_of
 from smsc_async.records import OperatorTariff, Row, Service, Tariffs, Zone
 
-__all__ = ["money", "new_table", "operator_table", "pair_table", "row_table", "totals", "zone_table"]
+__all__ = ["money", "network_label", "operator_table", "pair_table", "row_table", "totals", "zone_table"]
 
-_OPERATORS_A_LINE = 5
-_BETWEEN_OPERATORS = 3
-_NAME_WIDTH = 20
-"""Twenty letters tell most names apart; a narrow terminal folds them rather than the prices."""
-
-
-def new_table(console: Console, *, title: str | None = None) -> Table:
-    """Return an empty table in the style of this program."""
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.ASCII2 if console.options.ascii_only else box.SIMPLE_HEAD,
-        header_style="bold",
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+_OPERATORS_A_LINE: Final = 4
 
 
 def zone_table(
-    zones: Iterable[Zone], console: Console, *, services: Sequence[Service] = tuple(Service), title: str | None = None
+    zones: Iterable[Zone], console: Console, *, services: Sequence[Service] = tuple(Service), title: str = ""
 ) -> Table:
     """Return the zones with their prices for these services."""
-    table = new_table(console, title=title)
-    table.add_column("zone", justify="right", no_wrap=True)
-    table.add_column("name", overflow="fold", min_width=_NAME_WIDTH)
-    for name in services:
-        table.add_column(name.value, justify="right", no_wrap=True)
+    prices = (Column(each.value, is_right=True) for each in services)
     missing = dash(console)
-    for zone in zones:
-        prices = (money(getattr(zone, name.value), missing) for name in services)
-        table.add_row(zone.zone, zone.name, *prices)
+    table = Table([Column("zone", is_right=True), Column("name", fold_at=NAME_WIDTH), *prices], title=title)
+    table.rows.extend(
+        (zone.zone, zone.name, *(money(getattr(zone, each.value), missing) for each in services)) for zone in zones
+    )
     return table
 
 
 def operator_table(codes: Sequence[OperatorTariff], console: Console) -> Table:
     """Return the individual tariffs of operators, several to a line."""
-    missing = dash(console)
-    table = Table.grid(padding=(0, _BETWEEN_OPERATORS), pad_edge=False)
-    cells = [Text.assemble((code.mccmnc, "dim"), " ", money(code.cost, missing).rjust(5)) for code in codes]
-    widest = max((cell.cell_len for cell in cells), default=0)
-    fitting = (console.width + _BETWEEN_OPERATORS) // (widest + _BETWEEN_OPERATORS)
-    a_line = min(max(fitting, 1), _OPERATORS_A_LINE)
-    for _ in range(a_line):
-        table.add_column(justify="right", no_wrap=True)
-    for start in range(0, len(cells), a_line):
-        table.add_row(*cells[start : start + a_line])
-    return table
+    missing, gap = dash(console), 3
+    cells = [(network_label(code.mccmnc, console), money(code.cost, missing)) for code in codes]
+    name, price = (max((text_width(cell[place]) for cell in cells), default=0) for place in (0, 1))
+    fitting = (console.width + gap) // (name + price + 2 * gap)
+    pairs = min(max(fitting, 1), _OPERATORS_A_LINE)
+    rows: list[Sequence[Cell]] = [
+        tuple(chain.from_iterable(cells[start : start + pairs])) for start in range(0, len(cells), pairs)
+    ]
+    return Table([Column(), Column(is_right=True)] * pairs, rows, gap=gap)
+
+
+def network_label(mccmnc: str, console: Console) -> str:
+    """Return the code of an operator with the name and the country of its network."""
+    label = label_of(mccmnc)
+    return label.replace("·", "-") if console.options.ascii_only else label
 
 
 def totals(tariffs: Tariffs, console: Console) -> str:
@@ -74,29 +59,22 @@ def totals(tariffs: Tariffs, console: Console) -> str:
 
 def row_table(rows: Sequence[Row], console: Console) -> Table:
     """Return rows that have the same columns as a table: texts to the left, prices to the right."""
-    table, missing = new_table(console), dash(console)
-    for name in rows[0] if rows else ():
-        is_price = any(isinstance(row[name], Decimal) for row in rows)
-        widest = max(cell_len(_cell(row[name], missing)) for row in rows)
-        table.add_column(
-            name,
-            justify="right" if is_price else "left",
-            no_wrap=is_price,
-            overflow="fold",
-            min_width=min(max(widest, cell_len(name)), _NAME_WIDTH),
-        )
-    for row in rows:
-        table.add_row(*(_cell(value, missing) for value in row.values()))
-    return table
+    missing = dash(console)
+    numeric = {name for row in rows for name, value in row.items() if isinstance(value, Decimal)}
+    names = rows[0] if rows else ()
+    columns = [
+        Column(name, is_right=name in numeric, fold_at=0 if name in numeric else max(NAME_WIDTH, len(name)))
+        for name in names
+    ]
+    return Table(columns, [tuple(_cell(value, missing) for value in row.values()) for row in rows])
 
 
 def pair_table(row: Row, console: Console) -> Table:
     """Return one row as a table with a line for each member that it has."""
-    table = Table.grid("name", Column("value", overflow="fold"), padding=(0, 2), pad_edge=False)
-    for name, value in row.items():
-        if value is not None:
-            table.add_row(Text(name, "dim"), _cell(value, dash(console)))
-    return table
+    pairs: list[Sequence[Cell]] = [
+        ((name, "dim"), _cell(value, dash(console))) for name, value in row.items() if value is not None
+    ]
+    return Table([Column(), Column(fold_at=NAME_WIDTH)], pairs)
 
 
 def money(price: Decimal | None, missing: str) -> str:

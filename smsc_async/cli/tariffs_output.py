@@ -6,11 +6,11 @@ from rich.console import Console
 
 from smsc_async.cli.console import notes, output, show
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
-from smsc_async.cli.selection import Selection, chosen
+from smsc_async.cli.selection import Selection, with_columns
 from smsc_async.cli.tables import operator_table, row_table, totals, zone_table
 from smsc_async.records import Tariffs
 
-__all__ = ["tell_age", "write_selection"]
+__all__ = ["print_age", "write_selection"]
 
 
 def write_selection(selection: Selection, shape: Shape) -> None:
@@ -19,7 +19,7 @@ def write_selection(selection: Selection, shape: Shape) -> None:
     Raises:
         CliError: There is no such column.
     """
-    rows = chosen(selection.rows(), shape.columns)
+    rows = with_columns(selection.rows(), shape.columns)
     if shape.output is Output.JSON:
         write_json(selection.document(shape.columns))
     elif shape.output is not Output.TABLE:
@@ -31,7 +31,7 @@ def write_selection(selection: Selection, shape: Shape) -> None:
         _print(selection, output())
 
 
-def tell_age(name: str, tariffs: Tariffs) -> None:
+def print_age(name: str, tariffs: Tariffs) -> None:
     """Tell whose list it is, and from when."""
     came = "" if tariffs.fetched_at is None else f", fetched at {tariffs.fetched_at:%Y-%m-%d %H:%M:%S} UTC"
     notes().print(f"{name}{came}")

@@ -81,7 +81,7 @@ def run_watch(profiles: Sequence[Profile], plan: Plan) -> ExitCode:
         return anyio.run(_watch_all, accounts, plan)
     except KeyboardInterrupt:
         notes().print("ended")
-        return ExitCode.FINE
+        return ExitCode.OK
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
@@ -115,7 +115,7 @@ async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: Plan) ->
         await store.aclose()
     if faults:
         raise faults[0]
-    return next((code for code in codes if code is not ExitCode.FINE), ExitCode.FINE)
+    return next((code for code in codes if code is not ExitCode.OK), ExitCode.OK)
 
 
 def _watcher(client: Client, profile: Profile, account: Account, plan: Plan) -> Watcher:
@@ -174,7 +174,7 @@ class _Reporter:
                 await self._watcher.reported()
             except SmscError as error:
                 _note(update.account, f"{error}; the next round tries again")
-        return ExitCode.FINE
+        return ExitCode.OK
 
     async def _tell(self, update: Update) -> str | None:
         """Tell those who have not been told; return why one could not be."""

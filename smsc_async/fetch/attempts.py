@@ -17,15 +17,28 @@ import anyio
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.errors import DeadlineExceeded, NotSent, SmscError, StoreError, TooManyRequests, TransportError
+from smsc_async.errors import (
+    AddressBlocked,
+    ApiError,
+    AuthenticationError,
+    DeadlineExceeded,
+    DecodeError,
+    NotSent,
+    SmscError,
+    StoreError,
+    TooManyRequests,
+    TransportError,
+)
+from smsc_async.fetch.circuit_breaker import CircuitBreaker, Sending
 from smsc_async.fetch.interpret import interpret_redacted, without_traceback
-from smsc_async.fetch.lockout import Lockouts, Trial
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.http.connector import Connector
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.http.redaction import Redactor
 from smsc_async.http.send import send
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Format, Tariffs
@@ -56,11 +69,11 @@ class Fetcher:
         reply_format: The format to ask for.
         quota: The rule.
         store: The quota and the cached lists.
-        lockouts: What is known to fail.
         retries: How many more attempts a failed request may have.
         connector: Opens connections.
         telemetry: Reports requests.
         counters: Counts them.
+        circuit: Holds requests back while the service does not respond.
     """
 
     endpoints: Sequence[str]
@@ -68,11 +81,11 @@ class Fetcher:
     reply_format: Format
     quota: Quota
     store: Store
-    lockouts: Lockouts
     retries: int
     connector: Connector
     telemetry: Telemetry
     counters: Counters = attrs.field(factory=Counters)
+    circuit: CircuitBreaker = attrs.field(factory=CircuitBreaker)
     _dead_until: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
 
     async def fetch(
@@ -90,14 +103,15 @@ class Fetcher:
         attempts = flight.attempts = list[Attempt]()
         for number in range(self.retries + 1):
             if outcome is not None:
-                if isinstance(outcome, Tariffs) or not _may_retry(outcome, flight.failure):
+                if isinstance(outcome, Tariffs) or not _may_retry(outcome, flight.failure, attempts[-1]):
                     break
                 wait = 0.0 if self._has_other_host(outcome, number) else _backoff(outcome, number)
                 if flight.deadline - now() <= wait or not flight.is_wanted:
                     break
                 flight.failure = outcome
                 await anyio.sleep(wait)
-            attempt = Attempt(quota_key(self.service, account.login), self.quota, number=number)
+            credentials = Credentials(self.service, account)
+            attempt = Attempt(quota_key(self.service, account.login), self.quota, credentials, number=number)
             attempts.append(attempt)
             again, reply = await self._attempt(account, attempt, flight, scope)
             # If another attempt cannot be made in time, the caller needs the failure of the last one.
@@ -114,33 +128,39 @@ class Fetcher:
         endpoint = self._endpoint()
         outcome: Tariffs | SmscError | None = None
         reply: Reply | SmscError | None = None
-        trial: Trial | None = None
+        sending: Sending | None = None
         try:
             self.connector.check_owner()
-            trial = await self.lockouts.check(account)
             flight.set_permit_due(self.store.queue.expected_wait(attempt.login, token=True))
-            async with LimitedExchange(self.store, attempt) as exchange:
-                await self.lockouts.acquire_place(trial, waited=attempt.waited > 0)
-                flight.begin_exchange(scope)
-                reply = await send(
-                    account,
-                    attempt,
-                    exchange,
-                    self.connector,
-                    endpoint=endpoint,
-                    reply_format=self.reply_format,
-                    connect_seconds=self._connect_seconds(flight.deadline - now()),
-                )
-            outcome = await interpret_redacted(reply, Redactor(account.secret)) if isinstance(reply, Reply) else reply
+            while sending is None:
+                await self.circuit.wait()
+                # The permit contains a token, a slot and, for credentials at risk, a place: together or not at all.
+                async with LimitedExchange(self.store, attempt) as exchange:
+                    sending = self.circuit.try_start(attempt.login)
+                    if sending is None:
+                        continue  # another request has become the probe: give the permit back, and wait
+                    flight.begin_exchange(scope)
+                    reply = await send(
+                        account,
+                        attempt,
+                        exchange,
+                        self.connector,
+                        endpoint=endpoint,
+                        reply_format=self.reply_format,
+                        connect_seconds=self._connect_seconds(flight.deadline - now()),
+                    )
+                    redactor = Redactor(account.secret)
+                    outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
+                    attempt.reply_verdict = _verdict(outcome)
         except SmscError as error:
             outcome = without_traceback(error)
         finally:
-            if trial is not None:
-                await self.lockouts.settle(trial, attempt, outcome)
+            if sending is not None:
+                self.circuit.settle(sending, outcome)
             self._report(account.login, attempt, outcome)
         assert outcome is not None, "the exchange returned a result, or an exception has left this function"
         self._note_host(endpoint, outcome)
-        if isinstance(outcome, TooManyRequests):
+        if type(outcome) is TooManyRequests:
             # The refusal is what the caller needs, whether or not the store can record it.
             with suppress(StoreError):
                 await self.store.drain_tokens(attempt.login, self.quota)
@@ -188,11 +208,31 @@ def deadline_exceeded(seconds: float, flight: InFlight) -> DeadlineExceeded:
     return DeadlineExceeded(f"no list within {seconds:g} s: the request was {state}", sent)
 
 
-def _may_retry(error: SmscError, before: SmscError | None) -> bool:
+def _may_retry(error: SmscError, before: SmscError | None, attempt: Attempt) -> bool:
     if isinstance(error, TooManyRequests):
         # The second one in a row, each after a minute: another program uses the login, and a retry would only add to it.
         return not isinstance(before, TooManyRequests)
+    place = None if attempt.permit is None else attempt.permit.place
+    if place is not None and not place.tested and attempt.may_have_counted:
+        return False  # the request may have been an authorization error that nobody saw
     return error.retryable and isinstance(error, TransportError)
+
+
+def _verdict(outcome: Tariffs | SmscError) -> Verdict | None:
+    """Return what a reply shows about the credentials, or ``None`` if it is no readable reply of the service."""
+    match outcome:
+        case Tariffs():
+            return Verdict.LIST
+        case AuthenticationError():
+            return Verdict.REFUSED
+        case AddressBlocked():
+            return Verdict.BLOCKED
+        case ApiError():
+            return Verdict.OTHER
+        case DecodeError():
+            return Verdict.OTHER if outcome.format is not None else None
+        case _:
+            return None
 
 
 def _is_unreached(outcome: Tariffs | SmscError) -> bool:

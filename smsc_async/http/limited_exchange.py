@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from smsc_async.errors import QuotaExhausted, StoreError
+from smsc_async.errors import QuotaExhausted, StoreError, TrialsExhausted
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.bucket import Permit
 from smsc_async.limiter.queue import WaiterQueue
@@ -41,7 +41,11 @@ class LimitedExchange:
 
     async def __aenter__(self) -> Self:
         attempt = self._attempt
-        attempt.permit = _owned(await self._queue.acquire(attempt.login, attempt.quota, token=attempt.token))
+        attempt.permit = _owned(
+            await self._queue.acquire(
+                attempt.login, attempt.quota, token=attempt.token, credentials=attempt.credentials
+            )
+        )
         return self
 
     async def allow_reading(self) -> None:
@@ -53,7 +57,10 @@ class LimitedExchange:
         """
         attempt = self._attempt
         if attempt.readings:
-            # A lower layer sends the request again, so the service counts it again.
+            # A lower layer sends the request again, so the service counts it again, as an authorization error too.
+            place = None if attempt.permit is None else attempt.permit.place
+            if place is not None and not place.fast:
+                raise TrialsExhausted(1.0, "these credentials are not known to work, so they are sent once")
             permit = self._queue.try_acquire(attempt.login, attempt.quota, token=attempt.token)
             if permit is None:
                 answer = await self._store.acquire(
@@ -74,7 +81,7 @@ class LimitedExchange:
             permit.seen = attempt.head_seen_at
             # The outcome of the exchange stands even if the store fails now: the lease of the permit ends by itself.
             with suppress(StoreError):
-                await self._queue.release(permit, attempt.completion)
+                await self._queue.release(permit, attempt.completion, attempt.verdict)
 
 
 # Seconds: the longest exchange.

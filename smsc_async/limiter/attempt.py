@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import attrs
 
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 
 __all__ = ["Attempt"]
@@ -24,6 +26,7 @@ class Attempt:
     Attributes:
         login: The login under which the service counts the request.
         quota: The rule.
+        credentials: The credentials, or ``None`` for a request that the lockout rules do not guard.
         token: Whether it is a tariff request, which needs a token beside its slot.
         number: 0 for the first attempt of a fetch, then 1, 2, …
         permit: The permit, or ``None`` while the request waits for one.
@@ -31,10 +34,12 @@ class Attempt:
         head_seen_at: When the head of the reply was seen, by the limiter's clock, or ``None``.
         is_complete: Whether the last byte of the reply was read.
         resends: The permits of second and later readings.
+        reply_verdict: What the reply showed about the credentials, or ``None`` if there was no readable reply.
     """
 
     login: str
     quota: Quota
+    credentials: Credentials | None = None
     token: bool = True
     number: int = 0
     permit: Permit | None = None
@@ -42,6 +47,7 @@ class Attempt:
     head_seen_at: float | None = None
     is_complete: bool = False
     resends: list[Permit] = attrs.field(factory=list[Permit])
+    reply_verdict: Verdict | None = None
 
     @property
     def may_have_counted(self) -> bool:
@@ -59,3 +65,10 @@ class Attempt:
         if self.is_complete:
             return Completion.COMPLETE
         return Completion.INCOMPLETE if self.may_have_counted else Completion.NOT_SENT
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the exchange showed about the credentials."""
+        if self.reply_verdict is not None:
+            return self.reply_verdict
+        return Verdict.UNANSWERED if self.may_have_counted else Verdict.NOT_SENT

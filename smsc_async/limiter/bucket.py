@@ -24,6 +24,8 @@ from typing import Final, TypeAlias
 import attrs
 
 from smsc_async.errors import NotSent, QuotaExhausted
+from smsc_async.fetch.lockout import Place, Refused
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 
 __all__ = [
@@ -69,9 +71,22 @@ class Permit:
         lease: The store's identifier of the permit.
         owner_loop: The event loop of the sender, which sets it. If the loop is closed, the sender can no longer release
             the permit, and the bucket does. ``None`` before the sender sets it and after the release.
+        credentials: The credentials of the request that the lockout rules guard, or ``None``.
+        place: The place that the lockout rules gave to the request, or ``None``.
     """
 
-    __slots__ = ("lease", "login", "owner_loop", "quota", "seen", "slot_free_at", "token_free_at", "waited")
+    __slots__ = (
+        "credentials",
+        "lease",
+        "login",
+        "owner_loop",
+        "place",
+        "quota",
+        "seen",
+        "slot_free_at",
+        "token_free_at",
+        "waited",
+    )
 
     def __init__(self, login: str, quota: Quota, token: bool) -> None:  # noqa: FBT001  # hot
         self.login: str = login
@@ -82,6 +97,8 @@ class Permit:
         self.waited: float = 0.0
         self.lease: object = None
         self.owner_loop: Hashable = None
+        self.credentials: Credentials | None = None
+        self.place: Place | None = None
 
     @property
     def token(self) -> bool:
@@ -102,12 +119,16 @@ class Refusal:
     Attributes:
         retry_in: Seconds until another try can succeed; ``inf`` if only the release of another permit can help.
         tokens_in: Seconds until each token can be free at the earliest, in ascending order: the n-th waiter gets the n-th
-            token. Empty if the missing thing is a slot.
+            token. Empty if the missing thing is no token.
+        locked_out: Why the lockout rules refuse the request, or ``None`` if a token or a slot is missing.
+        priority: The place of the request among those that the lockout rules refuse; the lowest is the first.
         error: Makes the error of a caller that cannot wait, from the seconds to wait.
     """
 
     retry_in: float
     tokens_in: tuple[float, ...] = ()
+    locked_out: Refused | None = None
+    priority: int = 0
     error: Callable[[float], NotSent] = QuotaExhausted
 
 

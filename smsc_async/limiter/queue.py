@@ -1,8 +1,9 @@
-"""The queue of tasks that wait for a permit: first in, first out, for each bucket.
+"""The queues of tasks that wait for a permit: first in, first out, for each bucket and for the places of a service.
 
-A bucket has two queues: one for its tariff requests, which need a token, and one for its other requests. Buckets never
-block each other. Only the head of a queue tries to acquire a permit and waits by the clock; the others wait until they
-are the head.
+A request needs a token and a slot of its bucket, and a place of the lockout rules if its credentials are at risk. It gets
+all of them together, or none. It waits in the queue of what is missing, and holds nothing meanwhile. Buckets never block
+each other. Only the head of a queue tries to acquire a permit and waits by the clock; the others wait until they are the
+head.
 
 Invariants:
 
@@ -23,29 +24,41 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 
 import anyio
+import attrs
 
-from smsc_async.errors import NotSent, QuotaExhausted
+from smsc_async.errors import AddressPaused, CredentialsRefused, NotSent, QuotaExhausted, TrialsExhausted
+from smsc_async.fetch.lockout import Cause, Refused, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter
 
-__all__ = ["PermitSource", "WaiterQueue"]
+__all__ = ["PermitSource", "WaiterQueue", "not_sent"]
 
 # Seconds by which an event loop may be late in leaving a queue at a deadline, before it counts as a loop that hangs.
 _OVERDUE: Final = 1.0
 
-_Key: TypeAlias = tuple[str, bool]  # the login, and whether the waiters need a token
+# Seconds before a deadline at which a wait for a place ends with its own error, and not as a cancellation.
+_MARGIN: Final = 0.01
+
+_Key: TypeAlias = tuple[
+    str, bool | None
+]  # the login and whether the waiters need a token; the service and None for places
 
 
 class PermitSource(Protocol):
     """The part of a store that a queue needs."""
 
-    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+    def try_acquire(
+        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
+    ) -> Permit | None:
         """Return a permit if one is available without an ``await``, else ``None``."""
         ...
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(
+        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+    ) -> Permit | Refusal:
         """Return a permit, or when to try again.
 
         Args:
@@ -53,27 +66,48 @@ class PermitSource(Protocol):
             quota: The quota of the login.
             token: Whether the request is a tariff request.
             lease: Seconds after which the request has ended even if this process dies; ``inf`` if unknown.
+            credentials: The credentials that the lockout rules guard, or ``None``.
         """
         ...
 
-    def try_release(self, permit: Permit, completion: Completion) -> bool:
+    def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         """Release a permit if that is possible without an ``await``; return whether it was."""
         ...
 
-    async def release(self, permit: Permit, completion: Completion) -> None:
-        """Release a permit. A cancellation of the caller does not interrupt the release."""
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
+        """Release a permit. A cancellation of the caller does not interrupt the release.
+
+        Args:
+            permit: The permit.
+            completion: How the exchange ended.
+            verdict: What the exchange showed about the credentials.
+        """
         ...
 
 
-class _BucketWaiters:
-    """The waiters of one bucket, and what the last refusal said."""
+class _Waiting:
+    """The waiters of one queue in their order, and what the last refusal said."""
 
-    __slots__ = ("error", "tokens_free_at", "waiters")
+    __slots__ = ("error", "priorities", "tokens_free_at", "waiters")
 
     def __init__(self) -> None:
         self.waiters: OrderedDict[Waiter, float] = OrderedDict()  # with the instant at which each gives up
+        self.priorities: dict[Waiter, int] = {}  # of those whose priority is not 0
         self.tokens_free_at: tuple[float, ...] = ()
         self.error: Callable[[float], NotSent] = QuotaExhausted
+
+    def add(self, waiter: Waiter, gives_up_at: float, priority: int) -> None:
+        """Add a waiter behind all whose priority is not worse."""
+        self.waiters[waiter] = gives_up_at
+        if priority:
+            self.priorities[waiter] = priority
+        for behind in [each for each in self.waiters if self.priorities.get(each, 0) > priority]:
+            self.waiters.move_to_end(behind)
+
+    def remove(self, waiter: Waiter) -> None:
+        """Remove a waiter, if it is there."""
+        self.waiters.pop(waiter, None)
+        self.priorities.pop(waiter, None)
 
     def note(self, refusal: Refusal, instant: float) -> None:
         self.tokens_free_at = tuple(instant + seconds for seconds in refusal.tokens_in)
@@ -93,17 +127,19 @@ class WaiterQueue:
     def __init__(self, source: PermitSource) -> None:
         self._source = source
         self._lock = threading.Lock()
-        self._buckets: dict[_Key, _BucketWaiters] = {}
+        self._queues: dict[_Key, _Waiting] = {}
         # (key, None): try again, something was released. (key, waiter): the waiter leaves.
         self._events: deque[tuple[_Key, Waiter | None]] = deque()
 
-    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+    def try_acquire(
+        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
+    ) -> Permit | None:
         """Return a permit if nobody waits for one and one is available without an ``await``, else ``None``."""
-        if self._buckets and (login, token) in self._buckets:
+        if self._queues and (login, token) in self._queues:
             return None
-        return self._source.try_acquire(login, quota, token=token)
+        return self._source.try_acquire(login, quota, token=token, credentials=credentials)
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool) -> Permit:
+    async def acquire(self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None) -> Permit:
         """Return a permit as soon as one is free and all earlier waiters have theirs.
 
         The wait ends at the deadline of the caller's cancel scope (``anyio.fail_after`` and the like).
@@ -111,98 +147,148 @@ class WaiterQueue:
         Raises:
             QuotaExhausted: The permit is known to come after the caller's deadline.
             StoreNotReady: The store lost its state, and grants nothing before the caller's deadline.
+            NotSent: The lockout rules refuse the request until after the caller's deadline.
             StoreError: The store does not answer.
         """
-        permit = self.try_acquire(login, quota, token=token)
-        return permit or await self._wait_and_acquire(login, quota, token=token)
+        permit = self.try_acquire(login, quota, token=token, credentials=credentials)
+        if permit is not None:
+            return permit
+        started = now()
+        # Only the remaining time is comparable: deadlines are readings of the event loop's own clock.
+        ends_in = anyio.current_effective_deadline() - anyio.current_time()
+        if ends_in == -math.inf:
+            ends_in = math.inf  # cancelled already: the first wait raises the cancellation, which is not QuotaExhausted
+        request = _Request(login, quota, token, credentials, started + ends_in)
+        while True:
+            answer = await self._wait_in_bucket(request)
+            permit = answer if isinstance(answer, Permit) else await self._wait_for_place(request, answer)
+            if permit is not None:
+                permit.waited = now() - started
+                return permit
 
-    def try_release(self, permit: Permit, completion: Completion) -> bool:
+    def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         """Release a permit if that is possible without an ``await``; return whether it was."""
-        if not self._source.try_release(permit, completion):
+        service = None if permit.credentials is None else permit.credentials.service
+        if not self._source.try_release(permit, completion, verdict):
             return False
-        if self._buckets:
-            self.notify(permit.login)
+        if self._queues:
+            self.notify(permit.login, service)
         return True
 
-    async def release(self, permit: Permit, completion: Completion) -> None:
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
         """Release a permit, and let the first waiters try again."""
-        if self.try_release(permit, completion):
+        if self.try_release(permit, completion, verdict):
             return
+        service = None if permit.credentials is None else permit.credentials.service
         try:
-            await self._source.release(permit, completion)
+            await self._source.release(permit, completion, verdict)
         finally:
-            self.notify(permit.login)
+            self.notify(permit.login, service)
 
-    def notify(self, login: str) -> None:
-        """Let the first waiters of a login try again."""
-        self._events.append(((login, True), None))
-        self._events.append(((login, False), None))
+    def notify(self, login: str | None, service: str | None = None) -> None:
+        """Let the first waiters of a login, and of the places of a service, try again."""
+        if login is not None:
+            self._events.append(((login, True), None))
+            self._events.append(((login, False), None))
+        if service is not None:
+            self._events.append(((service, None), None))
         self._handle_events()
 
     def expected_wait(self, login: str, *, token: bool) -> float:
         """Return seconds before which no request that waits for this bucket can have its permit, or 0 if none waits."""
-        bucket = self._buckets.get((login, token))
-        return max(bucket.tokens_free_at[0] - now(), 0.0) if bucket is not None and bucket.tokens_free_at else 0.0
+        queue = self._queues.get((login, token))
+        return max(queue.tokens_free_at[0] - now(), 0.0) if queue is not None and queue.tokens_free_at else 0.0
 
     def waiting(self) -> int:
         """Return the number of waiters of all buckets."""
         with self._lock:
-            count = sum(len(bucket.waiters) for bucket in self._buckets.values())
+            count = sum(len(queue.waiters) for queue in self._queues.values())
         self._handle_events()
         return count
 
     def abandon(self) -> None:
         """Forget all waiters: for a forked child, in which none of them runs."""
         self._lock = threading.Lock()
-        self._buckets = {}
+        self._queues = {}
         self._events.clear()
 
-    async def _wait_and_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit:
-        key = (login, token)
-        started = now()
-        # Only the remaining time is comparable: deadlines are readings of the event loop's own clock.
-        ends_in = anyio.current_effective_deadline() - anyio.current_time()
-        if ends_in == -math.inf:
-            ends_in = math.inf  # cancelled already: the first wait raises the cancellation, which is not QuotaExhausted
+    async def _wait_in_bucket(self, request: _Request) -> Permit | Refusal:
+        """Wait for token and slot; return the permit, or why the lockout rules refuse the request."""
+        key, quota = (request.login, request.token), request.quota
         waiter = new_waiter()
-        bucket, wait = self._enter(key, waiter, quota, started, started + ends_in)
+        queue, wait = self._enter(key, waiter, request, 0)
         try:
-            if wait > ends_in:
-                raise bucket.error(wait)
+            if wait > request.ends_at - now():
+                raise queue.error(wait)
             while True:
                 retry_in = math.inf
-                if self._is_head(bucket, waiter):
-                    answer = await self._source.acquire(login, quota, token=token, lease=ends_in - (now() - started))
-                    instant = now()
-                    if isinstance(answer, Permit):
-                        answer.waited = instant - started
+                if self._is_head(queue, waiter):
+                    answer = await self._ask(request)
+                    if isinstance(answer, Permit) or answer.locked_out is not None:
                         return answer
-                    bucket.note(answer, instant)
-                    if (wait := bucket.shortest_wait(0, instant, quota)) > ends_in - (instant - started):
-                        raise bucket.error(wait)
+                    instant = now()
+                    queue.note(answer, instant)
+                    if (wait := queue.shortest_wait(0, instant, quota)) > request.ends_at - instant:
+                        raise queue.error(wait)
                     retry_in = answer.retry_in
                 await waiter.wait(max(retry_in, 0.0))
         finally:
             self._events.append((key, waiter))
             self._handle_events()
 
-    def _enter(
-        self, key: _Key, waiter: Waiter, quota: Quota, instant: float, gives_up_at: float
-    ) -> tuple[_BucketWaiters, float]:
-        """Add a waiter at the end; return its bucket and its shortest wait."""
+    async def _wait_for_place(self, request: _Request, refusal: Refusal) -> Permit | None:
+        """Wait for a place; return the permit, or ``None`` if a token or a slot is missing now."""
+        assert request.credentials is not None, "the lockout rules guard credentials alone"
+        waiter = new_waiter()
+        # A reason that concerns one login alone must not keep others from the places.
+        is_own = refusal.locked_out is not None and refusal.locked_out.own
+        key = (request.login if is_own else request.credentials.service, None)
+        queue, _ = self._enter(key, waiter, request, refusal.priority)
+        try:
+            is_fresh = False
+            while refusal.locked_out is not None:
+                left = request.ends_at - now() - _MARGIN
+                if refusal.locked_out.final or refusal.locked_out.retry_in > left or left <= 0:
+                    raise not_sent(refusal.locked_out)
+                # The head asks first: a place may have become free before the waiter entered the queue.
+                if not is_fresh and self._is_head(queue, waiter):
+                    answer = await self._ask(request)
+                    if isinstance(answer, Permit):
+                        return answer
+                    refusal, is_fresh = answer, True
+                    continue
+                await waiter.wait(min(left, refusal.retry_in) if is_fresh else left)
+                is_fresh = False
+            return None
+        finally:
+            self._events.append((key, waiter))
+            self._handle_events()
+
+    async def _ask(self, request: _Request) -> Permit | Refusal:
+        return await self._source.acquire(
+            request.login,
+            request.quota,
+            token=request.token,
+            lease=request.ends_at - now(),
+            credentials=request.credentials,
+        )
+
+    def _enter(self, key: _Key, waiter: Waiter, request: _Request, priority: int) -> tuple[_Waiting, float]:
+        """Add a waiter to a queue; return the queue and its shortest wait."""
+        instant = now()
         with self._lock:
-            former = self._buckets.get(key)
+            former = self._queues.get(key)
             if former is not None and _is_lost(*next(iter(former.waiters.items())), instant):
                 self._notify_head(key, former)
-            bucket = self._buckets.setdefault(key, _BucketWaiters())
-            wait = bucket.shortest_wait(len(bucket.waiters), instant, quota)
-            bucket.waiters[waiter] = gives_up_at
+            queue = self._queues.setdefault(key, _Waiting())
+            wait = queue.shortest_wait(len(queue.waiters), instant, request.quota)
+            queue.add(waiter, request.ends_at, priority)
         self._handle_events()
-        return bucket, wait
+        return queue, wait
 
-    def _is_head(self, bucket: _BucketWaiters, waiter: Waiter) -> bool:
+    def _is_head(self, queue: _Waiting, waiter: Waiter) -> bool:
         with self._lock:
-            is_head = next(iter(bucket.waiters), None) is waiter
+            is_head = next(iter(queue.waiters), None) is waiter
         self._handle_events()
         return is_head
 
@@ -219,26 +305,47 @@ class WaiterQueue:
                 self._lock.release()
 
     def _handle(self, key: _Key, leaving: Waiter | None) -> None:
-        bucket = self._buckets.get(key)
-        if bucket is None:
+        queue = self._queues.get(key)
+        if queue is None:
             return
-        head_changed = leaving is None or next(iter(bucket.waiters)) is leaving
+        head_changed = leaving is None or next(iter(queue.waiters)) is leaving
         if leaving is not None:
-            bucket.waiters.pop(leaving, None)
+            queue.remove(leaving)
         if head_changed:
-            self._notify_head(key, bucket)
+            self._notify_head(key, queue)
 
-    def _notify_head(self, key: _Key, bucket: _BucketWaiters) -> None:
+    def _notify_head(self, key: _Key, queue: _Waiting) -> None:
         """Let the first waiter try again, after the removal of lost ones: a lost head would block the others forever."""
         instant = now()
-        while bucket.waiters:
-            head, gives_up_at = next(iter(bucket.waiters.items()))
+        while queue.waiters:
+            head, gives_up_at = next(iter(queue.waiters.items()))
             if not _is_lost(head, gives_up_at, instant) and head.notify():
                 return
-            del bucket.waiters[head]
-        del self._buckets[key]
+            queue.remove(head)
+        del self._queues[key]
 
 
 def _is_lost(waiter: Waiter, gives_up_at: float, instant: float) -> bool:
     """Whether a waiter's event loop is closed or hangs: a loop that runs would have left the queue at the deadline."""
     return instant > gives_up_at + _OVERDUE or waiter.is_lost()
+
+
+@attrs.frozen
+class _Request:
+    """What a task waits for, and until when."""
+
+    login: str
+    quota: Quota
+    token: bool
+    credentials: Credentials | None
+    ends_at: float
+
+
+def not_sent(locked_out: Refused) -> NotSent:
+    """Return the error for a refusal of the lockout rules."""
+    if locked_out.cause is Cause.CREDENTIALS:
+        return CredentialsRefused()
+    if locked_out.cause is Cause.ADDRESS:
+        return AddressPaused(4, "", locked_out.retry_in)
+    # 0 s means that the end of a request in flight decides.
+    return TrialsExhausted(max(locked_out.retry_in, 1.0))

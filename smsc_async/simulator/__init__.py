@@ -1,6 +1,6 @@
 """The service as an ASGI app, for demonstrations and for users' tests.
 
-Needs the extra: ``pip install "smsc-async[simulator]"``. Rendering, rules and lists work without it.
+``serve`` needs the extra: ``pip install "smsc-async[simulator]"``. Everything else works without it.
 
 Example:
     >>> from smsc_async.simulator import Simulator, serve
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from smsc_async.simulator.accounts import SimulatedAccount
     from smsc_async.simulator.app import Latency, Simulator
     from smsc_async.simulator.faults import Fault
-    from smsc_async.simulator.ledger import Arrival
     from smsc_async.simulator.rendering import render, render_refusal
+    from smsc_async.simulator.request_log import Arrival
     from smsc_async.simulator.rules import Rules
     from smsc_async.simulator.sample import make_tariffs, sample_tariffs
     from smsc_async.simulator.serving import serve
     from smsc_async.simulator.violations import Violation
 else:
-    # Imported when asked for, so that what needs no server works without Starlette and uvicorn.
+    # Imported on first use: a server costs a tenth of a second, and most of this package needs none.
     _HOMES: Final = {
-        "Arrival": "ledger",
+        "Arrival": "request_log",
         "Fault": "faults",
         "Latency": "app",
         "Rules": "rules",

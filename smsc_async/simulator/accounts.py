@@ -1,9 +1,10 @@
-"""An account as the simulated service knows it: who may ask, and what it is told."""
+"""An account of the simulated service: its credentials, its tariff list, the addresses that may use it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
@@ -29,7 +30,7 @@ def _not_empty(_: object, field: attrs.Attribute[str], value: str | None) -> Non
         raise ValueError(f"{field.name} is empty")
 
 
-# Compared by identity: the same login with a new list is another thing to render, and a list is long to compare.
+# Compared by identity: it is a key of the render cache, and a tariff list takes long to compare.
 @attrs.frozen(eq=False)
 class SimulatedAccount:
     """An account of the simulated service.
@@ -37,15 +38,16 @@ class SimulatedAccount:
     Attributes:
         login: The login.
         password: The password; never in a repr.
-        api_key: A key that is taken in place of both, or ``None``; never in a repr.
-        tariffs: The list that the account is given; ``sample_tariffs()`` by default.
+        api_key: An API key that replaces both, or ``None``; never in a repr.
+        tariffs: The tariff list of the account; ``sample_tariffs()`` by default.
         allowed_addresses: The addresses, or networks such as ``"10.0.0.0/8"``, that may use the account; ``None`` for
             any.
-        accepts_md5: Whether the MD5 of the password (hexadecimal) is taken for it, as from old accounts.
+        accepts_md5: Whether the hexadecimal MD5 of the password is accepted too, as for old accounts.
+        balance: The amount that ``balance.php`` answers.
         missing: How the service writes a price that the account does not have; see ``render``.
 
     Raises:
-        ValueError: The login, password or key is empty, or an address is none.
+        ValueError: The login, password or key is empty, or an address is invalid.
 
     Example:
         >>> from smsc_async.simulator import SimulatedAccount
@@ -59,10 +61,11 @@ class SimulatedAccount:
     tariffs: Tariffs = attrs.field(factory=sample_tariffs, kw_only=True, repr=False)
     allowed_addresses: tuple[_Network, ...] | None = attrs.field(default=None, kw_only=True, converter=_networks)
     accepts_md5: bool = attrs.field(default=False, kw_only=True)
+    balance: Decimal = attrs.field(default=Decimal("1871.62"), kw_only=True, repr=False)
     missing: Missing = attrs.field(default="empty", kw_only=True)
 
     def admits(self, *, password: str | None = None, api_key: str | None = None, address: str) -> bool:
-        """Tell whether a request with this password or key may use the account from this address."""
+        """Return whether a request from this address with this password or key may use the account."""
         if api_key is None:
             known = password == self.password or (self.accepts_md5 and (password or "").lower() == self._md5())
         else:

@@ -1,7 +1,7 @@
-"""The service itself, as an ASGI app.
+"""The simulated service as an ASGI app.
 
-Invariant: a request is in progress from the moment it has arrived whole until just before the last byte of its answer
-is sent, so that a caller who has read an answer to its end is never still counted.
+Invariant: a request is in progress from the moment it has arrived completely until just before the last byte of its
+reply is sent. Otherwise a client that has read a reply to its end would still count as in progress.
 """
 
 from __future__ import annotations
@@ -10,30 +10,26 @@ import functools
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NoReturn, TypeAlias
 
 import anyio
-from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from smsc_async.records import Format
 from smsc_async.simulator.accounts import SimulatedAccount
+from smsc_async.simulator.asgi import Receive, Scope, Send
 from smsc_async.simulator.faults import Fault, FaultQueue
-from smsc_async.simulator.ledger import Arrival, PermitSource
 from smsc_async.simulator.rendering import render
-from smsc_async.simulator.requests import ParsedRequest, read_request
-from smsc_async.simulator.responses import Answer, answer_to
+from smsc_async.simulator.request_log import Arrival, RequestLog
+from smsc_async.simulator.requests import PAGES, ParsedRequest, read_request
+from smsc_async.simulator.responses import Response, response_to
 from smsc_async.simulator.rules import Rules
 from smsc_async.simulator.violations import Violation, violations_in
 
 __all__ = ["Latency", "Simulator"]
 
 Latency: TypeAlias = float | tuple[float, float] | Callable[[], float]
-"""Seconds that the service works on an answer: so many, between two numbers, or what a function returns each time."""
+"""Seconds that the service works on a reply: a number, a random number between two, or the result of a function."""
 
 _NO_FAULT: Final = Fault("none")
 
@@ -41,23 +37,25 @@ _NO_FAULT: Final = Fault("none")
 class Simulator:
     """The service as an ASGI app, with the provider's limits, for demonstrations and for tests.
 
-    Answers GET and POST of ``…/get.php`` with the account's list, and any other ``….php`` with a word. It writes down
-    what it saw, credentials aside. May be configured and read from any thread while it serves in another.
+    Answers GET and POST of ``…/get.php`` with the account's tariff list, and ``balance.php``, ``send.php`` and
+    ``status.php`` in the shape of the real service; it sends nothing. Parameters are read as PHP reads them: from the
+    query and from a form, plain or multipart, in UTF-8, windows-1251 or koi8-r. It logs every request without its
+    credentials. All methods are thread-safe.
 
     Attributes:
         rules: The limits.
-        ignores_hang_ups: Whether a request stays in progress for its whole latency when the caller has hung up, as
+        ignores_hang_ups: Whether a request stays in progress for its whole latency after the client disconnected, as
             with the usual PHP server; otherwise it ends with the connection.
 
     Args:
         accounts: The accounts; ``None`` for one, ``alex`` with the password ``123`` and the sample list.
         rules: The limits; those of the provider by default.
-        clock: Seconds that never go back, with any origin.
-        latency: Seconds from a request's arrival to its answer, refusals included; see ``Latency``.
-        seed: What a latency between two numbers is drawn from; ``None`` for another every time.
+        clock: A monotonic clock in seconds, with any origin.
+        latency: Seconds from the arrival of a request to its reply, refusals included; see ``Latency``.
+        seed: Seed of a random latency, or ``None``.
         ignores_hang_ups: See above.
-        faults: What goes wrong with the answers from the start, until ``heal()``.
-        keep: Arrivals that the log holds; the oldest go first.
+        faults: Faults in the replies, until ``heal()``.
+        keep: Size of the log; the oldest entries are removed first.
 
     Raises:
         ValueError: Two accounts share a login or a key, or a number is out of its range.
@@ -93,14 +91,13 @@ class Simulator:
         self.rules: Rules = Rules() if rules is None else rules
         self.ignores_hang_ups = ignores_hang_ups
         self._clock = clock
-        self._latency = _drawing(latency, random.Random(seed))  # noqa: S311  # delays, not secrets
-        self._ledger = PermitSource(self.rules, keep=keep)
+        self._latency = _latency_source(latency, random.Random(seed))  # noqa: S311  # delays, not secrets
+        self._request_log = RequestLog(self.rules, keep=keep)
         self._faults = FaultQueue()
         self._by_login: dict[str, SimulatedAccount] = {}
         self._by_key: dict[str, SimulatedAccount] = {}
-        # Per account, format and charset, as long as it is the same account: put() replaces it.
+        # By account, format and charset; put() makes a new account object, so a changed list is rendered again.
         self._rendered = functools.lru_cache(maxsize=1024)(_render)
-        self._app = Starlette(routes=[Route("/{path:path}", _Endpoint(self._answer), methods=["GET", "POST"])])
         for account in (SimulatedAccount("alex", "123"),) if accounts is None else accounts:
             if account.login in self._by_login:
                 raise ValueError(f"two accounts have the login {account.login!r}")
@@ -110,37 +107,54 @@ class Simulator:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve as an ASGI app."""
-        await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await _answer_lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+        elif scope["method"] not in {"GET", "HEAD", "POST"}:
+            await _refuse(405, send)
+        elif scope["path"].rpartition("/")[2] not in PAGES:
+            await _refuse(404, send)
+        elif (body := await _body(receive)) is not None:
+            request = read_request(
+                method=scope["method"],
+                path=scope["path"],
+                address=scope["client"][0] if scope.get("client") else "",
+                query=scope["query_string"],
+                content_type=dict(scope["headers"]).get(b"content-type", b"").decode("latin-1"),
+                body=body,
+            )
+            await self._respond(request, receive, send)
 
     @property
     def log(self) -> list[Arrival]:
         """The requests that arrived, in order; the oldest may be gone (see ``keep``)."""
-        return self._ledger.log()
+        return self._request_log.log()
 
     def arrivals(self, login: str) -> list[Arrival]:
-        """Return the requests of one login that arrived, in order; empty where there were none."""
+        """Return the requests of one login, in the order of arrival; empty if there were none."""
         return [arrival for arrival in self.log if arrival.login == login]
 
     def violations(self, login: str | None = None) -> list[Violation]:
-        """Return the requests in the log that a careful caller would not have sent.
+        """Return the requests in the log that broke a limit.
 
-        Told from when they arrived, not from how they were answered; wrong passwords are those refused with error 2.
+        Computed from their arrival times, not from their replies; a wrong password is a request refused with error 2.
 
         Args:
-            login: Whose, or ``None`` for everybody's.
+            login: A login, or ``None`` for all.
 
         Returns:
-            The requests with the rule that each broke, in the order of arrival; empty where all rules were kept.
+            The requests with the rule that each broke, in the order of arrival; empty if no rule was broken.
         """
         return violations_in(self.log if login is None else self.arrivals(login), self.rules)
 
     def in_progress(self, login: str) -> int:
         """Return how many requests of a login are in progress now."""
-        return self._ledger.in_progress(login, self._clock())
+        return self._request_log.in_progress(login, self._clock())
 
     def peak(self, login: str) -> int:
-        """Return how many requests of a login were in progress at most, those refused for it among them."""
-        return self._ledger.peak(login)
+        """Return the largest number of requests of a login in progress at the same time, refused ones included."""
+        return self._request_log.peak(login)
 
     def put(self, account: SimulatedAccount) -> None:
         """Add an account, or replace the one of the same login: a new list, a new password.
@@ -157,12 +171,12 @@ class Simulator:
         self._by_key = by_key
 
     def fail(self, fault: Fault, *, times: int | None = None, login: str | None = None) -> None:
-        """Let something go wrong with the answers to come; several faults have their turns one after the other.
+        """Inject a fault into the next replies; several faults take effect one after another.
 
         Args:
-            fault: What.
-            times: With how many requests; ``None`` until ``heal()``.
-            login: Of which login; ``None`` for all requests, those without a login included.
+            fault: The fault.
+            times: The number of requests, or ``None`` for all until ``heal()``.
+            login: The login whose requests are affected, or ``None`` for all requests, also those without a login.
 
         Raises:
             ValueError: ``times`` is below 1.
@@ -170,46 +184,46 @@ class Simulator:
         self._faults.add(fault, times=times, login=login)
 
     def heal(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         self._faults.clear()
 
     def reset(self) -> None:
-        """Forget all requests: the log, the windows, the blocked addresses, what is in progress; and heal."""
-        self._ledger.forget()
+        """Clear the log, the windows, the blocked addresses, the requests in progress and all faults."""
+        self._request_log.clear()
         self.heal()
 
-    async def _answer(self, asked: ParsedRequest, receive: Receive, send: Send) -> None:
-        account = self._account_of(asked)
-        fault = self._faults.take(asked.login if account is None else account.login)
+    async def _respond(self, request: ParsedRequest, receive: Receive, send: Send) -> None:
+        account = self._account_of(request)
+        fault = self._faults.take(request.login if account is None else account.login)
         now, seconds = self._clock(), self._latency()
-        arrival = self._ledger.enter(asked, account, now=now, fault=fault)
-        answer = answer_to(asked, arrival.code, fault, functools.partial(self._rendered, account))
+        arrival = self._request_log.record_arrival(request, account, now=now, fault=fault)
+        response = response_to(request, arrival, account, fault, self._rendered)
         try:
-            await self._send_all_but_the_last_byte(answer, fault or _NO_FAULT, seconds, receive, send)
-        except _HungUpError:
-            self._ledger.leave(arrival, self._clock())
+            await self._send_all_but_the_last_byte(response, fault or _NO_FAULT, seconds, receive, send)
+        except _DisconnectError:
+            self._request_log.record_end(arrival, self._clock())
             return
         except BaseException:
-            # Where the service runs in the caller's own task, hanging up is a cancellation, which must not wait.
+            # If the app runs in the client's own task, a disconnect is a cancellation, during which it must not wait.
             until = max(self._clock(), now + seconds) if self.ignores_hang_ups else self._clock()
-            self._ledger.leave(arrival, until)
+            self._request_log.record_end(arrival, until)
             raise
-        self._ledger.leave(arrival, self._clock())
-        await send({"type": "http.response.body", "body": answer.body[-1:]})
+        self._request_log.record_end(arrival, self._clock())
+        await send({"type": "http.response.body", "body": response.body[-1:]})
 
-    def _account_of(self, asked: ParsedRequest) -> SimulatedAccount | None:
-        if asked.api_key is not None:
-            return self._by_key.get(asked.api_key)
-        return None if asked.login is None else self._by_login.get(asked.login)
+    def _account_of(self, request: ParsedRequest) -> SimulatedAccount | None:
+        if request.api_key is not None:
+            return self._by_key.get(request.api_key)
+        return None if request.login is None else self._by_login.get(request.login)
 
     async def _send_all_but_the_last_byte(
-        self, answer: Answer, fault: Fault, seconds: float, receive: Receive, send: Send
+        self, response: Response, fault: Fault, seconds: float, receive: Receive, send: Send
     ) -> None:
         if fault.silent:
-            await _hang_up(receive)
+            await _wait_for_disconnect(receive)
         await self._work(seconds, receive)
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        await send({"type": "http.response.body", "body": answer.body[:-1], "more_body": True})
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        await send({"type": "http.response.body", "body": response.body[:-1], "more_body": True})
         await self._work(fault.pause, receive)
 
     async def _work(self, seconds: float, receive: Receive) -> None:
@@ -219,45 +233,42 @@ class Simulator:
             await anyio.sleep(seconds)
             return
         with anyio.move_on_after(seconds):
-            await _hang_up(receive)
+            await _wait_for_disconnect(receive)
 
 
-class _HungUpError(Exception):
-    """The caller closed the connection before the answer."""
+class _DisconnectError(Exception):
+    """The client closed the connection before the response."""
 
 
-async def _hang_up(receive: Receive) -> NoReturn:
+async def _wait_for_disconnect(receive: Receive) -> NoReturn:
     while (await receive())["type"] != "http.disconnect":
         pass
-    raise _HungUpError
+    raise _DisconnectError
 
 
-class _Endpoint:
-    # A class, since Starlette takes a function for one that returns a response and sends it itself.
-    def __init__(self, answer: Callable[[ParsedRequest, Receive, Send], Awaitable[None]]) -> None:
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        if not scope["path"].endswith(".php"):
-            await PlainTextResponse("no such page", status_code=404)(scope, receive, send)
-            return
-        try:
-            body = await request.body()
-        except ClientDisconnect:
-            return  # it never arrived whole
-        asked = read_request(
-            method=request.method,
-            path=scope["path"],
-            address="" if request.client is None else request.client.host,
-            query=scope["query_string"],
-            content_type=request.headers.get("content-type", ""),
-            body=body,
-        )
-        await self._answer(asked, receive, send)
+async def _body(receive: Receive) -> bytes | None:
+    """Return the body of a request, or ``None`` if the client disconnected before its end."""
+    body = bytearray()
+    while (message := await receive())["type"] == "http.request":
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
+    return None
 
 
-def _drawing(latency: Latency, chance: random.Random) -> Callable[[], float]:
+async def _answer_lifespan(receive: Receive, send: Send) -> None:
+    while (message := await receive())["type"] == "lifespan.startup":
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": f"{message['type']}.complete"})
+
+
+async def _refuse(status: int, send: Send) -> None:
+    headers = [(b"content-length", b"0"), *([(b"allow", b"GET, HEAD, POST")] if status == 405 else [])]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _latency_source(latency: Latency, chance: random.Random) -> Callable[[], float]:
     if callable(latency):
         return latency
     low, high = latency if isinstance(latency, tuple) else (latency, latency)

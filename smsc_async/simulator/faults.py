@@ -1,4 +1,4 @@
-"""What can go wrong with an answer, and the queue of what is to go wrong next."""
+"""Faults that the simulated service can inject into a reply, and their queue."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def _http_status(_: object, field: attrs.Attribute[int], value: int) -> None:
 
 @attrs.frozen
 class Fault:
-    """Something that goes wrong with an answer: what about it differs from the right one.
+    """A fault in a reply: how the reply differs from the right one.
 
-    The request counts as arrived and in progress like any other; only its answer is another. Made by the methods below
-    and handed to ``Simulator.fail``.
+    The request counts as arrived and in progress like any other; only its reply differs. Use the class methods to make
+    one, and pass it to ``Simulator.fail``.
 
     Attributes:
-        name: What the log calls it.
-        code: The error that the request is refused with, or ``None``.
+        name: Its name in the log.
+        code: The error code of the refusal, or ``None``.
         status: The HTTP status.
-        headers: Header fields, names in lower case, that replace or join the right ones.
+        headers: Header fields, names in lower case, that replace or extend the right ones.
         body: The body, or ``None`` for the right one.
         keep: The share of the body that is sent, with the Content-Length of what is sent.
         pause: Seconds between all of the body and its last byte.
-        silent: Whether nothing is answered at all, until the caller hangs up.
+        silent: Whether there is no reply at all until the client disconnects.
 
     Raises:
         ValueError: A number is out of its range.
@@ -70,13 +70,13 @@ class Fault:
 
         Args:
             status: The HTTP status.
-            retry_after: The ``Retry-After`` field as it is to be sent: seconds, a date, or nonsense; ``None`` for none.
+            retry_after: The value of the ``Retry-After`` field: seconds, a date, or nonsense; ``None`` for none.
         """
         return cls._page(f"HTTP {status}", status, () if retry_after is None else (("retry-after", str(retry_after)),))
 
     @classmethod
     def refusal(cls, code: int) -> Self:
-        """A refusal with that error code, in the format asked for, whether or not a rule was broken."""
+        """A refusal with that error code, in the requested format, whether or not a rule was broken."""
         return cls(f"refusal {code}", code=code)
 
     @classmethod
@@ -86,7 +86,7 @@ class Fault:
 
     @classmethod
     def truncated(cls, keep: float = 0.5) -> Self:
-        """The first part of the right answer; the Content-Length matches, so that only its text shows the loss.
+        """The first part of the right reply; the Content-Length matches, so that only its text shows the loss.
 
         Args:
             keep: The share of its bytes that is sent.
@@ -95,15 +95,15 @@ class Fault:
 
     @classmethod
     def hang(cls) -> Self:
-        """No answer, ever: the request stays in progress until the caller hangs up."""
+        """No reply: the request stays in progress until the client disconnects."""
         return cls("hang", silent=True)
 
     @classmethod
     def stalled(cls, pause: float) -> Self:
-        """The right answer, its last byte late.
+        """The right reply, its last byte late.
 
         Args:
-            pause: By how many seconds; so long it stays in progress.
+            pause: Seconds of delay; the request stays in progress during them.
         """
         return cls("stalled", pause=pause)
 
@@ -119,7 +119,7 @@ class Fault:
 
     @classmethod
     def mislabelled(cls, content_type: str = "text/html; charset=windows-1251") -> Self:
-        """The right answer under a ``Content-Type`` that is not its own."""
+        """The right reply with a wrong ``Content-Type``."""
         return cls("mislabelled", headers=(("content-type", content_type),))
 
     @classmethod
@@ -136,21 +136,21 @@ class _Pending:
 
 
 class FaultQueue:
-    """What is to go wrong next, first come first served; may be used from any thread."""
+    """Pending faults, first in, first out; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pending: list[_Pending] = []
 
     def add(self, fault: Fault, *, times: int | None, login: str | None) -> None:
-        """Put a fault at the end: for so many requests, or until cleared; of one login, or of all."""
+        """Append a fault for the next ``times`` requests, or until ``clear()``; of one login, or of all."""
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None for until heal() is called, not {times!r}")
         with self._lock:
             self._pending.append(_Pending(fault, times, login))
 
     def take(self, login: str | None) -> Fault | None:
-        """Return what goes wrong with a request of that login, and count it."""
+        """Return the fault for a request of that login, if any, and count the request."""
         with self._lock:
             for pending in self._pending:
                 if pending.login in (None, login):
@@ -159,7 +159,7 @@ class FaultQueue:
         return None
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         with self._lock:
             self._pending.clear()
 

@@ -1,11 +1,11 @@
-"""What the service writes: a tariff list or a refusal in each of the four shapes of the page (``spec/``).
+"""Replies of the service: a tariff list or a refusal in each of the four documented formats (``spec/``).
 
-Pure, and free of the extra's packages: tests of a decoder need nothing else. The shapes are the page's to the line;
-what it leaves open is decided here:
+Pure, and without the packages of the extra: tests of a decoder need nothing else. The formats follow the
+specification line by line; this module decides what the specification leaves open:
 
 - the text formats quote nothing and end with a line break; blank lines between their sections are page layout;
-- XML has no declaration; the charset is told by the ``Content-Type`` alone;
-- the e-mail price is always written, since a list without it is read as cut short.
+- XML has no declaration; only the ``Content-Type`` names the charset;
+- the e-mail price is always written, since a reader takes a list without it as truncated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from smsc_async.records import Extra, Format, OperatorTariff, Tariffs, Zone
 __all__ = ["Missing", "render", "render_refusal"]
 
 Missing: TypeAlias = Literal["empty", "dash", "absent"]
-"""How a price that the account does not have is written."""
+"""How the service writes a missing price."""
 
 _Members: TypeAlias = list[tuple[str, str]]
 
@@ -36,15 +36,15 @@ _XML_ESCAPES: Final = str.maketrans(
 
 
 def render(tariffs: Tariffs, format: Format, *, charset: str = "utf-8", missing: Missing = "empty") -> bytes:  # noqa: A002  # the word of the request
-    """Return the reply with which the service answers for a tariff list.
+    """Return the reply body for a tariff list.
 
     Members of ``extra`` follow the documented ones (in plain text those of the list as lines after ``mail``; in XML
-    as elements after it); comma-separated text has no place for them. One that bears a documented name is left out.
+    as elements after it); comma-separated text has no place for them. A member with a documented name is left out.
     Characters that the charset does not have become references in XML, escapes in JSON, ``?`` in the text formats.
 
     Args:
-        tariffs: What to write.
-        format: The shape.
+        tariffs: The list.
+        format: The format.
         charset: Any text encoding that Python knows.
         missing: How to write a price of ``None``: as an empty value, as ``-``, or not at all. In comma-separated
             text, where a column cannot be left out, ``"absent"`` is an empty column, and a missing e-mail price is
@@ -54,8 +54,8 @@ def render(tariffs: Tariffs, format: Format, *, charset: str = "utf-8", missing:
         The body, never empty.
 
     Raises:
-        ValueError: The charset is unknown, a text format is to hold a line break, or XML a character or an extra
-            member's name that it cannot.
+        ValueError: The charset is unknown, or the format cannot hold the list: a line break in a text format, an
+            invalid character or member name in XML.
 
     Example:
         >>> from decimal import Decimal
@@ -80,12 +80,12 @@ def render(tariffs: Tariffs, format: Format, *, charset: str = "utf-8", missing:
 
 
 def render_refusal(code: int, description: str, format: Format, *, charset: str = "utf-8") -> bytes:  # noqa: A002  # the word of the request
-    """Return the reply with which the service refuses a request.
+    """Return the reply body for a refusal.
 
     Args:
-        code: The number of the error.
+        code: The error code.
         description: Its text; comma-separated text has no place for it.
-        format: The shape.
+        format: The format.
         charset: Any text encoding that Python knows.
 
     Raises:
@@ -135,7 +135,7 @@ def _csv(tariffs: Tariffs, missing: Missing) -> str:
 
 def _xml(tariffs: Tariffs, missing: Missing) -> str:
     lines = ["<price>", "<zones>"]
-    # [1:], since the number is the element's text and no attribute.
+    # [1:]: the number is the text of the element, not an attribute.
     lines += [_element("zone", _zone_members(zone, missing)[1:], zone.zone) for zone in tariffs.zones]
     lines.append("</zones>")
     if tariffs.codes or missing != "absent":
@@ -149,8 +149,8 @@ def _xml(tariffs: Tariffs, missing: Missing) -> str:
 
 
 def _element(name: str, attributes: _Members, text: str) -> str:
-    told = "".join(f' {_named(key)}="{_escaped(value)}"' for key, value in attributes)
-    return f"<{_named(name)}{told}>{_escaped(text)}</{name}>"
+    assignments = "".join(f' {_named(key)}="{_escaped(value)}"' for key, value in attributes)
+    return f"<{_named(name)}{assignments}>{_escaped(text)}</{name}>"
 
 
 def _json(tariffs: Tariffs, missing: Missing) -> str:
@@ -179,7 +179,7 @@ def _zone_members(zone: Zone, missing: Missing) -> _Members:
 
 def _operator_members(operator: OperatorTariff, missing: Missing) -> _Members:
     cost = [("cost", _price(operator.cost, missing))]
-    known = [("mccmnc", operator.mccmnc), *_kept(cost, missing)]
+    known = [("mccmnc", operator.mccmnc), *_without_empty(cost, missing)]
     return _with_extra(known, operator.extra, _OF_AN_OPERATOR)
 
 
@@ -198,10 +198,10 @@ def _with_extra(members: _Members, extra: Extra, documented: frozenset[str]) -> 
 
 def _prices(zone: Zone, missing: Missing) -> _Members:
     prices = {"api": zone.api, "mass": zone.mass, "mms": zone.mms, "hlr": zone.hlr, "call": zone.call}
-    return _kept([(name, _price(price, missing)) for name, price in prices.items()], missing)
+    return _without_empty([(name, _price(price, missing)) for name, price in prices.items()], missing)
 
 
-def _kept(members: _Members, missing: Missing) -> _Members:
+def _without_empty(members: _Members, missing: Missing) -> _Members:
     return [member for member in members if member[1]] if missing == "absent" else members
 
 
@@ -245,7 +245,7 @@ def _encode(text: str, charset: str, errors: str = "replace") -> bytes:
 
 
 def _encode_json(text: str, charset: str) -> bytes:
-    def kept_or_escaped(character: re.Match[str]) -> str:
+    def escape_unencodable(character: re.Match[str]) -> str:
         try:
             _encode(character[0], charset, "strict")
         except UnicodeEncodeError:
@@ -255,5 +255,5 @@ def _encode_json(text: str, charset: str) -> bytes:
     try:
         return _encode(text, charset, "strict")
     except UnicodeEncodeError:
-        # Outside its strings JSON is ASCII, so that an escape is right wherever it lands.
-        return _encode(_NOT_ASCII.sub(kept_or_escaped, text), charset)
+        # Outside of strings JSON is ASCII, so every escape lands inside a string.
+        return _encode(_NOT_ASCII.sub(escape_unencodable, text), charset)

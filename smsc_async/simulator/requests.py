@@ -1,7 +1,13 @@
-"""What a request asks for: the parameters of its query and of its form, read the way the service reads them."""
+"""The parameters of a request, read as PHP reads them into ``$_REQUEST``: query, form and multipart form.
+
+Invariant: a parameter stays bytes until the charset is known. A login that was decoded too early would be a different
+login, refused with error 2, and five of those block the address.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -9,25 +15,32 @@ import attrs
 
 from smsc_async.records import Format
 
-__all__ = ["ParsedRequest", "read_request"]
+__all__ = ["PAGES", "ParsedRequest", "read_request"]
 
-_CHARSETS: Final = frozenset({"utf-8", "windows-1251", "koi8-r"})
+PAGES: Final = frozenset({"get.php", "balance.php", "send.php", "status.php"})
+"""The pages that the simulated service has."""
+
+_DEFAULT_CHARSET: Final = "windows-1251"
+_CHARSETS: Final = frozenset({"utf-8", _DEFAULT_CHARSET, "koi8-r"})
 _FORMATS: Final = {str(each.value): each for each in Format}
+_PARAMETER: Final = re.compile(rb';\s*([a-z]+)\*?=(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))', re.IGNORECASE)
+_ESCAPED: Final = re.compile(rb'\\(["\\])')
 
 
 @attrs.frozen
 class ParsedRequest:
-    """One request, read.
+    """The parameters of one request.
 
     Attributes:
         path: The path, without the query.
         method: The HTTP method.
-        address: Where it came from.
-        login: The login that it names, or ``None``.
-        password: What it gives as password, or ``None``.
-        api_key: The key that it gives in place of both, or ``None``.
-        format: The shape for the answer; plain text where what it asks for is none.
-        charset: The charset for the answer; the service's default where what it asks for is none.
+        address: The address of the client.
+        login: The login, or ``None``.
+        password: The password, or ``None``.
+        api_key: The API key, or ``None``.
+        format: The requested format; plain text if the requested one does not exist.
+        charset: The charset of the reply; the service's default if the requested one does not exist.
+        parameters: All parameters, decoded.
         wants_tariffs: Whether it asks for the tariff list.
         is_understood: Whether its parameters are complete and valid.
     """
@@ -40,19 +53,26 @@ class ParsedRequest:
     api_key: str | None = attrs.field(repr=False)
     format: Format
     charset: str
+    parameters: dict[str, str] = attrs.field(repr=False)
     wants_tariffs: bool
     is_understood: bool
+
+    @property
+    def page(self) -> str:
+        """The last part of the path, such as ``"get.php"``."""
+        return self.path.rpartition("/")[2]
 
 
 def read_request(
     *, method: str, path: str, address: str, query: bytes, content_type: str, body: bytes
 ) -> ParsedRequest:
-    """Return what a request asks for; the form wins over the query, and the last of two over the first."""
-    parameters = _parameters(query)
-    if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
-        parameters |= _parameters(body)
-    shape = _FORMATS.get(parameters.get("fmt", "0"))
-    charset = parameters.get("charset", "windows-1251").lower()
+    """Return the parameters of a request: the form takes precedence over the query, a later value over an earlier one."""
+    encoded = {**dict(_urlencoded(query)), **dict(_form(content_type, body))}
+    format_value = encoded.get("fmt", b"0").decode("latin-1")
+    charset = encoded.get("charset", _DEFAULT_CHARSET.encode()).decode("latin-1").lower()
+    reply_format = _FORMATS.get(format_value)
+    fallback = charset if charset in _CHARSETS - {"utf-8"} else _DEFAULT_CHARSET
+    parameters = {name: _decode(value, fallback) for name, value in encoded.items()}
     login, password, api_key = (parameters.get(name) or None for name in ("login", "psw", "apikey"))
     is_get = path.endswith("/get.php")
     wants_tariffs = is_get and parameters.get("get_price") == "1"
@@ -63,11 +83,12 @@ def read_request(
         login,
         password,
         api_key,
-        format=shape or Format.PLAIN,
-        charset=charset if charset in _CHARSETS else "windows-1251",
+        format=reply_format or Format.PLAIN,
+        charset=charset if charset in _CHARSETS else _DEFAULT_CHARSET,
+        parameters=parameters,
         wants_tariffs=wants_tariffs,
         is_understood=(
-            shape is not None
+            reply_format is not None
             and charset in _CHARSETS
             and (api_key is not None or (login is not None and password is not None))
             and (wants_tariffs or not is_get)
@@ -75,5 +96,49 @@ def read_request(
     )
 
 
-def _parameters(encoded: bytes) -> dict[str, str]:
-    return dict(parse_qsl(encoded.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace"))
+def _decode(value: bytes, fallback: str) -> str:
+    # Text in windows-1251 or koi8-r is almost never valid UTF-8, so the bytes themselves tell, whatever the request names.
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode(fallback, "replace")
+
+
+def _form(content_type: str, body: bytes) -> Iterator[tuple[str, bytes]]:
+    kind, _, _ = content_type.partition(";")
+    match kind.strip().lower():
+        case "application/x-www-form-urlencoded":
+            yield from _urlencoded(body)
+        case "multipart/form-data":
+            boundary = _header_parameters(content_type.encode("latin-1")).get("boundary")
+            if boundary:
+                yield from _multipart(body, boundary)
+        case _:
+            pass
+
+
+def _urlencoded(encoded: bytes) -> Iterator[tuple[str, bytes]]:
+    # latin-1 maps every byte to one character and back: nothing is decoded here.
+    for name, value in parse_qsl(encoded.decode("latin-1"), keep_blank_values=True, encoding="latin-1"):
+        yield name, value.encode("latin-1")
+
+
+def _multipart(body: bytes, boundary: bytes) -> Iterator[tuple[str, bytes]]:
+    for part in (b"\r\n" + body).split(b"\r\n--" + boundary)[1:]:
+        if part.startswith(b"--"):
+            return
+        head, _, value = part.partition(b"\r\n\r\n")
+        disposition = next(
+            (line for line in head.split(b"\r\n") if line.lower().startswith(b"content-disposition:")), b""
+        )
+        parameters = _header_parameters(disposition)
+        # A file is no parameter: PHP files it under $_FILES.
+        if "name" in parameters and "filename" not in parameters:
+            yield parameters["name"].decode("latin-1"), value
+
+
+def _header_parameters(header: bytes) -> dict[str, bytes]:
+    return {
+        match[1].decode("ascii").lower(): _ESCAPED.sub(rb"\1", match[2]) if match[2] is not None else match[3]
+        for match in _PARAMETER.finditer(header)
+    }

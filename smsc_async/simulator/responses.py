@@ -1,18 +1,22 @@
-"""What an answer is made of: the list or a refusal, as a fault leaves it."""
+"""The response to a request: the tariff list, the answer of another page, or a refusal, changed by a fault."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Final, assert_never
 
 import attrs
 
 from smsc_async.records import Format
+from smsc_async.simulator.accounts import SimulatedAccount
 from smsc_async.simulator.faults import Fault
 from smsc_async.simulator.rendering import render_refusal
+from smsc_async.simulator.request_log import Arrival
 from smsc_async.simulator.requests import ParsedRequest
 
-__all__ = ["Answer", "answer_to"]
+__all__ = ["Response", "response_to"]
 
 _REFUSALS: Final = {
     1: "parameters error",
@@ -24,39 +28,47 @@ _REFUSALS: Final = {
 
 
 @attrs.frozen
-class Answer:
-    """Status, header fields and body, as they go out."""
+class Response:
+    """Status, header fields and body."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
 
-def answer_to(asked: ParsedRequest, code: int, fault: Fault | None, tariffs: Callable[[Format, str], bytes]) -> Answer:
-    """Return the answer to a request.
+def response_to(
+    request: ParsedRequest,
+    arrival: Arrival,
+    account: SimulatedAccount | None,
+    fault: Fault | None,
+    render_list: Callable[[SimulatedAccount, Format, str], bytes],
+) -> Response:
+    """Return the response to a request.
 
     Args:
-        asked: The request.
-        code: The error to refuse it with; 0 for none.
-        fault: What goes wrong with the answer, or ``None``.
-        tariffs: What renders the list in a format and a charset.
+        request: The request.
+        arrival: Its entry in the log, with the error code of the refusal.
+        account: Its account, or ``None`` if there is no such account; then the code is not 0.
+        fault: The fault in the response, or ``None``.
+        render_list: Renders the list of an account in a format and a charset.
     """
-    if code != 0:
-        body = render_refusal(code, _REFUSALS.get(code, "error"), asked.format, charset=asked.charset)
-    elif asked.wants_tariffs:
-        body = tariffs(asked.format, asked.charset)
+    if arrival.code != 0 or account is None:
+        description = _REFUSALS.get(arrival.code, "error")
+        body = render_refusal(arrival.code, description, request.format, charset=request.charset)
+    elif request.wants_tariffs:
+        body = render_list(account, request.format, request.charset)
     else:
-        body = _word(asked.format)
-    headers = {"content-type": f"{_media_type(asked.format)}; charset={asked.charset}"}
+        body = _other_page(request, arrival.number, account)
+    headers = {"content-type": f"{_media_type(request.format)}; charset={request.charset}"}
     if fault is None:
-        return _answer(200, headers, body)
+        return _response(200, headers, body)
     body = body if fault.body is None else fault.body
-    return _answer(fault.status, headers | dict(fault.headers), body[: int(len(body) * fault.keep)])
+    return _response(fault.status, headers | dict(fault.headers), body[: int(len(body) * fault.keep)])
 
 
-def _answer(status: int, headers: dict[str, str], body: bytes) -> Answer:
-    told = {**headers, "content-length": str(len(body))}
-    return Answer(status, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told.items()], body)
+def _response(status: int, headers: dict[str, str], body: bytes) -> Response:
+    fields = {**headers, "content-length": str(len(body))}
+    return Response(status, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()], body)
 
 
 def _media_type(format: Format) -> str:  # noqa: A002  # the word of the request
@@ -71,13 +83,39 @@ def _media_type(format: Format) -> str:  # noqa: A002  # the word of the request
             assert_never(format)
 
 
-def _word(format: Format) -> bytes:  # noqa: A002  # the word of the request
-    match format:
-        case Format.PLAIN | Format.CSV:
-            return b"OK"
-        case Format.XML:
-            return b"<result>OK</result>"
-        case Format.JSON:
-            return b'{"result": "OK"}'
+def _other_page(request: ParsedRequest, number: int, account: SimulatedAccount) -> bytes:
+    """Return the answer of a page other than the tariff list, in the shape that clients of the service expect."""
+    phones = len([each for each in re.split(r"[,;\n]", request.parameters.get("phones", "")) if each.strip()]) or 1
+    price = next((zone.api for zone in account.tariffs.zones), None) or Decimal(0)
+    members: Mapping[str, str | int]
+    match request.page:
+        case "balance.php":
+            balance = f"{account.balance:f}"
+            members, plain = {"balance": balance}, balance
+        case "send.php" if request.parameters.get("cost") == "1":
+            members, plain = {"cost": f"{price * phones:f}", "cnt": phones}, f"{price * phones:f} ({phones} SMS)"
+        case "send.php":
+            members, plain = {"id": number, "cnt": phones}, f"OK - {phones} SMS, ID - {number}"
         case _:
-            assert_never(format)
+            # The simulated service delivers nothing, so it knows no message: -3, as the service answers for an unknown one.
+            members, plain = {"status": -3}, "Status = -3"
+    return _written(members, plain, request).encode("ascii")
+
+
+def _written(members: Mapping[str, str | int], plain: str, request: ParsedRequest) -> str:
+    match request.format:
+        case Format.PLAIN:
+            return plain
+        case Format.CSV:
+            return ",".join(str(value) for value in members.values())
+        case Format.XML:
+            elements = "\n".join(f"<{name}>{value}</{name}>" for name, value in members.items())
+            return elements if request.page == "balance.php" else f"<result>\n{elements}\n</result>"
+        case Format.JSON:
+            quoted = (
+                f'"{name}": "{value}"' if isinstance(value, str) else f'"{name}": {value}'
+                for name, value in members.items()
+            )
+            return "{\n" + ",\n".join(quoted) + "\n}"
+        case _:
+            assert_never(request.format)

@@ -1,4 +1,4 @@
-"""The limits that the simulated service holds its callers to, with the provider's numbers as defaults."""
+"""The limits of the simulated service, with the provider's numbers as defaults."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def _seconds(_: object, field: attrs.Attribute[Any], value: float) -> None:
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """How much the service lets through; the sources are in ``spec/``.
+    """The limits of the service; the sources are in ``spec/``.
 
     Attributes:
-        requests: Identical requests of a login that are answered within ``per``; the next one is refused with error 9.
+        requests: Identical requests of a login that the service answers within ``per``; it refuses the next one with error 9.
         per: Seconds of the window, which slides and is counted on arrival.
-        concurrent: Requests of a login that may be in progress at once, whatever they ask for; one more is refused
-            with error 9.
-        counts_refused: Whether a request that is refused counts towards ``requests``.
-        wrong_passwords: Authorization errors of one address that block it; the last of them is still error 2, what
-            follows is error 4.
-        wrong_password_window: Seconds within which they block.
-        block: Seconds that a block lasts, counted from the error that brought it; asking meanwhile doesn't prolong it.
+        concurrent: Requests of a login, of any kind, that may be in progress at once; the service refuses one more with
+            error 9.
+        counts_refused: Whether a refused request counts towards ``requests``.
+        wrong_passwords: Authorization errors of one address that block it; the last of them is still error 2, later
+            requests get error 4.
+        wrong_password_window: Seconds within which these errors block the address.
+        block: Seconds that a block lasts, counted from the error that caused it; requests meanwhile do not prolong it.
 
     Raises:
         ValueError: A count is below 1, or a time is not above 0.

@@ -1,6 +1,6 @@
 """Tariff lists to serve: a realistic one to read, and large ones made by number.
 
-Names and prices are invented. The names hold what breaks careless readers: commas, quotes, parentheses, equals signs,
+Names and prices are invented. The names hold characters that break careless parsers: commas, quotes, parentheses, equals signs,
 ampersands, apostrophes, Cyrillic and Latin letters side by side.
 """
 
@@ -99,10 +99,10 @@ _CENT: Final = Decimal("0.01")
 
 
 def sample_tariffs(factor: Decimal = Decimal(1)) -> Tariffs:
-    """Return a list as an account might get it: 66 zones and the individual tariffs of 27 operators.
+    """Return a realistic list: 66 zones and the individual tariffs of 27 operators.
 
     Args:
-        factor: What every price is multiplied by, rounded to two places, so that accounts can have lists of their own:
+        factor: Every price is multiplied by it and rounded to two places, so that accounts can have different lists:
             ``Decimal("0.9")`` is a discount of a tenth.
 
     Raises:
@@ -117,7 +117,7 @@ def sample_tariffs(factor: Decimal = Decimal(1)) -> Tariffs:
     if not (factor.is_finite() and factor > 0):
         raise ValueError(f"factor must be a number above 0, not {factor}")
     if factor == 1:
-        return _SAMPLE  # one for a whole fleet
+        return _SAMPLE  # one object for all accounts
     return attrs.evolve(
         _SAMPLE,
         zones=tuple(_times_zone(zone, factor) for zone in _SAMPLE.zones),
@@ -133,8 +133,8 @@ def make_tariffs(zones: int = 2000, operators: int = 500, *, seed: int = 0) -> T
 
     Args:
         zones: Zones; at least 1.
-        operators: Individual tariffs; at most 50,000, which is all the codes there are room for.
-        seed: What the prices are drawn from.
+        operators: Individual tariffs; at most 50,000, the number of different codes.
+        seed: Seed of the random prices.
 
     Raises:
         ValueError: A number is out of its range.
@@ -152,19 +152,19 @@ def make_tariffs(zones: int = 2000, operators: int = 500, *, seed: int = 0) -> T
     names = [zone.name for zone in _SAMPLE.zones]
     return Tariffs(
         tuple(
-            _zone(str(number), f"{names[number % len(names)]} {number}", (_drawn(chance) for _ in range(5)))
+            _zone(str(number), f"{names[number % len(names)]} {number}", (_random_price(chance) for _ in range(5)))
             for number in range(1, zones + 1)
         ),
         tuple(
             # A country has room for a hundred operators; the countries begin at 200.
-            OperatorTariff(f"{200 + number // 100}{number % 100:02}", _drawn(chance))
+            OperatorTariff(f"{200 + number // 100}{number % 100:02}", _random_price(chance))
             for number in range(operators)
         ),
         _CENT * chance.randint(1, 50),
     )
 
 
-def _drawn(chance: random.Random) -> Decimal | None:
+def _random_price(chance: random.Random) -> Decimal | None:
     return None if chance.random() < 0.1 else _CENT * chance.randint(30, 2500)
 
 

@@ -1,4 +1,4 @@
-"""What a log shows of limits that were broken, told without asking how the service had counted."""
+"""Requests in a log that broke a limit, computed from arrival times alone, not from the service's own counters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 import attrs
 
-from smsc_async.simulator.ledger import Arrival
+from smsc_async.simulator.request_log import Arrival
 from smsc_async.simulator.rules import Rules
 
 __all__ = ["Violation", "violations_in"]
@@ -19,8 +19,8 @@ class Violation:
     """A request that should not have been sent.
 
     Attributes:
-        rule: Which rule it breaks: ``"identical"`` is one too many of a login within the window, ``"simultaneous"``
-            one too many in progress, ``"authorization"`` the wrong password that blocks the address.
+        rule: The rule that it breaks: ``"identical"`` is one request too many of a login within the window,
+            ``"simultaneous"`` one too many in progress, ``"authorization"`` the wrong password that blocks the address.
         arrival: The request.
 
     Example:
@@ -39,23 +39,23 @@ class Violation:
 
 
 def violations_in(arrivals: Iterable[Arrival], rules: Rules) -> list[Violation]:
-    """Return every request that broke a rule, in the order of arrival; empty where all kept them."""
+    """Return every request that broke a rule, in the order of arrival; empty if no rule was broken."""
     by_key: defaultdict[str, list[Arrival]] = defaultdict(list)
     wrong: defaultdict[str, list[Arrival]] = defaultdict(list)
-    found: list[Violation] = []
+    violations: list[Violation] = []
     for arrival in arrivals:
         if arrival.identical_key is not None:
             by_key[arrival.identical_key].append(arrival)
         if arrival.code == 2:
             wrong[arrival.address].append(arrival)
         if arrival.in_progress > rules.concurrent:
-            found.append(Violation("simultaneous", arrival))
+            violations.append(Violation("simultaneous", arrival))
     for group in by_key.values():
-        found += [Violation("identical", each) for each in _past(group, rules.requests, rules.per)]
+        violations += [Violation("identical", each) for each in _past(group, rules.requests, rules.per)]
     for group in wrong.values():
         blocking = _past(group, rules.wrong_passwords - 1, rules.wrong_password_window)
-        found += [Violation("authorization", each) for each in blocking]
-    return sorted(found, key=lambda violation: violation.arrival.number)
+        violations += [Violation("authorization", each) for each in blocking]
+    return sorted(violations, key=lambda violation: violation.arrival.number)
 
 
 def _past(group: list[Arrival], allowed: int, window: float) -> Iterator[Arrival]:

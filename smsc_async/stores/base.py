@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Protocol, Self
 
 import attrs
 
 from smsc_async.accounts import Account
+from smsc_async.fetch.lockout import LockoutView
 from smsc_async.limiter.queue import PermitSource, WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
 from smsc_async.stores.single_flight import SingleFlight
 
-__all__ = ["INTERNAL_PREFIX", "FetchLease", "Store"]
-
-INTERNAL_PREFIX: Final = "\0"
-"""The first character of the logins under which the library counts something of its own; no login of the service has it.
-
-A store that has lost its state is closed for a login as long as the lost state matters. It is open at once for these
-internal logins: the lockout counts authorization errors over half an hour, and half an hour without a request after every
-first use, flush or restart would cost more than the lost count.
-"""
+__all__ = ["FetchLease", "Store"]
 
 
 @attrs.frozen
@@ -119,18 +111,10 @@ class Store(PermitSource, Protocol):
         """Grant no token of the login for a window: the service has refused a request with error 9."""
         ...
 
-    async def credential_digest(self, account: Account) -> str:
-        """Return a digest of the credentials: equal for all users of the store, and irreversible."""
+    def lockouts(self, service: str) -> list[LockoutView]:
+        """Return what the lockout rules refuse at present, the longest first, as far as this process knows."""
         ...
 
-    async def set_flag(self, name: str, seconds: float) -> None:
-        """Set a flag for that long; a flag that lasts longer is not shortened."""
-        ...
-
-    async def flag_ttls(self, names: Sequence[str]) -> list[float]:
-        """Return the remaining seconds of each flag; 0.0 for a flag that is not set."""
-        ...
-
-    async def clear_flag(self, name: str) -> None:
-        """Clear a flag, if it is set."""
+    async def reset_lockouts(self, service: str, account: Account | None) -> None:
+        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
         ...

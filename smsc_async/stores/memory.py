@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import threading
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -15,29 +17,34 @@ import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.errors import StoreNotReady
+from smsc_async.fetch import lockout as rules
+from smsc_async.fetch.lockout import CredentialsState, LockoutView, Refused, ServiceState, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import is_other_closed_loop
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import INTERNAL_PREFIX, FetchLease
+from smsc_async.stores.base import FetchLease
 from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.single_flight import SingleFlight
 
 __all__ = ["MemoryStore"]
 
 KEEP_BYTES: Final = 64 * 2**20
-# A flag that is dropped costs one request that the service refuses once more.
-_MAX_FLAGS: Final = 20_000
 _NOT_READY: Final = partial(
     StoreNotReady,
     'the process has started (cold_start="wait"), and another may have used the quota before',
     "memory",
     True,
 )
+# How many credentials without a list `lockouts()` shows at most.
+_MAX_SUSPECTS: Final = 1_000
+# Seconds after which the head of a queue looks for places that a closed event loop holds.
+_LOST_CHECK_SECONDS: Final = 1.0
 
 
 class MemoryStore:
@@ -76,11 +83,18 @@ class MemoryStore:
         self._closed_until = 0.0
         self.rejected_lists: int = 0  # nobody else can write to the memory of this process
         self._cache = ReplyCache(keep_bytes)
-        self._flags: OrderedDict[str, float] = OrderedDict()
+        self._rules_lock = threading.Lock()
+        self._services: dict[str, ServiceState] = {}
+        self._states: dict[tuple[str, bytes], CredentialsState] = {}
+        self._sweep_states_at = _MAX_SUSPECTS
+        self._suspects: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._in_flight: dict[str, Permit] = {}
+        self._settlements: deque[tuple[Permit, Verdict, float]] = deque()
+        self._request_ids = itertools.count()
         _ALL.add(self)
 
     def __reduce__(self) -> tuple[Callable[[], MemoryStore], tuple[()]]:
-        if self._buckets.count()["buckets"] or len(self._cache) or self._flags or self._first_used_at is not None:
+        if self._buckets.count()["buckets"] or len(self._cache) or self._states or self._first_used_at is not None:
             raise TypeError(
                 "a MemoryStore in use cannot be pickled or copied: the copy would grant the same quota again"
             )
@@ -104,14 +118,25 @@ class MemoryStore:
     async def aclose(self) -> None:
         """Do nothing: the store has no file and no connection, and its quota stays in use."""
 
-    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+    def try_acquire(
+        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
+    ) -> Permit | None:
         """Return a permit, or ``None`` if none is available now."""
         if self._waits:
             return None
         permit = Permit(login, quota, token)
-        return permit if self._buckets.acquire(permit, now()) is None else None
+        permit.credentials = credentials
+        return permit if self._admit(permit, now()) is None else None
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(
+        self,
+        login: str,
+        quota: Quota,
+        *,
+        token: bool,
+        lease: float,
+        credentials: Credentials | None = None,
+    ) -> Permit | Refusal:
         """Return a permit, or when to try again.
 
         Raises:
@@ -119,24 +144,34 @@ class MemoryStore:
         """
         instant = now()
         permit = Permit(login, quota, token)
-        refusal = self._closed_by_cold_start(instant, login, quota)
+        permit.credentials = credentials
+        refusal = self._closed_by_cold_start(instant, quota)
         if refusal is not None and refusal.retry_in > lease:
             raise refusal.error(refusal.retry_in)
-        if refusal is None:
-            refusal = self._buckets.acquire(permit, instant, is_other_closed_loop)
+        refusal = refusal or self._admit(permit, instant)
         if refusal is None:
             return permit
         # A holder's event loop may close, of which nothing notifies the queue: try again after a window at the latest.
         return attrs.evolve(refusal, retry_in=min(refusal.retry_in, quota.window))
 
-    def try_release(self, permit: Permit, completion: Completion) -> bool:
+    def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         """Release a permit; a second release does nothing."""
-        self._buckets.release(permit, now(), completion)
+        instant = now()
+        self._buckets.release(permit, instant, completion)
+        if permit.place is not None:
+            unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
+            self._settlements.append((permit, verdict or unknown, instant))
+            # A finalizer may run here while this thread holds the lock; then the next request settles.
+            if self._rules_lock.acquire(blocking=False):
+                try:
+                    self._settle_all()
+                finally:
+                    self._rules_lock.release()
         return True
 
-    async def release(self, permit: Permit, completion: Completion) -> None:
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
         """Release a permit."""
-        self.try_release(permit, completion)
+        self.try_release(permit, completion, verdict)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
@@ -175,30 +210,78 @@ class MemoryStore:
         """Remove the lists of an account."""
         self._cache.forget(account)
 
-    async def credential_digest(self, account: Account) -> str:
-        """Return a digest of the credentials."""
-        return account.fingerprint.hex()
+    def lockouts(self, service: str) -> list[LockoutView]:
+        """Return what the lockout rules refuse at present, the longest first."""
+        with self._rules_lock:
+            self._settle_all()
+            suspects = [self._states[key] for key in self._suspects if key in self._states]
+            return rules.lockouts(self._services.setdefault(service, ServiceState()), suspects, now())
 
-    async def set_flag(self, name: str, seconds: float) -> None:
-        """Set a flag for that long; a flag that lasts longer is not shortened."""
+    async def reset_lockouts(self, service: str, account: Account | None) -> None:
+        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
+        with self._rules_lock:
+            self._settle_all()
+            state = None if account is None else self._state_of(service, account)
+            rules.reset(self._services.setdefault(service, ServiceState()), state, now())
+        self.queue.notify(None, service)
+
+    def _admit(self, permit: Permit, instant: float) -> Refusal | None:
+        """Take place, token and slot together, or nothing."""
+        credentials = permit.credentials
+        if credentials is None:
+            return self._buckets.acquire(permit, instant, is_other_closed_loop)
+        with self._rules_lock:
+            self._settle_all()
+            service = self._services.setdefault(credentials.service, ServiceState())
+            state = self._state_of(credentials.service, credentials.account)
+            place = rules.check(service, state, str(next(self._request_ids)), instant)
+            if isinstance(place, Refused) and self._settle_lost():
+                place = rules.check(service, state, str(next(self._request_ids)), instant)
+            if isinstance(place, Refused):
+                retry_in = min(place.retry_in or math.inf, _LOST_CHECK_SECONDS)
+                return Refusal(retry_in, (), place, rules.priority(service, state, instant))
+            refusal = self._buckets.acquire(permit, instant, is_other_closed_loop)
+            if refusal is None:
+                rules.enter(service, state, place)
+                permit.place = place
+                self._states[credentials.service, credentials.account.fingerprint] = state
+                self._in_flight[place.request] = permit
+            return refusal
+
+    def _state_of(self, service: str, account: Account) -> CredentialsState:
+        state = self._states.get((service, account.fingerprint))
+        return CredentialsState(account.login.strip().casefold()) if state is None else state
+
+    def _settle_all(self) -> None:
+        """Settle the places of released permits; the caller holds the lock."""
+        while self._settlements:
+            permit, verdict, instant = self._settlements.popleft()
+            credentials, place = permit.credentials, permit.place
+            if credentials is None or place is None or self._in_flight.pop(place.request, None) is None:
+                continue
+            key = (credentials.service, credentials.account.fingerprint)
+            state = self._state_of(credentials.service, credentials.account)
+            rules.settle(self._services[credentials.service], state, place, verdict, instant)
+            self._states[key] = state
+            if verdict is not Verdict.LIST:
+                self._suspects[key] = None
+                if len(self._suspects) > _MAX_SUSPECTS:
+                    self._suspects.popitem(last=False)
+        if len(self._states) > self._sweep_states_at:
+            instant = now()
+            self._states = {key: each for key, each in self._states.items() if each.expires_at > instant}
+            self._sweep_states_at = 2 * len(self._states) + _MAX_SUSPECTS
+
+    def _settle_lost(self) -> bool:
+        """Settle the places of permits whose event loop is closed; return whether there were any."""
+        lost = [each for each in self._in_flight.values() if _is_lost(each)]
+        self._settlements.extend((each, Verdict.UNANSWERED, now()) for each in lost)
+        self._settle_all()
+        return bool(lost)
+
+    def _closed_by_cold_start(self, instant: float, quota: Quota) -> Refusal | None:
         with self._lock:
-            self._flags[name] = max(self._flags.pop(name, 0.0), now() + seconds)
-            if len(self._flags) > _MAX_FLAGS:
-                self._flags.popitem(last=False)
-
-    async def flag_ttls(self, names: Sequence[str]) -> list[float]:
-        """Return the remaining seconds of each flag; 0.0 for a flag that is not set."""
-        instant = now()
-        return [max(self._flags.get(name, 0.0) - instant, 0.0) for name in names]
-
-    async def clear_flag(self, name: str) -> None:
-        """Clear a flag, if it is set."""
-        with self._lock:
-            self._flags.pop(name, None)
-
-    def _closed_by_cold_start(self, instant: float, login: str, quota: Quota) -> Refusal | None:
-        with self._lock:
-            if not self._waits or login.startswith(INTERNAL_PREFIX):
+            if not self._waits:
                 return None
             if self._first_used_at is None:
                 self._first_used_at = instant
@@ -211,10 +294,16 @@ class MemoryStore:
         # No thread of the child can release the locks, and no task of the child releases a permit. The parent's requests
         # are still in flight: they count as ended without a reply.
         self._lock = threading.Lock()
+        self._rules_lock = threading.Lock()
+        self._settlements.extend((each, Verdict.UNANSWERED, now()) for each in self._in_flight.values())
         self._cache.after_fork()
         self._buckets.after_fork(now())
         self.queue.abandon()
         self.flights.abandon()
+
+
+def _is_lost(permit: Permit) -> bool:
+    return permit.owner_loop is not None and is_other_closed_loop(permit.owner_loop)
 
 
 _ALL: Final[weakref.WeakSet[MemoryStore]] = weakref.WeakSet()

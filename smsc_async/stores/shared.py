@@ -30,15 +30,18 @@ import attrs
 
 from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError, StoreNotReady
+from smsc_async.fetch.lockout import LockoutView, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter
-from smsc_async.protocol import Reply
+from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import INTERNAL_PREFIX, FetchLease
+from smsc_async.stores.base import FetchLease
 from smsc_async.stores.keys import Keys, ListKey
+from smsc_async.stores.lockout_states import CredentialNames, LockoutStates
 from smsc_async.stores.private_files import misconfigured
 from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.rows import quota_text
@@ -146,6 +149,7 @@ class SharedStore(ABC):
         self._cache = ReplyCache(keep_bytes // _CACHE_DIVISOR)
         # The leases of this process, by holder, each with the waiter of its renewal.
         self._leases: dict[int, Waiter | None] = {}
+        self._lockout_view = LockoutStates()
         _all.add(self)
 
     @property
@@ -168,28 +172,46 @@ class SharedStore(ABC):
         """Close the files and connections of the store; the next use opens them again."""
 
     @abstractmethod
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(
+        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+    ) -> Permit | Refusal:
         """Return a permit, or when to try again."""
 
     @abstractmethod
-    async def release(self, permit: Permit, completion: Completion) -> None:
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
         """Release a permit. If the store does not answer, the permit ends with its lease."""
 
-    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:  # noqa: ARG002  # the protocol's
+    @abstractmethod
+    async def reset_lockouts(self, service: str, account: Account | None) -> None:
+        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
+
+    def try_acquire(
+        self,
+        login: str,  # noqa: ARG002  # the protocol's
+        quota: Quota,  # noqa: ARG002  # the protocol's
+        *,
+        token: bool,  # noqa: ARG002  # the protocol's
+        credentials: Credentials | None = None,  # noqa: ARG002  # the protocol's
+    ) -> Permit | None:
         """Return ``None``: a shared store needs an ``await``."""
         return None
 
-    def try_release(self, permit: Permit, completion: Completion) -> bool:  # noqa: ARG002  # the protocol's
+    def try_release(
+        self,
+        permit: Permit,  # noqa: ARG002  # the protocol's
+        completion: Completion,  # noqa: ARG002  # the protocol's
+        verdict: Verdict | None = None,  # noqa: ARG002  # the protocol's
+    ) -> bool:
         """Return ``False``: a shared store needs an ``await``."""
         return False
+
+    def lockouts(self, service: str) -> list[LockoutView]:
+        """Return what the lockout rules refuse, the longest first, by the last view of this process."""
+        return self._lockout_view.lockouts(service)
 
     def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list in this process's memory if it is at most ``max_age`` seconds old."""
         return self._cache.find((endpoint, account.fingerprint), max_age)
-
-    async def credential_digest(self, account: Account) -> str:
-        """Return a digest of the credentials, equal in all processes that share the store."""
-        return (await self._keys()).credentials(account)
 
     async def forget(self, account: Account) -> None:
         """Remove the lists of an account from the store and from the memory of this process.
@@ -268,9 +290,18 @@ class SharedStore(ABC):
         options = {"keep_bytes": self._keep_bytes, "lease": self._lease, "cold_start": self._cold_start}
         return _restored, (type(self), address, None if pepper is None else pepper.reveal(), options)
 
-    def _closed_for(self, login: str, quota: Quota) -> float:
+    def _closed_for(self, quota: Quota) -> float:
         """Return the seconds after a loss of the store for which nothing is granted to a login."""
-        return 0.0 if login.startswith(INTERNAL_PREFIX) else quota.absence + self._lease
+        return quota.absence + self._lease
+
+    async def _names(self, service: str, account: Account | None) -> CredentialNames:
+        """Return the names of credentials; ``None`` for a service alone."""
+        if account is None:
+            return CredentialNames(service, "", "")
+        keys = await self._keys()
+        login = keys.login(quota_key(service, account.login))
+        self._lockout_view.logins[login] = account.login
+        return CredentialNames(service, login, f"{service} {keys.credentials(account)}")
 
     def _denied(self, why: Closed | OtherQuota, quota: Quota, seconds: float) -> Refusal:
         """Return the refusal of a store that is closed.

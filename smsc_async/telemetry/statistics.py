@@ -11,7 +11,7 @@ from smsc_async.errors import ApiError, NotSent, SmscError
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.records import Tariffs
 
-__all__ = ["Counters", "Statistics"]
+__all__ = ["Counters", "Lockout", "Statistics"]
 
 
 @attrs.frozen
@@ -43,6 +43,30 @@ class Statistics:
     waited: float = 0.0
     retries: int = 0
     refusals: Mapping[int, int] = MappingProxyType({})
+
+
+@attrs.frozen
+class Lockout:
+    """Something that is not sent at present.
+
+    Attributes:
+        cause: ``"credentials"`` if the service refused them, ``"trials"`` if too many credentials that are not known to work
+            were refused or have no reply, ``"address"`` after error 4, ``"outage"`` if the service does not respond,
+            ``"store"`` if the store lost its state.
+        service: The name of the service.
+        login: The login, or ``None`` if the lockout concerns all logins.
+        seconds: For how much longer.
+
+    Example:
+        >>> from smsc_async import Lockout
+        >>> Lockout("address", "smsc", None, 1800.0).cause
+        'address'
+    """
+
+    cause: str
+    service: str
+    login: str | None
+    seconds: float
 
 
 class Counters:

@@ -1,7 +1,7 @@
 """The simulated service as a pytest fixture: ``smsc_server``.
 
 Install the extra, ``pip install "smsc-async[testing]"``, and pytest finds the fixture by itself. A server starts for each
-test that asks for it, on a free port of this machine; it serves synchronous tests and any event loop alike.
+test that uses the fixture, on a free port of this machine; it serves synchronous tests and any event loop alike.
 
 Example:
     >>> from smsc_async.testing import SmscServer
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from smsc_async.simulator.rules import Rules
     from smsc_async.testing.server import SmscServer
 else:
-    # pytest imports this package in every run of everybody who has it installed: nothing more until it is used.
+    # pytest imports this package in every run: nothing more is imported until the first use.
     _HOMES: Final = {"Fault": "simulator.faults", "Rules": "simulator.rules", "SmscServer": "testing.server"}
 
     def __getattr__(name: str) -> object:

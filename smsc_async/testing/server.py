@@ -1,4 +1,4 @@
-"""A running service for a test: its accounts, what is to go wrong, and what it saw."""
+"""A simulated service for a test: its accounts, its faults, and its log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smsc_async.records import Tariffs
 from smsc_async.simulator.accounts import SimulatedAccount
 from smsc_async.simulator.app import Latency, Simulator
 from smsc_async.simulator.faults import Fault
-from smsc_async.simulator.ledger import Arrival
+from smsc_async.simulator.request_log import Arrival
 from smsc_async.simulator.rules import Rules
 from smsc_async.simulator.sample import sample_tariffs
 from smsc_async.simulator.serving import serve
@@ -31,17 +31,18 @@ _PASSWORD: Final = "123"  # noqa: S105  # of nobody
 class SmscServer:
     """The simulated service on a free port of this machine, while a ``with`` block runs.
 
-    The fixture ``smsc_server`` gives one to each test. Make one yourself where it shall live longer, as in a fixture of
-    the scope ``session``; ``reset()`` then stands between two tests. It has a thread of its own: use it from synchronous
-    tests and from any event loop, and change it while requests are under way.
+    The fixture ``smsc_server`` gives one to each test. Make one yourself if it should live longer, as in a fixture of
+    the scope ``session``; then call ``reset()`` between two tests. It has its own thread: use it from synchronous tests
+    and from any event loop, and change it while requests are in progress.
 
     Attributes:
-        account: An account that works, with the sample list.
-        simulator: The service itself, for what is not here.
+        account: A valid account with the sample list.
+        store: The store of its clients: they share one quota, as the clients of a process do.
+        simulator: The service itself, with more methods.
 
     Args:
         rules: The limits; ``None`` for the provider's, with their minute of 60 seconds.
-        latency: Seconds from a request's arrival to its answer, as for ``Simulator``.
+        latency: Seconds from the arrival of a request to its reply, as for ``Simulator``.
 
     Raises:
         OSError: On entering: there is no free port.
@@ -60,8 +61,9 @@ class SmscServer:
     def __init__(self, *, rules: Rules | None = None, latency: Latency = 0.0) -> None:
         first = SimulatedAccount(_LOGIN, _PASSWORD)
         self.account: Account = Account(_LOGIN, _PASSWORD)
+        self.store: Store = MemoryStore()
         self.simulator: Simulator = Simulator([first], rules=rules, latency=latency)
-        self._known = {first.login: first}
+        self._accounts = {first.login: first}
         self._serving = serve(self.simulator)
 
     def __enter__(self) -> Self:
@@ -75,12 +77,12 @@ class SmscServer:
 
     @property
     def base_url(self) -> str:
-        """What ``Client`` takes as ``base_url``."""
+        """The ``base_url`` for a ``Client``."""
         return self._serving.base_url
 
     @property
     def quota(self) -> Quota:
-        """The quota that fits the limits of this server: what a client under test has to be given with its URL.
+        """The quota that fits the limits of this server: pass it to a client under test together with ``base_url``.
 
         Its ``guard`` is a sixtieth of the minute and its ``linger`` a twelfth, at least a second, as with the defaults.
         """
@@ -118,11 +120,12 @@ class SmscServer:
         """Return a client of this server, to be closed by ``async with`` or ``aclose()``.
 
         Args:
-            account: Whose list it fetches where it is told nothing else, or ``None`` for ``account``.
-            store: Where the quota and the last answers live, or ``None`` for a new one of its own.
+            account: The default account of the client, or ``None`` for ``account``.
+            store: The store of the quota and of the cached lists, or ``None`` for that of this server.
             max_age: Seconds for which a list is fresh.
-            deadline: Seconds that a call may take: fewer than in earnest, so that a test of a hanging service ends.
-            retries: How many more attempts a failed request may have.
+            deadline: Seconds that a call may take: fewer than the default of ``Client``, so that a test of a hanging service
+                ends.
+            retries: The number of further attempts after a failed request.
 
         Raises:
             ValueError: A number is out of its range.
@@ -131,22 +134,29 @@ class SmscServer:
             account or self.account,
             base_url=self.base_url,
             quota=self.quota,
-            store=MemoryStore() if store is None else store,
+            store=self.store if store is None else store,
             max_age=max_age,
             deadline=deadline,
             retries=retries,
         )
 
     def add_account(
-        self, login: str, password: str, *, tariffs: Tariffs | None = None, api_key: str | None = None
+        self,
+        login: str,
+        password: str,
+        *,
+        tariffs: Tariffs | None = None,
+        api_key: str | None = None,
+        accepts_md5: bool = False,
     ) -> Account:
-        """Let another account in, or replace the one with this login; return it as a client takes it.
+        """Add an account, or replace the one with this login; return it for a client.
 
         Args:
             login: The login.
             password: The password.
             tariffs: Its list, or ``None`` for the sample list.
-            api_key: A key that works in place of the two, as in ``Account.with_api_key``, or ``None``.
+            api_key: An API key that replaces login and password, as in ``Account.with_api_key``, or ``None``.
+            accepts_md5: Whether the MD5 of the password is accepted too, as for old accounts.
 
         Raises:
             ValueError: The login, password or key is empty, or another account has this key.
@@ -158,17 +168,19 @@ class SmscServer:
             Account('boris')
         """
         account = Account(login, password)
-        simulated = SimulatedAccount(login, password, tariffs=tariffs or sample_tariffs(), api_key=api_key)
+        simulated = SimulatedAccount(
+            login, password, tariffs=tariffs or sample_tariffs(), api_key=api_key, accepts_md5=accepts_md5
+        )
         self.simulator.put(simulated)
-        self._known[login] = simulated
+        self._accounts[login] = simulated
         return account
 
     def set_tariffs(self, tariffs: Tariffs, *, login: str = _LOGIN) -> None:
-        """Give an account another list from now on, as when a price changes.
+        """Replace the list of an account, as when a price changes.
 
         Args:
             tariffs: The list.
-            login: Whose.
+            login: The login of the account.
 
         Raises:
             KeyError: There is no such account.
@@ -177,18 +189,18 @@ class SmscServer:
             >>> from decimal import Decimal
             >>> from smsc_async.simulator import sample_tariffs
             >>> from smsc_async.testing import SmscServer
-            >>> SmscServer().set_tariffs(sample_tariffs(Decimal("1.10")))  # everything a tenth dearer
+            >>> SmscServer().set_tariffs(sample_tariffs(Decimal("1.10")))  # every price rises by a tenth
         """
-        self._known[login] = simulated = attrs.evolve(self._known[login], tariffs=tariffs)
+        self._accounts[login] = simulated = attrs.evolve(self._accounts[login], tariffs=tariffs)
         self.simulator.put(simulated)
 
     def fail(self, fault: Fault, *, times: int | None = None, login: str | None = None) -> None:
-        """Let something go wrong with the answers to come; several faults have their turns one after the other.
+        """Inject a fault into the next replies; several faults take effect one after another.
 
         Args:
-            fault: What, such as ``Fault.http_status(503)`` or ``Fault.hang()``.
-            times: With how many requests; ``None`` until ``heal()``.
-            login: Of which login; ``None`` for all.
+            fault: The fault, such as ``Fault.http_status(503)`` or ``Fault.hang()``.
+            times: The number of requests, or ``None`` for all until ``heal()``.
+            login: The login whose requests are affected, or ``None`` for all.
 
         Raises:
             ValueError: ``times`` is below 1.
@@ -200,21 +212,22 @@ class SmscServer:
         self.simulator.fail(fault, times=times, login=login)
 
     def heal(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         self.simulator.heal()
 
     def reset(self) -> None:
-        """Forget all requests and blocks, and heal; accounts and lists stay.
+        """Clear the log, the blocks and the faults; accounts and lists stay.
 
-        What a client's store knows of the quota stays too: give each test a store, or a client, of its own.
+        The next ``client()`` has a new store, with a full quota; clients made before keep the old one.
         """
         self.simulator.reset()
+        self.store = MemoryStore()
 
     @property
     def log(self) -> list[Arrival]:
-        """The requests that arrived, in order; no credential among them."""
+        """The requests that arrived, in order, without credentials."""
         return self.simulator.log
 
     def violations(self) -> list[Violation]:
-        """Return the requests that a careful caller would not have sent; empty where all limits were kept."""
+        """Return the requests that broke a limit; empty if none did."""
         return self.simulator.violations()

@@ -83,7 +83,7 @@ def both(base_url: str, plain_environment: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("B", "456")
     plain_environment.write_text(
         'default = "mine"\n'
-        '[accounts.mine]\nlogin = "alex"\npassword_from = "env:A"\n'
-        '[accounts.theirs]\nlogin = "boris"\npassword_from = "env:B"\n',
+        f'[accounts.mine]\nlogin = "alex"\npassword_from = "env:A"\nbase_url = "{base_url}"\n'
+        f'[accounts.theirs]\nlogin = "boris"\npassword_from = "env:B"\nbase_url = "{base_url}"\n',
         "utf-8",
     )

@@ -45,7 +45,7 @@ class Ran:
         return f"exit code {self.code}\n--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
 
 
-def invoke(*arguments: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Ran:
+def invoke(*arguments: str, env: dict[str, str] | None = None, stdin: str | bytes | None = None) -> Ran:
     result = CliRunner().invoke(app, list(arguments), env=dict(env or {}), input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -24,7 +24,7 @@ def test_accounts_stand_side_by_side_and_the_cheapest_is_marked() -> None:
     assert lines[1].split() == ["zone", "name", "mine", "theirs"]
     assert lines[3].split()[-2:] == ["3.85", "3.47*"]
     assert lines[-1].split()[-2:] == ["3891.00", "3506.90*"]
-    assert ["operator", "25001", "3.42", "3.08*"] in map(str.split, lines)
+    assert ["25001", "MTS", "·", "RU", "3.42", "3.08*"] in map(str.split, lines)
     assert max(map(len, lines)) <= 80
 
 
@@ -56,8 +56,8 @@ def test_individual_tariffs_of_operators_are_compared_too(simulator: Simulator) 
     simulator.put(SimulatedAccount("boris", "456", tariffs=attrs.evolve(sample_tariffs(), codes=codes)))
     ran = invoke("compare", "mine", "theirs", "--operator", "2500", "--mix", "1/25001=10", "--mix", "1/25002=1")
     assert [line.split() for line in ran.stdout.splitlines()[3:]] == [
-        ["operator", "25001", "3.42*", "3.50"],
-        ["operator", "25002", "3.75", "–"],  # noqa: RUF001  # the dash of a missing price
+        ["25001", "MTS", "·", "RU", "3.42*", "3.50"],
+        ["25002", "Megafon", "·", "RU", "3.75", "–"],  # noqa: RUF001  # the dash of a missing price
         [],
         ["sum", "of", "the", "mix", "37.95*", "38.85"],  # of the zone, where there is no individual tariff
     ]
@@ -108,8 +108,12 @@ def test_an_account_that_fails_is_told_and_the_others_are_shown(simulator: Simul
     [
         (("mine", "--mix", "1"), 2, "must be ZONE=COUNT"),
         (("mine", "--mix", "1=-5"), 2, "must be ZONE=COUNT"),
-        (("mine", "--mix", "4711=1"), 13, "no list has a zone '4711'"),
-        (("mine", "--mix", "25001=1"), 13, "an operator is named with its zone, such as '1/25001'"),
+        (("mine", "--mix", "4711=1"), 13, "no zone has the number '4711'"),
+        (("mine", "--mix", "1/nowhere=1"), 2, "no network is called 'nowhere'"),
+        (("mine", "--mix", "1/ =1"), 2, "the name of the operator is empty"),
+        (("mine", "--mix", "Israel=1"), 2, "--mix: 2 zones have 'Israel' in their name"),
+        (("mine", "--mix", "1/beeline=1"), 2, "operators are called 'beeline'"),
+        (("mine", "--mix", "25001=1"), 13, "an operator is named with its zone, such as 1/25001"),
         (("mine", "--operator", "999"), 13, "no individual tariff for an operator '999' in any of the lists"),
         (("mine", "--operator", "25001", "--service", "hlr"), 2, "hlr is priced by zone"),
         (("mine", "nobody"), 2, "no account 'nobody'"),
@@ -120,6 +124,17 @@ def test_a_comparison_that_cannot_be_made_is_told(arguments: tuple[str, ...], co
     ran = invoke("compare", *arguments)
     assert ran.code == code
     assert said in ran.stderr
+
+
+@pytest.mark.usefixtures("both")
+def test_a_mix_is_named_as_everywhere() -> None:
+    mixes = (("1/25001=10", "12=5"), ("мтс (р/mts ru=10", "Kcell / activ=5"), ("1/250-01=10", "12=3", "12=2"))  # noqa: RUF001  # Cyrillic letters
+    sums = {
+        invoke("compare", "mine", *(each for mix in mixed for each in ("--mix", mix))).stdout.splitlines()[-1]
+        for mixed in mixes
+    }
+    assert [line.split()[-1] for line in sums] == ["86.20"]
+    assert invoke("compare", "mine", "--mix", "1/24701=10").stdout.split()[-1] == "38.50"
 
 
 @pytest.fixture
@@ -220,8 +235,8 @@ def test_no_changes_as_csv_are_the_names_of_the_columns(saved: Path) -> None:
     [
         (("missing.json", "missing.json"), 14, "there is no file missing.json"),
         (("nobody", "nobody"), 2, "no account 'nobody'"),
-        (("nobody", "nobody"), 2, "there are: none; nor is there a file nobody"),
-        (("now", "now"), 2, "whose list?"),
+        (("nobody", "nobody"), 2, "accounts add nobody …; nor is there a file nobody"),
+        (("now", "now"), 2, "no account is set up: smsc-async accounts add main"),
         (("env@foo", "now"), 2, "nor is there a file env@foo, nor is 'foo' an instant such as 2026-11-01"),
         (("main@2026.11.01", "now"), 14, "no file main@2026.11.01, nor is '2026.11.01' an instant such as 2026-11-01"),
         (("", "now"), 2, "smsc-async: the name of the account is empty\n"),

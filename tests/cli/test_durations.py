@@ -5,30 +5,30 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.durations import instant_of, lasting, seconds_of, shown
+from smsc_async.cli.durations import lasting, parse_duration, parse_instant, shown
 
 
 def test_a_duration_has_a_unit_or_is_in_seconds() -> None:
     told = ["90", "90s", "15m", "1.5h", "30d", "2W", " 1 h "]
-    assert [seconds_of(each) for each in told] == [90, 90, 900, 5_400, 2_592_000, 1_209_600, 3_600]
+    assert [parse_duration(each) for each in told] == [90, 90, 900, 5_400, 2_592_000, 1_209_600, 3_600]
 
 
 def test_a_duration_is_told_in_its_largest_whole_unit() -> None:
     told = {"0.5": "0.5 s", "90s": "90 s", "15m": "15 min", "1.5h": "90 min", "2h": "2 h", "24h": "1 d", "2w": "14 d"}
-    assert {each: lasting(seconds_of(each)) for each in told} == told
+    assert {each: lasting(parse_duration(each)) for each in told} == told
 
 
 @pytest.mark.parametrize("told", ["", "m", "-5m", "0", "0.0s", "5y", "1e3", "inf", "5m3s"])
 def test_what_is_no_duration_is_told(told: str) -> None:
     with pytest.raises(CliError, match="is not a duration"):
-        seconds_of(told)
+        parse_duration(told)
 
 
 def test_an_instant_is_in_utc_unless_it_says_otherwise() -> None:
-    assert instant_of("2026-11-01") == datetime(2026, 11, 1, tzinfo=UTC)
-    there = instant_of("2026-11-01T12:30+05:00")
+    assert parse_instant("2026-11-01") == datetime(2026, 11, 1, tzinfo=UTC)
+    there = parse_instant("2026-11-01T12:30+05:00")
     assert there == datetime(2026, 11, 1, 12, 30, tzinfo=timezone(timedelta(hours=5)))
     assert shown(there) == "2026-11-01 07:30"
-    assert abs(datetime.now(UTC) - instant_of("now")) < timedelta(minutes=1)
+    assert abs(datetime.now(UTC) - parse_instant("now")) < timedelta(minutes=1)
     with pytest.raises(CliError, match="'yesterday' is not an instant"):
-        instant_of("yesterday")
+        parse_instant("yesterday")

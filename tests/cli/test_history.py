@@ -15,9 +15,9 @@ import attrs
 import pytest
 
 from smsc_async import History, OperatorTariff, PricePoint, Snapshot, Tariffs, Zone
-from smsc_async.cli.chart import draw_prices
-from smsc_async.cli.history_output import PERIOD_COLUMNS, POINT_COLUMNS
-from smsc_async.cli.sparkline import sparkline
+from smsc_async.cli.chart import draw_prices, sparkline
+from smsc_async.cli.formats import Output, Shape
+from smsc_async.cli.history_output import PERIOD_COLUMNS, POINT_COLUMNS, write_prices
 from tests.cli.running import invoke
 
 START = datetime(2026, 11, 1, 6, 0, 12, tzinfo=UTC)
@@ -260,3 +260,12 @@ def test_a_price_that_never_changed_or_never_was_is_a_line_too() -> None:
     assert sparkline(points("2.50"), 3, ascii_only=True) == "==="
     assert sparkline(points(None), 3, ascii_only=True) == "   "
     assert sparkline(points("0", "0"), 1, ascii_only=False) == "▅"
+
+
+def test_a_difference_has_all_its_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    prices = (Decimal("12345678901234567890123456789.01"), Decimal("0.02"), None)
+    write_prices(
+        [PricePoint(at, at, price) for price in prices], "title", Shape(output=Output.TSV, columns=("difference",))
+    )
+    assert capsys.readouterr().out == 'difference\n""\n-12345678901234567890123456788.99\n""\n'

@@ -51,7 +51,9 @@ def test_all_accounts_are_compared_however_many(
 ) -> None:
     monkeypatch.setenv("P", "123")
     names = [f"a-rather-long-name-of-an-account-{place}" for place in range(12)]
-    accounts = (f'[accounts.{name}]\nlogin = "{name}"\npassword_from = "env:P"\n' for name in names)
+    accounts = (
+        f'[accounts.{name}]\nlogin = "{name}"\npassword_from = "env:P"\nbase_url = "{base_url}"\n' for name in names
+    )
     plain_environment.write_text("".join(accounts), "utf-8")
     for name in names:
         simulator.put(SimulatedAccount(name, "123"))

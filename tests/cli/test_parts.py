@@ -71,7 +71,39 @@ def test_the_text_can_come_from_standard_input() -> None:
     )
 
 
-def test_the_last_line_break_of_standard_input_does_not_count() -> None:
-    columns = ("-o", "csv", "--columns", "letters")
-    for stdin, letters in (("text\n", 4), ("text\r\n", 4), ("text\n\n", 5), ("", 0)):
-        assert invoke("parts", "-", *columns, stdin=stdin).stdout == f"letters\n{letters}\n"
+@pytest.mark.parametrize(
+    ("stdin", "letters"),
+    [
+        (b"text\n", 4), (b"text\r\n", 4), (b"text\n\n", 5), (b"", 0), (b"text", 4), (b"a\r\nb\n", 3),
+        (b"\xef\xbb\xbfhello\r\n", 5), ("hello\r\n".encode("utf-16"), 5), (b"a" * 160 + b"\r\n", 160),
+    ],
+)  # fmt: skip
+def test_what_editors_and_shells_add_does_not_count(stdin: bytes, letters: int) -> None:
+    ran = invoke("parts", "-", "-o", "csv", "--columns", "letters,encoding,parts", stdin=stdin)
+    assert ran.stdout == f"letters,encoding,parts\n{letters},GSM-7,1\n"
+
+
+@pytest.mark.parametrize(("stdin", "code"), [(b"\xff\xfea", 14), (b"ab\x80", 14), ("я".encode("cp1251"), 14)])
+def test_bytes_that_are_no_text_are_not_counted(stdin: bytes, code: int) -> None:
+    ran = invoke("parts", "-", stdin=stdin)
+    assert (ran.code, ran.stdout) == (code, "")
+    assert "standard input is not text in UTF-8 or UTF-16" in ran.stderr
+    ran = invoke("parts", "a\udcff")
+    assert (ran.code, ran.stdout, "letter 2 is not text" in ran.stderr) == (2, "", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "outside"),
+    [
+        ("a\u00a0b", "U+00A0 NO-BREAK SPACE"),
+        ("a\u200bb", "U+200B ZERO WIDTH SPACE"),
+        ("a\u200cя\ufeff", "я, U+200C ZERO WIDTH NON-JOINER, U+FEFF ZERO WIDTH NO-BREAK SPACE"),
+        ("e\u0301", "U+0301 COMBINING ACUTE ACCENT"),
+        ("\x85", "U+0085"),
+        ("\u202e", "U+202E RIGHT-TO-LEFT OVERRIDE"),
+    ],
+)
+def test_a_letter_that_cannot_be_seen_is_shown_by_its_name(text: str, outside: str) -> None:
+    assert " ".join(invoke("parts", text).stdout.split()).endswith(f"outside {outside}")
+    data = json.loads(invoke("parts", text, "-o", "json").stdout)["outside"]
+    assert set(data) <= set(text)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from smsc_async.cli.pricing import PRICE_COLUMNS
+from smsc_async.simulator import Simulator
 from tests.cli.running import invoke
 
 
@@ -67,3 +68,70 @@ def test_what_has_no_price_is_told(arguments: tuple[str, ...], code: int, said: 
     ran = invoke("price", *arguments)
     assert (ran.code, ran.stdout) == (code, "")
     assert said in ran.stderr
+
+
+@pytest.mark.usefixtures("alex")
+@pytest.mark.parametrize(
+    ("operator", "code"),
+    [("25001", "25001"), ("250-01", "25001"), ("250 01", "25001"), ("мтс ru", "25001"), ("Megafon", "25002"), ("24701", "24701"), ("LV", "24701")],
+)  # fmt: skip
+def test_an_operator_can_be_named_in_many_ways(operator: str, code: str) -> None:
+    ran = invoke("price", "--operator", operator, "-o", "json")
+    assert json.loads(ran.stdout)["id"] == code
+
+
+@pytest.mark.usefixtures("alex")
+@pytest.mark.parametrize("command", [("price",), ("tariffs",), ("compare", "env"), ("history",)])
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--operator", "Бармаглот", "no network is called 'Бармаглот'"),
+        ("--operator", "megafonn", "did you mean Megafon"),
+        ("--operator", "２５００１", "no network is called"),  # noqa: RUF001  # digits that are meant
+        ("--operator", "", "the name of the operator is empty"),
+        ("--operator", "mts us", "no network is called 'mts us'"),
+        ("--zone", " ", "the name of the zone is empty"),
+    ],
+)
+def test_what_can_name_nothing_costs_no_request(
+    command: tuple[str, ...], option: str, value: str, said: str, simulator: Simulator
+) -> None:
+    if command[0] == "compare" and option == "--zone":
+        option, value = "--mix", f"{value}=10"
+    ran = invoke(*command, option, value)
+    assert (ran.code, ran.stdout) == (2, "")
+    assert said in ran.stderr
+    assert simulator.log == []
+
+
+@pytest.mark.usefixtures("alex")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (
+            ("--operator", "mts"),
+            2,
+            "2 operators are called 'mts', such as 25001 MTS · RU, 25702 MTS · BY: give the code",
+        ),
+        (("--operator", "99999"), 13, "no individual tariff for an operator '99999' in this list"),
+        (("--operator", "vodafone tr"), 13, "no individual tariff for an operator 'vodafone tr'"),
+        (("--zone", "latvja"), 13, "did you mean Latvia?"),
+        (("--zone", "Lithunia"), 13, "did you mean Lithuania"),
+    ],
+)
+def test_what_is_not_found_comes_with_what_is_like_it(arguments: tuple[str, ...], code: int, said: str) -> None:
+    ran = invoke("price", *arguments)
+    assert (ran.code, ran.stdout) == (code, "")
+    assert said in ran.stderr
+
+
+@pytest.mark.usefixtures("alex")
+def test_an_operator_without_a_tariff_of_its_own_costs_what_the_zone_costs() -> None:
+    for operator in ("99999", "vodafone tr"):
+        assert json.loads(invoke("price", "--zone", "32", "--operator", operator, "-o", "json").stdout)["id"] == "32"
+
+
+@pytest.mark.usefixtures("alex")
+def test_a_total_has_all_its_digits() -> None:
+    ran = invoke("price", "--zone", "32", "--count", "9" * 40, "-o", "json")
+    assert json.loads(ran.stdout)["total"] == "40999999999999999999999999999999999999995.90"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import getpass
 import io
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ import platformdirs
 import pytest
 
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.profiles import account_of, config_file, find_profile
+from smsc_async.cli.profiles import account_names, account_of, all_profiles, config_file, find_profile
 from tests.cli.running import Terminal
 
 
@@ -20,6 +21,13 @@ def refused(name: str | None = None) -> str:
         account_of(find_profile(name))
     assert caught.value.code is ExitCode.USAGE
     return str(caught.value)
+
+
+def on_terminal_typing(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    def getpass_(prompt: str, stream: object) -> str:
+        return password
+
+    monkeypatch.setattr(getpass, "getpass", getpass_)
 
 
 def write(config: Path, members: str) -> None:
@@ -48,7 +56,7 @@ def test_an_api_key_suffices_with_or_without_a_login(login: str | None, monkeypa
 
 
 def test_without_any_account_the_ways_to_name_one_are_told() -> None:
-    assert "Set SMSC_LOGIN and SMSC_PASSWORD (or SMSC_API_KEY), or name an account of" in refused()
+    assert "accounts add main --login LOGIN --password-from prompt, or set SMSC_LOGIN and SMSC_PASSWORD" in refused()
     assert "no account in the environment" in refused("env")
 
 
@@ -83,19 +91,20 @@ def test_an_account_of_the_file_has_its_own_host_and_source(
 
 def test_a_password_can_come_from_standard_input(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
-    monkeypatch.setattr(sys, "stdin", io.StringIO("1 2 3\nmore\n"))
-    assert account_of(find_profile("alex", source="stdin")).secret.reveal() == "1 2 3"
+    for body in (b"1 2 3\nmore\n", b"1 2 3\r\n", b"1 2 3", b"\xef\xbb\xbf1 2 3\r\n", "1 2 3\r\nmore".encode("utf-16")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(body)))
+        assert account_of(find_profile("alex", source="stdin")).secret.reveal() == "1 2 3"
 
 
 def test_a_password_can_come_from_the_keyring(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def get_password(service: str, user: str) -> str | None:
-        return "123" if (service, user) == ("smsc-async", "alex") else None
+        return "123" if (service, user) == ("smsc-async", "smscentre.com/alex") else None
 
     monkeypatch.setitem(sys.modules, "keyring", SimpleNamespace(get_password=get_password))
     write(plain_environment, 'login = "alex"\npassword_from = "keyring"')
     assert account_of(find_profile("alex")).secret.reveal() == "123"
     write(plain_environment, 'login = "vera"\npassword_from = "keyring"')
-    assert refused("alex") == "the keyring has no password: keyring set smsc-async vera"
+    assert refused("alex") == "the keyring has no password: keyring set smsc-async smscentre.com/vera"
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert 'pip install "smsc-async[keyring]"' in refused("alex")
 
@@ -116,7 +125,7 @@ def test_without_a_terminal_nothing_is_asked(plain_environment: Path, monkeypatc
 
     monkeypatch.setattr(getpass, "getpass", ask)
     write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
-    assert "there is no terminal to ask for the password: say with --password-from" in refused("alex")
+    assert "there is no terminal to ask for the password: name another source with --password-from" in refused("alex")
 
 
 def test_an_end_of_input_is_an_empty_password(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,11 +162,11 @@ def test_an_account_of_the_file_can_have_a_key(plain_environment: Path, monkeypa
         ),
         ("", "has neither, and needs either password_from or api_key_from"),
         ('password_from = "env:A"', "needs a login"),
-        ('login = "alex"\npassword_from = "file"', "must be one of prompt, stdin, keyring, env:NAME"),
+        ('login = "alex"\npassword_from = "file"', "must be one of prompt, stdin, keyring, env:NAME, file:PATH"),
         ('login = "alex"\npassword_from = "env:"', "must be one of"),
         ('login = "alex"\npassword_from = "env:NOT_SET"', "NOT_SET is not set"),
         ('login = "alex"\npassword_from = "stdin"', "is empty"),
-        ('login = " "\npassword_from = "env:A"', "account 'alex':"),
+        ('login = " "\npassword_from = "env:A"', "account 'alex'"),
         ("login = ", "is not TOML"),
     ],
 )
@@ -166,7 +175,7 @@ def test_a_file_that_is_wrong_is_told_with_what_to_do(
 ) -> None:
     write(plain_environment, members)
     monkeypatch.setenv("A", "s3cret-word")
-    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
     told = refused("alex")
     assert said in told
     assert "s3cret-word" not in told
@@ -185,7 +194,7 @@ def test_a_file_that_is_wrong_is_told_with_what_to_do(
         (
             'default = "mian"\n[accounts.main]',
             None,
-            "no account 'mian' in {path}, whose default it is; there are: main",
+            "no account 'mian' in {path}, whose default it is; there are: main; did you mean main?",
         ),
         ("default = 5\n[accounts.main]", None, "default in {path} must be the name of an account, in quotes"),
         ("[accounts.main]", "", "the name of the account is empty"),
@@ -208,23 +217,60 @@ def test_a_file_that_was_named_and_is_not_there_is_told(
     )
     monkeypatch.delenv("SMSC_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert "no account 'main' in" in refused("main")
+    assert "no account 'main', since there are none in" in refused("main")
 
 
-@pytest.mark.parametrize("account", [None, "alex"])
 def test_the_address_of_the_environment_may_be_empty_and_is_named_where_it_is_wrong(
-    account: str | None, plain_environment: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
     monkeypatch.setenv("SMSC_LOGIN", "alex")
     monkeypatch.setenv("SMSC_BASE_URL", "")
-    assert find_profile(account).base_url == "https://smscentre.com/sys/"
+    assert find_profile(None).base_url == "https://smscentre.com/sys/"
     monkeypatch.setenv("SMSC_BASE_URL", "smsc.kz/sys/")
-    assert refused(account).startswith("SMSC_BASE_URL must be an https:// URL such as")
+    assert refused(None).startswith("SMSC_BASE_URL must be an https:// URL such as")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://smscentre.com\t.evil.example/", "https://smsc\u0435ntre.com/sys/", "https://smscentre.com\n/", "\ufeffhttps://smscentre.com/"]
+)  # fmt: skip
+def test_an_address_that_looks_like_another_one_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMSC_LOGIN", "alex")
+    monkeypatch.setenv("SMSC_BASE_URL", url)
+    assert "SMSC_BASE_URL must be printable ASCII" in refused(None)
+
+
+@pytest.mark.parametrize("login", ["alex\r", "al\nex", "\ufeffalex", "al\u202eex"])
+def test_a_login_that_can_be_none_is_refused(
+    login: str, plain_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMSC_LOGIN", login)
+    assert "SMSC_LOGIN has a line break or a control character in it" in refused(None)
+    monkeypatch.delenv("SMSC_LOGIN")
+    write(plain_environment, f'login = {json.dumps(login)}\npassword_from = "prompt"')
+    assert "without control characters" in refused("alex")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_the_file_is_read_as_any_editor_saves_it(encoding: str, line_break: str, plain_environment: Path) -> None:
+    text = line_break.join(['default = "маша"', '[accounts."маша"]', 'login = "maria"', 'password_from = "prompt"', ""])
+    plain_environment.write_bytes(text.encode(encoding))
+    assert find_profile(None) == find_profile("маша")
+    assert account_names() == ["маша"]
+
+
+def test_the_address_of_the_environment_is_not_for_accounts_of_the_file(
+    plain_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
+    monkeypatch.setenv("SMSC_BASE_URL", "http://127.0.0.1:8025/sys/")
+    assert find_profile("alex").base_url == "https://smscentre.com/sys/"
+    assert find_profile(None).base_url == "https://smscentre.com/sys/"
+    assert all_profiles() == [find_profile("alex")]
 
 
 def test_an_account_that_is_not_there_is_told_with_those_that_are(plain_environment: Path) -> None:
-    assert "there are: none" in refused("boris")
+    assert "accounts add boris" in refused("boris")
     write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
     assert "no account 'boris'" in refused("boris")
     assert "there are: alex" in refused("boris")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 import smsc_async
 from smsc_async.cli import session
+from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.session import new_history, new_store
-from smsc_async.simulator import Fault, Simulator
+from smsc_async.records import Format
+from smsc_async.simulator import Fault, Simulator, render, sample_tariffs
 from tests.cli.running import invoke
 
 
@@ -55,3 +58,39 @@ def test_the_package_can_be_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         runpy.run_path(str(Path(smsc_async.__file__).with_name("__main__.py")), run_name="__main__")
     assert caught.value.code == 0
     assert "tariffs" in capsys.readouterr().out
+
+
+def test_without_a_home_folder_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fails(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    for name in ("user_state_path", "user_config_path"):
+        monkeypatch.setattr(platformdirs, name, fails)
+    for name in ("SMSC_STORE", "SMSC_HISTORY", "SMSC_CONFIG"):
+        monkeypatch.setenv(name, "")
+    with pytest.raises(CliError, match="set SMSC_STORE to the path of a file"):
+        new_store()
+    with pytest.raises(CliError, match="set SMSC_HISTORY to the path of a file"):
+        new_history(Path())
+    assert not new_history(None, is_needed=False).path.exists()
+    assert invoke("accounts", "list").code == 0
+    ran = invoke("status")
+    assert (ran.code, "set SMSC_STORE to the path of a file" in " ".join(ran.stdout.split())) == (0, True)
+    ran = invoke("accounts", "add", "main", "--login", "alex", "--password-from", "prompt")
+    assert (ran.code, "set SMSC_CONFIG to the path of a file" in ran.stderr) == (14, True)
+    assert "SMSC_CONFIG is not set" in invoke("tariffs", "main").stderr
+    assert list(tmp_path.iterdir()) == [tmp_path / "config.toml"]
+
+
+def test_nothing_is_made_before_it_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("SMSC_STORE", "SMSC_HISTORY", "SMSC_CONFIG"):
+        monkeypatch.delenv(name)
+    for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    (tmp_path / "list.json").write_bytes(render(sample_tariffs(), Format.JSON))
+    for arguments in (
+        ("parts", "a"), ("status",), ("accounts", "list"), ("history",), ("tariffs", "nobody"),
+        ("diff", str(tmp_path / "list.json"), str(tmp_path / "list.json")), ("price", "--operator", "nobody"),
+    ):  # fmt: skip
+        assert invoke(*arguments).code in {0, 2}
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("XDG")]

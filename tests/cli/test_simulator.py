@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import signal
 import subprocess
 import sys
@@ -94,3 +95,73 @@ def test_accounts_that_cannot_be_and_a_port_that_is_taken_are_told() -> None:
     with serve(Simulator()) as server:
         ran = invoke("simulator", "--port", str(server.port))
     assert (ran.code, ran.stderr) == (14, f"smsc-async: 127.0.0.1:{server.port}: Address already in use\n")
+
+
+def test_it_accepts_api_keys_the_md5_of_a_password_and_further_host_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+    errors: list[int] = []
+
+    def look(_: float) -> None:
+        url, form = f"{urls[0]}get.php", {"get_price": "1", "fmt": "3", "charset": "utf-8"}
+        digest = hashlib.md5(b"123").hexdigest()
+        for credentials in ({"login": "boris", "psw": digest}, {"apikey": "k-4711"}, {"apikey": "k=1"}):
+            reply = httpx.post(url, data={**form, **credentials}, headers={"host": "sim"})
+            errors.append(reply.json().get("error_code", 0))
+        raise KeyboardInterrupt
+
+    with serve(Simulator()) as former:
+        port = former.port
+    urls.append(former.base_url)
+    monkeypatch.setattr(simulating, "sleep", look)
+    options = ["--login", "alex", "--login", "boris", "--md5", "--api-key", "alex=k-4711", "--api-key", "boris=k=1"]
+    assert invoke("simulator", *options, "--accept-host", "sim", "--port", str(port)).code == 0
+    assert errors == [0, 0, 0]
+
+
+@pytest.mark.parametrize("key", ["k-4711", "boris=k-4711", "alex="])
+def test_an_api_key_needs_a_login_of_the_simulator(key: str) -> None:
+    ran = invoke("simulator", "--api-key", key)
+    assert ran.code == 2
+    assert "--api-key needs a login of --login and a key, such as alex=KEY" in " ".join(ran.stderr.split())
+
+
+def test_a_login_acts_on_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls: list[str] = []
+    logins = iter(["\x1b]0;pwn\x07", "a\nb", "\u202ea", "\x9b31m"])
+
+    def look(_: float) -> None:
+        login = next(logins, None)
+        if login is None:
+            raise KeyboardInterrupt
+        httpx.post(f"{urls[0]}get.php", data={**FORM, "login": login})
+
+    with serve(Simulator()) as former:
+        port = former.port
+    urls.append(former.base_url)
+    monkeypatch.setattr(simulating, "sleep", look)
+    ran = invoke("simulator", "--port", str(port))
+    assert ran.code == 0
+    arrivals = [line for line in ran.stderr.split("\n") if "/sys/get.php" in line]
+    assert len(arrivals) == 4
+    assert all(line.isprintable() for line in ran.stderr.split("\n"))
+
+
+def test_a_network_address_is_warned_of_and_nobody_to_read_the_address_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def look(_: float) -> None:
+        raise KeyboardInterrupt
+
+    def on_loopback(app: Simulator, *, host: str, port: int, hosts: object) -> serve:
+        return serve(app, port=port)
+
+    def fails(_: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(simulating, "sleep", look)
+    monkeypatch.setattr(simulating, "serve", on_loopback)
+    monkeypatch.setattr(simulating, "detach_stdout", lambda: None)
+    ran = invoke("simulator", "--host", "0.0.0.0", "--port", "0")
+    assert (ran.code, ran.stderr.startswith("0.0.0.0 is open to the network")) == (0, True)
+    monkeypatch.setattr(simulating, "write_text", fails)
+    assert invoke("simulator", "--port", "0").code == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from smsc_async.cli.selection import plain
+from smsc_async.cli.selection import to_plain
 from smsc_async.decoder import decode
 from smsc_async.records import Extra, Tariffs, Zone
 from smsc_async.simulator import Fault, SimulatedAccount, Simulator, sample_tariffs
@@ -33,7 +33,7 @@ def test_the_table_has_all_zones_and_operators() -> None:
 @pytest.mark.usefixtures("alex")
 def test_json_is_the_list_with_prices_as_text_and_reads_back_equal() -> None:
     told = invoke("tariffs", "-o", "json", "--fresh").stdout
-    assert json.loads(told) == plain(SAMPLE.to_dict())
+    assert json.loads(told) == to_plain(SAMPLE.to_dict())
     assert json.loads(told)["zones"][0]["api"] == "3.85"
     assert decode(told.encode()) == SAMPLE
 
@@ -61,16 +61,16 @@ def test_a_part_of_the_list_can_be_asked_for_by_number_and_by_name() -> None:
 
 @pytest.mark.usefixtures("alex")
 def test_services_and_columns_can_be_chosen() -> None:
-    chosen = ("--zone", "32", "--service", "hlr", "--service", "api")
-    assert invoke("tariffs", *chosen).stdout.splitlines()[0].split() == ["zone", "name", "hlr", "api"]
-    told = json.loads(invoke("tariffs", *chosen, "-o", "json").stdout)
+    selected = ("--zone", "32", "--service", "hlr", "--service", "api")
+    assert invoke("tariffs", *selected).stdout.splitlines()[0].split() == ["zone", "name", "hlr", "api"]
+    told = json.loads(invoke("tariffs", *selected, "-o", "json").stdout)
     assert told == {"zones": [{"zone": "32", "name": "Latvia", "api": "4.10", "hlr": "0.40"}], "codes": []}
     columns = ("--columns", "name, hlr,zone")
-    assert invoke("tariffs", *chosen, "-o", "tsv", *columns).stdout == "name\thlr\tzone\nLatvia\t0.40\t32\n"
-    assert json.loads(invoke("tariffs", *chosen, "-o", "json", *columns).stdout)["zones"] == [
+    assert invoke("tariffs", *selected, "-o", "tsv", *columns).stdout == "name\thlr\tzone\nLatvia\t0.40\t32\n"
+    assert json.loads(invoke("tariffs", *selected, "-o", "json", *columns).stdout)["zones"] == [
         {"zone": "32", "name": "Latvia", "hlr": "0.40"}
     ]
-    assert invoke("tariffs", *chosen, *columns).stdout.splitlines()[-1].split() == ["Latvia", "0.40", "32"]
+    assert invoke("tariffs", *selected, *columns).stdout.splitlines()[-1].split() == ["Latvia", "0.40", "32"]
 
 
 @pytest.mark.usefixtures("alex")
@@ -129,7 +129,7 @@ def test_a_spreadsheet_opens_it_safely(simulator: Simulator) -> None:
         "'-1",
         "'@SUM(A1)",
         "'\uff1d1+1",
-        "Latvia, = not at the start",
+        "Latvia, '= not at the start",
     ]
     assert {row[1] for row in rows} == {"2,50"}
 
@@ -202,7 +202,7 @@ def test_an_unknown_account_is_misuse(plain_environment: Path) -> None:
 
 def test_only_what_json_can_hold_is_written() -> None:
     with pytest.raises(TypeError, match="object"):
-        plain({"odd": [object()]})
+        to_plain({"odd": [object()]})
 
 
 @pytest.mark.usefixtures("alex")

@@ -60,7 +60,7 @@ def test_a_terminal_shows_what_a_pipe_gets_in_colour_and_nothing_is_cut() -> Non
 def test_the_help_fits_the_terminal() -> None:
     for command, written in zip(HELP, commands_on_terminal(*HELP), strict=True):
         screen = shown(written)
-        assert "Usage: smsc-async" in screen[1]
+        assert "Usage: smsc-async" in screen[0]
         assert max(map(cell_len, screen)) <= COLUMNS, command
         assert "\x1b" not in invoke(*command).stdout
 

@@ -1,4 +1,4 @@
-"""A session that stands in for Telegram and leaves the machine never, and what people say there."""
+"""A session that replaces Telegram without leaving the machine, and the messages of its users."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from typing import Any, cast
 from aiogram import Bot
 from aiogram.client.session.base import BaseSession
 from aiogram.exceptions import TelegramNetworkError
-from aiogram.methods import GetMe, GetUpdates, SendMessage, TelegramMethod
+from aiogram.methods import DeleteMessage, GetMe, GetUpdates, SendMessage, TelegramMethod
 from aiogram.methods.base import TelegramType
 from aiogram.types import Chat, Message, Update, User
 
-__all__ = ["Telegram", "said"]
+__all__ = ["CHAT", "Telegram", "message"]
 
-CHAT = Chat(id=4711, type="private")
+CHAT = 4711
 
 
 class Telegram(BaseSession):
-    """Answers the bot's calls, and remembers what it sent."""
+    """Answers the calls of the bot, and records the messages that it sent and deleted."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[str] = []
+        self.chats: list[int] = []
+        self.deleted = 0
         self.failures = 0
         self.updates: list[Update] = []
         self.is_closed = False
@@ -37,7 +39,11 @@ class Telegram(BaseSession):
                     self.failures -= 1
                     raise TelegramNetworkError(call, "cut")
                 self.sent.append(call.text)
-                return Message(message_id=len(self.sent), date=datetime.now(UTC), chat=CHAT)
+                self.chats.append(int(call.chat_id))
+                return Message(message_id=len(self.sent), date=datetime.now(UTC), chat=_chat(self.chats[-1]))
+            case DeleteMessage():
+                self.deleted += 1
+                return True
             case GetMe():
                 return User(id=42, is_bot=True, first_name="Prices", username="prices_bot")
             case GetUpdates():
@@ -55,7 +61,11 @@ class Telegram(BaseSession):
         self.is_closed = True
 
 
-def said(text: str, number: int = 1) -> Update:
+def message(text: str, *, chat: int = CHAT, number: int = 1) -> Update:
     user = User(id=7, is_bot=False, first_name="Anna")
-    message = Message(message_id=number, date=datetime.now(UTC), chat=CHAT, from_user=user, text=text)
-    return Update(update_id=number, message=message)
+    sent = Message(message_id=number, date=datetime.now(UTC), chat=_chat(chat), from_user=user, text=text)
+    return Update(update_id=number, message=sent)
+
+
+def _chat(number: int) -> Chat:
+    return Chat(id=number, type="private")

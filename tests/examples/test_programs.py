@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def run(server: SmscServer, folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     passwords = {"SMSC_PASSWORD_ALEX": "123", "SMSC_PASSWORD_BORIS": "456"}
-    env = {**os.environ, **server.env, **passwords, "TARIFFS_DB": str(folder / "tariffs.db")}
+    env = {**os.environ, **server.env, **passwords, "SMSC_STORE": str(folder / "tariffs.db")}
     command = [sys.executable, "-W", "error", "-m", module, *arguments]
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120)
 
@@ -67,7 +67,7 @@ def test_requests_of_ones_own_share_the_fourteen(tmp_path: Path) -> None:
     with SmscServer(latency=0.05) as server:
         ran = run(server, tmp_path, "examples.own_requests")
         assert (ran.returncode, ran.stderr) == (0, "")
-        assert ran.stdout == 'balance: {"result": "OK"}\nstates: 20\nprice: 3.85\n'
+        assert ran.stdout == "balance: 1871.62\nstates: 20\nprice: 3.85\n"
         assert server.simulator.peak("alex") <= 14
         assert len(server.log) == 22
         assert server.violations() == []

@@ -11,8 +11,12 @@ import anyio
 import attrs
 import httpx
 
-from smsc_async import Account, Client, MemoryStore
+from smsc_async import Account, Client, MemoryStore, Quota
+from smsc_async.fetch.lockout import Verdict
+from smsc_async.limiter.bucket import Completion
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
+from smsc_async.protocol import service_of
 from tests.faults.hostile import LIST
 
 ALEX: Final = Account("alex", "123")
@@ -88,6 +92,18 @@ def in_turn(answers: Iterable[Answer]) -> Scripted:
     return Scripted(lambda _: next(left, None) or good())
 
 
-def client_of(scripted: Scripted, account: Account | None = ALEX, **options: object) -> Client:
+def client_of(
+    scripted: Scripted, account: Account | None = ALEX, *, confirmed: bool = False, **options: object
+) -> Client:
     given: dict[str, Any] = {"store": MemoryStore(), "max_age": 0, "base_url": URL, **options}
+    if confirmed and account is not None:
+        confirm(given["store"], account, given["base_url"])
     return Client(account, transport=scripted, **given)
+
+
+def confirm(store: MemoryStore, account: Account, base_url: str = URL) -> None:
+    """Let a store know that these credentials work: only then a failed request is retried."""
+    credentials = Credentials(service_of(base_url), account)
+    permit = store.try_acquire("a request before the test", Quota(), token=False, credentials=credentials)
+    assert permit is not None
+    store.try_release(permit, Completion.COMPLETE, Verdict.LIST)

@@ -54,7 +54,7 @@ def _untrusted() -> httpx.ConnectError:
 )
 async def test_what_may_help_is_tried_again(failure: Answer) -> None:
     scripted = in_turn([failure])
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         assert (await client.tariffs()).zones
         assert client.statistics().retries == 1
     assert len(scripted.requests) == 2
@@ -74,7 +74,7 @@ async def test_what_may_help_is_tried_again(failure: Answer) -> None:
 )
 async def test_what_cannot_help_is_not_tried_again(failure: Answer, ends_in: type[SmscError]) -> None:
     scripted = in_turn([failure])
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         with pytest.raises(ends_in):
             await client.tariffs()
     assert len(scripted.requests) == 1
@@ -83,7 +83,7 @@ async def test_what_cannot_help_is_not_tried_again(failure: Answer, ends_in: typ
 async def test_a_server_without_a_proof_of_its_identity_gets_one_attempt() -> None:
     scripted = in_turn([])
     scripted.unreachable = lambda _: _untrusted()
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         with pytest.raises(TlsError):
             await client.tariffs()
     assert len(scripted.requests) == 1
@@ -92,7 +92,7 @@ async def test_a_server_without_a_proof_of_its_identity_gets_one_attempt() -> No
 async def test_a_failed_call_has_made_one_attempt_more_than_its_retries() -> None:
     for retries in (0, 1, 2):
         scripted = in_turn([status(503)] * 9)
-        async with client_of(scripted, retries=retries) as client:
+        async with client_of(scripted, confirmed=True, retries=retries) as client:
             with pytest.raises(TransportError, match="503"):
                 await client.tariffs()
         assert len(scripted.requests) == 1 + retries
@@ -102,7 +102,7 @@ async def test_the_pauses_grow_and_are_drawn_at_random() -> None:
     first: set[float] = set()
     for _ in range(20):
         scripted = in_turn([status(503)] * 2)
-        async with client_of(scripted) as client:
+        async with client_of(scripted, confirmed=True) as client:
             await client.tariffs()
         _, one, two = scripted.times()
         assert 0.1 <= one <= 0.61
@@ -115,7 +115,7 @@ async def test_the_pauses_grow_and_are_drawn_at_random() -> None:
 async def test_retry_after_is_honoured(told: str) -> None:
     header = formatdate(time.time() + 8, usegmt=True) if told == "date" else told
     scripted = in_turn([status(503, header)])
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         await client.tariffs()
     assert 6.0 <= scripted.times()[1] <= 8.2
 
@@ -123,7 +123,7 @@ async def test_retry_after_is_honoured(told: str) -> None:
 @pytest.mark.parametrize("told", ["-5", "inf", "-inf", "nan", "soon", "", "1e400", "Mon, 01 Jan 0001 00:00:00 GMT"])
 async def test_a_retry_after_that_means_nothing_is_no_wait(told: str) -> None:
     scripted = in_turn([status(429, told)])
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         await client.tariffs()
     assert scripted.times()[1] < 1.0
 
@@ -132,7 +132,7 @@ async def test_a_retry_after_that_means_nothing_is_no_wait(told: str) -> None:
 async def test_a_retry_after_beyond_the_deadline_ends_the_call_at_once(told: str) -> None:
     scripted = in_turn([status(503, told)])
     began = anyio.current_time()
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         with pytest.raises(TransportError) as caught:
             await client.tariffs(deadline=30)
     assert anyio.current_time() - began < 0.2
@@ -143,7 +143,7 @@ async def test_a_retry_after_beyond_the_deadline_ends_the_call_at_once(told: str
 
 async def test_every_attempt_takes_a_permit_of_its_own() -> None:
     scripted = in_turn([status(503)] * 2)
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         await client.tariffs()
         await client.tariffs()
     assert scripted.times()[3] >= WINDOW
@@ -151,7 +151,7 @@ async def test_every_attempt_takes_a_permit_of_its_own() -> None:
 
 async def test_where_a_retry_would_get_no_permit_in_time_the_failure_itself_is_told() -> None:
     scripted = in_turn([good(), good(), status(503)])
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         await client.tariffs()
         await client.tariffs()
         began = anyio.current_time()
@@ -162,7 +162,7 @@ async def test_where_a_retry_would_get_no_permit_in_time_the_failure_itself_is_t
 
 async def test_error_nine_is_tried_once_more_after_its_window() -> None:
     scripted = in_turn([refusal(9)])
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         assert (await client.tariffs()).zones
         assert client.statistics().refusals == {9: 1}
     assert WINDOW <= scripted.times()[1] <= WINDOW + 1
@@ -170,7 +170,7 @@ async def test_error_nine_is_tried_once_more_after_its_window() -> None:
 
 async def test_error_nine_twice_running_is_the_end_of_it() -> None:
     scripted = in_turn([refusal(9)] * 3)
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         with pytest.raises(TooManyRequests):
             await client.tariffs(deadline=600)
     assert len(scripted.requests) == 2
@@ -189,7 +189,7 @@ async def test_error_nine_closes_the_window_for_everybody_who_shares_the_store()
 async def test_error_nine_with_no_time_for_its_window_is_told_at_once() -> None:
     scripted = in_turn([refusal(9)])
     began = anyio.current_time()
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         with pytest.raises(TooManyRequests) as caught:
             await client.tariffs(deadline=30)
     assert anyio.current_time() - began < 1
@@ -198,7 +198,7 @@ async def test_error_nine_with_no_time_for_its_window_is_told_at_once() -> None:
 
 async def test_a_deadline_within_a_retry_tells_what_it_was_after() -> None:
     scripted = in_turn([status(503)])
-    async with client_of(scripted) as client:
+    async with client_of(scripted, confirmed=True) as client:
         scripted.latency = 3.0
         with pytest.raises(DeadlineExceeded, match="after: answered with HTTP status 503"):
             await client.tariffs(deadline=5)

@@ -15,7 +15,7 @@ import anyio
 import attrs
 import pytest
 
-from smsc_async import Extra, History, MemoryStore, Snapshot, SQLiteStore, StoreError, Tariffs, Zone
+from smsc_async import Extra, History, MemoryStore, Quota, Snapshot, SQLiteStore, StoreError, Tariffs, Zone
 from smsc_async.history.file import HistoryFile
 from smsc_async.simulator import make_tariffs, sample_tariffs
 from tests.support.secret_search import found_in
@@ -209,7 +209,7 @@ async def test_a_file_of_garbage_is_named_and_left_as_it_is(history: History, tm
 async def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     store = SQLiteStore(path, pepper="a long random text")
-    await store.set_flag("a name", 1.0)
+    await store.acquire("alex", Quota(), token=True, lease=1.0)
     await store.aclose()
     for call in (History(path).add(snapshot(0, "1")), History(path).accounts()):
         with pytest.raises(StoreError, match="a database of something else"):

@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 import pytest
 
-from smsc_async import MemoryStore, Quota
-from smsc_async.fetch.lockout import lockouts_of
+from smsc_async import Account, MemoryStore, Quota
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter import buckets as buckets_module
 from smsc_async.limiter import queue as queue_module
 from smsc_async.limiter.bucket import Bucket, Completion, Held, Permit, held_of
+from smsc_async.limiter.credentials import Credentials
 
 QUOTA = Quota(requests=1)
 
@@ -62,9 +63,9 @@ def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_
     lost, other = (store.try_acquire(login, QUOTA, token=True) for login in ("alex", "boris"))
     assert lost is not None
     assert other is not None
-    init = queue_module._BucketWaiters.__init__  # pyright: ignore[reportPrivateUsage]
+    init = queue_module._Waiting.__init__  # pyright: ignore[reportPrivateUsage]
 
-    def with_finalizer(bucket: queue_module._BucketWaiters) -> None:  # pyright: ignore[reportPrivateUsage]
+    def with_finalizer(bucket: queue_module._Waiting) -> None:  # pyright: ignore[reportPrivateUsage]
         assert store.queue.try_release(lost, Completion.NOT_SENT)
         init(bucket)
 
@@ -74,7 +75,7 @@ def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_
     async def main() -> None:
         waiting = asyncio.create_task(take("alex"))
         await asyncio.sleep(0)
-        monkeypatch.setattr(queue_module._BucketWaiters, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(queue_module._Waiting, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
         joining = asyncio.create_task(take("boris"))
         await asyncio.wait_for(waiting, 5.0)
         assert store.queue.try_release(other, Completion.NOT_SENT)
@@ -88,10 +89,10 @@ def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch:
     store = MemoryStore()
     held = [store.try_acquire(login, QUOTA, token=True) for login in ("alex", "boris")]
     assert None not in held
-    init = queue_module._BucketWaiters.__init__  # pyright: ignore[reportPrivateUsage]
+    init = queue_module._Waiting.__init__  # pyright: ignore[reportPrivateUsage]
     waiting = store.queue.acquire("alex", QUOTA, token=True)
 
-    def with_finalizer(bucket: queue_module._BucketWaiters) -> None:  # pyright: ignore[reportPrivateUsage]
+    def with_finalizer(bucket: queue_module._Waiting) -> None:  # pyright: ignore[reportPrivateUsage]
         waiting.close()
         init(bucket)
 
@@ -99,7 +100,7 @@ def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch:
         future = waiting.send(None)  # as a loop does it, which is closed then
         assert future is not None
         assert store.queue.waiting() == 1
-        monkeypatch.setattr(queue_module._BucketWaiters, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(queue_module._Waiting, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
         joining = asyncio.create_task(store.queue.acquire("boris", QUOTA, token=True))
         await asyncio.sleep(0)
         assert store.queue.waiting() == 1
@@ -111,16 +112,18 @@ def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch:
     _ends(lambda: asyncio.run(main()))
 
 
-def test_flights_and_breakers_can_be_told_of_an_end_in_the_middle_of_something_else() -> None:
+def test_flights_and_lockouts_can_learn_of_an_end_while_their_locks_are_held() -> None:
     store = MemoryStore()
-    breakers = lockouts_of(store, "smsc")
+    credentials = Credentials("smsc", Account("alex", "wrong"))
 
     async def main() -> None:
         flight, _ = store.flights.join("key", 1e9)
-        with store.flights._lock, flight._lock, breakers._lock:  # pyright: ignore[reportPrivateUsage]
+        permit = store.try_acquire("alex", QUOTA, token=True, credentials=credentials)
+        assert permit is not None
+        with store.flights._lock, flight._lock, store._rules_lock:  # pyright: ignore[reportPrivateUsage]
             store.flights.complete("key", flight, None)
-            breakers._meet("address", "", None, 1.0)  # pyright: ignore[reportPrivateUsage]
+            store.try_release(permit, Completion.COMPLETE, Verdict.REFUSED)
         assert len(store.flights) == 0
-        assert len(breakers.lockouts()) == 1
+        assert [each.login for each in store.lockouts("smsc")] == ["alex"]
 
     _ends(lambda: asyncio.run(main()))

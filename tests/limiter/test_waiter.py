@@ -14,8 +14,10 @@ import trio
 
 from smsc_async.fetch import background
 from smsc_async.fetch.background import BackgroundTasks
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, in_trio, is_closed_loop, new_waiter, running_loop
@@ -101,17 +103,21 @@ class Slow:
     def __init__(self) -> None:
         self.released: list[Completion] = []
 
-    def try_acquire(self, login: str, quota: Quota, *, token: bool) -> Permit | None:
+    def try_acquire(
+        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
+    ) -> Permit | None:
         return None
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(
+        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+    ) -> Permit | Refusal:
         await anyio.sleep(0.001)
         return Permit(login, quota, token)
 
-    def try_release(self, permit: Permit, completion: Completion) -> bool:
+    def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         return False
 
-    async def release(self, permit: Permit, completion: Completion) -> None:
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
         await anyio.sleep(0.001)
         self.released.append(completion)
 

@@ -145,14 +145,14 @@ async def test_a_fault_lasts_until_it_is_switched_off(caller: type[Caller]) -> N
     simulator.fail(Fault.empty())
     assert [(await ask("/sys/send.php")).text for _ in range(3)] == ["", "", ""]
     simulator.heal()
-    assert (await ask("/sys/send.php")).text == "OK"
+    assert (await ask("/sys/send.php")).text == f"OK - 1 SMS, ID - {len(simulator.log)}"
 
 
 async def test_a_fault_of_one_login_leaves_the_others_alone(caller: type[Caller]) -> None:
     simulator = Simulator([SimulatedAccount("alex", "123", api_key="k"), SimulatedAccount("olga", "456")])
     simulator.fail(Fault.empty(), login="alex")
     ask = caller(simulator)
-    assert (await ask("/sys/send.php", login="olga", psw="456")).text == "OK"
+    assert (await ask("/sys/send.php", login="olga", psw="456")).text == "OK - 1 SMS, ID - 1"
     assert (await ask("/sys/send.php", login=None, psw=None, apikey="k")).text == ""
     assert (await ask("/sys/send.php")).text == ""
 

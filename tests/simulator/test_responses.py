@@ -122,11 +122,12 @@ async def test_an_address_that_is_not_on_the_allow_list_is_error_2(caller: type[
         assert (await caller(simulator, address)()).text == "ERROR = 2 (authorise error)"
 
 
-async def test_the_form_wins_over_the_query_and_other_bodies_are_not_read() -> None:
+async def test_the_form_takes_precedence_over_the_query_and_other_bodies_are_not_read() -> None:
     transport = httpx.ASGITransport(Simulator())
     query = {"get_price": "1", "login": "alex", "psw": "wrong", "fmt": "3", "charset": "utf-8"}
     async with httpx.AsyncClient(transport=transport, base_url="http://simulator", params=query) as client:
         assert (await client.post("/sys/get.php", data={"psw": "123"})).json()["mail"] == "0.10"
+        assert (await client.post("/sys/get.php", files={"psw": (None, "123")})).json()["mail"] == "0.10"
         assert (await client.post("/sys/get.php", json={"psw": "123"})).json()["error_code"] == 2
 
 
@@ -150,20 +151,50 @@ async def test_a_replaced_account_answers_with_its_new_list_and_key_at_once(call
     assert (await ask(login=None, psw=None, apikey="new", fmt="1")).text.startswith("7,")
 
 
-@pytest.mark.parametrize(("shape", "word"), [("0", "OK"), ("1", "OK"), ("2", "<result>OK</result>")])
-async def test_other_requests_are_answered_with_a_word(caller: type[Caller], shape: str, word: str) -> None:
-    assert (await caller(Simulator())("/sys/balance.php", get_price=None, fmt=shape)).text == word
+BALANCE = ["1871.62", "1871.62", "<balance>1871.62</balance>", '{\n"balance": "1871.62"\n}']
+SENT = ["OK - 2 SMS, ID - 1", "1,2", "<result>\n<id>1</id>\n<cnt>2</cnt>\n</result>", '{\n"id": 1,\n"cnt": 2\n}']
+COST = [
+    "7.70 (2 SMS)",
+    "7.70,2",
+    "<result>\n<cost>7.70</cost>\n<cnt>2</cnt>\n</result>",
+    '{\n"cost": "7.70",\n"cnt": 2\n}',
+]
+STATUS = ["Status = -3", "-3", "<result>\n<status>-3</status>\n</result>", '{\n"status": -3\n}']
+
+
+@pytest.mark.parametrize("shape", list(Format))
+async def test_neighbouring_requests_are_answered_in_the_shape_of_the_service(
+    caller: type[Caller], shape: Format
+) -> None:
+    for page, parameters, replies in (
+        ("balance.php", {}, BALANCE),
+        ("send.php", {"phones": "79990000001, 79990000002", "mes": "x"}, SENT),
+        ("send.php", {"phones": "79990000001;79990000002", "mes": "x", "cost": "1"}, COST),
+        ("status.php", {"phone": "79990000001", "id": "7"}, STATUS),
+    ):
+        reply = await caller(Simulator())(f"/sys/{page}", get_price=None, fmt=str(shape.value), **parameters)
+        assert reply.text == replies[shape]
+        assert reply.headers["content-type"] == f"{TYPES[shape]}; charset=utf-8"
+
+
+async def test_a_message_costs_nothing_where_the_first_zone_has_no_price(caller: type[Caller]) -> None:
+    free = SimulatedAccount("alex", "123", tariffs=Tariffs((Zone("1", "a"),)), balance=Decimal("-0.50"))
+    ask = caller(Simulator([free]))
+    assert (await ask("/sys/send.php", get_price=None, cost="1")).text == "0 (1 SMS)"
+    assert (await ask("/sys/balance.php", get_price=None)).text == "-0.50"
 
 
 async def test_other_requests_need_the_password_as_well(caller: type[Caller]) -> None:
     ask = caller(Simulator())
-    assert (await ask("/sys/send.php", get_price=None, fmt="3")).json() == {"result": "OK"}
+    assert (await ask("/sys/send.php", get_price=None, fmt="3")).json() == {"id": 1, "cnt": 1}
     assert json.loads((await ask("/sys/send.php", psw="wrong", fmt="3")).text)["error_code"] == 2
 
 
 async def test_other_paths_and_methods_are_not_served() -> None:
     simulator = Simulator()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(simulator), base_url="http://simulator") as client:
-        assert (await client.get("/")).status_code == 404
-        assert (await client.put("/sys/get.php")).status_code == 405
+        for path in ("/", "/sys/", "/sys/get.html", "/sys/users.php"):
+            assert (await client.get(path)).status_code == 404
+        reply = await client.put("/sys/get.php")
+        assert (reply.status_code, reply.headers["allow"]) == (405, "GET, HEAD, POST")
     assert simulator.log == []

@@ -11,14 +11,12 @@ import attrs
 import pytest
 
 from smsc_async import Account, QuotaExhausted, Tariffs, decode
-from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.stores import FetchLease, Store
-from smsc_async.stores.base import INTERNAL_PREFIX
 from smsc_async.stores.single_flight import SingleFlight
 from tests.stores.conftest import LOOPS_OF_STORES, QUOTA, Make
 from tests.support.stopwatch import stopwatch
@@ -223,48 +221,8 @@ async def test_a_list_that_is_too_old_is_fetched_anew_and_is_there_all_the_same(
     assert there.get_cached(ENDPOINT, ALEX, math.inf) == _list()
 
 
-async def test_marks_are_remembered_for_as_long_as_the_longest_and_by_everybody(make_store: Make) -> None:
-    here, there = make_store(), make_store()
-    await here.set_flag("one", 100.0)
-    await there.set_flag("one", 50.0)
-    one, two = await there.flag_ttls(["one", "two"])
-    assert 50.0 < one <= 100.0
-    assert two == 0.0
-    await there.clear_flag("one")
-    assert (await here.flag_ttls(["one"])) == [0.0]
-    await here.set_flag("two", 0.2)
-    await anyio.sleep(0.2)
-    assert await here.flag_ttls(["two"]) == [0.0]
-    await here.set_flag("three", 1.0)
-    assert await there.flag_ttls([]) == []
-
-
-async def test_a_label_is_the_same_for_all_and_tells_credentials_apart(make_store: Make) -> None:
-    here, there = make_store(), make_store()
-    labels = [await here.credential_digest(each) for each in (ALEX, Account("alex", "124"), Account("boris", "123"))]
-    assert len(set(labels)) == 3
-    assert await there.credential_digest(Account("alex", "123")) == labels[0]
-
-
 async def test_a_store_has_one_gate_and_one_set_of_flights(store: Store) -> None:
     assert isinstance(store.queue, WaiterQueue)
     assert isinstance(store.flights, SingleFlight)
     assert store.queue is store.queue
     assert store.flights is store.flights
-
-
-async def test_a_permit_of_the_breakers_that_is_out_says_so_and_may_come_back_at_once(make_store: Make) -> None:
-    here, there = make_store(), make_store()
-    ledger = f"{INTERNAL_PREFIX}authorization errors smsc"
-    permits = [await _taken(here, ledger, quota=AUTHORIZATION_ERRORS) for _ in range(4)]
-    refused = await _take(there, ledger, quota=AUTHORIZATION_ERRORS)
-    assert isinstance(refused, Refusal)
-    # By which the breakers know that it is worth waiting, though the window is half an hour.
-    assert [seconds >= AUTHORIZATION_ERRORS.window for seconds in refused.tokens_in] == [True] * 4
-    await here.release(permits.pop(), Completion.NOT_SENT)
-    assert isinstance(await _take(there, ledger, quota=AUTHORIZATION_ERRORS), Permit)
-    for permit in permits:
-        await _answered(here, permit)
-    refused = await _take(there, ledger, quota=AUTHORIZATION_ERRORS)
-    assert isinstance(refused, Refusal)
-    assert [seconds >= AUTHORIZATION_ERRORS.window for seconds in refused.tokens_in] == [False] * 3 + [True]

@@ -13,13 +13,14 @@ import pytest
 
 from smsc_async import Account, MemoryStore, RedisStore, SQLiteStore
 from smsc_async.accounts import Secret
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.simulator import sample_tariffs
 from smsc_async.stores import FetchLease, Store
 from smsc_async.stores.keys import Pepper
 from tests.stores.conftest import LOOPS_OF_STORES, Make
-from tests.stores.redis_server import RedisServer
 from tests.support.simulated import URL
 
 PEPPER = "a long random text"
@@ -59,7 +60,7 @@ class TestOnBothLoops:
     @pytest.mark.anyio
     async def test_a_store_that_read_nothing_can_be_closed(self, make_store: Make) -> None:
         store = make_store()
-        assert await store.flag_ttls([]) == []
+        assert store.lockouts("smsc") == []
         await store.aclose()
 
 
@@ -135,12 +136,15 @@ async def _cache(store: MemoryStore) -> None:
     await store.release_lease(URL, Account("alex", "123"), FetchLease(), None, sample_tariffs())
 
 
-async def _set_flag(store: MemoryStore) -> None:
-    await store.set_flag("address", 5.0)
+async def _lock_out(store: MemoryStore) -> None:
+    credentials = Credentials("smsc", Account("alex", "wrong"))
+    permit = await store.acquire("alex", Quota(), token=True, lease=90.0, credentials=credentials)
+    if isinstance(permit, Permit):  # not if it waits for its cold start
+        await store.release(permit, Completion.NOT_SENT, Verdict.REFUSED)
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("use", [_acquire, _cache, _set_flag])
+@pytest.mark.parametrize("use", [_acquire, _cache, _lock_out])
 @pytest.mark.parametrize("cold_start", ["grant", "wait"])
 async def test_a_memory_store_in_use_refuses_a_copy(use: Callable[..., object], cold_start: str) -> None:
     store = MemoryStore(cold_start=cold_start)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -156,12 +160,3 @@ async def test_a_memory_store_can_be_copied_again_when_nothing_is_in_use() -> No
     assert isinstance(permit, Permit)
     await store.release(permit, Completion.NOT_SENT)
     assert isinstance(copy.copy(store), MemoryStore)
-
-
-@pytest.mark.asyncio
-async def test_an_empty_command_list_sends_nothing_and_closing_does_not_hang(redis_server: RedisServer) -> None:
-    store = RedisStore(redis_server.url, pepper=PEPPER, cold_start="grant")
-    assert await store._redis.ask(read=list) == []  # pyright: ignore[reportPrivateUsage]
-    await store.clear_flag("opens a connection")
-    assert await store.flag_ttls([]) == []
-    await store.aclose()

@@ -317,7 +317,6 @@ def path(tmp_path: Path) -> Path:
 async def _use(path: Path) -> None:
     async with SQLiteStore(path, pepper=PEPPER) as store:
         assert isinstance(await _take(store), Permit)
-        await store.set_flag("one", 50.0)
 
 
 @pytest.mark.parametrize(("uptime", "is_closed"), [(3_600.0, False), (60.0, True)])
@@ -333,7 +332,6 @@ async def test_a_boot_counts_from_the_boot(
             assert await _refused(store, "the machine was restarted") == pytest.approx(CLOSED - uptime)
         else:
             assert isinstance(await _take(store), Permit)
-        assert await store.flag_ttls(["one"]) == [50.0]
 
 
 async def test_a_clock_that_is_not_known_to_begin_at_the_boot_counts_from_now(

@@ -168,13 +168,5 @@ async def test_a_list_that_landed_in_another_thread_in_the_meantime_is_taken(mon
         assert client.statistics().requests == 0
 
 
-async def test_the_oldest_flags_are_dropped_if_there_are_too_many() -> None:
-    store = MemoryStore()
-    for number in range(20_010):
-        await store.set_flag(f"flag {number}", 60.0)
-    ttls = await store.flag_ttls(["flag 9", "flag 10"])
-    assert [ttl > 0 for ttl in ttls] == [False, True]
-
-
 async def test_a_process_has_one_default_store() -> None:
     assert default_store() is default_store()

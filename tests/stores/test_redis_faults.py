@@ -16,11 +16,11 @@ import pytest
 import trio
 
 from smsc_async import Account, Quota, RedisStore, StoreError
-from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.stores import FetchLease
-from smsc_async.stores.base import INTERNAL_PREFIX
 from smsc_async.stores.redis import store as redis_store
 from smsc_async.stores.redis.scripts import OPEN, Script
 from tests.stores.redis_server import RedisServer
@@ -171,10 +171,6 @@ async def test_a_store_found_empty_gives_nothing_for_a_window_and_a_lease(server
         assert isinstance(refused, Refusal)
         assert refused.tokens_in == (refused.retry_in,) * 3
         assert QUOTA.absence < refused.retry_in <= QUOTA.absence + 0.3
-        # The breakers' own count, over half an hour, is begun anew: else nothing would be sent for so long.
-        assert isinstance(
-            await store.acquire(f"{INTERNAL_PREFIX}x", AUTHORIZATION_ERRORS, token=True, lease=1.0), Permit
-        )
         await asyncio.sleep(refused.retry_in + 0.01)
         assert isinstance(await _take(store), Permit)
     async with _open(server.url, cold=True) as another:
@@ -243,7 +239,7 @@ async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_b
 
 async def test_a_cancelled_take_leaves_nothing_taken(server: RedisServer) -> None:
     async with _open(server.url, lease=60.0) as store:
-        await store.credential_digest(ALEX)
+        await store.acquire("another", QUOTA, token=False, lease=1.0)
         for ticks in range(14):
             task = asyncio.create_task(_take(store, lease=60.0))
             for _ in range(ticks):
@@ -263,7 +259,7 @@ async def test_a_call_that_is_cancelled_while_the_server_thinks_leaves_no_lead_a
     endpoint = "https://smsc.example/sys/get.php"
     async with _open(server.url) as store, _open(server.url) as other:
         store.LEASE_SECONDS = other.LEASE_SECONDS = 60.0
-        await store.credential_digest(ALEX)
+        await store.acquire("another", QUOTA, token=False, lease=1.0)
         wire = store._redis  # pyright: ignore[reportPrivateUsage]
         real = wire.call
 
@@ -406,7 +402,7 @@ async def test_keys_and_values_hold_no_login_and_no_password(server: RedisServer
     account = Account("somebody@example.com", "correct horse")
     async with _open(server.url) as store:
         await store.acquire(account.login, QUOTA, token=True, lease=1.0)
-        await store.set_flag(f"wrong {await store.credential_digest(account)}", 5.0)
+        await store.acquire("x", QUOTA, token=True, lease=1.0, credentials=Credentials("smsc", account))
         await store.lease_or_reply("https://smsc.example/sys/get.php", account, 60.0, 1.0)
     with RedisServer() as other:
         assert other.ask("PING")
@@ -429,8 +425,10 @@ async def test_every_script_keeps_to_one_slot_of_a_cluster() -> None:
             lead = await store.lease_or_reply("https://smsc.example/sys/get.php", ALEX, 60.0, 1.0)
             assert isinstance(lead, FetchLease)
             await store.release_lease("https://smsc.example/sys/get.php", ALEX, lead, None, None)
-            await store.set_flag("one", 1.0)
-            assert (await store.flag_ttls(["one"]))[0] > 0
+            credentials = Credentials("smsc", ALEX)
+            permit = await store.acquire("alex", QUOTA, token=False, lease=1.0, credentials=credentials)
+            assert isinstance(permit, Permit)
+            await store.release(permit, Completion.COMPLETE, Verdict.LIST)
 
 
 async def test_a_wrong_url_is_refused() -> None:

@@ -233,10 +233,10 @@ async def test_the_total_of_bytes_stays_right_while_lists_come_and_go(rows: Rows
 
 async def test_a_thousand_junk_accounts_cost_no_time(rows: Rows) -> None:
     store = rows.open()
-    await store.flag_ttls(["open"])
+    await store.reset_lockouts("smsc", None)
     began = time.process_time()
     for number in range(1_000):
-        await store.credential_digest(Account(f"junk{number}", "x"))
+        await store._names("smsc", Account(f"junk{number}", "x"))  # pyright: ignore[reportPrivateUsage]
     assert time.process_time() - began < 0.1
     await store.aclose()
 

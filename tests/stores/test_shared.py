@@ -99,7 +99,7 @@ async def test_a_follower_leads_where_the_leader_has_not_renewed(name: str) -> N
 async def test_a_follower_that_is_cancelled_leaves_no_lead(name: str) -> None:
     here, there = _open(name), _open(name)
     here.LEASE_SECONDS = there.LEASE_SECONDS = 60.0
-    await here.credential_digest(ALEX)
+    await here.acquire("another", Quota(), token=False, lease=1.0)
     for ticks in range(12):
         task = asyncio.create_task(here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0))
         for _ in range(ticks):

@@ -20,13 +20,14 @@ import pytest
 
 from smsc_async import Account, Quota, SQLiteStore, StoreError, StoreNotReady
 from smsc_async.accounts import Secret
-from smsc_async.fetch.lockout import AUTHORIZATION_ERRORS
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.stores import FetchLease, shared
-from smsc_async.stores.base import INTERNAL_PREFIX
 from smsc_async.stores.shared import Lookup
 from smsc_async.stores.sqlite import file as sqlite_file
+from smsc_async.stores.sqlite import store as sqlite_store
 from smsc_async.stores.sqlite import tables as sqlite_tables
 from smsc_async.stores.sqlite import worker_thread as worker
 from smsc_async.stores.sqlite.boot import boot_id, is_same_boot
@@ -163,7 +164,6 @@ async def test_a_deleted_file_is_missed_at_once_and_made_anew_closed(tmp_path: P
         assert isinstance(await _take(store), Permit)
         path.unlink()
         assert await _is_closed(store)
-        assert isinstance(await _take(store, f"{INTERNAL_PREFIX}x", quota=AUTHORIZATION_ERRORS), Permit)
         await asyncio.sleep(QUOTA.absence + 0.21)
         assert isinstance(await _take(store), Permit)
 
@@ -209,17 +209,24 @@ async def test_a_copy_that_takes_the_place_of_the_file_is_closed(tmp_path: Path)
         assert await _is_closed(store)
 
 
-async def test_after_another_boot_nothing_is_believed_but_marks(
+async def test_after_another_boot_permits_are_not_trusted_and_lockouts_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "store.db"
+    wrong = Credentials("smsc", Account("alex", "wrong"))
     async with _open(path) as store:
-        await _take(store)
-        await store.set_flag("one", 5.0)
+        permit = await store.acquire("smsc alex", QUOTA, token=True, lease=1.0, credentials=wrong)
+        assert isinstance(permit, Permit)
+        await store.release(permit, Completion.COMPLETE, Verdict.REFUSED)
     monkeypatch.setattr(sqlite_file, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(sqlite_file, "now", lambda: 5.0)  # the clock of a new boot begins again
+    monkeypatch.setattr(sqlite_store, "now", lambda: 5.0)
     async with _open(path) as store:
         assert await _is_closed(store)
-        assert 4.5 < (await store.flag_ttls(["one"]))[0] <= 5.0
+        refusal = await store.acquire("smsc alex", QUOTA, token=True, lease=1.0, credentials=wrong)
+        assert isinstance(refusal, Refusal)
+        assert refusal.locked_out is not None
+        assert 2600.0 < refusal.locked_out.retry_in <= 2700.0
 
 
 @pytest.mark.parametrize(
@@ -337,7 +344,8 @@ async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path
 
 async def test_a_permit_that_comes_after_its_lease_is_not_used_and_given_back(tmp_path: Path) -> None:
     async with _open(tmp_path / "s") as store:
-        await store.flag_ttls(["anything"])  # so that the file is open
+        await _take(store, "another")  # so that the file is open
+        store._acquired = 0  # pyright: ignore[reportPrivateUsage]
         taking = asyncio.create_task(store.acquire("alex", QUOTA, token=True, lease=0.2))
         while not store._acquired:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it tells nobody
             await asyncio.sleep(0)
@@ -591,15 +599,18 @@ async def test_a_disk_that_cannot_be_shared_is_told(tmp_path: Path, monkeypatch:
     [
         "UPDATE permits SET token_free_at = 'soon'",
         "UPDATE store SET closed_at = 'never'",
-        "UPDATE flags SET until = 'x'",
+        "UPDATE lockouts SET state = '{'",
+        "UPDATE lockouts SET state = '[]'",
+        "UPDATE lockouts SET state = 7",
+        "UPDATE store SET lockout_ahead = 'x'",
         "UPDATE store SET boot = NULL",
     ],
 )
 async def test_a_damaged_row_is_an_error_that_names_the_file(tmp_path: Path, statement: str) -> None:
-    path = tmp_path / "store.db"
+    path, credentials = tmp_path / "store.db", Credentials("smsc", Account("alex", "123"))
     async with _open(path) as store:
         await _take(store)
-        await store.set_flag("one", 5.0)
+        await store.acquire("x", QUOTA, token=True, lease=1.0, credentials=credentials)
     other = sqlite3.connect(path)
     other.execute(statement)
     other.commit()
@@ -607,7 +618,7 @@ async def test_a_damaged_row_is_an_error_that_names_the_file(tmp_path: Path, sta
     async with _open(path) as store:
         for _ in range(2):
             with pytest.raises(StoreError, match="damaged"):
-                await (store.flag_ttls(["one"]) if "flags" in statement else _take(store))
+                await store.acquire("alex", QUOTA, token=True, lease=1.0, credentials=credentials)
 
 
 async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
@@ -616,7 +627,7 @@ async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
         path = tmp_path / f"{pepper}.db"
         async with _open(path, pepper=pepper) as store:
             await _take(store, account.login)
-            await store.set_flag(f"wrong {await store.credential_digest(account)}", 5.0)
+            await store.acquire("x", QUOTA, token=True, lease=1.0, credentials=Credentials("smsc", account))
             await store.lease_or_reply("https://smsc.example/sys/get.php", account, 60.0, 1.0)
         names = await asyncio.to_thread(os.listdir, tmp_path)
         content = b"".join((tmp_path / name).read_bytes() for name in names)

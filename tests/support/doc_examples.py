@@ -74,9 +74,11 @@ def examples_of(page: Path) -> list[Example]:
 
 
 @contextmanager
-def service() -> Generator[None]:
+def service(tariffs: smsc_async.Tariffs | None = None) -> Generator[None]:
     """Let ``smsc_async.Client`` find the simulated service where the reader's finds the real one."""
     with SmscServer(rules=Rules()) as server, pytest.MonkeyPatch.context() as patch:
+        if tariffs is not None:
+            server.set_tariffs(tariffs)
         server.add_account("boris", "456")
         # A store that no other test has used up, and one for all clients of the example.
         defaults: dict[str, Any] = {"base_url": server.base_url, "store": smsc_async.MemoryStore()}
@@ -89,8 +91,8 @@ def service() -> Generator[None]:
         yield
 
 
-def run(example: Example) -> None:
-    """Run it against the simulated service."""
-    with service():
+def run(example: Example, tariffs: smsc_async.Tariffs | None = None) -> None:
+    """Run it against the simulated service, which answers with this list or with the sample list."""
+    with service(tariffs):
         # As many lines before it as on the page, so that a traceback names the line there.
         exec(compile("\n" * (example.line - 1) + example.code, example.page, "exec"), {"__name__": "__main__"})

@@ -1,6 +1,6 @@
-"""The wall around the tests: no connection to any address but loopback or a unix socket, and no name looked up.
+"""A guard that forbids network access: only loopback and unix sockets, and no name look-ups.
 
-It stands in this process only; a test that starts another one answers for it.
+The guard covers this process only. A test that starts another process is responsible for that process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 
 
 class Forbidden(AssertionError):
-    """A test tried to leave the machine. Not an ``OSError``: nobody takes it for a fault of the network."""
+    """A test tried to leave the machine. Not an ``OSError``, so that no code handles it as a network fault."""
 
 
 def _is_loopback(host: object) -> bool:
@@ -40,7 +40,7 @@ def _is_allowed(family: int, address: object) -> bool:
 
 @contextmanager
 def loopback_only() -> Generator[list[Forbidden]]:
-    """Forbid everything but loopback, and give the list of what was tried nevertheless."""
+    """Forbid everything but loopback while the block runs, and yield the list of forbidden attempts."""
     attempts: list[Forbidden] = []
 
     def forbid(what: str) -> Forbidden:

@@ -1,4 +1,4 @@
-"""Where a password could show, and the search for it: ``found_in`` looks at a thing in all its spellings."""
+"""The search for a password in texts, errors and logs: ``found_in`` tries every spelling."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ import attrs
 
 
 def spellings(secret: str) -> set[bytes]:
-    """The secret as it could be written down somewhere."""
+    """Return the secret in every escaping and encoding in which it could appear."""
     escaped = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret)}
     escaped |= {json.dumps(secret)[1:-1], ascii(secret)[1:-1], repr(secret)[1:-1]}
     raw = {each.encode(charset, "replace") for each in escaped for charset in ("utf-8", "windows-1251", "utf-16-le")}
     packed = {base64.b64encode(secret.encode()).rstrip(b"="), secret.encode().hex().encode()}
-    # Any half of it is as bad: what is cut to length shows one.
+    # Half a secret counts as well: a text that is cut to a length shows one half.
     halves = {half for each in raw for half in (each[: len(each) // 2], each[len(each) // 2 :])}
     return {each for each in raw | packed | halves if each.strip(b"?")}
 
 
 def found_in(text: str | bytes, secret: str) -> bool:
-    """Whether the secret, or half of it, shows in a text in any spelling."""
+    """Return whether a text contains the secret or half of it, in any spelling."""
     hay = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return any(each in hay for each in spellings(secret))
 
 
 def shown_by(error: BaseException) -> Iterator[str]:
-    """All that an error shows: its words, its data, its pickle, and its traceback with the locals of every frame."""
+    """Return everything that an error shows: text, data, pickle, and the traceback with the locals of every frame."""
     yield repr(error)
     yield str(error)
     yield repr(getattr(error, "__dict__", {}))
@@ -49,7 +49,7 @@ def shown_by(error: BaseException) -> Iterator[str]:
 
 @attrs.define
 class Everything(logging.Handler):
-    """Keeps every record of every logger, formatted with what it carries."""
+    """A handler that stores every record of every logger, with its arguments and its exception."""
 
     lines: list[str] = attrs.field(factory=list[str])
 
@@ -67,7 +67,7 @@ class Everything(logging.Handler):
 
 @contextlib.contextmanager
 def all_logs() -> Generator[list[str]]:
-    """Collect what all loggers say at DEBUG while the block runs."""
+    """Yield a list of everything that all loggers write at DEBUG while the block runs."""
     root, handler = logging.getLogger(), Everything()
     before = root.level
     root.addHandler(handler)
@@ -79,5 +79,5 @@ def all_logs() -> Generator[list[str]]:
         root.setLevel(before)
 
 
-# Long, and with characters that every escaping writes in its own way.
+# Long, with characters that every escaping writes differently.
 SECRET: Final = "pä<ss>&wörd \"й\\+%/'quoted 4711"

@@ -1,7 +1,7 @@
-"""The judge of the quota: it knows only what the server saw, and nothing of how a client counts.
+"""Checks of the quota that use only the server's log, and nothing of how a client counts.
 
-Each function takes the exchanges of one login, in any order: pairs of when the request arrived and when the exchange was
-over (``None`` while it is not), in seconds of the server's clock.
+Each function takes the exchanges of one login in any order. An exchange is a pair of instants of the server's clock, in seconds:
+the arrival of the request, and the end of the exchange (``None`` if it is in progress).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ Exchange: TypeAlias = tuple[float, float | None]
 
 
 def windows_broken(exchanges: Iterable[Exchange], *, requests: int = 3, per: float = 60.0) -> list[tuple[float, ...]]:
-    """Return every run of ``requests + 1`` arrivals that fits into a window of ``per`` seconds; empty when none does.
+    """Return every run of ``requests + 1`` arrivals that fits into a window of ``per`` seconds; empty if none does.
 
-    The window slides and is half open: an arrival exactly ``per`` seconds after another is in the next one.
+    The window slides and is half open: an arrival exactly ``per`` seconds after another is in the next window.
     """
     arrivals = sorted(arrived for arrived, _ in exchanges)
     runs = (tuple(arrivals[i : i + requests + 1]) for i in range(len(arrivals) - requests))
@@ -25,10 +25,10 @@ def windows_broken(exchanges: Iterable[Exchange], *, requests: int = 3, per: flo
 
 
 def peak_in_progress(exchanges: Iterable[Exchange]) -> int:
-    """Return how many exchanges were in progress at once, at most.
+    """Return the largest number of exchanges that were in progress at the same time.
 
-    An exchange that ends at the instant at which another begins makes room for it. One that takes no time at all meets
-    those in progress at its instant, and no other such.
+    An exchange that ends at the instant at which another begins does not overlap it. An exchange without duration overlaps the
+    exchanges in progress at its instant, but no other exchange without duration.
     """
     log = sorted((arrived, arrived == over, math.inf if over is None else over) for arrived, over in exchanges)
     peak = 0

@@ -17,7 +17,7 @@ URL = "https://smsc.example/sys/"
 
 
 def service(*, rules: Rules | None = None, latency: float | Callable[[], float] = 0.1) -> Simulator:
-    """Return the service with the accounts alex and boris, counting by the clock of the running loop."""
+    """Return a simulator with the accounts alex and boris that counts by the clock of the running event loop."""
     accounts = [
         SimulatedAccount("alex", "123", api_key="k-alex"),
         SimulatedAccount("boris", "456", tariffs=sample_tariffs(Decimal("0.9"))),
@@ -26,6 +26,6 @@ def service(*, rules: Rules | None = None, latency: float | Callable[[], float] 
 
 
 def client_of(simulator: Simulator, account: Account | None = ALEX, **options: object) -> Client:
-    """Return a client of that service, with a store of its own where none is given."""
+    """Return a client of that simulator, with a new store if none is given."""
     given: dict[str, Any] = {"store": MemoryStore(), **options}
     return Client(account, base_url=URL, transport=httpx.ASGITransport(simulator), **given)

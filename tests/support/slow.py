@@ -32,6 +32,7 @@ SLOW: Final = {
     "runs pytest inside of pytest": [
         "support/test_loopback_only.py::test_a_swallowed_attempt_fails_the_test_all_the_same",
         "test_docs.py::test_the_tests_of_a_page_pass",
+        "testing/test_http_mocks.py",
         "testing/test_plugin.py",
     ],
     "stops, kills and restarts a real Redis": ["stores/test_redis_connection.py", "stores/test_redis_faults.py"],
@@ -43,8 +44,8 @@ SLOW: Final = {
         "stores/test_permits.py",
     ],
     "makes hundreds or thousands of calls": [
-        "faults/test_breakers.py::test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free",
-        "faults/test_outage.py",
+        "faults/test_lockouts.py::test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free",
+        "faults/test_circuit_breaker.py",
         "faults/test_secrecy.py::test_the_password_shows_nowhere_but_in_the_body",
         "test_client.py::test_ten_thousand_callers_of_one_account_make_one_request",
     ],

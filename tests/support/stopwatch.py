@@ -1,9 +1,8 @@
-"""How long something took, less the time in which the machine did not let this process run.
+"""A stopwatch that subtracts the time in which the machine did not let this process run.
 
-A promise in seconds ("ends by its deadline") is judged by it: what the code waits for counts in full, a machine that is
-busy with other things, or asleep, does not. Beside the code under test a thread sleeps a few milliseconds over and over; a
-sleep that takes many times as long was a stall. Work of our own that blocks an event loop is still counted: the thread goes
-on beside it.
+Use it for promises in seconds ("ends by its deadline"): the waits of the code count in full, the pauses of a busy or suspended
+machine do not. A thread beside the code under test sleeps for a few milliseconds, again and again. A sleep that takes many
+times as long was a stall. Code that blocks an event loop still counts, because the thread continues beside it.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from typing import Final
 __all__ = ["Stopwatch", "stopwatch"]
 
 _TICK: Final = 0.005
-# What one sleep counts for at most: more than the interpreter takes to change threads twice.
+# The longest sleep that is no stall: more than the interpreter needs to switch threads twice.
 _LONGEST: Final = 3 * _TICK
 
 
 class Stopwatch:
-    """What a thread beside the block has seen.
+    """The measurements of a thread beside the block.
 
     Attributes:
-        seconds: How long the block took, without stalls; 0 until it ends.
-        stalled: How long the stalls in it were.
+        seconds: The duration of the block in seconds, without stalls; 0 until it ends.
+        stalled: The duration of its stalls in seconds.
     """
 
     def __init__(self) -> None:
@@ -59,9 +58,9 @@ class Stopwatch:
 
 @contextmanager
 def stopwatch() -> Generator[Stopwatch]:
-    """Give a watch that runs while the block does.
+    """Yield a stopwatch that runs while the block does.
 
-    A test may ask its ``stalled`` meanwhile, for what it has to wait longer.
+    A test may read ``stalled`` inside of the block, to wait that much longer.
     """
     watch = Stopwatch()
     watch.start()

@@ -30,7 +30,7 @@ def test_three_in_a_minute_break_nothing() -> None:
     assert windows_broken(arrivals(0.0, 0.0, 59.9)) == []
 
 
-def test_a_fourth_within_the_minute_is_told_with_its_window() -> None:
+def test_a_fourth_within_the_minute_is_reported_with_its_window() -> None:
     assert windows_broken(arrivals(0.0, 30.0, 31.0, 59.9, 200.0)) == [(0.0, 30.0, 31.0, 59.9)]
 
 
@@ -86,7 +86,7 @@ def test_windows_are_broken_where_a_naive_count_says_so(log: list[Exchange], req
 
 
 @given(logs)
-def test_every_broken_run_is_told_once(log: list[Exchange]) -> None:
+def test_every_broken_run_is_reported_once(log: list[Exchange]) -> None:
     times = sorted(arrived for arrived, _ in log)
     naive = [times[i : i + 4] for i in range(len(times)) if i + 3 < len(times) and times[i + 3] - times[i] < 60.0]
     assert [list(run) for run in windows_broken(log)] == naive

@@ -54,8 +54,8 @@ smsc-async = "six"
 @pytest.mark.parametrize("page", WITH_TRANSCRIPTS, ids=lambda page: page.name)
 def test_the_commands_of_a_page_print_what_it_shows(page: Path) -> None:
     different = differences_on(page)
-    told = "\n".join(f"{transcript.name}\n{ran}" for transcript, ran in different)
-    assert not different, f"see tests/support/transcripts.py\n{told}"
+    report = "\n".join(f"{transcript.name}\n{ran}" for transcript, ran in different)
+    assert not different, f"see tests/support/transcripts.py\n{report}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,12 +1,12 @@
-"""The transcripts on the pages, and a way to run them as a reader would.
+"""The command transcripts of the pages, run as a reader would run them.
 
-A transcript is a line ``$ command`` in a block of code, and under it what the command writes to standard output: what
-goes to standard error is there where the command says ``2>&1``. ``…`` stands for anything on its line, and for any number
-of lines on a line of its own; ``^C`` in the last line is where the reader ends it. A command in a block ``sh`` is a
-transcript that shows nothing of its output. None is left out: a test counts them.
+A transcript is a line ``$ command`` in a code block, followed by the command's standard output; with ``2>&1`` in the command,
+standard error as well. ``…`` matches anything on its line, and any number of lines on a line of its own. ``^C`` in the last
+line ends the command. A command in a block ``sh`` is a transcript without output. A test counts the transcripts, so that none
+is left out.
 
-    uv run python -m tests.support.transcripts            # which of them do not print what the page shows
-    uv run python -m tests.support.transcripts --write    # put what they print on the pages
+    uv run python -m tests.support.transcripts            # list the transcripts whose output differs from the page
+    uv run python -m tests.support.transcripts --write    # write the output to the pages
 
 A page that needs another file or account gets it in ``stage()``.
 """
@@ -42,7 +42,7 @@ _ANY: Final = "…"
 _ENDED: Final = "^C"
 _PROMPT: Final = "$ "
 _FENCE: Final = re.compile(r"( *)(`{3,}|~{3,}) *(\w*)")
-# What a shell would do something about; a command without any of it runs in this process, which is quicker.
+# Characters that a shell interprets. A command without them runs in this process, which is quicker.
 _FOR_A_SHELL: Final = re.compile(r"[|&;<>()$`*?\\~#]")
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"$`\\]*\"")
 _USUAL_PORT: Final = "8025"
@@ -51,15 +51,15 @@ _PATIENCE: Final = 60
 
 @attrs.frozen
 class Transcript:
-    """A command on a page, and what the page says that it prints.
+    """A command on a page, with the output that the page shows.
 
     Attributes:
         page: The page.
         line: The line of the command, the first of the page being 1.
-        indent: What stands before it, and before each line that it prints.
+        indent: The indentation of the command and of each line of output.
         command: The command.
-        shows: The lines that it prints; ``None`` where the page does not say.
-        is_ended: Whether the reader ends it.
+        shows: The lines of output; ``None`` if the page shows none.
+        is_ended: Whether the reader ends the command with Ctrl-C.
     """
 
     page: Path
@@ -83,7 +83,7 @@ class Transcript:
 
 
 def transcripts_of(page: Path, text: str | None = None) -> list[Transcript]:
-    """Return the transcripts of a page, or of a text that stands for it, in order."""
+    """Return the transcripts of a page, or of ``text`` in its place, in order."""
     return [
         transcript
         for first, language, lines in _blocks((page.read_text("utf-8") if text is None else text).splitlines())
@@ -92,7 +92,7 @@ def transcripts_of(page: Path, text: str | None = None) -> list[Transcript]:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, str, list[str]]]:
-    """Give each block of code: the number of its first line, its language, its lines with their indentation."""
+    """Yield each code block: the number of its first line, its language, its lines with their indentation."""
     block: list[str] = []
     fence = language = ""
     for number, line in enumerate([*lines, "the end"], 1):
@@ -125,24 +125,24 @@ def _transcripts(page: Path, first: int, language: str, lines: Sequence[str]) ->
 
 @contextmanager
 def stage(folder: Path) -> Generator[SmscServer]:
-    """Give a reader of the pages what they have: an empty folder for all that is theirs, accounts, a list of yesterday.
+    """Set up what the pages assume: an empty home folder, accounts, and a list of yesterday.
 
-    The accounts are those that ``simulator`` has, by the names of the page on commands.
+    The accounts are those of ``smsc-async simulator``, with the names that the page on commands uses.
     """
     config = folder / "config" / "config.toml"
     config.parent.mkdir()
-    config.write_text(
-        'default = "main"\n'
-        '[accounts.main]\nlogin = "alex"\npassword_from = "env:SMSC_PASSWORD"\n'
-        '[accounts.reserve]\nlogin = "boris"\npassword_from = "env:SMSC_PASSWORD"\n',
-        "utf-8",
-    )
     dearer = sample_tariffs(Decimal("1.1"))
     work = folder / "work"
     work.mkdir()
     (work / "yesterday.json").write_bytes(render(dearer, Format.JSON))
     with SmscServer() as server, pytest.MonkeyPatch.context() as patch:
         server.add_account("boris", "123", tariffs=dearer)
+        config.write_text(
+            'default = "main"\n'
+            f'[accounts.main]\nlogin = "alex"\npassword_from = "env:SMSC_PASSWORD"\nbase_url = "{server.base_url}"\n'
+            f'[accounts.reserve]\nlogin = "boris"\npassword_from = "env:SMSC_PASSWORD"\nbase_url = "{server.base_url}"\n',
+            "utf-8",
+        )
         plain = environment(**server.env, SMSC_CONFIG=str(config), SMSC_STORE=str(folder / "store.sqlite3"))
         for name in set(os.environ) - set(plain) | {name for name in os.environ if name.startswith("XDG_")}:
             patch.delenv(name)
@@ -153,7 +153,7 @@ def stage(folder: Path) -> Generator[SmscServer]:
         patch.setenv("PYTHONWARNINGS", "error")
         patch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
         patch.chdir(work)
-        # What a watch has kept and reported yesterday.
+        # The snapshot that a watch stored and reported yesterday.
         server.set_tariffs(dearer)
         assert invoke("watch", "main", "--once").code == 0
         server.set_tariffs(sample_tariffs())
@@ -163,7 +163,7 @@ def stage(folder: Path) -> Generator[SmscServer]:
 
 
 def run(transcript: Transcript) -> Ran:
-    """Run it on the stage; what has not ended within a minute is ended as by Ctrl-C."""
+    """Run a transcript on the stage. A command that runs for a minute is ended as by Ctrl-C."""
     command = transcript.command
     if not transcript.is_ended and not _FOR_A_SHELL.search(_QUOTED.sub("", command)):
         program, *arguments = shlex.split(command)
@@ -171,7 +171,7 @@ def run(transcript: Transcript) -> Ran:
             with _ended_after(_PATIENCE):
                 return invoke(*arguments)
     if re.fullmatch("smsc-async simulator(?!.*--port).*", command):
-        # The usual one may be taken, by another test or by whoever runs them.
+        # Another test or another program may use the default port.
         command += " --port 0"
     return _run_in_shell(command, lines=max(len(transcript.shows or ()), 1) if transcript.is_ended else None)
 
@@ -188,7 +188,7 @@ def _ended_after(seconds: int) -> Generator[None]:
 
 
 def _run_in_shell(command: str, *, lines: int | None) -> Ran:
-    """Run it until it ends, or until it has written so many lines."""
+    """Run a command until it ends, or until it has written that many lines."""
     process = subprocess.Popen(
         ["/bin/sh", "-c", command],
         stdin=subprocess.DEVNULL,
@@ -197,7 +197,7 @@ def _run_in_shell(command: str, *, lines: int | None) -> Ran:
         encoding="utf-8",
         start_new_session=True,
     )
-    # As a terminal does: the shell and what it runs.
+    # As a terminal does: signal the shell and its children.
     interrupt = Timer(_PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
     interrupt.start()
     with process:
@@ -211,41 +211,41 @@ def _run_in_shell(command: str, *, lines: int | None) -> Ran:
 
 
 def is_as_shown(transcript: Transcript, ran: Ran) -> bool:
-    """Tell whether a command did what the page shows; one whose trouble the page does not show has to have none."""
+    """Return whether the output is that of the page. A failure that the page does not show is a difference."""
     is_fine = ran.code in {0, 1} or transcript.is_ended or "2>&1" in transcript.command
-    return is_fine and re.fullmatch(transcript.pattern, _told(ran)) is not None
+    return is_fine and re.fullmatch(transcript.pattern, _output(ran)) is not None
 
 
-def _told(ran: Ran) -> str:
-    told = ran.stdout.rstrip("\n")
-    return f"{told}\n" if told else ""
+def _output(ran: Ran) -> str:
+    output = ran.stdout.rstrip("\n")
+    return f"{output}\n" if output else ""
 
 
 def rewritten(text: str, transcript: Transcript, ran: Ran) -> str:
-    """Return the text of the page with what the command printed in the place of what is shown."""
+    """Return the text of the page with the command's output in place of the output that the page shows."""
     assert transcript.shows is not None
     lines = text.splitlines()
-    told = [f"{transcript.indent}{line}".rstrip() for line in _told(ran).splitlines()]
-    lines[transcript.line : transcript.line + len(transcript.shows)] = told
+    output = [f"{transcript.indent}{line}".rstrip() for line in _output(ran).splitlines()]
+    lines[transcript.line : transcript.line + len(transcript.shows)] = output
     return "\n".join(lines) + "\n"
 
 
 def differences_on(page: Path) -> list[tuple[Transcript, Ran]]:
-    """Run the transcripts of a page, in order and in one folder; return those that print something else than it shows."""
-    there = transcripts_of(page)
-    if not there:
+    """Run the transcripts of a page in order, in one folder; return those whose output differs from the page."""
+    transcripts = transcripts_of(page)
+    if not transcripts:
         return []
     with tempfile.TemporaryDirectory() as folder, stage(Path(folder)):
-        done = [(transcript, run(transcript)) for transcript in there]
+        done = [(transcript, run(transcript)) for transcript in transcripts]
     return [(transcript, ran) for transcript, ran in done if not is_as_shown(transcript, ran)]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the transcripts of all pages, and tell or write what is different; return how many were."""
+    """Run the transcripts of all pages, print or write the differences, and return their number."""
     different = 0
     for page in PAGES:
         text = page.read_text("utf-8")
-        # From the end: what is written does not move what is still to be.
+        # From the end of the page, because a replacement moves the lines below it.
         for transcript, ran in reversed(differences_on(page)):
             different += 1
             sys.stdout.write(f"{transcript.name}\n{ran}\n")

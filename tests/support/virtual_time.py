@@ -1,18 +1,18 @@
 """Event loops that don't sleep: when every task waits for the clock, the clock jumps to the next timer.
 
-In a module that wants virtual time on asyncio and trio (the clock is made anew for every test):
+In a module that needs virtual time on asyncio and trio (each test gets a new clock):
 
     @pytest.fixture(params=VIRTUAL, ids=VIRTUAL_IDS)
     def anyio_backend(request: pytest.FixtureRequest) -> Backend:
         make: Callable[[], Backend] = request.param
         return make()
 
-In a hypothesis test, which needs a loop for every example: ``run_virtual("trio", async_function, *arguments)``.
+In a Hypothesis test, which needs a loop for every example: ``run_virtual("trio", async_function, *arguments)``.
 
 Invariants: time never goes back, and it stands still while a task waits for a worker thread
 (``anyio.to_thread.run_sync`` called by that name, ``asyncio.to_thread``, ``loop.run_in_executor``), so that a slow
-thread never looks like a missed deadline. Other threads and other processes are not seen: what talks to them belongs
-into real time, and so does a worker thread that calls back into the loop and sleeps there.
+thread never looks like a missed deadline. The clock does not know other threads and other processes: a test that talks to them
+needs real time. So does a worker thread that calls back into the loop and sleeps there.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ Ts = TypeVarTuple("Ts")
 
 BACKEND_NAMES: Final[tuple[BackendName, ...]] = ("asyncio", "trio")
 
-# Not zero, and not what any real clock says: whoever mixes two clocks, or takes 0.0 for "never", is found out.
+# Not zero, and not the value of a real clock: code that mixes two clocks, or uses 0.0 for "never", then fails a test.
 START_SECONDS: Final = 1_000.0
-# How long to wait for a worker thread's answer before looking again.
+# Seconds between two looks at a worker thread.
 _POLL_SECONDS: Final = 0.0005
 
 
 class _Awaited(threading.local):
-    """How many worker threads the loop of this thread waits for."""
+    """The number of worker threads that the loop of this thread waits for."""
 
     threads = 0
 
@@ -61,7 +61,7 @@ async def _counted_run_sync(
     abandon_on_cancel: bool = False,
     limiter: anyio.CapacityLimiter | None = None,
 ) -> T:
-    # Counted here and not in the thread: between its end and the loop's hearing of it the clock must not jump either.
+    # Counted here, not in the thread: the clock must not jump between the end of the thread and the loop's callback either.
     _awaited.threads += 1
     try:
         return await _real_run_sync(func, *args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
@@ -73,7 +73,7 @@ anyio.to_thread.run_sync = _counted_run_sync  # type: ignore[assignment]  # less
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Looks at the sockets, and in place of waiting for a timer moves its clock on by as much."""
+    """A selector that advances its clock instead of waiting for a timer."""
 
     now = START_SECONDS
 
@@ -134,7 +134,7 @@ def virtual_clock() -> MockClock:
     """Return a trio clock that starts at ``START_SECONDS`` and jumps; good for one run."""
     clock = MockClock(autojump_threshold=0)
     clock.jump(START_SECONDS)
-    jump = clock._autojump  # pyright: ignore[reportPrivateUsage]  # there is no other place to hold a jump back
+    jump = clock._autojump  # pyright: ignore[reportPrivateUsage]  # the only place that can delay a jump
 
     def jump_unless_a_thread_works() -> None:
         if _awaited.threads:
@@ -148,12 +148,12 @@ def virtual_clock() -> MockClock:
 
 
 def virtual_asyncio() -> Backend:
-    """Return what anyio needs to run something on asyncio in virtual time."""
+    """Return the anyio backend for asyncio in virtual time."""
     return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
 def virtual_trio() -> Backend:
-    """Return what anyio needs to run one thing on trio in virtual time: the clock is not to be used again."""
+    """Return the anyio backend for one run on trio in virtual time: its clock must not be used twice."""
     return "trio", {"clock": virtual_clock()}
 
 
@@ -162,6 +162,6 @@ VIRTUAL_IDS: Final = ("virtual-asyncio", "virtual-trio")
 
 
 def run_virtual(backend: BackendName, func: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
-    """Return what ``func(*args)`` returns, run in a loop of its own whose time is virtual."""
+    """Run ``func(*args)`` in a new event loop with virtual time, and return its result."""
     name, options = virtual_asyncio() if backend == "asyncio" else virtual_trio()
     return anyio.run(func, *args, backend=name, backend_options=options)

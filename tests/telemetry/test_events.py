@@ -30,7 +30,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Backend:
 async def test_each_call_is_an_event_and_so_is_each_request() -> None:
     events: list[CallEnded | RequestEnded] = []
     scripted = in_turn([status(503)])
-    async with client_of(scripted, max_age=60.0, on_event=events.append) as client:
+    async with client_of(scripted, confirmed=True, max_age=60.0, on_event=events.append) as client:
         await client.tariffs()
         await client.tariffs()
     first, second, fetched, kept = events

@@ -24,7 +24,7 @@ def test_installed_it_is_found_and_imports_nothing_until_it_is_used(
 
         import smsc_async
 
-        HEAVY = {"attrs", "anyio", "httpx", "starlette", "uvicorn", "smsc_async.client", "smsc_async.simulator.app"}
+        HEAVY = {"attrs", "anyio", "httpx", "h11", "smsc_async.client", "smsc_async.simulator.app"}
 
         def test_before():
             assert not HEAVY & set(sys.modules)
@@ -141,3 +141,62 @@ def test_the_server_is_gone_after_the_test(pytester: pytest.Pytester) -> None:
     port = int((pytester.path / "port").read_text())
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 5)
+
+
+def test_while_it_is_used_no_client_reaches_another_host(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import asyncio
+        import socket
+
+        import httpx
+        import pytest
+        from smsc_async import Account, Client, MemoryStore
+
+        ALEX = Account("alex", "123")
+        EARLIER = Client(ALEX, retries=0, deadline=5)
+        URLS = ["https://smscentre.com/sys/", "https://sms.example/sys/", "https://192.0.2.1/sys/"]
+
+        @pytest.mark.parametrize("url", URLS)
+        def test_a_client_that_is_made_now(smsc_server, url):
+            with pytest.raises(RuntimeError, match="this client would reach .*: use smsc_server.client"):
+                Client(ALEX, base_url=url)
+
+        def test_a_client_without_a_url(smsc_server):
+            with pytest.raises(RuntimeError, match="this client would reach smscentre.com"):
+                Client(ALEX)
+
+        def test_a_client_that_was_made_before(smsc_server):
+            with pytest.raises(Exception, match="looks up smscentre.com"):
+                asyncio.run(EARLIER.tariffs())
+
+        @pytest.mark.parametrize("name", ["smsc.ru", "WWW2.smsc.KZ.", b"smscentre.com"])
+        def test_a_look_up(smsc_server, name):
+            with pytest.raises(RuntimeError, match="looks up"):
+                socket.getaddrinfo(name, 443)
+
+        def test_what_stays_here_is_allowed(smsc_server):
+            def answer(request):
+                return httpx.Response(200, content=b'{"error": "no", "error_code": 1}')
+
+            Client(ALEX, transport=httpx.MockTransport(answer))
+            for url in ("http://127.0.0.1:9/sys/", "http://localhost:9/sys/", smsc_server.base_url):
+                Client(ALEX, base_url=url)
+            assert socket.getaddrinfo("127.0.0.1", 9)
+            with pytest.raises(ValueError, match="base_url"):
+                Client(ALEX, base_url="http://sms.example/sys/")
+            with pytest.raises(TypeError):
+                Client(nonsense=1)
+
+            async def main():
+                async with smsc_server.client() as client:
+                    await client.tariffs()
+
+            asyncio.run(main())
+
+        def test_afterwards_all_is_as_before():
+            for url in URLS:
+                Client(ALEX, base_url=url)
+            assert not hasattr(socket.getaddrinfo, "__wrapped__")
+            assert not hasattr(Client.__init__, "__wrapped__")
+    """)
+    pytester.runpytest().assert_outcomes(passed=10)

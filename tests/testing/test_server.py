@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -37,12 +38,35 @@ async def test_its_account_works(server: SmscServer) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_client_is_given_a_store_of_its_own_unless_told(server: SmscServer) -> None:
+async def test_its_clients_share_one_store_unless_another_is_given(server: SmscServer) -> None:
     store = MemoryStore()
-    for given in (None, None, store, store):
+    for given in (None, None, store, store, server.store):
         async with server.client(store=given) as client:
             await client.tariffs()
-    assert len(server.log) == 3
+    assert len(server.log) == 2
+
+
+@pytest.mark.anyio
+async def test_clients_of_one_server_share_its_quota_until_it_is_reset(server: SmscServer) -> None:
+    for _ in range(3):
+        async with server.client(max_age=0) as client:
+            await client.tariffs()
+    async with server.client(max_age=0) as client:
+        with pytest.raises(QuotaExhausted):
+            await client.tariffs()
+    server.reset()
+    async with server.client(max_age=0) as client:
+        await client.tariffs()
+    assert len(server.log) == 1
+    assert server.violations() == []
+
+
+@pytest.mark.anyio
+async def test_an_old_account_may_send_the_md5_of_its_password(server: SmscServer) -> None:
+    server.add_account("old", "456", accepts_md5=True)
+    digest = hashlib.md5(b"456").hexdigest()
+    async with server.client() as client:
+        assert await client.tariffs(Account("old", digest)) == sample_tariffs()
 
 
 @pytest.mark.anyio
@@ -100,9 +124,9 @@ async def test_a_call_past_the_quota_is_refused_at_once(server: SmscServer) -> N
 @pytest.mark.anyio
 async def test_it_shows_what_a_careless_caller_did_and_forgets_it_when_told(server: SmscServer) -> None:
     for _ in range(3):
-        async with server.client() as client:
+        async with server.client(store=MemoryStore()) as client:
             await client.tariffs()
-    async with server.client(retries=0) as client:
+    async with server.client(store=MemoryStore(), retries=0) as client:
         with pytest.raises(TooManyRequests):
             await client.tariffs()
     assert [violation.rule for violation in server.violations()] == ["identical"]
@@ -134,8 +158,8 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_without_the_extra_it_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> object:
-        raise ModuleNotFoundError("no", name="starlette")
+        raise ModuleNotFoundError("no", name="h11")
 
     monkeypatch.setattr(smsc_async.testing, "import_module", missing)
-    with pytest.raises(ImportError, match=r'SmscServer needs starlette: pip install "smsc-async\[testing\]"'):
+    with pytest.raises(ImportError, match=r'SmscServer needs h11: pip install "smsc-async\[testing\]"'):
         getattr(smsc_async.testing, "SmscServer")  # noqa: B009  # as an import does

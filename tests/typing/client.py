@@ -42,8 +42,8 @@ async def constructors() -> None:
     Client(store=SQLiteStore("quota.db"), on_event=print)
     Client(transport=httpx.AsyncHTTPTransport())
     Client(transport=httpx.AsyncHTTPTransport)
+    Client(transport=lambda: httpx.AsyncHTTPTransport(http2=False))
     Client(proxy="http://proxy.example:3128", ssl_context=ssl.create_default_context())
-    LimitedTransport(httpx.AsyncHTTPTransport(), host="sms.example", exchange_limit=10)
 
     Client("alex", "123")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
     Client("alex")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -51,6 +51,9 @@ async def constructors() -> None:
     Client(quota=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client(store=MemoryStore)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client(store={})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(transport="aiohttp")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(transport=httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(ssl_context=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client(deadline="90")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client(timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
@@ -140,6 +143,6 @@ async def own_requests() -> None:
     async with httpx.AsyncClient(transport=transport) as client:
         response = await client.get("https://smscentre.com/sys/balance.php")
         assert_type(await transport.handle_async_request(request=response.request), httpx.Response)
-    LimitedTransport(transport=transport)
+    LimitedTransport(transport=transport, host="smsc.ru", exchange_limit=60)
     LimitedTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     LimitedTransport(transport, Quota())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -7,6 +7,7 @@ from typing import assert_type
 
 from smsc_async import Account, Client, MemoryStore, Quota, Tariffs
 from smsc_async.simulator import Arrival, Fault, Rules, Simulator, Violation
+from smsc_async.stores import Store
 from smsc_async.testing import SmscServer
 
 
@@ -23,6 +24,8 @@ async def test_kit(smsc_server: SmscServer, tariffs: Tariffs) -> None:
     assert_type(account, Account)
     smsc_server.client(account=account)
     smsc_server.add_account(login="eva", password="789")
+    smsc_server.add_account("old", "789", accepts_md5=True)
+    assert_type(smsc_server.store, Store)
     smsc_server.set_tariffs(tariffs, login="boris")
     assert_type(smsc_server.log, list[Arrival])
     assert_type(smsc_server.violations(), list[Violation])

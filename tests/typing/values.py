@@ -80,6 +80,7 @@ def records(tariffs: Tariffs) -> None:
     assert_type(tariffs.price(zone="1", operator="25001", service=Service.HLR), Price | None)
     assert_type(tariffs.price(operator="25001", service="hlr"), Price | None)
     assert_type(tariffs.to_dict(), dict[str, object])
+    assert_type(tariffs.to_json(), str)
     rows = tariffs.to_rows()
     assert_type(rows[0]["api"], str | Decimal | None)
     price = tariffs.price("1")

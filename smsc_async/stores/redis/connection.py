@@ -178,8 +178,6 @@ class RedisConnections:
 
     async def ask(self, *commands: Sequence[Word], read: Callable[[list[Any]], T]) -> T:
         """Return what ``read`` makes of the answers to commands that are sent together; errors as in ``call``."""
-        if not commands:
-            return read([])  # an empty write never drains on Python 3.12 and later: closing would wait forever
         return await self._by(SECONDS, lambda: b"".join(map(_packed, commands)), len(commands), read)
 
     async def info(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["FLAG", "FLIGHT", "OPEN", "PERMIT", "Script", "StoreLostError"]
+__all__ = ["FLIGHT", "LOCKOUT", "OPEN", "PERMIT", "Script", "StoreLostError"]
 
 
 class StoreLostError(Exception):
@@ -36,4 +36,4 @@ class Script:
 OPEN: Final = Script.of("open.lua")
 PERMIT: Final = Script.of("clock.lua", "permit.lua")
 FLIGHT: Final = Script.of("clock.lua", "flight.lua")
-FLAG: Final = Script.of("flag.lua")
+LOCKOUT: Final = Script.of("clock.lua", "lockout.lua")

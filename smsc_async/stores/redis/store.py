@@ -18,23 +18,29 @@ import math
 import secrets
 import struct
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import attrs
 
-from smsc_async.accounts import Secret
+from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError
+from smsc_async.fetch import lockout as rules
+from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
+from smsc_async.stores.lockout_states import LoadedStates
 from smsc_async.stores.private_files import misconfigured
-from smsc_async.stores.redis.scripts import FLAG, FLIGHT, OPEN, PERMIT, Script, StoreLostError
+from smsc_async.stores.redis.scripts import FLIGHT, LOCKOUT, OPEN, PERMIT, Script, StoreLostError
 from smsc_async.stores.rows import poll_pause, quota_text, released
 from smsc_async.stores.sealed_reply import SEALED_BYTES
 from smsc_async.stores.shared import KEEP_BYTES, OTHER_PEPPER, Closed, ColdStart, Lookup, OtherQuota, SharedStore
 
 __all__ = ["RedisStore"]
+
+T = TypeVar("T")
 
 _RECORD: Final = "{smsc}:store"
 _LISTS: Final = "{smsc}:lists"
@@ -50,6 +56,7 @@ _LOSSES: Final = tuple(
     f"cmdstat_{command}" for command in ("flushall", "flushdb", "swapdb", "replicaof", "slaveof", "debug", "restore")
 )
 _MICRO: Final = 1_000_000
+_DAY: Final = 86_400.0
 # The server's clock counts as stepped if it differs from the expected time by more than the last round trip, plus this
 # slack, plus the drift of two clocks (twenty times the drift of a crystal).
 _SLACK: Final = 0.25
@@ -167,7 +174,9 @@ class RedisStore(SharedStore):
             await asyncio.wait(mine, timeout=_UNFINISHED_SECONDS)
         await self._redis.aclose()
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(
+        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+    ) -> Permit | Refusal:
         """Return a permit, or when to try again.
 
         Raises:
@@ -175,15 +184,35 @@ class RedisStore(SharedStore):
             StoreError: The server does not answer, or must not be used.
             RuntimeError: The event loop is not asyncio's.
         """
-        bounded = self._lease if lease == math.inf else max(lease, 0.0)
         permit = Permit(login, quota, token)
+        permit.credentials = credentials
+        if credentials is None:
+            return await self._acquire(permit, lease)
+        # The place first. If token or slot is missing, the place is returned at once.
+        place = await self._take_place(credentials)
+        if isinstance(place, Refusal):
+            return place
+        permit.place = place
+        try:
+            answer = await self._acquire(permit, lease)
+        except BaseException:
+            self._begin(self._settle(credentials, place, Verdict.NOT_SENT))
+            raise
+        if isinstance(answer, Refusal):
+            await self._settle(credentials, place, Verdict.NOT_SENT)
+        return answer
+
+    async def _acquire(self, permit: Permit, lease: float) -> Permit | Refusal:
+        """Acquire token and slot."""
+        login, quota, token = permit.login, permit.quota, permit.token
+        bounded = self._lease if lease == math.inf else max(lease, 0.0)
         permit.lease = permit_id = _PermitId(secrets.token_hex(8), self._key_ring.login(login))
         started = now()
         rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
-        times = (bounded * _MICRO, self._closed_for(login, quota) * _MICRO)
+        times = (bounded * _MICRO, self._closed_for(quota) * _MICRO)
         matters_for = quota.absence + self._lease + bounded
         try:
-            kind, *values = await self._permits(permit_id, "acquire", quota, (matters_for, *rule, token, *times))
+            kind, _, *values = await self._permits(permit_id, "acquire", quota, (matters_for, *rule, token, *times))
         except asyncio.CancelledError:
             # The server may have granted the permit, which nobody will use.
             self._begin(self._release(permit, Completion.NOT_SENT))
@@ -193,7 +222,7 @@ class RedisStore(SharedStore):
                 if now() - started < bounded:
                     return permit
                 # The answer took longer than the lease: another process may have the permit by now.
-                await self.release(permit, Completion.NOT_SENT)
+                await asyncio.shield(self._begin(self._release(permit, Completion.NOT_SENT)))
                 return Refusal(0.0)
             case b"closed":
                 return self._denied(Closed(values[0] / _MICRO, values[1].decode()), quota, lease)
@@ -205,28 +234,69 @@ class RedisStore(SharedStore):
         bound = poll_pause(quota.window if tokens else 2.0) if in_flight else math.inf
         return Refusal(min(retry_in / _MICRO, bound), tuple(each / _MICRO for each in tokens))
 
-    async def release(self, permit: Permit, completion: Completion) -> None:
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
         """Release a permit. If the server does not answer, the permit ends with its lease."""
-        await asyncio.shield(self._begin(self._release(permit, completion)))
+        unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
+
+        async def release() -> None:
+            await self._release(permit, completion)
+            if permit.credentials is not None and permit.place is not None:
+                await self._settle(permit.credentials, permit.place, verdict or unknown)
+
+        await asyncio.shield(self._begin(release()))
+
+    async def reset_lockouts(self, service: str, account: Account | None) -> None:
+        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
+
+        def reset(states: LoadedStates, instant: float) -> None:
+            rules.reset(states.service, None if account is None else states.credentials, instant)
+
+        await self._change_states(service, account, reset)
+        self.queue.notify(None, service)
+
+    async def _take_place(self, credentials: Credentials) -> Place | Refusal:
+        request = secrets.token_hex(8)
+
+        def take(states: LoadedStates, instant: float) -> Place | Refusal:
+            # A repeated change, whose first answer was lost, takes no second place.
+            known = states.service.trials.get(request) or states.service.fast.get(request)
+            place = known or states.admit(request, instant)
+            if isinstance(place, Place) and known is None:
+                states.enter(place)
+            return place
+
+        return await self._change_states(credentials.service, credentials.account, take)
+
+    async def _settle(self, credentials: Credentials, place: Place, verdict: Verdict) -> None:
+        def settle(states: LoadedStates, instant: float) -> None:
+            states.settle(place, verdict, instant)
+
+        # If the store does not answer, the place ends by itself.
+        with contextlib.suppress(StoreError):
+            await self._change_states(credentials.service, credentials.account, settle)
+
+    async def _change_states(
+        self, service: str, account: Account | None, change: Callable[[LoadedStates, float], T]
+    ) -> T:
+        """Return what ``change`` returns, once its result is saved and nobody has changed the states meanwhile."""
+        names = await self._names(service, account)
+        keys = (f"{{smsc}}:lockout:{names.service}", f"{{smsc}}:lockout:{names.credentials}")
+        answer = await self._run(LOCKOUT, keys, (0.0,), ("", "", "", ""))
+        while True:
+            _, instant, *former = answer
+            states = LoadedStates.of(names, *(each.decode() or None for each in former))
+            result = change(states, instant)
+            if not isinstance(result, Refusal):
+                lasts = max(states.credentials.expires_at - instant, 0.0) + _DAY
+                answer = await self._run(LOCKOUT, keys, (lasts * 1_000,), (*former, *states.texts()))
+            if isinstance(result, Refusal) or answer[0] == b"saved":
+                self._lockout_view.note(states, instant - now())
+                return result
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
         permit_id = _PermitId("", self._key_ring.login(login))
         await self._permits(permit_id, "drain", quota, (quota.window, quota.requests, quota.window * _MICRO))
-
-    async def set_flag(self, name: str, seconds: float) -> None:
-        """Set a flag for that long; a flag that lasts longer is not shortened."""
-        milliseconds = max(math.ceil(seconds * 1_000), 1)
-        await self._redis.call(FLAG, [_flag(name)], lambda: [milliseconds], int)
-
-    async def flag_ttls(self, names: Sequence[str]) -> list[float]:
-        """Return the remaining seconds of each flag; 0.0 for a flag that is not set."""
-        commands = [("PTTL", _flag(name)) for name in names]
-        return await self._redis.ask(*commands, read=lambda answers: [max(int(each), 0) / 1_000 for each in answers])
-
-    async def clear_flag(self, name: str) -> None:
-        """Clear a flag, if it is set."""
-        await self._redis.ask(("DEL", _flag(name)), read=lambda answers: int(*answers))
 
     async def _release(self, permit: Permit, completion: Completion) -> None:
         instant = now()
@@ -252,7 +322,7 @@ class RedisStore(SharedStore):
     async def _run(
         self, script: Script, keys: Sequence[str], numbers: Sequence[float], words: Sequence[str | bytes]
     ) -> list[Any]:
-        """Return the answer of a script: its first word, and what follows the time; again if the store was lost."""
+        """Return the answer of a script: its first word, the time, and what follows; again if the store was lost."""
         for _ in range(_TRIES):
             identity = await self._identified()
             try:
@@ -312,7 +382,7 @@ class RedisStore(SharedStore):
         self._certain_at = answered_at
         ahead = server_time - (sent_at + answered_at) / 2
         self._clock_sample = _ClockSample(ahead, answered_at, answered_at - sent_at, era)
-        return [kind, *values]
+        return [kind, server_time, *values]
 
     async def _identified(self) -> _Identity:
         identity = self._identity
@@ -366,7 +436,7 @@ class RedisStore(SharedStore):
 
     async def _look(self, key: str, fresh: float, holder: int, *, with_last: bool) -> Lookup:
         try:
-            kind, *values = await self._flights(key, "look", holder, (fresh * _MICRO, SEALED_BYTES, with_last))
+            kind, _, *values = await self._flights(key, "look", holder, (fresh * _MICRO, SEALED_BYTES, with_last))
         except asyncio.CancelledError:
             self._begin(self._end_lease(key, holder, None))
             raise
@@ -419,7 +489,3 @@ def _seconds_without_loss(info: dict[str, str]) -> float:
     lost = info.get("role") != "master" or info.get("master_replid2", "").strip("0") or info.get("evicted_keys") != "0"
     lost = lost or info.get("second_repl_offset") != "-1" or any(name.startswith(_LOSSES) for name in info)
     return -1 / _MICRO if lost else float(info["uptime_in_seconds"])
-
-
-def _flag(name: str) -> str:
-    return f"{{smsc}}:flag:{name}"

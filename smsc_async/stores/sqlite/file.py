@@ -193,7 +193,9 @@ class StoreFile:
                 connection.execute(statement)
             event = event or ("the file is new" if self._cold else "")
             row = (boot, self._place, os.urandom(16), pepper, lost_at if event else None, event)
-            connection.execute("INSERT INTO store VALUES (?, ?, ?, ?, ?, ?, 0)", row)
+            connection.execute(
+                "INSERT INTO store VALUES (?, ?, ?, ?, ?, ?, 0, 0.0, ?, ?)", (*row, lost_at, time.time())
+            )
         row = connection.execute("SELECT boot, place, id, pepper FROM store").fetchone()
         former_boot, former_place, identifier, peers_pepper = row
         if peers_pepper != pepper:
@@ -202,11 +204,13 @@ class StoreFile:
         if self._id not in {b"", identifier} or former_place != self._place:
             event = event or "the file was replaced or copied"
         if not is_same_boot(former_boot, boot):
-            # The instants are meaningless now. Flags start again: longer is safe, shorter is not.
+            # The instants are meaningless now. The clock of the lockout states continues, by the wall clock.
             connection.execute("DELETE FROM permits")
             connection.execute("DELETE FROM leases")
             connection.execute("UPDATE replies SET at = -9e999, used_at = ?", (lost_at,))
-            connection.execute("UPDATE flags SET until = ? + seconds", (lost_at,))
+            connection.execute(
+                "UPDATE store SET lockout_ahead = lockout_at + max(? - lockout_epoch, 0.0) - ?", (time.time(), lost_at)
+            )
             if not event:
                 # A boot loses what was granted before it, and nothing later.
                 event, lost_at = "the machine was restarted", 0.0 if starts_at_boot(boot) else lost_at

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Sequence
+import secrets
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVarTuple
@@ -17,11 +19,16 @@ from typing import TYPE_CHECKING, Final, TypeVarTuple
 import anyio.to_thread
 import attrs
 
+from smsc_async.accounts import Account
 from smsc_async.errors import StoreError
+from smsc_async.fetch import lockout as rules
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
+from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.rows import Row, released, taken
 from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Lookup, OtherQuota, SharedStore
 from smsc_async.stores.sqlite import tables
@@ -45,6 +52,7 @@ class _PermitId:
 
     number: int
     login: str
+    names: CredentialNames | None = None
 
 
 class SQLiteStore(SharedStore):
@@ -111,7 +119,9 @@ class SQLiteStore(SharedStore):
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._worker.close)
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, lease: float) -> Permit | Refusal:
+    async def acquire(
+        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+    ) -> Permit | Refusal:
         """Return a permit, or when to try again.
 
         Raises:
@@ -119,24 +129,28 @@ class SQLiteStore(SharedStore):
             StoreError: The file cannot be used.
         """
         bounded = self._lease if lease == math.inf else max(lease, 0.0)
+        names = None if credentials is None else await self._names(credentials.service, credentials.account)
+        permit = Permit(login, quota, token)
+        permit.credentials = credentials
         started = now()
         row = taken(started, quota, token=token, lease=bounded)
-        work = partial(self._acquire, Permit(login, quota, token), started, row)
+        work = partial(self._acquire, permit, started, row, names)
         answer = await self._worker.run(work, self._undo_acquire)
         if isinstance(answer, Closed | OtherQuota):
             return self._denied(answer, quota, lease)
         if isinstance(answer, Permit) and now() - started >= bounded:
             # This process stood still for the whole lease: another process may have the permit by now.
-            await self.release(answer, Completion.NOT_SENT)
+            await self.release(answer, Completion.NOT_SENT, Verdict.NOT_SENT)
             return Refusal(0.0)
         return answer
 
-    async def release(self, permit: Permit, completion: Completion) -> None:
+    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
         """Release a permit. If the file cannot be used, the permit ends with its lease."""
         instant = now()
         row = released(instant, permit.quota, completion, token=permit.token, seen=permit.seen)
+        unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
         with contextlib.suppress(StoreError):
-            await self._worker.run(partial(self._release, permit, instant, row))
+            await self._worker.run(partial(self._release, permit, instant, row, verdict or unknown))
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
@@ -148,48 +162,63 @@ class SQLiteStore(SharedStore):
 
         await self._write(drain)
 
-    async def set_flag(self, name: str, seconds: float) -> None:
-        """Set a flag for that long; a flag that lasts longer is not shortened."""
-        await self._write(tables.set_flag, name, now(), seconds)
+    async def reset_lockouts(self, service: str, account: Account | None) -> None:
+        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
+        names, instant = await self._names(service, account), now()
 
-    async def flag_ttls(self, names: Sequence[str]) -> list[float]:
-        """Return the remaining seconds of each flag; 0.0 for a flag that is not set."""
-        instant = now()
+        def reset(connection: sqlite3.Connection) -> None:
+            ahead = tables.lockout_clock(connection)
+            states = tables.load_states(connection, names)
+            rules.reset(states.service, None if account is None else states.credentials, instant + ahead)
+            self._save(connection, states, instant, ahead)
 
-        def work() -> list[float]:
-            with self._file.reading() as connection:
-                return tables.flag_ttls(connection, names, instant)
+        await self._write(reset)
+        self.queue.notify(None, service)
 
-        return await self._worker.run(work)
-
-    async def clear_flag(self, name: str) -> None:
-        """Clear a flag, if it is set."""
-        await self._write(tables.clear_flag, name)
-
-    def _acquire(self, permit: Permit, instant: float, row: Row) -> Permit | Refusal | Closed | OtherQuota:
+    def _acquire(
+        self, permit: Permit, instant: float, row: Row, names: CredentialNames | None
+    ) -> Permit | Refusal | Closed | OtherQuota:
         """Acquire a permit, in the thread."""
         with self._file.writing() as connection:
             login = self._open_keys().login(permit.login)
-            closed_for = self._closed_for(permit.login, permit.quota)
+            ahead = tables.lockout_clock(connection)
+            states = None if names is None else tables.load_states(connection, names)
+            place = None if states is None else states.admit(secrets.token_hex(8), instant + ahead)
+            if isinstance(place, Refusal):
+                return place
+            closed_for = self._closed_for(permit.quota)
             answer = tables.acquire(connection, login, instant, permit.quota, row, closed_for=closed_for)
             if not isinstance(answer, int):
                 return answer
+            if states is not None and place is not None:
+                states.enter(place)
+                permit.place = place
+                self._save(connection, states, instant, ahead)
             self._acquired += 1
             if self._acquired % _SWEEP_EVERY == 0:
                 tables.sweep(connection, instant)
-        permit.lease = _PermitId(answer, login)
+        permit.lease = _PermitId(answer, login, names)
         return permit
 
     def _undo_acquire(self, answer: Permit | Refusal | Closed | OtherQuota) -> None:
         if isinstance(answer, Permit):
-            self._release(answer, 0.0, None)
+            self._release(answer, now(), None, Verdict.NOT_SENT)
 
-    def _release(self, permit: Permit, instant: float, row: Row | None) -> None:
+    def _release(self, permit: Permit, instant: float, row: Row | None, verdict: Verdict) -> None:
         """Release a permit, in the thread."""
         permit_id = permit.lease
         assert isinstance(permit_id, _PermitId)
         with self._file.writing() as connection:
             tables.release(connection, permit_id.login, permit.quota, permit_id.number, instant, row)
+            if permit_id.names is not None and permit.place is not None:
+                ahead = tables.lockout_clock(connection)
+                states = tables.load_states(connection, permit_id.names)
+                states.settle(permit.place, verdict, instant + ahead)
+                self._save(connection, states, instant, ahead)
+
+    def _save(self, connection: sqlite3.Connection, states: LoadedStates, instant: float, ahead: float) -> None:
+        tables.save_states(connection, states, instant + ahead, time.time())
+        self._lockout_view.note(states, ahead)
 
     async def _write(self, change: Callable[[sqlite3.Connection, *Ts], None], *args: *Ts) -> None:
         def work() -> None:

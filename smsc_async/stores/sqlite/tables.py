@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.quota import Quota
+from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.rows import Row, quota_text, refusal_of
 from smsc_async.stores.sealed_reply import SEALED_BYTES
 from smsc_async.stores.shared import Closed, Lookup, OtherQuota
@@ -22,23 +22,24 @@ if TYPE_CHECKING:
 __all__ = [
     "SCHEMA",
     "acquire",
-    "clear_flag",
     "delete_lists",
     "drop_lease",
-    "flag_ttls",
     "insert",
+    "load_states",
+    "lockout_clock",
     "look",
     "release",
     "release_lease",
     "renew",
-    "set_flag",
+    "save_states",
     "sweep",
     "take_lease",
     "use",
 ]
 
 SCHEMA: Final = (
-    "CREATE TABLE store (boot TEXT, place TEXT, id BLOB, pepper TEXT, closed_at REAL, event TEXT, reply_bytes INTEGER)",
+    """CREATE TABLE store (boot TEXT, place TEXT, id BLOB, pepper TEXT, closed_at REAL, event TEXT, reply_bytes INTEGER,
+    lockout_ahead REAL, lockout_at REAL, lockout_epoch REAL)""",
     (
         "CREATE TABLE permits (id INTEGER PRIMARY KEY, login TEXT, quota TEXT, "
         "token_free_at REAL, slot_free_at REAL, in_flight INTEGER)"
@@ -48,8 +49,8 @@ SCHEMA: Final = (
     "CREATE INDEX replies_by_use ON replies (used_at)",
     "CREATE TABLE leases (key TEXT PRIMARY KEY, holder INTEGER, until REAL) WITHOUT ROWID",
     "CREATE INDEX leases_by_end ON leases (until)",
-    "CREATE TABLE flags (name TEXT PRIMARY KEY, until REAL, seconds REAL) WITHOUT ROWID",
-    "CREATE INDEX flags_by_end ON flags (until)",
+    "CREATE TABLE lockouts (name TEXT PRIMARY KEY, state TEXT, expires_at REAL) WITHOUT ROWID",
+    "CREATE INDEX lockouts_by_end ON lockouts (expires_at)",
 )
 # The number of oldest rows in one sweep, and of lists that are dropped at once: nobody waits for a whole table.
 _SWEEP_ROWS: Final = 128
@@ -114,6 +115,10 @@ def sweep(connection: sqlite3.Connection, instant: float) -> None:
         "DELETE FROM permits WHERE id IN (SELECT id FROM permits ORDER BY id LIMIT ?) "
         "AND token_free_at <= ? AND slot_free_at <= ?",
         (_SWEEP_ROWS, instant, instant),
+    )
+    connection.execute(
+        "DELETE FROM lockouts WHERE name IN (SELECT name FROM lockouts WHERE expires_at <= ? LIMIT ?)",
+        (instant + lockout_clock(connection), _SWEEP_ROWS),
     )
 
 
@@ -197,23 +202,25 @@ def delete_lists(connection: sqlite3.Connection, first: str, last: str) -> None:
     connection.execute("DELETE FROM replies WHERE key BETWEEN ? AND ?", (first, last))
 
 
-def set_flag(connection: sqlite3.Connection, name: str, instant: float, seconds: float) -> None:
-    """Set a flag, unless it lasts longer already; delete the flags that are over."""
-    connection.execute("DELETE FROM flags WHERE until <= ?", (instant,))
-    # No numbered placeholders: sqlite3 of Python 3.12 before 3.12.4 warns about them.
-    connection.execute(
-        "INSERT INTO flags VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
-        "SET until = excluded.until, seconds = excluded.seconds WHERE excluded.until > until",
-        (name, instant + seconds, seconds),
-    )
+def load_states(connection: sqlite3.Connection, names: CredentialNames) -> LoadedStates:
+    """Return the lockout states of a service and of credentials."""
+    select = "SELECT state FROM lockouts WHERE name = ?"
+    rows = [connection.execute(select, (name,)).fetchone() for name in (names.service, names.credentials)]
+    service, credentials = (None if row is None else row[0] for row in rows)
+    return LoadedStates.of(names, service, credentials)
 
 
-def flag_ttls(connection: sqlite3.Connection, names: Sequence[str], instant: float) -> list[float]:
-    """Return the remaining seconds of each flag."""
-    rows = [connection.execute("SELECT until FROM flags WHERE name = ?", (name,)).fetchone() for name in names]
-    return [0.0 if row is None else max(row[0] - instant, 0.0) for row in rows]
+def save_states(connection: sqlite3.Connection, states: LoadedStates, instant: float, epoch: float) -> None:
+    """Save the lockout states, and the instant, from which the clock of the states continues after a reboot."""
+    service, credentials = states.texts()
+    insert = "INSERT OR REPLACE INTO lockouts VALUES (?, ?, ?)"
+    connection.execute(insert, (states.names.service, service, None))
+    if states.names.credentials:
+        connection.execute(insert, (states.names.credentials, credentials, states.credentials.expires_at))
+    connection.execute("UPDATE store SET lockout_at = ?, lockout_epoch = ?", (instant, epoch))
 
 
-def clear_flag(connection: sqlite3.Connection, name: str) -> None:
-    """Delete a flag."""
-    connection.execute("DELETE FROM flags WHERE name = ?", (name,))
+def lockout_clock(connection: sqlite3.Connection) -> float:
+    """Return the seconds by which the clock of the lockout states is ahead: it continues across reboots."""
+    ahead: float = connection.execute("SELECT lockout_ahead FROM store").fetchone()[0]
+    return ahead

@@ -1,0 +1,96 @@
+"""Files of users: text as editors and shells save it, and files that are replaced as a whole."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from smsc_async.cli.cli_error import CliError, ExitCode
+
+__all__ = ["check_output", "decoded_text", "replace_file", "user_folder", "without_line_break"]
+
+_ENCODINGS: Final = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def decoded_text(body: bytes, where: str) -> str:
+    """Return a text in UTF-8, or in UTF-16 with a byte order mark, without the mark and the CR of its line breaks.
+
+    Raises:
+        CliError: It is neither; ``where`` names it.
+    """
+    encoding = next((name for mark, name in _ENCODINGS.items() if body.startswith(mark)), "utf-8")
+    try:
+        return body.decode(encoding).replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        reason = f"{where} is not text in UTF-8 or UTF-16 (byte {error.start + 1})"
+    raise CliError(reason, ExitCode.FILES)
+
+
+def without_line_break(text: str) -> str:
+    """Return a text without its last line break, which editors and shells put there."""
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def user_folder(path_of: Callable[[str], Path]) -> Path | None:
+    """Return a folder of the user's for this program, by a function of platformdirs; ``None`` if there is no home folder.
+
+    Such as for a user without an entry in passwd, as containers have them.
+    """
+    try:
+        path = path_of("smsc-async")
+    except RuntimeError:  # of newer versions; older ones leave the ~
+        return None
+    return path if path.is_absolute() else None
+
+
+def check_output(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write a file that is read by the same command.
+
+    Raises:
+        CliError: The output is one of the inputs, maybe under another name.
+    """
+    for path in inputs:
+        with contextlib.suppress(OSError):  # one of them does not exist
+            if output.samefile(path):
+                raise CliError(f"{output} is what this command reads: name another file to write", ExitCode.FILES)
+
+
+def replace_file(path: Path, body: bytes, *, mode: int = 0o600) -> None:
+    """Write a file as a whole: a reader sees the old one or the new one. A link stays one; a pipe or a device is written to.
+
+    Args:
+        path: The file.
+        body: What is to be in it.
+        mode: The mode of a new file; a file that is replaced keeps its mode and, if possible, its group.
+
+    Raises:
+        OSError: It cannot be written; the old file is as it was.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(body)
+        return
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+        with contextlib.suppress(FileNotFoundError):
+            former = path.stat()
+            mode = former.st_mode & 0o7777
+            with contextlib.suppress(OSError, AttributeError):  # another's group; a system without groups
+                os.chown(beside, -1, former.st_gid)
+        beside.chmod(mode)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,160 @@
+"""Passwords and API keys of accounts, from where the user keeps them.
+
+Invariant: an entry of the keyring is used for its own host only.
+"""
+
+from __future__ import annotations
+
+import codecs
+import getpass
+import os
+import stat
+import sys
+import unicodedata
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from smsc_async.accounts import Secret
+from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.files import decoded_text, without_line_break
+
+if TYPE_CHECKING:
+    from smsc_async.cli.profiles import Profile
+
+__all__ = ["prompt_secret", "read_secret", "source_problem", "store_in_keyring"]
+
+_KEYRING_SERVICE: Final = "smsc-async"
+_LONGEST: Final = 4096
+# Where container runtimes mount secrets, which nobody outside of the container can read.
+_MOUNTED: Final = Path("/run/secrets")
+
+
+def read_secret(profile: Profile) -> Secret:
+    """Return the password or the API key of an account.
+
+    Raises:
+        CliError: It is not there, or no password can be so.
+    """
+    kind, _, name = profile.source.partition(":")
+    if kind == "env":
+        text = os.environ.get(name, "")
+        if not text:
+            raise _misuse(f"{name} is not set: it is to hold the {profile.what} of {profile.name!r}")
+    elif kind == "file":
+        text = _from_file(Path(name).expanduser(), profile.what)
+    elif kind == "prompt":
+        return prompt_secret(profile)
+    elif kind == "stdin":
+        text = _from_stdin()
+    else:
+        text = _from_keyring(profile)
+    return _checked(Secret(text.removeprefix("\ufeff")), profile)
+
+
+def prompt_secret(profile: Profile) -> Secret:
+    """Ask for the password on the terminal.
+
+    Raises:
+        CliError: There is no terminal, or no password can be so.
+    """
+    secret: Secret | None
+    with warnings.catch_warnings():
+        # Without a terminal it would be read from standard input and shown.
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            secret = Secret(getpass.getpass(f"{profile.what} of {profile.login or profile.name}: ", sys.stderr))
+        except EOFError:
+            secret = Secret("")
+        except getpass.GetPassWarning:
+            secret = None
+    if secret is not None:
+        return _checked(secret, profile)
+    raise _misuse(f"there is no terminal to ask for the {profile.what}: name another source with --password-from")
+
+
+def source_problem(profile: Profile) -> str | None:
+    """Return why there is no password where the source says, or ``None``. Asks nobody, and reads no keyring."""
+    kind, _, name = profile.source.partition(":")
+    try:
+        # Not a pipe, whose reader takes what is in it.
+        if kind == "env" or (kind == "file" and not Path(name).is_fifo()):
+            read_secret(profile)
+    except (CliError, OSError) as error:
+        return str(error)
+    return None
+
+
+def store_in_keyring(profile: Profile) -> bool:
+    """Ask for a password and put it into the keyring, unless it has one for this account.
+
+    Raises:
+        CliError: There is no terminal or no keyring.
+    """
+    if _keyring("get_password", _KEYRING_SERVICE, _keyring_user(profile)) is not None:
+        return False
+    secret = prompt_secret(profile)
+    _keyring("set_password", _KEYRING_SERVICE, _keyring_user(profile), secret.reveal())
+    return True
+
+
+def _checked(secret: Secret, profile: Profile) -> Secret:
+    if not secret:
+        raise _misuse(f"the {profile.what} of {profile.name!r} is empty (taken from {profile.source})")
+    if any(unicodedata.category(letter) in {"Cc", "Zl", "Zp"} for letter in secret.reveal()):
+        raise _misuse(
+            f"the {profile.what} of {profile.name!r} has a line break or a control character in it "
+            f"(taken from {profile.source}): no {profile.what} has"
+        )
+    return secret
+
+
+def _from_stdin() -> str:
+    line = sys.stdin.buffer.readline(_LONGEST)
+    if line.startswith(codecs.BOM_UTF16_LE):
+        line += sys.stdin.buffer.read(1)  # the second half of the line break
+    return without_line_break(decoded_text(line, "standard input"))
+
+
+def _from_file(path: Path, what: str) -> str:
+    with path.open("rb") as file:
+        found = os.fstat(file.fileno())
+        others_may = stat.S_IMODE(found.st_mode) & (stat.S_IRWXG | stat.S_IRWXO)
+        if os.name != "nt" and others_may and _MOUNTED not in path.absolute().parents:
+            raise CliError(f"{path} holds a {what}, and others may use it: chmod 600 {path}", ExitCode.FILES)
+        body = file.read(_LONGEST + 1)
+    if len(body) > _LONGEST:
+        raise CliError(f"{path} is too long to hold a {what} alone", ExitCode.FILES)
+    return without_line_break(decoded_text(body, str(path)))
+
+
+def _from_keyring(profile: Profile) -> str:
+    user = _keyring_user(profile)
+    secret = _keyring("get_password", _KEYRING_SERVICE, user)
+    if secret is None:
+        raise _misuse(f"the keyring has no {profile.what}: keyring set {_KEYRING_SERVICE} {user}")
+    return str(secret)
+
+
+def _keyring_user(profile: Profile) -> str:
+    """Return the user name of an entry: another host, or a key in place of a password, has an entry of its own."""
+    kind = "key:" if profile.uses_api_key else ""
+    return f"{urlsplit(profile.base_url).netloc.lower()}/{kind}{profile.login or profile.name}"
+
+
+def _keyring(function: str, *arguments: str) -> Any:
+    try:
+        keyring = import_module("keyring")  # an extra
+    except ModuleNotFoundError:
+        raise _misuse('the system keyring needs an extra: pip install "smsc-async[keyring]"') from None
+    try:
+        return getattr(keyring, function)(*arguments)
+    except Exception as error:  # noqa: BLE001  # none is there, it is locked, its owner refused: each backend has its own
+        reason = f"{type(error).__name__}: {error}"
+    raise _misuse(f"the keyring does not answer ({reason}): see `keyring diagnose`, or take another source")
+
+
+def _misuse(message: str) -> CliError:
+    return CliError(message, ExitCode.USAGE)

@@ -1,0 +1,121 @@
+"""The lockout state as a shared store keeps it: as text, loaded and saved in one atomic step around the rules.
+
+``LockoutStates`` also remembers what this process saw last, for ``lockouts()``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from typing import Final
+
+import attrs
+
+from smsc_async.errors import StoreError
+from smsc_async.fetch import lockout as rules
+from smsc_async.fetch.lockout import CredentialsState, LockoutView, Place, Refused, ServiceState, Verdict
+from smsc_async.limiter.bucket import Refusal
+from smsc_async.limiter.clock import now
+from smsc_async.stores.rows import poll_pause
+
+__all__ = ["CredentialNames", "LoadedStates", "LockoutStates"]
+
+# How many logins and credentials a process remembers for `lockouts()`.
+_REMEMBERED: Final = 1_000
+
+
+@attrs.frozen
+class CredentialNames:
+    """The names of credentials in a store.
+
+    Attributes:
+        service: The name of the service.
+        login: The digest of the login.
+        credentials: The service, and the digest of the credentials; empty if only the service is meant.
+    """
+
+    service: str
+    login: str
+    credentials: str
+
+
+@attrs.define
+class LoadedStates:
+    """The states of a service and of credentials, between loading and saving.
+
+    Attributes:
+        names: The names of the credentials.
+        service: The state of the service.
+        credentials: The state of the credentials.
+    """
+
+    names: CredentialNames
+    service: ServiceState
+    credentials: CredentialsState
+
+    @classmethod
+    def of(cls, names: CredentialNames, service: str | None, credentials: str | None) -> LoadedStates:
+        """Return the states of two texts; ``None`` is the text of a state that was never saved.
+
+        Raises:
+            StoreError: Somebody has damaged a text.
+        """
+        try:
+            return cls(
+                names,
+                ServiceState() if service is None else rules.load_service(service),
+                CredentialsState(names.login) if credentials is None else rules.load_credentials(credentials),
+            )
+        except (ValueError, TypeError, LookupError, AttributeError):
+            problem = "the state of the lockouts is damaged: stop all workers, wait 30 minutes and empty the store"
+        raise StoreError(problem, retryable=False)
+
+    def admit(self, request: str, instant: float) -> Place | Refusal:
+        """Return the place of a request, which the caller enters, or the refusal of the rules."""
+        place = rules.check(self.service, self.credentials, request, instant)
+        if isinstance(place, Refused):
+            # The end of a request in another process is not notified: ask again soon.
+            retry_in = min(place.retry_in or math.inf, poll_pause(2.0))
+            return Refusal(retry_in, (), place, rules.priority(self.service, self.credentials, instant))
+        return place
+
+    def enter(self, place: Place) -> None:
+        """Take a place."""
+        rules.enter(self.service, self.credentials, place)
+
+    def settle(self, place: Place, verdict: Verdict, instant: float) -> None:
+        """Give a place back, and learn from the exchange."""
+        rules.settle(self.service, self.credentials, place, verdict, instant)
+
+    def texts(self) -> tuple[str, str]:
+        """Return the two states as texts."""
+        return rules.dump(self.service), rules.dump(self.credentials)
+
+
+class LockoutStates:
+    """What this process saw last of the lockout state of a store."""
+
+    def __init__(self) -> None:
+        self.logins: OrderedDict[str, str] = OrderedDict()
+        """The logins of digests."""
+        self._services: dict[str, tuple[ServiceState, float]] = {}
+        self._suspects: OrderedDict[str, CredentialsState] = OrderedDict()
+
+    def note(self, states: LoadedStates, ahead: float) -> None:
+        """Remember states; ``ahead`` is what the clock of the states is ahead of the library's."""
+        self._services[states.names.service] = states.service, ahead
+        self._suspects.pop(states.names.credentials, None)
+        if states.names.credentials and (states.credentials.refused_at > rules.NEVER or states.credentials.unanswered):
+            self._suspects[states.names.credentials] = states.credentials
+        for remembered in (self._suspects, self.logins):
+            if len(remembered) > _REMEMBERED:
+                remembered.popitem(last=False)
+
+    def lockouts(self, service: str) -> list[LockoutView]:
+        """Return what the rules refuse, with logins in place of their digests."""
+        if service not in self._services:
+            return []
+        state, ahead = self._services[service]
+        suspects = [each for name, each in list(self._suspects.items()) if name.startswith(f"{service} ")]
+        views = rules.lockouts(state, suspects, now() + ahead)
+        return [attrs.evolve(each, login=each.login and self.logins.get(each.login, "another login")) for each in views]

@@ -1,0 +1,66 @@
+"""Runs commands in forks of one process: most of the time of a command is the start of Python, which is needed once.
+
+    python -m tests.cli.forked_commands RESULT PORT COMMANDS
+
+The commands are JSON, ``demo`` among them. A simulator gets the port, and Ctrl-C once it
+answers there. RESULT gets the exit codes as JSON: standard output may be closed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+from smsc_async.cli.app import run
+
+for name in ("accounts", "demo", "history_output", "report", "simulator", "status", "watch"):
+    import_module(f"smsc_async.cli.{name}")  # so that no fork has to
+
+
+def start(command: list[str]) -> int:
+    process = os.fork()
+    if process:
+        return process
+    sys.argv[:] = ["smsc-async", *command]
+    code = 0
+    try:
+        run()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    # As at the end of a process, whose buffers are Python's to write.
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
+
+
+def interrupt(process: int, port: int) -> None:
+    due = time.monotonic() + 60
+    while time.monotonic() < due:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    time.sleep(0.2)  # until it has its handlers
+    os.kill(process, signal.SIGINT)
+
+
+def main(result: str, port: str, commands: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    codes: list[int] = []
+    demo = start(["demo"])  # which waits more than it works
+    for command in json.loads(commands):
+        process = demo if command == ["demo"] else start(command)
+        if command[0] == "simulator":
+            interrupt(process, int(port))
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+    Path(result).write_text(json.dumps(codes), "utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

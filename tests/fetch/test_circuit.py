@@ -1,0 +1,127 @@
+"""The arithmetic of the circuit breaker."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from smsc_async.fetch.circuit import Circuit
+
+
+def _fail(circuit: Circuit, now: float, *logins: str) -> None:
+    for login in logins:
+        circuit.failed(login, now, probe=circuit.start(login, now))
+
+
+def _open(now: float = 0.0) -> Circuit:
+    circuit = Circuit()
+    _fail(circuit, now, "a", "b", "a", "b", "a")
+    assert circuit.is_open
+    return circuit
+
+
+@pytest.mark.parametrize(
+    ("logins", "is_open"),
+    [
+        ("abab", False),
+        ("ababa", True),
+        ("aaaab", True),
+        ("aaaaa", True),
+        ("aaaa", False),
+        ("abcde", True),
+    ],
+)
+def test_five_failures_in_a_row_open_the_circuit(logins: str, is_open: bool) -> None:
+    circuit = Circuit()
+    _fail(circuit, 0.0, *logins)
+    assert circuit.is_open is is_open
+
+
+def test_failures_of_one_login_do_not_open_the_circuit_while_another_is_in_use() -> None:
+    circuit = Circuit()
+    circuit.start("b", 0.0)
+    _fail(circuit, 1.0, *"aaaaaaa")
+    assert not circuit.is_open
+    _fail(circuit, 2.0, "b")
+    assert circuit.is_open
+
+
+def test_a_login_is_no_longer_in_use_after_a_minute_without_a_request() -> None:
+    circuit = Circuit()
+    circuit.start("b", 0.0)
+    _fail(circuit, 60.0, *"aaaaa")
+    assert circuit.is_open
+
+
+def test_a_reply_ends_the_row() -> None:
+    circuit = Circuit()
+    _fail(circuit, 0.0, *"abab")
+    circuit.answered()
+    _fail(circuit, 1.0, *"abab")
+    assert not circuit.is_open
+
+
+def test_a_closed_circuit_lets_every_request_through() -> None:
+    circuit = Circuit()
+    assert circuit.wait(0.0) == 0.0
+    assert not circuit.start("a", 0.0)
+
+
+def test_probes_are_sent_after_2_4_8_and_then_every_10_seconds() -> None:
+    circuit, now, waits = _open(), 0.0, list[float]()
+    for _ in range(6):
+        waits.append(circuit.wait(now))
+        now += circuit.wait(now)
+        assert circuit.start("a", now)
+        circuit.failed("a", now, probe=True)
+    assert waits == [2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
+
+
+def test_only_one_probe_is_in_flight() -> None:
+    circuit = _open()
+    circuit.start("a", 2.0)
+    assert circuit.wait(7.0) == 5.0
+
+
+def test_a_probe_whose_caller_disappeared_is_over_after_ten_seconds() -> None:
+    circuit = _open()
+    circuit.start("a", 2.0)
+    assert circuit.wait(12.0) == 0.0
+
+
+def test_a_probe_that_was_not_sent_leaves_its_turn_to_the_next_request() -> None:
+    circuit = _open()
+    circuit.not_sent(probe=circuit.start("a", 2.0))
+    assert circuit.wait(2.0) == 0.0
+    assert circuit.start("b", 2.0)
+
+
+def test_a_request_that_was_not_sent_changes_nothing_in_a_closed_circuit() -> None:
+    circuit = Circuit()
+    _fail(circuit, 0.0, *"abab")
+    circuit.not_sent(probe=circuit.start("a", 0.0))
+    _fail(circuit, 0.0, "b")
+    assert circuit.is_open
+
+
+def test_failures_of_requests_that_were_sent_before_the_opening_do_not_delay_the_probe() -> None:
+    circuit = _open()
+    circuit.failed("a", 1.9, probe=False)
+    assert circuit.wait(2.0) == 0.0
+
+
+def test_a_late_reply_closes_the_circuit_at_once() -> None:
+    circuit = _open()
+    circuit.start("a", 2.0)
+    circuit.failed("a", 12.0, probe=True)
+    circuit.answered()
+    assert circuit.wait(12.0) == 0.0
+    assert not circuit.start("a", 12.0)
+
+
+def test_the_size_of_a_circuit_does_not_depend_on_the_number_of_logins() -> None:
+    few, many = Circuit(), Circuit()
+    _fail(few, 0.0, *"ab")
+    _fail(many, 0.0, *map(str, range(100)))
+    assert len(pickle.dumps(many)) <= len(pickle.dumps(few)) + 20
