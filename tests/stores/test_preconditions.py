@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 import signal
 import sqlite3
 import subprocess
@@ -18,12 +19,16 @@ from typing import Any
 import pytest
 import trustme
 
-from smsc_async import Quota, RedisStore, SQLiteStore, StoreError
+from smsc_async import Account, Quota, RedisStore, SQLiteStore, StoreError, Tariffs, decode
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
+from smsc_async.protocol import Reply
+from smsc_async.stores import FetchLease
 from smsc_async.stores.redis import connection as redis_connection
 from smsc_async.stores.redis import store as redis_store
 from tests.stores.redis_server import RedisServer
+from tests.support.doc_examples import ROOT
 
 pytestmark = pytest.mark.asyncio
 
@@ -144,14 +149,27 @@ async def test_a_server_of_another_format_is_refused_both_ways(
     assert b"WRONGTYPE" in server.ask("HSETNX", "{smsc}:store", "pepper", "abc")
 
 
-async def test_a_user_without_the_right_to_info_gets_the_name_of_the_rule(server: RedisServer) -> None:
-    server.ask("ACL", "SETUSER", "worker", "on", ">secret", "~{smsc}*", "+@all", "-info")
-    url = server.url.replace("unix://", "unix://worker:secret@")
+async def test_the_access_list_of_the_docs_is_enough_and_a_missing_rule_is_named(server: RedisServer) -> None:
+    page = (ROOT / "docs" / "stores-operation.md").read_text("utf-8")
+    rules = re.findall(r"\+[a-z]+", page.partition("the commands `")[2].partition("`")[0])
+    assert "+evalsha" in rules
+    server.ask("ACL", "SETUSER", "worker", "on", ">secret", "~{smsc}*", *rules)
+    url = f"{server.url.replace('unix://', 'unix://worker:secret@')}?db=3"
+    credentials, endpoint = Credentials("smsc", Account("alex", "123")), "https://smsc.example/sys/get.php"
+    async with _open(url) as store:
+        permit = await store.acquire("alex", Quota(), token=True, lease=5.0, credentials=credentials)
+        assert isinstance(permit, Permit)
+        await store.release(permit, Completion.NOT_SENT)
+        await store.drain_tokens("alex", Quota())
+        lease = await store.lease_or_reply(endpoint, credentials.account, 60.0, 5.0)
+        assert isinstance(lease, FetchLease)
+        reply = Reply(200, "", None, b'{"zones": [{"zone": "1", "name": "x", "api": "1"}], "codes": [], "mail": "1"}')
+        await store.release_lease(endpoint, credentials.account, lease, reply, decode(reply.body))
+        assert isinstance(await store.lease_or_reply(endpoint, credentials.account, 60.0, 5.0), Tariffs)
+        await store.forget(credentials.account)
+    server.ask("ACL", "SETUSER", "worker", "-info")
     async with _open(url) as store:
         await _refused(store, r"\+info")
-    server.ask("ACL", "SETUSER", "worker", "+info")
-    async with _open(url) as store:
-        assert isinstance(await _take(store), Permit)
 
 
 @pytest.mark.parametrize(

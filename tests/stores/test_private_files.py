@@ -49,7 +49,7 @@ def _digest(path: Path, digests: multiprocessing.Queue[str]) -> None:
 
     async def digest() -> str:
         async with SQLiteStore(path) as store:
-            return (await store._keys()).credentials(ALEX)
+            return (await store._keys()).credentials(ALEX)  # pyright: ignore[reportPrivateUsage]
 
     digests.put(asyncio.run(digest()))
 
