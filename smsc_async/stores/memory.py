@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import threading
-import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 import attrs
 
@@ -23,14 +20,11 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
-from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import is_other_closed_loop
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import FetchLease
-from smsc_async.stores.reply_cache import ReplyCache
-from smsc_async.stores.single_flight import SingleFlight
+from smsc_async.stores.base import FetchLease, Store
 
 __all__ = ["MemoryStore"]
 
@@ -47,7 +41,7 @@ _MAX_SUSPECTS: Final = 1_000
 _LOST_CHECK_SECONDS: Final = 1.0
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """Stores the quota and the last lists in this process.
 
     Thread-safe, for any number of event loops. The store knows nothing of other processes or of an earlier one: if several
@@ -74,15 +68,11 @@ class MemoryStore:
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
         self._new_copy: Callable[[], MemoryStore] = partial(type(self), keep_bytes=keep_bytes, cold_start=cold_start)
-        self.queue: WaiterQueue = WaiterQueue(self)
-        self.flights: SingleFlight = SingleFlight()
+        super().__init__(keep_bytes)
         self._lock = threading.Lock()
         self._buckets = Buckets()
         self._waits = cold_start == "wait"
         self._first_used_at: float | None = None
-        self._closed_until = 0.0
-        self.rejected_lists: int = 0  # nobody else can write to the memory of this process
-        self._cache = ReplyCache(keep_bytes)
         self._rules_lock = threading.Lock()
         self._services: dict[str, ServiceState] = {}
         self._states: dict[tuple[str, bytes], CredentialsState] = {}
@@ -91,7 +81,6 @@ class MemoryStore:
         self._in_flight: dict[str, Permit] = {}
         self._settlements: deque[tuple[Permit, Verdict, float]] = deque()
         self._request_ids = itertools.count()
-        _ALL.add(self)
 
     def __reduce__(self) -> tuple[Callable[[], MemoryStore], tuple[()]]:
         if self._buckets.count()["buckets"] or len(self._cache) or self._states or self._first_used_at is not None:
@@ -99,21 +88,6 @@ class MemoryStore:
                 "a MemoryStore in use cannot be pickled or copied: the copy would grant the same quota again"
             )
         return self._new_copy, ()
-
-    async def __aenter__(self) -> Self:
-        """Return the store."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the store."""
-        await self.aclose()
-
-    @property
-    def closed_for(self) -> float:
-        """Seconds until a store that waits after its first use grants permits; else 0.0."""
-        return max(self._closed_until - now(), 0.0)
 
     async def aclose(self) -> None:
         """Do nothing: the store has no file and no connection, and its quota stays in use."""
@@ -176,10 +150,6 @@ class MemoryStore:
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
         self._buckets.drain_tokens(login, now(), quota)
-
-    def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
-        """Return the last list if it is at most ``max_age`` seconds old."""
-        return self._cache.find((endpoint, account.fingerprint), max_age)
 
     async def lease_or_reply(
         self,
@@ -296,23 +266,9 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._rules_lock = threading.Lock()
         self._settlements.extend((each, Verdict.UNANSWERED, now()) for each in self._in_flight.values())
-        self._cache.after_fork()
         self._buckets.after_fork(now())
-        self.queue.abandon()
-        self.flights.abandon()
+        super()._after_fork()
 
 
 def _is_lost(permit: Permit) -> bool:
     return permit.owner_loop is not None and is_other_closed_loop(permit.owner_loop)
-
-
-_ALL: Final[weakref.WeakSet[MemoryStore]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for store in list(_ALL):
-        store._after_fork()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the same module
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
-    os.register_at_fork(after_in_child=_after_fork)

@@ -14,39 +14,32 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import random
 import secrets
 import time
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import anyio
 import attrs
 
 from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError, StoreNotReady
-from smsc_async.fetch.lockout import LockoutView, Verdict
-from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.fetch.lockout import LockoutView
+from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.credentials import Credentials
-from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import FetchLease
+from smsc_async.stores.base import FetchLease, Store
 from smsc_async.stores.keys import Keys, ListKey
 from smsc_async.stores.lockout_states import CredentialNames, LockoutStates
 from smsc_async.stores.private_files import misconfigured
-from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.rows import quota_text
 from smsc_async.stores.sealed_reply import Unsealed, sealed, unpacked_off_loop, unsealed
-from smsc_async.stores.single_flight import SingleFlight
 
 __all__ = ["KEEP_BYTES", "OTHER_PEPPER", "Closed", "ColdStart", "Lookup", "OtherQuota", "SharedStore"]
 
@@ -111,13 +104,11 @@ class _LeaseId:
     holder: int
 
 
-class SharedStore(ABC):
+class SharedStore(Store, ABC):
     """A store that several processes share.
 
     Attributes:
         name: The path, or host and port.
-        rejected_lists: How many lists counted as absent because their seal was wrong: somebody has damaged, exchanged or
-            forged them.
 
     Args:
         name: The path, or host and port.
@@ -138,80 +129,26 @@ class SharedStore(ABC):
             raise ValueError(f"lease={lease}: must be a finite number of seconds, more than 0")
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
+        super().__init__(keep_bytes // _CACHE_DIVISOR)
         self.name: str = name
-        self.queue: WaiterQueue = WaiterQueue(self)
-        self.flights: SingleFlight = SingleFlight()
-        self.rejected_lists: int = 0
         self._keep_bytes = keep_bytes
         self._lease = lease
         self._cold_start: ColdStart = cold_start
-        self._closed_until = -math.inf
-        self._cache = ReplyCache(keep_bytes // _CACHE_DIVISOR)
         # The leases of this process, by holder, each with the waiter of its renewal.
         self._leases: dict[int, Waiter | None] = {}
         self._lockout_view = LockoutStates()
-        _all.add(self)
 
-    @property
-    def closed_for(self) -> float:
-        """Seconds until a store that lost its state grants permits again, as this process saw it last; else 0.0."""
-        return max(self._closed_until - now(), 0.0)
-
-    async def __aenter__(self) -> Self:
-        """Return the store."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the store."""
-        await self.aclose()
-
-    @abstractmethod
-    async def aclose(self) -> None:
-        """Close the files and connections of the store; the next use opens them again."""
-
-    @abstractmethod
-    async def acquire(
-        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
-    ) -> Permit | Refusal:
-        """Return a permit, or when to try again."""
-
-    @abstractmethod
-    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
-        """Release a permit. If the store does not answer, the permit ends with its lease."""
-
-    @abstractmethod
-    async def reset_lockouts(self, service: str, account: Account | None) -> None:
-        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
-
-    def try_acquire(
-        self,
-        login: str,  # noqa: ARG002  # the protocol's
-        quota: Quota,  # noqa: ARG002  # the protocol's
-        *,
-        token: bool,  # noqa: ARG002  # the protocol's
-        credentials: Credentials | None = None,  # noqa: ARG002  # the protocol's
-    ) -> Permit | None:
+    def try_acquire(self, *_: object, **__: object) -> None:
         """Return ``None``: a shared store needs an ``await``."""
-        return None
+        return
 
-    def try_release(
-        self,
-        permit: Permit,  # noqa: ARG002  # the protocol's
-        completion: Completion,  # noqa: ARG002  # the protocol's
-        verdict: Verdict | None = None,  # noqa: ARG002  # the protocol's
-    ) -> bool:
+    def try_release(self, *_: object, **__: object) -> bool:
         """Return ``False``: a shared store needs an ``await``."""
         return False
 
     def lockouts(self, service: str) -> list[LockoutView]:
         """Return what the lockout rules refuse, the longest first, by the last view of this process."""
         return self._lockout_view.lockouts(service)
-
-    def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
-        """Return the last list in this process's memory if it is at most ``max_age`` seconds old."""
-        return self._cache.find((endpoint, account.fingerprint), max_age)
 
     async def forget(self, account: Account) -> None:
         """Remove the lists of an account from the store and from the memory of this process.
@@ -368,13 +305,8 @@ class SharedStore(ABC):
         """Delete the lists whose keys begin with that prefix."""
 
     def _after_fork(self) -> None:
-        self.queue.abandon()
-        self.flights.abandon()
-        self._cache.after_fork()
+        super()._after_fork()
         self._leases = {}
-
-
-_all: Final[weakref.WeakSet[SharedStore]] = weakref.WeakSet()
 
 
 def _restored(
@@ -386,12 +318,3 @@ def _restored(
 def _lease_id(lease: FetchLease) -> _LeaseId:
     assert isinstance(lease.lease, _LeaseId)
     return lease.lease
-
-
-def _after_fork() -> None:
-    for store in list(_all):
-        store._after_fork()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the same module
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
-    os.register_at_fork(after_in_child=_after_fork)

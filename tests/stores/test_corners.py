@@ -12,7 +12,7 @@ import pytest
 from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, RedisStore, SQLiteStore, Tariffs
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.waiter import is_closed_loop
-from smsc_async.stores import FetchLease, Store, memory, shared
+from smsc_async.stores import FetchLease, Store, base
 from smsc_async.stores.sqlite import worker_thread as worker
 from tests.stores.redis_server import RedisServer
 from tests.support.simulated import ALEX, URL
@@ -49,8 +49,8 @@ def test_every_store_is_told_of_a_fork(tmp_path: Path) -> None:
         RedisStore("redis://localhost", pepper="a long random text", cold_start="grant"),
     ]
     locks = [store.queue._lock for store in stores]  # pyright: ignore[reportPrivateUsage]  # renewed in the child
-    memory._after_fork()  # pyright: ignore[reportPrivateUsage]  # as the system calls it
-    for each in (worker._before_fork, worker._after_fork, shared._after_fork):  # pyright: ignore[reportPrivateUsage]
+    # As the system calls them.
+    for each in (worker._before_fork, worker._after_fork, base._after_fork):  # pyright: ignore[reportPrivateUsage]
         each()
     assert all(store.queue._lock is not lock for store, lock in zip(stores, locks, strict=True))  # pyright: ignore[reportPrivateUsage]
 

@@ -325,7 +325,7 @@ async def test_a_boot_counts_from_the_boot(
 ) -> None:
     await _use(path)
     monkeypatch.setattr(sqlite_file, "boot_id", lambda: "another-boot")
-    for module in ("sqlite.file", "sqlite.store", "shared"):
+    for module in ("sqlite.file", "sqlite.store", "shared", "base"):
         monkeypatch.setattr(f"smsc_async.stores.{module}.now", lambda: uptime)
     async with SQLiteStore(path, pepper=PEPPER) as store:
         if is_closed:
@@ -363,7 +363,7 @@ async def test_a_clock_starts_at_the_boot_where_that_is_documented(identifier: s
 
 async def test_a_machine_that_was_suspended_was_not_restarted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await _use(path)
-    for module in ("sqlite.file", "sqlite.store", "shared"):
+    for module in ("sqlite.file", "sqlite.store", "shared", "base"):
         monkeypatch.setattr(f"smsc_async.stores.{module}.now", lambda: now() + 28_800.0)
     async with SQLiteStore(path, pepper=PEPPER) as store:
         assert isinstance(await _take(store), Permit)

@@ -24,7 +24,7 @@ from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
-from smsc_async.stores import FetchLease, shared
+from smsc_async.stores import FetchLease, base
 from smsc_async.stores.shared import Lookup
 from smsc_async.stores.sqlite import file as sqlite_file
 from smsc_async.stores.sqlite import store as sqlite_store
@@ -396,7 +396,7 @@ async def test_a_child_process_goes_on_with_a_connection_of_its_own(tmp_path: Pa
         assert await asyncio.to_thread(_in_a_child, lambda: asyncio.run(_two_of_four(store))) == 0
         assert isinstance(await _take(store), Refusal)
         # What the child does, where its coverage is seen.
-        for each in (worker._before_fork, worker._after_fork, shared._after_fork):  # pyright: ignore[reportPrivateUsage]
+        for each in (worker._before_fork, worker._after_fork, base._after_fork):  # pyright: ignore[reportPrivateUsage]
             each()
         assert isinstance(await _take(store), Refusal)
 

@@ -20,7 +20,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from redis.asyncio import ConnectionPool
@@ -47,16 +47,8 @@ _CLOSE_SECONDS: Final = 0.5
 _MAX_CONNECTIONS: Final = 16
 
 Word: TypeAlias = str | bytes | int
-
-
-class _Connection(Protocol):
-    """The used part of redis-py's connection, whose own types differ between releases."""
-
-    async def on_connect(self) -> None: ...
-    async def connect(self) -> None: ...
-    async def disconnect(self, nowait: bool = ...) -> None: ...  # noqa: FBT001  # redis-py's signature
-    async def send_packed_command(self, command: bytes, check_health: bool = ...) -> None: ...  # noqa: FBT001  # redis-py's signature
-    async def read_response(self) -> Any: ...
+# redis-py's connection, whose types differ between releases.
+_Connection: TypeAlias = Any
 
 
 class _Pool:

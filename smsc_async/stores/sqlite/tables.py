@@ -19,24 +19,6 @@ from smsc_async.stores.shared import Closed, Lookup, OtherQuota
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = [
-    "SCHEMA",
-    "acquire",
-    "delete_lists",
-    "drop_lease",
-    "insert",
-    "load_states",
-    "lockout_clock",
-    "look",
-    "release",
-    "release_lease",
-    "renew",
-    "save_states",
-    "sweep",
-    "take_lease",
-    "use",
-]
-
 SCHEMA: Final = (
     """CREATE TABLE store (boot TEXT, place TEXT, id BLOB, pepper TEXT, closed_at REAL, event TEXT, reply_bytes INTEGER,
     lockout_ahead REAL, lockout_at REAL, lockout_epoch REAL)""",
