@@ -488,4 +488,5 @@ def _seconds_without_loss(info: dict[str, str]) -> float:
     """Return for how long a server is certain to have lost nothing: since its start, or -1e-6 if that is not certain."""
     lost = info.get("role") != "master" or info.get("master_replid2", "").strip("0") or info.get("evicted_keys") != "0"
     lost = lost or info.get("second_repl_offset") != "-1" or any(name.startswith(_LOSSES) for name in info)
-    return -1 / _MICRO if lost else float(info["uptime_in_seconds"])
+    # The server subtracts whole seconds, so the difference may be almost a second too large.
+    return -1 / _MICRO if lost else max(float(info["uptime_in_seconds"]) - 1.0, 0.0)
