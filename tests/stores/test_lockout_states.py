@@ -11,7 +11,7 @@ from smsc_async import Account, Quota, RedisStore, StoreError
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
-from smsc_async.stores.redis import store as redis_store
+from smsc_async.stores.redis.scripts import LOCKOUT
 from tests.stores.redis_server import RedisServer
 
 pytestmark = pytest.mark.asyncio
@@ -57,7 +57,7 @@ async def test_a_place_whose_first_answer_was_lost_is_taken_once(redis_server: R
 
     async def run(script: object, *arguments: Any) -> Any:
         answer = await real(script, *arguments)
-        if script is redis_store.LOCKOUT:
+        if script is LOCKOUT:
             calls.append(answer[0])
             if calls == [b"read", b"saved"]:
                 return await real(
