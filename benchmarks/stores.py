@@ -1,4 +1,4 @@
-"""What the shared stores cost, as ratios on this machine: a report, which gates nothing.
+"""What the shared stores cost on this machine, also with many stored accounts: a report, which gates nothing.
 
 uv run python benchmarks/stores.py
 """
@@ -9,12 +9,13 @@ import asyncio
 import multiprocessing
 import os
 import platform
+import sqlite3
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from smsc_async import Account, Quota, RedisStore, SQLiteStore
 from smsc_async.limiter.bucket import Completion, Permit
+from smsc_async.limiter.clock import now
 from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import render, sample_tariffs
 from smsc_async.stores import FetchLease
+from smsc_async.stores.keys import Keys, checked_pepper
 from tests.stores.redis_server import RedisServer
 
 PEPPER = "a long random text"
@@ -47,26 +50,89 @@ async def pair(store: SQLiteStore | RedisStore, login: str) -> tuple[float, floa
     permit = await store.acquire(login, QUOTA, token=True, lease=90.0)
     between = time.perf_counter()
     assert isinstance(permit, Permit)
-    permit.seen = time.monotonic()
+    permit.seen = now()
     await store.release(permit, Completion.COMPLETE)
     return between - began, time.perf_counter() - between
 
 
-async def redis_against_ping(url: str) -> None:
-    client = Redis.from_url(url)
-    store = RedisStore(url, pepper=PEPPER, cold_start="grant")
+STORED = (10, 1_000, 100_000)
+ROW = bytes(400)
+
+
+async def redis_with_stored_accounts(server: RedisServer, stored: int) -> None:
+    """Print the cost of a permit in units of PING, and of a whole fetch in the server's time."""
+    server.ask("FLUSHALL")
+    client: Any = Redis.from_url(server.url)
+    store = RedisStore(server.url, pepper=PEPPER, cold_start="grant", keep_bytes=2**30)
     await pair(store, "first")
+    permit, total = (
+        await client.get(f"{{smsc}}:permits:{Keys(checked_pepper(PEPPER)).login('first')}"),
+        stored * len(ROW),
+    )
+    for first in range(0, stored, 5_000):
+        pipe = client.pipeline(transaction=False)
+        for number in range(first, min(first + 5_000, stored)):
+            pipe.set(f"{{smsc}}:permits:{number:032x}", permit)
+            pipe.hset("{smsc}:lists", f"{number:032x}:00000000", ROW)
+            pipe.zadd("{smsc}:lists:used", {f"{number:032x}:00000000": time.time() * 1e6})
+        await pipe.execute()
+    await client.incrby("{smsc}:lists:bytes", total)
     pings: list[float] = []
     takes: list[float] = []
-    for i in range(4_000):
+    for i in range(2_000):
         began = time.perf_counter()
         await client.ping()
         pings.append(time.perf_counter() - began)
         takes.append((await pair(store, f"login{i}"))[0])
     await client.aclose()
+    before = server_seconds(server)
+    await fetch_all(store, (f"account{number}" for number in range(2_000)))
+    used = (server_seconds(server) - before) / 2_000
     await store.aclose()
     ping, take = statistics.median(pings), statistics.median(takes)
-    print(f"Redis: token + slot {micro(take)}, PING of redis-py {micro(ping)}: {take / ping:.2f} x PING")
+    print(
+        f"Redis, {stored:>7,} stored accounts: token + slot {micro(take)}, PING of redis-py {micro(ping)}: "
+        f"{take / ping:.2f} x PING; server time of a fetch {micro(used)}"
+    )
+
+
+async def fetch_all(store: RedisStore, logins: Iterable[str]) -> None:
+    """Do everything that a shared store does for those accounts, 50 at once."""
+    body = render(sample_tariffs(), Format.JSON, charset="utf-8")
+    reply, tariffs = Reply(200, "application/json; charset=utf-8", None, body), sample_tariffs()
+    waiting = iter(logins)
+
+    async def work() -> None:
+        for login in waiting:
+            account = Account(login, "123")
+            lead = await store.lease_or_reply(ENDPOINT, account, 60.0, 90.0)
+            assert isinstance(lead, FetchLease)
+            await pair(store, account.login)
+            await store.release_lease(ENDPOINT, account, lead, reply, tariffs)
+
+    await asyncio.gather(*[work() for _ in range(50)])
+
+
+def sqlite_with_stored_accounts(path: str, stored: int) -> None:
+    """Print the cost of a permit in the worker thread."""
+    asyncio.run(sqlite_pairs(path, "first", 1))
+    with sqlite3.connect(path) as connection:
+        numbers = range(stored)
+        connection.executemany(
+            "INSERT INTO replies VALUES (?, ?, 1e9, 1e9)", ((f"{number:032x}", ROW) for number in numbers)
+        )
+        connection.executemany(
+            "INSERT INTO lockouts VALUES (?, '{}', 1e9)", ((f"{number:032x}",) for number in numbers)
+        )
+        connection.executemany(
+            "INSERT INTO permits VALUES (?, ?, '', 1e9, 0, 0)", ((number, f"{number:032x}") for number in numbers)
+        )
+    connection.close()
+    work, total = asyncio.run(sqlite_pairs(path, "login", 3_000))
+    print(
+        f"SQLite, {stored:>7,} stored accounts: taken and given back {micro(statistics.median(work))} in the thread, "
+        f"{micro(statistics.median(total))} seen from the loop"
+    )
 
 
 def inside(store: SQLiteStore) -> list[float]:
@@ -141,21 +207,9 @@ def fleet_process(url: str, first: int, go: Any, told: Any) -> None:
 async def fleet(url: str, first: int) -> tuple[float, float]:
     """Seconds, and of the processor, for everything that a shared store does for so many accounts."""
     store = RedisStore(url, pepper=PEPPER, cold_start="grant")
-    body = render(sample_tariffs(), Format.JSON, charset="utf-8")
-    reply, tariffs = Reply(200, "application/json; charset=utf-8", None, body), sample_tariffs()
-    await store.reset_lockouts("smsc", None)
-    numbers = iter(range(first, first + ACCOUNTS))
-
-    async def work() -> None:
-        for number in numbers:
-            account = Account(f"login{number}", "123")
-            lead = await store.lease_or_reply(ENDPOINT, account, 60.0, 90.0)
-            assert isinstance(lead, FetchLease)
-            await pair(store, account.login)
-            await store.release_lease(ENDPOINT, account, lead, reply, tariffs)
-
+    await pair(store, f"process {first}")
     began, used = time.perf_counter(), time.process_time()
-    await asyncio.gather(*[work() for _ in range(50)])
+    await fetch_all(store, (f"login{number}" for number in range(first, first + ACCOUNTS)))
     spent = time.perf_counter() - began, time.process_time() - used
     await store.aclose()
     return spent
@@ -192,7 +246,10 @@ def main() -> None:
         f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
     with tempfile.TemporaryDirectory() as folder, RedisServer() as server:
-        asyncio.run(redis_against_ping(server.url))
+        for stored in STORED:
+            asyncio.run(redis_with_stored_accounts(server, stored))
+        for stored in STORED:
+            sqlite_with_stored_accounts(f"{folder}/{stored}.db", stored)
         sqlite(f"{folder}/store.db")
         redis_fleet(server)
 

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Final, TypeAlias
 
 import attrs
 
+from smsc_async.errors import NotSent, QuotaExhausted
 from smsc_async.fetch.lockout import Place, Refused
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
@@ -121,12 +122,14 @@ class Refusal:
             token. Empty if the missing thing is no token.
         locked_out: Why the lockout rules refuse the request, or ``None`` if a token or a slot is missing.
         priority: The place of the request among those that the lockout rules refuse; the lowest is the first.
+        error: Makes the error of a caller that cannot wait, from the seconds to wait.
     """
 
     retry_in: float
     tokens_in: tuple[float, ...] = ()
     locked_out: Refused | None = None
     priority: int = 0
+    error: Callable[[float], NotSent] = QuotaExhausted
 
 
 def free_at(

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 
 import anyio
@@ -87,12 +88,13 @@ class PermitSource(Protocol):
 class _Waiting:
     """The waiters of one queue in their order, and what the last refusal said."""
 
-    __slots__ = ("priorities", "tokens_free_at", "waiters")
+    __slots__ = ("error", "priorities", "tokens_free_at", "waiters")
 
     def __init__(self) -> None:
         self.waiters: OrderedDict[Waiter, float] = OrderedDict()  # with the instant at which each gives up
         self.priorities: dict[Waiter, int] = {}  # of those whose priority is not 0
         self.tokens_free_at: tuple[float, ...] = ()
+        self.error: Callable[[float], NotSent] = QuotaExhausted
 
     def add(self, waiter: Waiter, gives_up_at: float, priority: int) -> None:
         """Add a waiter behind all whose priority is not worse."""
@@ -109,6 +111,7 @@ class _Waiting:
 
     def note(self, refusal: Refusal, instant: float) -> None:
         self.tokens_free_at = tuple(instant + seconds for seconds in refusal.tokens_in)
+        self.error = refusal.error
 
     def shortest_wait(self, position: int, instant: float, quota: Quota) -> float:
         """Return the seconds until the waiter with that many others before it can have a token at the earliest."""
@@ -143,6 +146,7 @@ class WaiterQueue:
 
         Raises:
             QuotaExhausted: The permit is known to come after the caller's deadline.
+            StoreNotReady: The store lost its state, and grants nothing before the caller's deadline.
             NotSent: The lockout rules refuse the request until after the caller's deadline.
             StoreError: The store does not answer.
         """
@@ -215,7 +219,7 @@ class WaiterQueue:
         queue, wait = self._enter(key, waiter, request, 0)
         try:
             if wait > request.ends_at - now():
-                raise QuotaExhausted(wait)
+                raise queue.error(wait)
             while True:
                 retry_in = math.inf
                 if self._is_head(queue, waiter):
@@ -225,7 +229,7 @@ class WaiterQueue:
                     instant = now()
                     queue.note(answer, instant)
                     if (wait := queue.shortest_wait(0, instant, quota)) > request.ends_at - instant:
-                        raise QuotaExhausted(wait)
+                        raise queue.error(wait)
                     retry_in = answer.retry_in
                 await waiter.wait(max(retry_in, 0.0))
         finally:

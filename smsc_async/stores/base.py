@@ -1,18 +1,23 @@
-"""The interface of a store, as the client and the limiter use it."""
+"""The interface of a store, as the client and the limiter use it, and what all stores have in common."""
 
 from __future__ import annotations
 
+import math
+import os
+import weakref
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.fetch.lockout import LockoutView
+from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import PermitSource, WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
+from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.single_flight import SingleFlight
 
 __all__ = ["FetchLease", "Store"]
@@ -36,32 +41,52 @@ class Store(PermitSource, Protocol):
     credentials that fetched it.
     """
 
-    @property
-    def queue(self) -> WaiterQueue:
-        """This process's queue for the permits of the store."""
-        ...
+    queue: WaiterQueue
+    """This process's queue for the permits of the store."""
+    flights: SingleFlight
+    """This process's fetches in flight."""
+    rejected_lists: int = 0
+    """How many stored lists counted as absent because somebody has damaged, exchanged or forged them."""
+    _cache: ReplyCache
+    _closed_until: float = -math.inf
+
+    def __init__(self, keep_bytes: int) -> None:
+        self.queue = WaiterQueue(self)
+        self.flights = SingleFlight()
+        self._cache = ReplyCache(keep_bytes)
+        _all.add(self)
 
     @property
-    def flights(self) -> SingleFlight:
-        """This process's fetches in flight."""
-        ...
+    def closed_for(self) -> float:
+        """Seconds until a store that lost its state grants permits again, as this process saw it last; else 0.0."""
+        return max(self._closed_until - now(), 0.0)
 
     async def __aenter__(self) -> Self:
         """Return the store."""
-        ...
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the store."""
-        ...
+        await self.aclose()
+
+    def _after_fork(self) -> None:
+        """Start anew in a forked child: no thread of it can release a lock, and no task of the parent runs in it."""
+        self._cache.after_fork()
+        self.queue.abandon()
+        self.flights.abandon()
 
     async def aclose(self) -> None:
         """Close the files and connections of the store; the next use opens them again."""
         ...
 
     def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
-        """Return the last list if it is at most ``max_age`` seconds old and available without an ``await``."""
+        """Return the last list in this process's memory if it is at most ``max_age`` seconds old."""
+        return self._cache.find((endpoint, account.fingerprint), max_age)
+
+    async def forget(self, account: Account) -> None:
+        """Remove the lists of an account, for example because its owner has left."""
         ...
 
     async def lease_or_reply(
@@ -104,3 +129,15 @@ class Store(PermitSource, Protocol):
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
         """End the lockouts of an account, or with ``None`` all lockouts of the service."""
         ...
+
+
+_all: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for store in list(_all):
+        store._after_fork()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the same module
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)

@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from smsc_async.errors import StoreError
 from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import CredentialsState, LockoutView, Place, Refused, ServiceState, Verdict
 from smsc_async.limiter.bucket import Refusal
@@ -54,12 +55,20 @@ class LoadedStates:
 
     @classmethod
     def of(cls, names: CredentialNames, service: str | None, credentials: str | None) -> LoadedStates:
-        """Return the states of two texts; ``None`` is the text of a state that was never saved."""
-        return cls(
-            names,
-            ServiceState() if service is None else rules.load_service(service),
-            CredentialsState(names.login) if credentials is None else rules.load_credentials(credentials),
-        )
+        """Return the states of two texts; ``None`` is the text of a state that was never saved.
+
+        Raises:
+            StoreError: Somebody has damaged a text.
+        """
+        try:
+            return cls(
+                names,
+                ServiceState() if service is None else rules.load_service(service),
+                CredentialsState(names.login) if credentials is None else rules.load_credentials(credentials),
+            )
+        except (ValueError, TypeError, LookupError, AttributeError):
+            problem = "the state of the lockouts is damaged: stop all workers, wait 30 minutes and empty the store"
+        raise StoreError(problem, retryable=False)
 
     def admit(self, request: str, instant: float) -> Place | Refusal:
         """Return the place of a request, which the caller enters, or the refusal of the rules."""

@@ -4,43 +4,44 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import threading
-import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 import attrs
 
 from smsc_async.accounts import Account
+from smsc_async.errors import StoreNotReady
 from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import CredentialsState, LockoutView, Refused, ServiceState, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
-from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import is_other_closed_loop
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import FetchLease
-from smsc_async.stores.reply_cache import ReplyCache
-from smsc_async.stores.single_flight import SingleFlight
+from smsc_async.stores.base import FetchLease, Store
 
 __all__ = ["MemoryStore"]
 
 KEEP_BYTES: Final = 64 * 2**20
+_NOT_READY: Final = partial(
+    StoreNotReady,
+    'the process has started (cold_start="wait"), and another may have used the quota before',
+    "memory",
+    True,
+)
 # How many credentials without a list `lockouts()` shows at most.
 _MAX_SUSPECTS: Final = 1_000
 # Seconds after which the head of a queue looks for places that a closed event loop holds.
 _LOST_CHECK_SECONDS: Final = 1.0
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """Stores the quota and the last lists in this process.
 
     Thread-safe, for any number of event loops. The store knows nothing of other processes or of an earlier one: if several
@@ -67,13 +68,11 @@ class MemoryStore:
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
         self._new_copy: Callable[[], MemoryStore] = partial(type(self), keep_bytes=keep_bytes, cold_start=cold_start)
-        self.queue: WaiterQueue = WaiterQueue(self)
-        self.flights: SingleFlight = SingleFlight()
+        super().__init__(keep_bytes)
         self._lock = threading.Lock()
         self._buckets = Buckets()
         self._waits = cold_start == "wait"
         self._first_used_at: float | None = None
-        self._cache = ReplyCache(keep_bytes)
         self._rules_lock = threading.Lock()
         self._services: dict[str, ServiceState] = {}
         self._states: dict[tuple[str, bytes], CredentialsState] = {}
@@ -82,7 +81,6 @@ class MemoryStore:
         self._in_flight: dict[str, Permit] = {}
         self._settlements: deque[tuple[Permit, Verdict, float]] = deque()
         self._request_ids = itertools.count()
-        _ALL.add(self)
 
     def __reduce__(self) -> tuple[Callable[[], MemoryStore], tuple[()]]:
         if self._buckets.count()["buckets"] or len(self._cache) or self._states or self._first_used_at is not None:
@@ -90,16 +88,6 @@ class MemoryStore:
                 "a MemoryStore in use cannot be pickled or copied: the copy would grant the same quota again"
             )
         return self._new_copy, ()
-
-    async def __aenter__(self) -> Self:
-        """Return the store."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the store."""
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Do nothing: the store has no file and no connection, and its quota stays in use."""
@@ -120,14 +108,21 @@ class MemoryStore:
         quota: Quota,
         *,
         token: bool,
-        lease: float,  # noqa: ARG002  # permits end with the process
+        lease: float,
         credentials: Credentials | None = None,
     ) -> Permit | Refusal:
-        """Return a permit, or when to try again."""
+        """Return a permit, or when to try again.
+
+        Raises:
+            StoreNotReady: The store waits after its first use, for longer than ``lease``.
+        """
         instant = now()
         permit = Permit(login, quota, token)
         permit.credentials = credentials
-        refusal = self._closed_by_cold_start(instant, quota) or self._admit(permit, instant)
+        refusal = self._closed_by_cold_start(instant, quota)
+        if refusal is not None and refusal.retry_in > lease:
+            raise refusal.error(refusal.retry_in)
+        refusal = refusal or self._admit(permit, instant)
         if refusal is None:
             return permit
         # A holder's event loop may close, of which nothing notifies the queue: try again after a window at the latest.
@@ -156,10 +151,6 @@ class MemoryStore:
         """Grant no token of the login for a window."""
         self._buckets.drain_tokens(login, now(), quota)
 
-    def get_cached(self, endpoint: str, account: Account, max_age: float) -> Tariffs | None:
-        """Return the last list if it is at most ``max_age`` seconds old."""
-        return self._cache.find((endpoint, account.fingerprint), max_age)
-
     async def lease_or_reply(
         self,
         endpoint: str,  # noqa: ARG002  # the protocol's
@@ -184,6 +175,10 @@ class MemoryStore:
         """Cache the list, if there is one."""
         if tariffs is not None:
             self._cache.put((endpoint, account.fingerprint), tariffs, 0.0)
+
+    async def forget(self, account: Account) -> None:
+        """Remove the lists of an account."""
+        self._cache.forget(account)
 
     def lockouts(self, service: str) -> list[LockoutView]:
         """Return what the lockout rules refuse at present, the longest first."""
@@ -262,7 +257,8 @@ class MemoryStore:
                 self._first_used_at = instant
             wait = self._first_used_at + quota.window - instant
             self._waits = wait > 0
-            return Refusal(wait, (wait,) * quota.requests) if wait > 0 else None
+            self._closed_until = max(self._closed_until, instant + wait)
+            return Refusal(wait, (wait,) * quota.requests, error=_NOT_READY) if wait > 0 else None
 
     def _after_fork(self) -> None:
         # No thread of the child can release the locks, and no task of the child releases a permit. The parent's requests
@@ -270,23 +266,9 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._rules_lock = threading.Lock()
         self._settlements.extend((each, Verdict.UNANSWERED, now()) for each in self._in_flight.values())
-        self._cache.after_fork()
         self._buckets.after_fork(now())
-        self.queue.abandon()
-        self.flights.abandon()
+        super()._after_fork()
 
 
 def _is_lost(permit: Permit) -> bool:
     return permit.owner_loop is not None and is_other_closed_loop(permit.owner_loop)
-
-
-_ALL: Final[weakref.WeakSet[MemoryStore]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for store in list(_ALL):
-        store._after_fork()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the same module
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
-    os.register_at_fork(after_in_child=_after_fork)

@@ -7,9 +7,10 @@ import time
 from collections import OrderedDict
 from typing import Final
 
+from smsc_async.accounts import Account
 from smsc_async.limiter.clock import now
 from smsc_async.records import Tariffs
-from smsc_async.stores.packed_reply import unpacked
+from smsc_async.stores.sealed_reply import unpacked
 
 __all__ = ["CacheKey", "ReplyCache", "size_of"]
 
@@ -97,6 +98,12 @@ class ReplyCache:
     def has(self, key: CacheKey) -> bool:
         """Whether there is a list, however old."""
         return key in self._entries
+
+    def forget(self, account: Account) -> None:
+        """Drop the lists of an account."""
+        with self._lock:
+            for key in [each for each in self._entries if each[1] == account.fingerprint]:
+                self._drop(key)
 
     def after_fork(self) -> None:
         """Replace the lock in a forked child, in which no thread can release it."""

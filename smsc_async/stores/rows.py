@@ -16,7 +16,7 @@ from typing import NamedTuple
 from smsc_async.limiter.bucket import Completion, Refusal, free_at
 from smsc_async.limiter.quota import Quota
 
-__all__ = ["Row", "poll_pause", "refusal_of", "released", "taken"]
+__all__ = ["Row", "poll_pause", "quota_text", "refusal_of", "released", "taken"]
 
 
 class Row(NamedTuple):
@@ -31,6 +31,11 @@ class Row(NamedTuple):
     token_free_at: float
     slot_free_at: float
     in_flight: bool
+
+
+def quota_text(quota: Quota) -> str:
+    """Return a quota as it is stored beside the permits of a login, which must all have the same."""
+    return f"{quota.requests} in {quota.per:g}+{quota.guard:g} s, linger {quota.linger:g} s, {quota.concurrent} at once"
 
 
 def taken(now: float, quota: Quota, *, token: bool, lease: float) -> Row:

@@ -11,7 +11,6 @@ import anyio
 import pytest
 
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, sample_tariffs, serve
-from smsc_async.stores import digests
 
 CLEARED = (
     "SMSC_LOGIN",
@@ -37,12 +36,6 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("SMSC_STORE", str(tmp_path / "store.sqlite3"))
     monkeypatch.setenv("SMSC_HISTORY", str(tmp_path / "history.sqlite3"))
     return config
-
-
-@pytest.fixture(autouse=True)
-def cheap_digests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have digests cost next to nothing: they are most of the time of a command."""
-    monkeypatch.setitem(digests._SCRYPT, "n", 2)  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import anyio
 import httpx
 import pytest
 
-from smsc_async import LimitedTransport, MemoryStore, Quota, QuotaExhausted
+from smsc_async import LimitedTransport, MemoryStore, Quota, QuotaExhausted, StoreNotReady
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import WaiterQueue
@@ -220,7 +220,7 @@ async def test_a_request_that_was_not_sent_lets_the_next_one_go_at_once() -> Non
 async def test_a_cold_store_lets_no_tariff_request_through_for_the_first_window() -> None:
     queue = MemoryStore(cold_start="wait").queue
     started = now()
-    with anyio.fail_after(30.0), pytest.raises(QuotaExhausted):
+    with anyio.fail_after(30.0), pytest.raises(StoreNotReady):
         await take(queue)
     await take(queue)
     assert now() - started == pytest.approx(61.0)

@@ -10,8 +10,9 @@ import anyio
 import pytest
 
 from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, RedisStore, SQLiteStore, Tariffs
+from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.waiter import is_closed_loop
-from smsc_async.stores import FetchLease, Store, memory, shared
+from smsc_async.stores import FetchLease, Store, base
 from smsc_async.stores.sqlite import worker_thread as worker
 from tests.stores.redis_server import RedisServer
 from tests.support.simulated import ALEX, URL
@@ -45,22 +46,17 @@ def test_every_store_is_told_of_a_fork(tmp_path: Path) -> None:
     stores: list[Store] = [
         MemoryStore(),
         SQLiteStore(tmp_path / "store.db"),
-        RedisStore("redis://localhost", cold_start="grant"),
+        RedisStore("redis://localhost", pepper="a long random text", cold_start="grant"),
     ]
     locks = [store.queue._lock for store in stores]  # pyright: ignore[reportPrivateUsage]  # renewed in the child
-    memory._after_fork()  # pyright: ignore[reportPrivateUsage]  # as the system calls it
-    for each in (worker._before_fork, worker._after_fork, shared._after_fork):  # pyright: ignore[reportPrivateUsage]
+    # As the system calls them.
+    for each in (worker._before_fork, worker._after_fork, base._after_fork):  # pyright: ignore[reportPrivateUsage]
         each()
     assert all(store.queue._lock is not lock for store, lock in zip(stores, locks, strict=True))  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_take_that_brought_nothing_leaves_nothing_to_undo(tmp_path: Path) -> None:
-    SQLiteStore(tmp_path / "store.db")._undo_acquire(None)  # pyright: ignore[reportPrivateUsage]
-
-
-def test_what_is_known_of_another_redis_is_not_forgotten() -> None:
-    store = RedisStore("redis://localhost", cold_start="grant")
-    store._forget(object())  # type: ignore[arg-type] # pyright: ignore[reportPrivateUsage, reportArgumentType]
+    SQLiteStore(tmp_path / "store.db")._undo_acquire(Refusal(0.0))  # pyright: ignore[reportPrivateUsage]
 
 
 def test_calls_that_start_together_open_the_store_once(redis_server: RedisServer) -> None:

@@ -57,7 +57,7 @@ class InRedis:
     def __init__(self, server: RedisServer) -> None:
         self._server = server
         server.ask("FLUSHALL")
-        self._store = RedisStore(server.url, pepper="x", cold_start="grant")
+        self._store = RedisStore(server.url, pepper="a long random text", cold_start="grant")
         self._permits: dict[int, Permit] = {}
         self._runner = asyncio.Runner()
 

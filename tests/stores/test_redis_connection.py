@@ -7,20 +7,18 @@ import gc
 import threading
 import traceback
 import warnings
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 import pytest
 
 from smsc_async import Quota, RedisStore, StoreError
 from smsc_async.limiter.bucket import Completion, Permit
-from smsc_async.stores.redis.scripts import Script
 from tests.stores.redis_server import RedisServer
 
 QUOTA = Quota(requests=1)
-Arguments: TypeAlias = Callable[[], Iterable[str | bytes | int]]
 
 
 @pytest.fixture
@@ -50,9 +48,9 @@ async def _give_back_slowly(store: RedisStore, permit: Permit) -> None:
     wire = store._redis  # pyright: ignore[reportPrivateUsage]
     real = wire.call
 
-    async def slow(script: Script, keys: list[str], arguments: Arguments, due: float) -> object:
+    async def slow(*call: Any) -> object:
         await asyncio.sleep(0.1)
-        return await real(script, keys, arguments, due)
+        return await real(*call)
 
     wire.call = slow  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
     await store.release(permit, Completion.NOT_SENT)
@@ -67,11 +65,16 @@ async def _give_back_slowly(store: RedisStore, permit: Permit) -> None:
         "redis://user:hunter2@[::1/0",
         "redis://user:hunter2@localhost?db=first",
         "redis://user:hunter2@localhost?unheard=of",
+        "redis://user:hunter2@localhost/staple",
+        "redis://:hunter2@horse/staple@127.0.0.1/0",
+        "redis://:12/hunter2@localhost",
+        "redis://user:2024#hunter2@localhost",
+        "redis://user:2024?hunter2@localhost",
     ],
 )
 def test_a_url_that_cannot_be_read_is_told_at_once_and_shows_no_password(url: str) -> None:
     with pytest.raises(ValueError, match="URL") as caught:
-        RedisStore(url)
+        RedisStore(url, pepper="a long random text")
     told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     told.stack.pop(0)  # this test's own
     assert "hunter2" not in "".join(told.format())

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from smsc_async import Account, Quota, RedisStore, SQLiteStore, StoreError, Tariffs, decode
+from smsc_async.accounts import Secret
 from smsc_async.limiter.bucket import Permit
 from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render
-from smsc_async.stores import FetchLease, packed_reply
-from smsc_async.stores.digests import Digests
-from smsc_async.stores.packed_reply import packed, unpacked
+from smsc_async.stores import FetchLease, sealed_reply
+from smsc_async.stores.keys import Keys, ListKey, checked_pepper
 from smsc_async.stores.reply_cache import ReplyCache
+from smsc_async.stores.sealed_reply import packed, sealed, unpacked
 from smsc_async.testing import SmscServer
 from tests.stores.redis_server import RedisServer
 from tests.support.stopwatch import stopwatch
@@ -30,7 +31,7 @@ ENDPOINT = "https://smsc.example/sys/get.php"
 BODY = b'{"zones": [{"zone": "1", "name": "Russia", "api": "2.50"}], "codes": [], "mail": "0.10"}'
 REPLY = Reply(200, "application/json", None, BODY)
 LIST = decode(BODY)
-SIZE = len(packed(REPLY))
+SIZE = len(sealed(REPLY, ListKey("name", b"key"), 0.0))
 ALEX = Account("alex", "123")
 
 
@@ -43,7 +44,7 @@ def name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return server.url
 
 
-def _open(name: str, *, keep_bytes: int = 2**20, pepper: str | None = "x") -> SQLiteStore | RedisStore:
+def _open(name: str, *, keep_bytes: int = 2**20, pepper: str = "a long random text") -> SQLiteStore | RedisStore:
     kind = RedisStore if name.startswith("unix:") else SQLiteStore
     store = kind(name, pepper=pepper, keep_bytes=keep_bytes, cold_start="grant")
     store.LEASE_SECONDS = 0.15
@@ -130,7 +131,7 @@ async def test_a_long_list_of_another_process_is_read_off_the_loop(name: str, mo
         threads.append(threading.get_ident())
         return unpacked(shared, wall)
 
-    monkeypatch.setattr(packed_reply, "unpacked", noted)
+    monkeypatch.setattr(sealed_reply, "unpacked", noted)
     assert await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0) == tariffs
     assert threads != [threading.get_ident()]
     assert len(threads) == 1
@@ -149,9 +150,8 @@ async def test_an_answer_that_cannot_be_read_is_fetched_anew(name: str) -> None:
     await there.aclose()
 
 
-async def test_so_many_bytes_are_kept_and_the_least_recently_used_goes_first(tmp_path: Path) -> None:
-    name = str(tmp_path / "store.db")
-    here = _open(name, keep_bytes=2 * SIZE)
+async def test_so_many_bytes_are_kept_and_the_least_recently_used_goes_first(name: str) -> None:
+    here = _open(name, keep_bytes=2 * SIZE + 20)
     alex, boris, clara = Account("alex", "1"), Account("boris", "2"), Account("clara", "3")
     await _fetch(here, alex)
     await _fetch(here, boris)
@@ -168,20 +168,9 @@ async def test_so_many_bytes_are_kept_and_the_least_recently_used_goes_first(tmp
     await another.aclose()
 
 
-async def test_a_share_of_a_server_keeps_its_part_of_the_bytes(redis_server: RedisServer) -> None:
-    redis_server.ask("FLUSHALL")
-    here, there = _open(redis_server.url, keep_bytes=256 * (SIZE + 60)), _open(redis_server.url)
-    passwords = [Account("alex", str(i)) for i in range(3)]  # of one login, and so in one share
-    for each in passwords:
-        await _fetch(here, each)
-    kept = [isinstance(await there.lease_or_reply(ENDPOINT, each, 60.0, 1.0), Tariffs) for each in passwords]
-    assert kept == [False, False, True]
-    await here.aclose()
-    await there.aclose()
-
-
 async def test_nothing_is_kept_where_there_is_no_room(name: str) -> None:
     here = _open(name, keep_bytes=0)
+    await _fetch(here)
     await _fetch(here)
     assert here.get_cached(ENDPOINT, ALEX, math.inf) is None
     assert isinstance(await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
@@ -208,28 +197,39 @@ async def test_a_shelf_holds_lists_and_bytes_up_to_a_size() -> None:
     assert shelf.has(("three", b""))
 
 
-async def test_digests_are_slow_without_a_pepper_and_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smsc_async.stores.digests._CACHED", 2)
-    digests = Digests(None)
-    first = await digests.of_account(ALEX, b"salt")
-    assert await digests.of_account(ALEX, b"salt") == first
-    assert await digests.of_account(ALEX, b"pepper") != first
-    assert await digests.of_login("alex", b"salt") != first
-    assert await digests.of_account(ALEX, b"salt") == first
-    peppered = [Digests(pepper) for pepper in ("one", b"one", "two")]
-    names = [await each.of_login("alex", b"") for each in peppered]
-    assert names[0] == names[1] != names[2]
+async def test_digests_and_seal_keys_depend_on_the_pepper_and_on_every_part() -> None:
+    pepper, other = checked_pepper("a long random text"), checked_pepper(b"another random text")
+    keys, others = Keys(pepper), Keys(other)
+    assert Keys(checked_pepper(b"a long random text")).pepper_name == keys.pepper_name != others.pepper_name
+    accounts = [ALEX, Account("alex", "124"), Account("ale", "x123"), Account.with_api_key("123", name="alex")]
+    for each in (keys, others):
+        assert len({each.credentials(account) for account in accounts}) == len(accounts)
+    assert keys.credentials(ALEX) != others.credentials(ALEX)
+    assert keys.login("alex") not in {others.login("alex"), keys.credentials(ALEX)}
+    places = [keys.list_key(endpoint, account) for endpoint in ("one", "two") for account in accounts]
+    assert len({each.name for each in places}) == len({each.seal_key for each in places}) == len(places)
+    assert keys.list_key("one", ALEX).name.startswith(f"{keys.credentials(ALEX)}:")
+    assert "seal_key" not in repr(places)
 
 
-@pytest.mark.parametrize("other", ["y", None])
-async def test_who_comes_with_another_pepper_is_told_and_gets_no_quota_of_their_own(
-    name: str, other: str | None
+@pytest.mark.parametrize("pepper", ["", "fifteen letters", b"short", Secret("short"), None])
+async def test_a_short_pepper_is_refused_with_the_command_that_makes_one(
+    pepper: str | bytes | Secret | None, tmp_path: Path
 ) -> None:
+    with pytest.raises(ValueError, match=r"python -c .import secrets; print\(secrets.token_urlsafe\(32\)\)"):
+        RedisStore("redis://localhost", pepper=pepper)
+    if pepper is not None:
+        with pytest.raises(ValueError, match="16 characters"):
+            SQLiteStore(tmp_path / "store.db", pepper=pepper)
+
+
+async def test_who_comes_with_another_pepper_is_told_and_gets_no_quota_of_their_own(name: str) -> None:
     quota = Quota()
-    store, stranger, friend = _open(name), _open(name, pepper=other), _open(name)
+    store, stranger, friend = _open(name), _open(name, pepper="another random text"), _open(name)
     assert isinstance(await store.acquire("alex", quota, token=True, lease=1.0), Permit)
-    with pytest.raises(StoreError, match="pepper"):
+    with pytest.raises(StoreError, match="pepper") as caught:
         await stranger.acquire("alex", quota, token=True, lease=1.0)
+    assert not caught.value.retryable
     assert isinstance(await friend.acquire("alex", quota, token=True, lease=1.0), Permit)
     for each in (store, stranger, friend):
         await each.aclose()

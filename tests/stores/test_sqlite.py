@@ -18,12 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from smsc_async import Account, Quota, SQLiteStore, StoreError
+from smsc_async import Account, Quota, SQLiteStore, StoreError, StoreNotReady
+from smsc_async.accounts import Secret
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
-from smsc_async.stores import FetchLease, shared
+from smsc_async.stores import FetchLease, base
 from smsc_async.stores.shared import Lookup
 from smsc_async.stores.sqlite import file as sqlite_file
 from smsc_async.stores.sqlite import store as sqlite_store
@@ -53,8 +54,11 @@ async def _take(store: SQLiteStore, login: str = "alex", *, quota: Quota = QUOTA
 async def _is_closed(store: SQLiteStore) -> bool:
     # A window that no stall of the machine outlasts.
     long = Quota(per=60.0)
-    answer = await _take(store, "a login that nobody has used", quota=long)
-    return isinstance(answer, Refusal) and 0 < answer.retry_in <= long.absence + 0.4
+    try:
+        await _take(store, "a login that nobody has used", quota=long)
+    except StoreNotReady as error:
+        return 0 < store.closed_for <= (error.retry_after or 0.0) <= long.absence + 0.4
+    return False
 
 
 async def test_the_file_is_its_owners_alone_whatever_the_umask_and_its_folder_is_made(tmp_path: Path) -> None:
@@ -82,6 +86,7 @@ async def test_a_new_file_is_trusted_or_closed_as_it_is_told(tmp_path: Path) -> 
 async def test_a_file_of_garbage_is_named_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(content)
+    path.chmod(0o600)
     async with _open(path) as store:
         for _ in range(2):
             with pytest.raises(StoreError) as caught:
@@ -95,6 +100,7 @@ async def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path) -> 
     other = sqlite3.connect(path)
     other.execute("CREATE TABLE theirs (x)")
     other.close()
+    path.chmod(0o600)
     content = path.read_bytes()
     async with _open(path) as store:
         with pytest.raises(StoreError, match="another program"):
@@ -117,7 +123,7 @@ async def test_a_store_of_another_version_is_not_touched(tmp_path: Path) -> None
 async def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     async with _open(tmp_path / "folder") as store:
-        with pytest.raises(StoreError, match="unable to open"):
+        with pytest.raises(StoreError, match="a folder or a device"):
             await _take(store)
     (tmp_path / "file").write_bytes(b"")
     async with _open(tmp_path / "file" / "store.db") as store:
@@ -364,7 +370,7 @@ async def test_the_thread_ends_when_there_is_nothing_to_do_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "_IDLE_SECONDS", 0.02)
-    store = SQLiteStore(tmp_path / "store.db", pepper="x")
+    store = SQLiteStore(tmp_path / "store.db", pepper="a long random text")
     await _take(store)
     thread = store._worker._thread  # pyright: ignore[reportPrivateUsage]
     assert thread is not None
@@ -378,7 +384,7 @@ async def test_the_thread_ends_when_there_is_nothing_to_do_and_comes_back(
 
 async def test_a_store_that_is_dropped_in_use_disturbs_nobody(tmp_path: Path) -> None:
     async def use() -> None:
-        await _take(SQLiteStore(tmp_path / "store.db", pepper="x"))
+        await _take(SQLiteStore(tmp_path / "store.db", pepper="a long random text"))
 
     await use()
     gc.collect()
@@ -390,7 +396,7 @@ async def test_a_child_process_goes_on_with_a_connection_of_its_own(tmp_path: Pa
         assert await asyncio.to_thread(_in_a_child, lambda: asyncio.run(_two_of_four(store))) == 0
         assert isinstance(await _take(store), Refusal)
         # What the child does, where its coverage is seen.
-        for each in (worker._before_fork, worker._after_fork, shared._after_fork):  # pyright: ignore[reportPrivateUsage]
+        for each in (worker._before_fork, worker._after_fork, base._after_fork):  # pyright: ignore[reportPrivateUsage]
             each()
         assert isinstance(await _take(store), Refusal)
 
@@ -480,7 +486,7 @@ async def test_a_connection_to_a_file_that_is_gone_is_left_alone(tmp_path: Path)
 
 
 async def test_a_change_that_fails_halfway_is_no_change(tmp_path: Path) -> None:
-    file = sqlite_file.StoreFile(tmp_path / "store.db", cold=False)
+    file = sqlite_file.StoreFile(tmp_path / "store.db", cold=False, pepper=Secret("a long random text"))
 
     def change() -> None:
         with file.writing() as connection:
@@ -533,9 +539,9 @@ async def test_the_lead_that_another_process_has_taken_in_between_is_seen(
     real = sqlite_tables.look
     first: list[bool] = []
 
-    def look(connection: sqlite3.Connection, key: str, clocks: tuple[float, float]) -> tuple[Lookup | None, bool]:
+    def look(connection: sqlite3.Connection, key: str, instant: float) -> tuple[Lookup, bool]:
         first.append(not first)
-        return (None, False) if first[-1] else real(connection, key, clocks)
+        return (Lookup(leads=False), False) if first[-1] else real(connection, key, instant)
 
     alex, endpoint = Account("alex", "123"), "https://smsc.example/sys/get.php"
     async with _open(tmp_path / "store.db") as here, _open(tmp_path / "store.db") as there:
@@ -588,6 +594,33 @@ async def test_a_disk_that_cannot_be_shared_is_told(tmp_path: Path, monkeypatch:
             await _take(store)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE permits SET token_free_at = 'soon'",
+        "UPDATE store SET closed_at = 'never'",
+        "UPDATE lockouts SET state = '{'",
+        "UPDATE lockouts SET state = '[]'",
+        "UPDATE lockouts SET state = 7",
+        "UPDATE store SET lockout_ahead = 'x'",
+        "UPDATE store SET boot = NULL",
+    ],
+)
+async def test_a_damaged_row_is_an_error_that_names_the_file(tmp_path: Path, statement: str) -> None:
+    path, credentials = tmp_path / "store.db", Credentials("smsc", Account("alex", "123"))
+    async with _open(path) as store:
+        await _take(store)
+        await store.acquire("x", QUOTA, token=True, lease=1.0, credentials=credentials)
+    other = sqlite3.connect(path)
+    other.execute(statement)
+    other.commit()
+    other.close()
+    async with _open(path) as store:
+        for _ in range(2):
+            with pytest.raises(StoreError, match="damaged"):
+                await store.acquire("alex", QUOTA, token=True, lease=1.0, credentials=credentials)
+
+
 async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
     account = Account("somebody@example.com", "correct horse")
     for pepper in ("a long random text", None):
@@ -603,7 +636,7 @@ async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"pepper": ""}, {"keep_bytes": -1}, {"lease": 0.0}, {"lease": float("inf")}, {"cold_start": "no"}]
+    "wrong", [{"pepper": "short"}, {"keep_bytes": -1}, {"lease": 0.0}, {"lease": float("inf")}, {"cold_start": "no"}]
 )
 async def test_a_wrong_argument_is_told(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

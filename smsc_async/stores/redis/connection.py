@@ -5,9 +5,12 @@ retries commands that must not be retried.
 
 Invariants:
 
-- No call is longer than ``SECONDS``.
-- A connection that may still receive an answer is never used again: the next caller would get the wrong answer.
+- No command lasts longer than ``SECONDS``, and no caller waits longer than that for its connection. Connecting takes several
+  round trips, so it goes on in the background for ``_CONNECT_SECONDS``.
+- A connection that may still receive an answer, or that got one of the wrong shape, is never used again: the next caller
+  would get the wrong answer.
 - A command is repeated only if its connection turns out to be closed, and then with the same permit id.
+- Closing never waits for the server.
 """
 
 from __future__ import annotations
@@ -16,47 +19,94 @@ import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol, TypeAlias
+from importlib.util import find_spec
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AskError, NoScriptError, RedisError
+from redis.exceptions import AskError, NoPermissionError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as ConnectionClosed
 
 from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
-from smsc_async.stores.redis.scripts import Script
+from smsc_async.protocol import is_loopback
+from smsc_async.stores.private_files import misconfigured
+from smsc_async.stores.redis.scripts import Script, StoreLostError
 
-__all__ = ["SECONDS", "RedisConnections"]
+__all__ = ["RedisConnections"]
 
-# The most seconds that a call takes, the connection included.
+T = TypeVar("T")
+
 SECONDS: Final = 0.9
+_CONNECT_SECONDS: Final = 5.0
+# For all connections together.
+_CLOSE_SECONDS: Final = 0.5
 # Connections of one event loop. More gain nothing on one core, and cost the server memory.
 _MAX_CONNECTIONS: Final = 16
 
 Word: TypeAlias = str | bytes | int
-
-
-class _Connection(Protocol):
-    """The used part of redis-py's connection, whose own types differ between releases."""
-
-    async def on_connect(self) -> None: ...
-    async def connect(self) -> None: ...
-    async def disconnect(self, nowait: bool = ...) -> None: ...  # noqa: FBT001  # redis-py's signature
-    async def send_packed_command(self, command: bytes, check_health: bool = ...) -> None: ...  # noqa: FBT001  # redis-py's signature
-    async def read_response(self) -> Any: ...
+# redis-py's connection, whose types differ between releases.
+_Connection: TypeAlias = Any
 
 
 class _Pool:
     """The connections of one event loop; the last used one is used first."""
 
     def __init__(self, make: Callable[[], _Connection]) -> None:
-        self.make = make
+        self._make = make
         self.idle: list[_Connection] = []
+        # Connecting in the background: their callers have left.
+        self.connecting: list[asyncio.Task[_Connection]] = []
         self.room = asyncio.Semaphore(_MAX_CONNECTIONS)
         self.opening = asyncio.Lock()
+
+    async def connection(self) -> _Connection:
+        """Return an open connection; if the caller is cancelled, the connecting goes on for the next caller."""
+        if self.idle:
+            return self.idle.pop()
+        self.connecting = [each for each in self.connecting if not each.done() or not _failed(each)]
+        task = self.connecting.pop() if self.connecting else asyncio.create_task(self._connect())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_failed)  # nobody else may look at its exception
+            self.connecting.append(task)
+            raise
+
+    async def _connect(self) -> _Connection:
+        connection = self._make()
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    async def drop(self) -> None:
+        """Close the idle connections without waiting for the server."""
+        while self.idle:
+            await self.idle.pop().disconnect(nowait=True)
+
+    async def aclose(self) -> None:
+        """Close all connections, and wait a moment for their ends."""
+        for task in self.connecting:
+            task.cancel()
+        opened = [task.result() for task in self.connecting if task.done() and not _failed(task)]
+        tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(each.disconnect()) for each in (*self.idle, *opened)]
+        tasks += self.connecting
+        self.idle, self.connecting = [], []
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _failed(task: asyncio.Task[_Connection]) -> bool:
+    return task.cancelled() or task.exception() is not None
 
 
 # The parent's connections in a forked child, which must not close them.
@@ -68,6 +118,7 @@ class RedisConnections:
 
     Attributes:
         name: The host and port of the server, or the path of its socket.
+        is_open_to_listeners: Whether the URL leads over a network without TLS.
         run: The ``run_id`` of the server, which changes with a restart; ``None`` before the first connection.
     """
 
@@ -75,7 +126,9 @@ class RedisConnections:
         problem = _problem(url)
         if problem is not None:
             raise ValueError(problem)
+        parts = urlsplit(url.reveal())
         self.name: str = _name(url)
+        self.is_open_to_listeners: bool = parts.scheme == "redis" and not is_loopback(parts.hostname or "localhost")
         self._url = url
         self.run: str | None = None
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = weakref.WeakKeyDictionary()
@@ -85,16 +138,19 @@ class RedisConnections:
         _orphans.append(self._pools)
         self._pools = weakref.WeakKeyDictionary()
 
-    def due(self) -> float:
-        """Return the instant, on the event loop's clock, by which a call that begins now must end."""
-        return asyncio.get_running_loop().time() + SECONDS
+    async def call(  # a script and what it needs
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Callable[[], Iterable[Word]],
+        read: Callable[[Any], T],
+        spent: float = 0.0,
+    ) -> T:
+        """Return what ``read`` makes of a script's answer.
 
-    async def call(
-        self, script: Script, keys: Sequence[str], arguments: Callable[[], Iterable[Word]], due: float
-    ) -> Any:
-        """Return the answer of a script, by that instant.
-
-        ``arguments`` is called after the connection is open, immediately before the sending: it may read the clock.
+        ``spent`` is how much of its seconds the call has used before.
+        ``arguments`` is called after the connection is open, immediately before the sending: it may read the clock. ``read``
+        raises a ``ValueError``, ``TypeError`` or ``LookupError`` if the answer cannot be the script's.
 
         Raises:
             StoreError: The server does not answer in time, or refuses.
@@ -105,16 +161,22 @@ class RedisConnections:
             return _packed((command, script, len(keys), *keys, *arguments()))
 
         try:
-            return (await self._by(due, partial(packed, "EVALSHA", script.name), 1))[0]
+            return await self._by(
+                SECONDS - spent, partial(packed, "EVALSHA", script.name), 1, lambda answers: read(*answers)
+            )
         except NoScriptError:
             # The server does not know the script yet, or no longer (SCRIPT FLUSH, a restart).
-            return (await self._by(due, partial(packed, "EVAL", script.text), 1))[0]
+            return await self._by(SECONDS, partial(packed, "EVAL", script.text), 1, lambda answers: read(*answers))
 
-    async def ask(self, *commands: Sequence[Word]) -> list[Any]:
-        """Return the answers to commands that are sent together; errors as in ``call``."""
-        if not commands:
-            return []  # an empty write never drains on Python 3.12 and later: closing the connection would wait forever
-        return await self._by(self.due(), lambda: b"".join(map(_packed, commands)), len(commands))
+    async def ask(self, *commands: Sequence[Word], read: Callable[[list[Any]], T]) -> T:
+        """Return what ``read`` makes of the answers to commands that are sent together; errors as in ``call``."""
+        return await self._by(SECONDS, lambda: b"".join(map(_packed, commands)), len(commands), read)
+
+    async def info(self) -> dict[str, str]:
+        """Return INFO with the statistics of commands."""
+        info = await self.ask(("INFO",), ("INFO", "commandstats"), read=lambda answers: _info(b"".join(answers)))
+        self.run = info["run_id"]
+        return info
 
     def opening(self) -> asyncio.Lock:
         """Return the lock under which the calls of this event loop open the store once.
@@ -127,31 +189,52 @@ class RedisConnections:
     async def aclose(self) -> None:
         """Close the connections of this event loop."""
         pool = self._pools.pop(asyncio.get_running_loop(), None)
-        while pool is not None and pool.idle:
-            await pool.idle.pop().disconnect()
+        if pool is not None:
+            await pool.aclose()
 
-    async def _by(self, due: float, pack: Callable[[], bytes], answers: int) -> list[Any]:
-        pool = self._pool()
+    async def _by(self, seconds: float, pack: Callable[[], bytes], answers: int, read: Callable[[list[Any]], T]) -> T:
+        pool, loop = self._pool(), asyncio.get_running_loop()
+        step, is_repeated = "accept a connection", False
         try:
-            async with asyncio.timeout_at(due), pool.room:
-                try:
-                    return await _exchange(pool, pack, answers)
-                except ConnectionClosed:
-                    # The server closed an idle connection, and the other idle ones with it. It may have run the command:
-                    # the id of the permit ensures that a repetition has no second effect.
-                    while pool.idle:
-                        await pool.idle.pop().disconnect(nowait=True)
-                    return await _exchange(pool, pack, answers)
-        except NoScriptError:
+            async with asyncio.timeout(SECONDS) as limit, pool.room:
+                while True:
+                    connection = await pool.connection()
+                    limit.reschedule(loop.time() + seconds)
+                    step = "answer"
+                    try:
+                        return await _exchange(pool, connection, pack, answers, read)
+                    except ConnectionClosed:
+                        # The server closed an idle connection, and the other idle ones with it. It may have run the
+                        # command: the id of the permit ensures that a repetition has no second effect.
+                        if is_repeated:
+                            raise
+                        is_repeated = True
+                        await pool.drop()
+        except (NoScriptError, StoreLostError):
             raise
         except TimeoutError:
-            problem = f"Redis did not answer within {SECONDS:g} s"
+            problem = StoreError(f"Redis did not {step} within {SECONDS:g} s: try again", self.name)
         except AskError:  # and its subclass MovedError
-            problem = "Redis is one node of a cluster, and some keys are on other nodes: use a proxy for the cluster"
-        except (RedisError, OSError) as error:
-            problem = f"Redis cannot be used ({type(error).__name__}: {str(error)[:200]})"
+            problem = misconfigured(
+                "Redis is one node of a cluster, and some keys are on other nodes: pass the address of a single server",
+                self.name,
+            )
+        except NoPermissionError:
+            problem = misconfigured(
+                "the access list of the Redis user lacks a command or a key: allow ~{smsc}* and the commands in the docs, "
+                "among them +info",
+                self.name,
+            )
+        except (ValueError, TypeError, LookupError, AttributeError):
+            problem = StoreError(
+                "Redis sent an answer of the wrong shape; the connection was closed: try again", self.name
+            )
+        except (RedisError, OSError, RecursionError) as error:
+            # A server's words may contain a password; those of a connection that failed are redis-py's own.
+            words = f": {error}" if type(error) is ConnectionClosed else ""
+            problem = StoreError(f"Redis cannot be used ({type(error).__name__}{words})", self.name)
         # Raised here, so that it has no context: frames of redis-py may contain parts of the URL.
-        raise StoreError(problem, self.name)
+        raise problem
 
     def _pool(self) -> _Pool:
         try:
@@ -172,32 +255,41 @@ class RedisConnections:
         """Read the server's ``run_id`` before any command: a restarted server may have lost granted permits."""
         await connection.on_connect()
         await connection.send_packed_command(_packed(("INFO", "server")), check_health=False)
-        info: bytes = await connection.read_response()
-        self.run = info.partition(b"run_id:")[2].partition(b"\r")[0].decode("ascii", "replace")
+        run = _info(await connection.read_response())["run_id"]
+        if run != self.run:
+            await self._pool().drop()  # they lead to another server
+        self.run = run
 
 
-async def _exchange(pool: _Pool, pack: Callable[[], bytes], answers: int) -> list[Any]:
-    connection = pool.idle.pop() if pool.idle else pool.make()
+async def _exchange(
+    pool: _Pool, connection: _Connection, pack: Callable[[], bytes], answers: int, read: Callable[[list[Any]], T]
+) -> T:
     try:
-        await connection.connect()  # does nothing on an open connection
         await connection.send_packed_command(pack(), check_health=False)
-        replies = [await connection.read_response() for _ in range(answers)]
-    except NoScriptError:
+        result = read([await connection.read_response() for _ in range(answers)])
+    except (NoScriptError, StoreLostError):
         pool.idle.append(connection)
         raise
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
     pool.idle.append(connection)
-    return replies
+    return result
+
+
+def _info(text: bytes) -> dict[str, str]:
+    lines = text.decode("utf-8", "replace").splitlines()
+    return {name: value for name, _, value in (line.partition(":") for line in lines)}
 
 
 def _maker(url: Secret, connected: Callable[[Any], Awaitable[None]]) -> Callable[[], _Connection]:
     """Return a factory of connections to a URL."""
     options: dict[str, Any] = {
-        # _by() has the timeout: on Python 3.11 redis-py would start a task for the timeout of each command.
+        # _by() and _connect() have timeouts: on Python 3.11 redis-py would start a task for the timeout of each command.
         "socket_timeout": None,
         "socket_connect_timeout": None,
+        # Sending the name of the library would cost a round trip.
+        ("driver_info" if find_spec("redis.driver_info") else "lib_name"): None,
         "retry": _untyped(Retry)(_untyped(NoBackoff)(), 0),
         "protocol": 2,
         "redis_connect_func": connected,
@@ -211,17 +303,24 @@ def _maker(url: Secret, connected: Callable[[Any], Awaitable[None]]) -> Callable
 
 def _problem(url: Secret) -> str | None:
     """Return the fault of a URL, or ``None``; without any part of the URL, which may contain a password."""
-    if not url.reveal().startswith(("redis://", "rediss://", "unix://")):
+    text = url.reveal()
+    if not text.startswith(("redis://", "rediss://", "unix://")):
         return "the URL must begin with redis://, rediss:// (TLS) or unix://"
     try:
         _name(url)
         _maker(url, _untyped(None))()
+        parts = urlsplit(text)
+        # An @ behind the address: what stands before it is the rest of a password, whose beginning looks like an address.
+        is_readable = "@" not in text.partition("://")[2].removeprefix(parts.netloc)
+        is_readable &= parts.scheme == "unix" or parts.path.strip("/").isdecimal() or parts.path in {"", "/"}
     except (ValueError, TypeError):
-        return (
-            "redis-py cannot read the URL: percent-encode everything but letters and digits in user and password, and pass "
-            "only options of redis-py"
-        )
-    return None
+        is_readable = False
+    if is_readable:
+        return None
+    return (
+        "redis-py cannot read the URL: percent-encode everything but letters and digits in user and password, and pass only "
+        "the number of a database and options of redis-py"
+    )
 
 
 def _name(url: Secret) -> str:

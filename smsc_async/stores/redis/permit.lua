@@ -1,26 +1,31 @@
 -- Permits of one login: the arithmetic of rows.py, on the server. clock.lua stands before this file.
 --
--- KEYS[2]  the permits: rows of {id, instant at which the token is free, the same for the slot, whether it is in flight,
---          instant of the writing, era of the writing}
--- ARGV[3]  the action: acquire, release or drain
--- ARGV[4]  the permit's id: a repeated acquire, whose first answer was lost, acquires nothing more
-local now, suffix, closed_at, era, corrected_at = the_time()
+-- KEYS[2]  the permits: {quota, rows}; a row is {id, instant at which the token is free, the same for the slot, whether it
+--          is in flight, instant of the writing, era of the writing}
+-- ARGV[4]  the action: acquire, release or drain
+-- ARGV[5]  the permit's id: a repeated acquire, whose first answer was lost, acquires nothing more
+-- ARGV[6]  the quota
+local now, suffix, record = the_time()
 if not now then return suffix end
+local closed_at, era, corrected_at = record[6], record[7], record[8]
 
 local packed = redis.call('GET', KEYS[2])
+local stored = packed and cmsgpack.unpack(packed) or {ARGV[6], {}}
 local rows = {}
-for _, row in ipairs(packed and cmsgpack.unpack(packed) or {}) do
+for _, row in ipairs(stored[2]) do
   -- A row from before the last correction was written by a clock that may have been wrong: count it from the correction,
   -- which is too long at worst. A row from the future: the clock was set back, and no caller knows by how much.
-  local at = math.min((row[6] or 0) == era and row[5] or corrected_at, now)
+  local at = math.min(row[6] == era and row[5] or corrected_at, now)
   if at ~= row[5] then row = {row[1], row[2] + at - row[5], row[3] + at - row[5], row[4], at, era} end
   if row[2] > now or row[3] > now then rows[#rows + 1] = row end
 end
 
+local quota = #rows > 0 and stored[1] or ARGV[6]
+
 -- A day longer than any row lasts: keys expire by the server's own clock, and a step of an hour must not delete them.
 local function save()
   if #rows > 0 then
-    redis.call('SET', KEYS[2], cmsgpack.pack(rows), 'PX', math.ceil(86400000 + numbers[5] * 1000))
+    redis.call('SET', KEYS[2], cmsgpack.pack({quota, rows}), 'PX', math.ceil(86400000 + numbers[5] * 1000))
   elseif packed then
     redis.call('DEL', KEYS[2])
   end
@@ -32,9 +37,9 @@ local function without(id)
   end
 end
 
-local id = ARGV[4]
+local id = ARGV[5]
 
-if ARGV[3] == 'release' then
+if ARGV[4] == 'release' then
   local token_for, slot_for = numbers[6], numbers[7]
   without(id)
   if token_for > 0 or slot_for > 0 then rows[#rows + 1] = {id, now + token_for, now + slot_for, 0, now, era} end
@@ -44,7 +49,7 @@ end
 
 local requests, window = numbers[6], numbers[7]
 
-if ARGV[3] == 'drain' then
+if ARGV[4] == 'drain' then
   for i = 1, requests do
     without('drained' .. i)
     rows[#rows + 1] = {'drained' .. i, now + window, 0, 0, now, era}
@@ -55,11 +60,8 @@ end
 
 local linger, concurrent, token, lease, lost_for = numbers[8], numbers[9], numbers[10] == 1, numbers[11], numbers[12]
 local closed_for = closed_at + lost_for - now
-if closed_for > 0 then
-  local answer = {'refused' .. suffix, now, closed_for, 0}
-  for _ = 1, requests do answer[#answer + 1] = closed_for end
-  return answer
-end
+if closed_for > 0 then return {'closed' .. suffix, now, closed_for, record[9]} end
+if quota ~= ARGV[6] then return {'quota' .. suffix, now, quota} end
 
 local latest, earliest, slots, in_flight = {}, {}, {}, 0
 for _, row in ipairs(rows) do

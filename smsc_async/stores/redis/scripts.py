@@ -8,7 +8,11 @@ from typing import Final
 
 import attrs
 
-__all__ = ["FLIGHT", "LOCKOUT", "OPEN", "PERMIT", "Script"]
+__all__ = ["FLIGHT", "LOCKOUT", "OPEN", "PERMIT", "Script", "StoreLostError"]
+
+
+class StoreLostError(Exception):
+    """A script found that the server was restarted or emptied since the store was opened."""
 
 
 @attrs.frozen

@@ -3,19 +3,21 @@
 Scripts on the server make the decisions, each over the keys of one login. This side sends the arguments, checks the
 server's clock, and checks that a permit is still valid when it arrives.
 
-Logins are distributed over ``_SHARDS`` shards. Each shard has a hash tag, so its keys are on one node. Each shard has a
-record of the state that the processes share (``clock.lua``): if the record is missing, the store was flushed.
+All keys have one hash tag. The record of the state that the processes share (``clock.lua``) has no TTL: if it is missing,
+the store was flushed. Each process knows when it was last certain that the store was whole (``_certain_at``); a store that
+was closed before that, on a server to which the process comes back, is an old copy and closes again (``open.lua``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import logging
 import math
 import secrets
 import struct
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import attrs
@@ -28,22 +30,39 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
-from smsc_async.stores.digests import Pepper
-from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
-from smsc_async.stores.redis.scripts import FLIGHT, LOCKOUT, OPEN, PERMIT, Script
-from smsc_async.stores.rows import poll_pause, released
-from smsc_async.stores.shared import KEEP_BYTES, OTHER_PEPPER, ColdStart, ListKey, Lookup, SharedStore, StoreLostError
+from smsc_async.stores.keys import Keys, Pepper, checked_pepper
+from smsc_async.stores.lockout_states import LoadedStates
+from smsc_async.stores.private_files import misconfigured
+from smsc_async.stores.redis.scripts import FLIGHT, LOCKOUT, OPEN, PERMIT, Script, StoreLostError
+from smsc_async.stores.rows import poll_pause, quota_text, released
+from smsc_async.stores.sealed_reply import SEALED_BYTES
+from smsc_async.stores.shared import KEEP_BYTES, OTHER_PEPPER, Closed, ColdStart, Lookup, OtherQuota, SharedStore
 
 __all__ = ["RedisStore"]
 
 T = TypeVar("T")
 
-_SHARDS: Final = 256
+_RECORD: Final = "{smsc}:store"
+_LISTS: Final = "{smsc}:lists"
+_LIST_KEYS: Final = (_LISTS, "{smsc}:lists:used", "{smsc}:lists:bytes")
+# Version 1 had no number. A change of any key, or of what is in one, needs the next one.
+_FORMAT: Final = "2"
+# A store that is flushed or restarted in the middle of a call is opened again so often.
+_TRIES: Final = 3
+_POLICY_SECONDS: Final = 60.0
+_SCAN_COUNT: Final = 1_000
+# The commands after which a running server may lack what it had.
+_LOSSES: Final = tuple(
+    f"cmdstat_{command}" for command in ("flushall", "flushdb", "swapdb", "replicaof", "slaveof", "debug", "restore")
+)
 _MICRO: Final = 1_000_000
+_DAY: Final = 86_400.0
 # The server's clock counts as stepped if it differs from the expected time by more than the last round trip, plus this
 # slack, plus the drift of two clocks (twenty times the drift of a crystal).
 _SLACK: Final = 0.25
 _DRIFT: Final = 0.001
+_calls: Final = itertools.count()
+_LOG: Final = logging.getLogger("smsc_async")
 
 
 @attrs.frozen
@@ -55,13 +74,13 @@ class _PermitId:
 
 
 class _ClockSample(NamedTuple):
-    """What the last answer of a shard said about the server's clock.
+    """What the last answer said about the server's clock.
 
     Attributes:
         ahead: Seconds by which the server's clock is ahead of this process's clock.
         at: The instant of the answer.
         round_trip: Seconds from the request to the answer.
-        era: The number of corrections of the shard's clock so far.
+        era: The number of corrections of the server's clock so far.
     """
 
     ahead: float
@@ -72,15 +91,10 @@ class _ClockSample(NamedTuple):
 
 @attrs.frozen
 class _Identity:
-    """The identity of the store: a flush changes the salt, a restart changes the run.
+    """The identity of the store: a flush changes the id, a restart changes the run."""
 
-    Attributes:
-        salt: The salt of the store, hexadecimal.
-        run: The ``run_id`` of the server.
-    """
-
-    salt: str
-    run: str | None
+    id: str
+    run: str
 
 
 class RedisStore(SharedStore):
@@ -88,9 +102,9 @@ class RedisStore(SharedStore):
 
     Redis 6.2 or later, or Valkey, with the default configuration; asyncio only. The server contains logins and passwords as
     digests only. A permit takes one round trip. If the server does not answer, no permit is granted: a call ends with a
-    ``StoreError`` within a second. An empty store and a restarted server may have lost granted permits: they grant no
-    permit for a window and a lease. ``maxmemory-policy`` must be ``noeviction``: another policy lets Redis drop granted
-    permits without a trace. A store can be pickled and copied; the pickle contains the URL and the pepper.
+    ``StoreError`` within a second. A server that may have lost granted permits (it was restarted, emptied or replaced, or
+    is used for the first time) grants none for a window and a lease, counted from the loss (``StoreNotReady``). A server
+    that evicts keys is refused. A store can be pickled and copied; the pickle contains the URL and the pepper.
 
     A process that dies without the release of a permit (a crash, SIGKILL) holds the permit until the end of its call's
     deadline, and then a window longer.
@@ -98,14 +112,13 @@ class RedisStore(SharedStore):
     Args:
         url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, with user, password and database if there are any; redis-py
             reads it.
-        pepper: Your secret for the digests, the same for all processes that share the store. Without one a digest takes
-            some 50 ms of a core for each account and process, once.
+        pepper: Your secret for digests and seals, at least 16 characters, the same for all processes that share the store.
         keep_bytes: Bytes of packed lists in the server, and a quarter of it for lists in this process; the least recently
             used lists are dropped first. The state of the quota is never dropped.
-        lease: The most seconds that a request lasts if the limiter sees no deadline, and the seconds for which a request
-            from before the loss of a store may be in flight. If the ``deadline`` of your clients is longer, use that.
-        cold_start: ``"wait"`` sends nothing for a window and a lease if the store is empty. ``"grant"`` trusts an empty
-            store, unless this process has used it before.
+        lease: The most seconds that a request lasts: for a permit without a deadline, and for the requests that may be in
+            flight when the store is lost. Raise it to the ``exchange_limit`` of a ``LimitedTransport``.
+        cold_start: ``"wait"`` trusts an empty store only if the server shows that it lost nothing for a window and a lease.
+            ``"grant"`` trusts every empty store, unless this process has used it before.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -123,7 +136,7 @@ class RedisStore(SharedStore):
         *,
         pepper: Pepper | None = None,
         keep_bytes: int = KEEP_BYTES,
-        lease: float = 90.0,
+        lease: float = 30.0,
         cold_start: ColdStart = "wait",
     ) -> None:
         hidden = Secret(url)  # it may contain a password, and error reporters show the locals of every frame
@@ -133,28 +146,32 @@ class RedisStore(SharedStore):
             from smsc_async.stores.redis.connection import RedisConnections  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise ImportError('RedisStore needs redis-py: pip install "smsc-async[redis]"') from error
-        super().__init__(pepper=pepper, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
-        self._url = hidden
+        self._pepper = checked_pepper(pepper)
         del pepper
+        self._url = hidden
         self._redis = RedisConnections(hidden)
+        super().__init__(self._redis.name, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
+        self._key_ring = Keys(self._pepper)
         self._identity: _Identity | None = None
-        self._was_used = False
-        self._clock_samples: dict[str, _ClockSample] = {}
+        self._certain_at: float | None = None
+        self._policy_read_at = -math.inf
+        self._clock_sample: _ClockSample | None = None
         self._unfinished: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        redis = getattr(self, "_redis", None)  # error reporters also show a store whose constructor has failed
-        return f"RedisStore({'' if redis is None else repr(redis.name)})"
+        name = getattr(self, "name", None)  # error reporters also show a store whose constructor has failed
+        return f"RedisStore({'' if name is None else repr(name)})"
 
     def __reduce__(self) -> tuple[Callable[..., SharedStore], tuple[object, ...]]:
-        return self._reduced(self._url.reveal())
+        return self._reduced(self._url.reveal(), self._pepper)
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop. The store can be used again."""
+        """Close the connections of this event loop, within a second. The store can be used again."""
         loop = asyncio.get_running_loop()
         mine = [task for task in list(self._unfinished) if task.get_loop() is loop]
         if mine:
-            await asyncio.wait(mine)  # gather() would cancel them together with this task
+            # gather() would cancel them together with this task. A permit that they do not release ends with its lease.
+            await asyncio.wait(mine, timeout=_UNFINISHED_SECONDS)
         await self._redis.aclose()
 
     async def acquire(
@@ -163,7 +180,8 @@ class RedisStore(SharedStore):
         """Return a permit, or when to try again.
 
         Raises:
-            StoreError: The server does not answer.
+            StoreNotReady: The store lost its state, and grants nothing for longer than ``lease``.
+            StoreError: The server does not answer, or must not be used.
             RuntimeError: The event loop is not asyncio's.
         """
         permit = Permit(login, quota, token)
@@ -186,34 +204,35 @@ class RedisStore(SharedStore):
 
     async def _acquire(self, permit: Permit, lease: float) -> Permit | Refusal:
         """Acquire token and slot."""
-        lease = self._lease if lease == math.inf else max(lease, 0.0)
         login, quota, token = permit.login, permit.quota, permit.token
+        bounded = self._lease if lease == math.inf else max(lease, 0.0)
+        permit.lease = permit_id = _PermitId(secrets.token_hex(8), self._key_ring.login(login))
         started = now()
-
-        async def ask(identity: _Identity) -> Any:
-            digest = await self._digests.of_login(login, _salt_of(identity))
-            permit_id = permit.lease = _PermitId(secrets.token_hex(8), digest)
-            rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
-            times = (lease * _MICRO, self._closed_for(quota) * _MICRO)
-            matters_for = quota.absence + self._lease + lease
-            return await self._permits(identity, permit_id, "acquire", (matters_for, *rule, token, *times))
-
+        rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
+        times = (bounded * _MICRO, self._closed_for(quota) * _MICRO)
+        matters_for = quota.absence + self._lease + bounded
         try:
-            reply = await self._in_store(ask)
+            kind, _, *values = await self._permits(permit_id, "acquire", quota, (matters_for, *rule, token, *times))
         except asyncio.CancelledError:
             # The server may have granted the permit, which nobody will use.
-            self._begin(self._undo_acquire(permit))
+            self._begin(self._release(permit, Completion.NOT_SENT))
             raise
-        if reply[0] == b"granted":
-            if now() - started < lease:
-                return permit
-            # The answer took longer than the lease: another process may have the permit by now.
-            await asyncio.shield(self._begin(self._release(permit, Completion.NOT_SENT)))
-            return Refusal(0.0)
-        tokens_in = tuple(each / _MICRO for each in reply[4:])
+        match kind:
+            case b"granted":
+                if now() - started < bounded:
+                    return permit
+                # The answer took longer than the lease: another process may have the permit by now.
+                await asyncio.shield(self._begin(self._release(permit, Completion.NOT_SENT)))
+                return Refusal(0.0)
+            case b"closed":
+                return self._denied(Closed(values[0] / _MICRO, values[1].decode()), quota, lease)
+            case b"quota":
+                return self._denied(OtherQuota(values[0].decode()), quota, lease)
+            case _:
+                retry_in, in_flight, *tokens = values
         # Another process may release a permit in flight before the end of its lease.
-        bound = poll_pause(quota.window if tokens_in else 2.0) if reply[3] else math.inf
-        return Refusal(min(reply[2] / _MICRO, bound), tokens_in)
+        bound = poll_pause(quota.window if tokens else 2.0) if in_flight else math.inf
+        return Refusal(min(retry_in / _MICRO, bound), tuple(each / _MICRO for each in tokens))
 
     async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
         """Release a permit. If the server does not answer, the permit ends with its lease."""
@@ -222,8 +241,7 @@ class RedisStore(SharedStore):
         async def release() -> None:
             await self._release(permit, completion)
             if permit.credentials is not None and permit.place is not None:
-                with contextlib.suppress(StoreError):
-                    await self._settle(permit.credentials, permit.place, verdict or unknown)
+                await self._settle(permit.credentials, permit.place, verdict or unknown)
 
         await asyncio.shield(self._begin(release()))
 
@@ -253,58 +271,41 @@ class RedisStore(SharedStore):
         def settle(states: LoadedStates, instant: float) -> None:
             states.settle(place, verdict, instant)
 
-        await self._change_states(credentials.service, credentials.account, settle)
+        # If the store does not answer, the place ends by itself.
+        with contextlib.suppress(StoreError):
+            await self._change_states(credentials.service, credentials.account, settle)
 
     async def _change_states(
         self, service: str, account: Account | None, change: Callable[[LoadedStates, float], T]
     ) -> T:
         """Return what ``change`` returns, once its result is saved and nobody has changed the states meanwhile."""
-
-        async def work(identity: _Identity) -> T:
-            names = CredentialNames(service, "", "")
-            if account is not None:
-                names = await self._credential_names(Credentials(service, account), _salt_of(identity))
-            keys = (f"{_LOCKOUTS}:state:{names.service}", f"{_LOCKOUTS}:state:{names.credentials}")
-            reply = await self._run(identity, _LOCKOUTS, LOCKOUT, keys, (0.0,), ("", "", "", ""))
-            while True:
-                instant, former = reply[1] / _MICRO, (reply[2], reply[3])
-                states = LoadedStates.of(names, *(each.decode() or None for each in former))
-                result = change(states, instant)
-                if not isinstance(result, Refusal):
-                    lasts = max(states.credentials.expires_at - instant, 0.0) + _DAY
-                    reply = await self._run(
-                        identity, _LOCKOUTS, LOCKOUT, keys, (lasts * 1_000,), (*former, *states.texts())
-                    )
-                if isinstance(result, Refusal) or reply[0] == b"saved":
-                    self._lockout_view.note(states, instant - now())
-                    return result
-
-        return await self._in_store(work)
+        names = await self._names(service, account)
+        keys = (f"{{smsc}}:lockout:{names.service}", f"{{smsc}}:lockout:{names.credentials}")
+        answer = await self._run(LOCKOUT, keys, (0.0,), ("", "", "", ""))
+        while True:
+            _, instant, *former = answer
+            states = LoadedStates.of(names, *(each.decode() or None for each in former))
+            result = change(states, instant)
+            if not isinstance(result, Refusal):
+                lasts = max(states.credentials.expires_at - instant, 0.0) + _DAY
+                answer = await self._run(LOCKOUT, keys, (lasts * 1_000,), (*former, *states.texts()))
+            if isinstance(result, Refusal) or answer[0] == b"saved":
+                self._lockout_view.note(states, instant - now())
+                return result
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
-
-        async def ask(identity: _Identity) -> None:
-            permit_id = _PermitId("", await self._digests.of_login(login, _salt_of(identity)))
-            await self._permits(identity, permit_id, "drain", (quota.window, quota.requests, quota.window * _MICRO))
-
-        await self._in_store(ask)
+        permit_id = _PermitId("", self._key_ring.login(login))
+        await self._permits(permit_id, "drain", quota, (quota.window, quota.requests, quota.window * _MICRO))
 
     async def _release(self, permit: Permit, completion: Completion) -> None:
         instant = now()
         row = released(instant, permit.quota, completion, token=permit.token, seen=permit.seen)
         free_at = (instant, instant) if row is None else (row.token_free_at, row.slot_free_at)
         in_use_for = [max(at - instant, 0.0) * _MICRO for at in free_at]
-        permit_id, identity = permit.lease, self._identity
-        assert isinstance(permit_id, _PermitId)
-        # If the store was lost meanwhile, it is closed as long as this permit could matter.
-        with contextlib.suppress(StoreError, StoreLostError):
-            if identity is not None:
-                await self._permits(identity, permit_id, "release", (permit.quota.absence, *in_use_for))
-
-    async def _undo_acquire(self, permit: Permit) -> None:
-        if permit.lease is not None:
-            await self._release(permit, Completion.NOT_SENT)
+        assert isinstance(permit.lease, _PermitId)
+        with contextlib.suppress(StoreError):
+            await self._permits(permit.lease, "release", permit.quota, (permit.quota.absence, *in_use_for))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start work that the cancellation of its caller does not interrupt."""
@@ -313,155 +314,165 @@ class RedisStore(SharedStore):
         task.add_done_callback(self._unfinished.discard)
         return task
 
-    async def _permits(self, identity: _Identity, permit_id: _PermitId, action: str, numbers: Sequence[float]) -> Any:
+    async def _permits(self, permit_id: _PermitId, action: str, quota: Quota, numbers: Sequence[float]) -> list[Any]:
         """Run the permit script of a login; the first number is the seconds for which the written row matters."""
-        shard = _shard(permit_id.login)
-        keys = (f"{shard}:permits:{permit_id.login}",)
-        return await self._run(identity, shard, PERMIT, keys, numbers, (action, permit_id.id))
+        key = f"{{smsc}}:permits:{permit_id.login}"
+        return await self._run(PERMIT, (key,), numbers, (action, permit_id.id, quota_text(quota)))
 
-    async def _run(  # noqa: PLR0917  # the arguments of a script, in its order
+    async def _run(
+        self, script: Script, keys: Sequence[str], numbers: Sequence[float], words: Sequence[str | bytes]
+    ) -> list[Any]:
+        """Return the answer of a script: its first word, the time, and what follows; again if the store was lost."""
+        for _ in range(_TRIES):
+            identity = await self._identified()
+            try:
+                return await self._run_in(identity, script, keys, numbers, words)
+            except StoreLostError:
+                if self._identity is identity:
+                    self._identity = None
+        raise StoreError("Redis was flushed or restarted several times during the call: try again", self.name)
+
+    async def _run_in(  # the arguments of a script, in its order
         self,
         identity: _Identity,
-        shard: str,
         script: Script,
         keys: Sequence[str],
         numbers: Sequence[float],
         words: Sequence[str | bytes],
-    ) -> Any:
+    ) -> list[Any]:
         """Return the answer of a script, which gets the expected time of the server; again if the clock has stepped."""
-        due, step, longest = self._redis.due(), 0.0, 0.0
+        spent = step = longest = 0.0
         sent_at = expected = slack = 0.0
+        call = ""
 
         def arguments() -> tuple[str | bytes, ...]:
-            nonlocal sent_at, expected, slack
+            nonlocal sent_at, expected, slack, call
             if self._redis.run != identity.run:
-                raise StoreLostError(identity)  # the connection is new: acquire nothing in a store that was restarted
+                raise StoreLostError  # the connection is new: acquire nothing in a store that was restarted
             sent_at = now()
-            sample = self._clock_samples.get(shard)
+            sample = self._clock_sample
             expected = slack = 0.0
-            era = 0
+            era, call = 0, str(next(_calls))
             if sample is not None:
                 expected = sent_at + sample.ahead
                 slack = _SLACK + max(sample.round_trip, longest) + (sent_at - sample.at) * _DRIFT
                 era = sample.era
             clock = (expected * _MICRO, slack * _MICRO, era, step * _MICRO)
-            return (identity.salt, struct.pack(f">{len(clock) + len(numbers)}d", *clock, *numbers), *words)
+            return (identity.id, struct.pack(f">{len(clock) + len(numbers)}d", *clock, *numbers), call, *words)
+
+        def read(answer: list[Any]) -> tuple[bytes, int, float, list[Any]]:
+            kind, era, number = answer[0].split(b" ")
+            if number.decode() != call:
+                raise ValueError(number)
+            return kind, int(era), answer[1] / _MICRO, answer[2:]
 
         while True:  # until the connections find that the call is overdue
-            reply = await self._redis.call(script, (f"{shard}:clock", *keys), arguments, due)
+            kind, era, server_time, values = await self._redis.call(script, (_RECORD, *keys), arguments, read, spent)
             answered_at = now()
-            if reply[0] == b"lost":
-                raise StoreLostError(identity)
-            reply[0], _, corrections = reply[0].partition(b" ")
-            server_time, longest = reply[1] / _MICRO, max(longest, answered_at - sent_at)
-            if reply[0] != b"stepped":
+            if kind == b"lost":
+                raise StoreLostError
+            longest = max(longest, answered_at - sent_at)
+            spent += answered_at - sent_at
+            if kind != b"stepped":
                 break
             # The server read its clock between the two instants. If its time lies outside of what they allow, its clock
             # was set; else the command was only slow.
             allowed = expected - slack <= server_time <= expected + (answered_at - sent_at) + slack
             step = 0.0 if allowed else server_time - expected - (answered_at - sent_at) / 2
-        self._was_used = True
+        self._certain_at = answered_at
         ahead = server_time - (sent_at + answered_at) / 2
-        self._clock_samples[shard] = _ClockSample(ahead, answered_at, answered_at - sent_at, int(corrections))
-        return reply
-
-    async def _in_store(self, work: Callable[[_Identity], Awaitable[T]]) -> T:
-        """Return the result of ``work`` for the store's identity; again if the store turns out to be another one."""
-        for _ in range(3):
-            identity = await self._identified()
-            try:
-                return await work(identity)
-            except StoreLostError:
-                self._forget(identity)
-        raise StoreError("Redis was flushed or restarted several times during the call", self._redis.name)
-
-    def _forget(self, identity: _Identity) -> None:
-        if self._identity is identity:
-            self._identity = None
-            self._was_used = True  # it had a salt, so a process has used it before the loss
+        self._clock_sample = _ClockSample(ahead, answered_at, answered_at - sent_at, era)
+        return [kind, server_time, *values]
 
     async def _identified(self) -> _Identity:
-        if self._identity is not None:
-            return self._identity
+        identity = self._identity
+        if identity is not None and now() - self._policy_read_at < _POLICY_SECONDS:
+            return identity
         async with self._redis.opening():
-            if self._identity is None:
-                self._identity = await self._identify()
+            is_checked = now() - self._policy_read_at < _POLICY_SECONDS
+            if self._identity is None or not is_checked:
+                info = await self._redis.info()
+                self._check_policy(info)
+                self._identity = self._identity or await self._identify(info)
             return self._identity
 
-    async def _identify(self) -> _Identity:
-        """Read the identity of the store, and close a store that may have lost granted permits."""
-        read = ("HMGET", _STORE, "salt", "run", "pepper")
-        row: list[bytes | None]
-        _, row = await self._redis.ask(("HSETNX", _STORE, "pepper", self._digests.pepper_name), read)
-        if row[0] is None:
-            _, row = await self._redis.ask(("HSETNX", _STORE, "salt", secrets.token_hex(16)), read)
-        salt, former_run, pepper = row
-        assert salt is not None
-        if pepper != self._digests.pepper_name.encode():
-            raise StoreError(OTHER_PEPPER, self._redis.name)
-        run = self._redis.run
-        was_restarted = former_run not in {None, (run or "").encode()}
-        identity = _Identity(salt.decode(), run)
-        was_lost = self._was_used or was_restarted
-        if was_lost or former_run is None:
-            # All shards, also those whose loss no process has noticed yet. A process that notices later finds them closed
-            # since then, or open again: then it leaves them open.
-            words: list[str | int] = [
-                identity.salt,
-                int(was_lost or self._cold_start == "wait"),
-                int(was_restarted),
-            ]
-            shards = [f"{tag}:clock" for tag in (*map(_tag, range(_SHARDS)), _LOCKOUTS)]
-            await self._redis.ask(*[("EVAL", OPEN.text, 1, shard, *words) for shard in shards])
-            await self._redis.ask(("HSET", _STORE, "run", run or ""))
-            self._clock_samples.clear()
-        return identity
+    def _check_policy(self, info: dict[str, str]) -> None:
+        policy = info.get("maxmemory_policy", "")
+        if policy.startswith(("volatile-", "allkeys-")):
+            raise misconfigured(
+                f"maxmemory-policy is {policy}, so Redis may drop granted permits: set noeviction on a server of its own",
+                self.name,
+            )
+        self._policy_read_at = now()
 
-    async def _salt(self) -> bytes:
-        return b"" if self._peppered else _salt_of(await self._identified())
+    async def _identify(self, info: dict[str, str]) -> _Identity:
+        """Open the store: create its record, or check it, and close a store that may have lost granted permits."""
+        if self._certain_at is None and self._redis.is_open_to_listeners:
+            _LOG.warning(
+                "%s: Redis is reached without TLS, so others can read prices and digests: use rediss://", self.name
+            )
+        run, pepper = info["run_id"], self._key_ring.pepper_name
+        certain_for = -1.0 if self._certain_at is None else (now() - self._certain_at) * _MICRO
+        trusts = int(self._cold_start == "grant")
+        words = (_FORMAT, pepper, run, secrets.token_hex(16), trusts, _seconds_without_loss(info) * _MICRO, certain_for)
 
-    async def _look(self, key: ListKey, fresh: float, holder: int, *, with_last: bool) -> Lookup:
-        identity = await self._identified()
+        def read(answer: list[bytes]) -> tuple[str, str]:
+            return answer[0].decode(), answer[-1].decode()
+
+        status, value = await self._redis.call(OPEN, (_RECORD,), lambda: map(str, words), read)
+        if status == "pepper":
+            raise misconfigured(OTHER_PEPPER, self.name)
+        if status == "format":
+            raise misconfigured(
+                f"the store has format {value}, and this version needs {_FORMAT}: stop all workers, delete the keys "
+                "{smsc}*, wait two minutes, and start the workers with one version",
+                self.name,
+            )
+        self._clock_sample = None
+        return _Identity(value, run)
+
+    async def _keys(self) -> Keys:
+        return self._key_ring
+
+    async def _look(self, key: str, fresh: float, holder: int, *, with_last: bool) -> Lookup:
         try:
-            reply = await self._flights(identity, key, "look", holder, (fresh * _MICRO, with_last))
+            kind, _, *values = await self._flights(key, "look", holder, (fresh * _MICRO, SEALED_BYTES, with_last))
         except asyncio.CancelledError:
-            self._begin(self._unlease(key, holder, None))
+            self._begin(self._end_lease(key, holder, None))
             raise
-        except StoreLostError:
-            self._forget(identity)
-            raise
-        leads = reply[0] == b"leads"
-        if len(reply) == 2:
-            return Lookup(leads)
-        return Lookup(leads, packed=reply[4], age=reply[2] / _MICRO, wall=float(reply[3]))
+        if not values:
+            return Lookup(kind == b"leads")
+        age, stored = values
+        return Lookup(kind == b"leads", stored, age / _MICRO if age >= 0 else math.inf)
 
-    async def _renew(self, key: ListKey, holder: int) -> None:
-        with contextlib.suppress(StoreLostError):
-            await self._flights(await self._identified(), key, "renew", holder)
+    async def _renew(self, key: str, holder: int) -> None:
+        await self._flights(key, "renew", holder)
 
-    async def _unlease(self, key: ListKey, holder: int, shared: bytes | None) -> None:
-        async def release() -> None:
-            with contextlib.suppress(StoreError, StoreLostError):
-                room = self._keep_bytes // _SHARDS
-                reply = (repr(time.time()), shared or b"")
-                await self._flights(await self._identified(), key, "release", holder, (room,), *reply)
+    async def _unlease(self, key: str, holder: int, shared: bytes | None) -> None:
+        await asyncio.shield(self._begin(self._end_lease(key, holder, shared)))
 
-        await asyncio.shield(self._begin(release()))
+    async def _end_lease(self, key: str, holder: int, shared: bytes | None) -> None:
+        with contextlib.suppress(StoreError):
+            await self._flights(key, "release", holder, (self._keep_bytes,), shared or b"")
 
-    async def _flights(  # the arguments of a script, in its order
-        self,
-        identity: _Identity,
-        key: ListKey,
-        action: str,
-        holder: int,
-        numbers: Sequence[float] = (),
-        *words: str | bytes,
-    ) -> Any:
-        """Run the flight script of a login."""
-        shard = _shard(key.login)
-        keys = (f"{shard}:lease:{key.key}", f"{shard}:replies", f"{shard}:used")
-        times = (self.LEASE_SECONDS * _MICRO, *numbers)
-        return await self._run(identity, shard, FLIGHT, keys, times, (action, key.key, str(holder), *words))
+    async def _flights(
+        self, key: str, action: str, holder: int, numbers: Sequence[float] = (), *words: str | bytes
+    ) -> list[Any]:
+        """Run the flight script of a list."""
+        keys = (f"{{smsc}}:lease:{key}", *_LIST_KEYS)
+        times = (self.LEASE_SECONDS * _MICRO, self.LIST_TTL * _MICRO, *numbers)
+        return await self._run(FLIGHT, keys, times, (action, key, str(holder), *words))
+
+    async def _delete_lists(self, prefix: str) -> None:
+        cursor = b"0"
+        while True:
+            scan = ("HSCAN", _LISTS, cursor, "MATCH", f"{prefix}*", "COUNT", _SCAN_COUNT)
+            cursor, found = await self._redis.ask(scan, read=lambda answers: (bytes(answers[0][0]), answers[0][1][::2]))
+            if found:
+                times = (self.LEASE_SECONDS * _MICRO, self.LIST_TTL * _MICRO)
+                await self._run(FLIGHT, ("{smsc}:lease:", *_LIST_KEYS), times, ("forget", *found))
+            if cursor == b"0":
+                return
 
     def _after_fork(self) -> None:
         super()._after_fork()
@@ -469,18 +480,13 @@ class RedisStore(SharedStore):
         self._unfinished = set()
 
 
-_STORE: Final = "{smsc}:store"
-_LOCKOUTS: Final = "{smsc:lockouts}"
-_DAY: Final = 86_400.0
+# Seconds for which closing waits for the release of permits.
+_UNFINISHED_SECONDS: Final = 0.4
 
 
-def _salt_of(identity: _Identity) -> bytes:
-    return bytes.fromhex(identity.salt)
-
-
-def _tag(shard: int) -> str:
-    return f"{{smsc:{shard:02x}}}"
-
-
-def _shard(login: str) -> str:
-    return _tag(int(login[:2], 16))
+def _seconds_without_loss(info: dict[str, str]) -> float:
+    """Return for how long a server is certain to have lost nothing: since its start, or -1e-6 if that is not certain."""
+    lost = info.get("role") != "master" or info.get("master_replid2", "").strip("0") or info.get("evicted_keys") != "0"
+    lost = lost or info.get("second_repl_offset") != "-1" or any(name.startswith(_LOSSES) for name in info)
+    # The server subtracts whole seconds, so the difference may be almost a second too large.
+    return -1 / _MICRO if lost else max(float(info["uptime_in_seconds"]) - 1.0, 0.0)

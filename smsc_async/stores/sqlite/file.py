@@ -4,7 +4,8 @@ Invariants:
 
 - A file that is not a store of this library is never written to.
 - A file that replaced another one under the same name, that was copied, or that comes from another boot is closed
-  (``closed_at``) as long as its missing or meaningless rows could matter.
+  as long as its missing or meaningless rows could matter, counted from the loss (``closed_at``).
+- A file that another user can read or change, or that has a second name, is not used.
 - Only one thread at a time uses an instance.
 - No connection is open during a fork. A child would inherit SQLite's state of the file without its locks: parent and child
   would not see each other's writes, or the child would wait forever for a transaction of the parent.
@@ -19,15 +20,19 @@ import contextlib
 import os
 import random
 import sqlite3
+import stat
 import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
+from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.limiter.clock import now
+from smsc_async.stores.keys import Keys
+from smsc_async.stores.private_files import check_database, misconfigured, read_or_create_key
 from smsc_async.stores.shared import OTHER_PEPPER
-from smsc_async.stores.sqlite.boot import boot_id, is_same_boot
+from smsc_async.stores.sqlite.boot import boot_id, is_same_boot, starts_at_boot
 from smsc_async.stores.sqlite.tables import SCHEMA
 from smsc_async.stores.sqlite.worker_thread import PATIENCE
 
@@ -39,12 +44,10 @@ except ImportError:  # pragma: no cover  # Windows, where a file that is open ca
 __all__ = ["StoreFile"]
 
 _APPLICATION_ID: Final = 0x534D5343  # "SMSC", in the header of the file
-# Version 1 had instants of a clock that stops during sleep: they cannot be compared with those of this version.
+# Version 1 had instants of a clock that stops during sleep; version 2 had lists without seals.
 _VERSION: Final = 3
 # Seconds between two tries for the lock of another process, which holds it for some 20 µs.
 _LONGEST_PAUSE: Final = 0.001
-# Connections to deleted files: closing one would delete the WAL beside the new file.
-_orphans: Final[list[sqlite3.Connection]] = []
 
 
 class StoreFile:
@@ -52,35 +55,28 @@ class StoreFile:
 
     Attributes:
         path: The path of the file.
-        salt: The salt of the digests; it belongs to the file.
+        keys: The keys of the store; ``None`` before the first use if they come from the key file.
 
     Args:
         path: The path of the file.
         cold: Whether a new file starts closed.
-        pepper: The digest that identifies the pepper.
+        pepper: The pepper, or ``None`` for the content of the key file.
     """
 
-    def __init__(self, path: Path, *, cold: bool, pepper: str = "") -> None:
+    def __init__(self, path: Path, *, cold: bool, pepper: Secret | None) -> None:
         self.path = path
-        self._pepper = pepper
+        self.keys: Keys | None = None if pepper is None else Keys(pepper)
         self._cold = cold
         self._connection: sqlite3.Connection | None = None
         self._place: str | None = None
-        self.salt: bytes = b""
+        self._id: bytes = b""
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
-        if self._connection is not None and _place(self.path) != self._place:
-            self._orphan()  # see _ready()
+        # SQLite deletes the WAL by its name, but not if the file was deleted or replaced meanwhile.
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _orphan(self) -> None:
-        """Forget the connection without closing it."""
-        if self._connection is not None:
-            _orphans.append(self._connection)
-            self._connection = None
 
     @contextlib.contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
@@ -92,7 +88,7 @@ class StoreFile:
         problem = None
         try:
             yield self._ready()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, TypeError, AttributeError) as error:
             problem = self._problem(error)
         # Raised here, so that it has no context: the message is complete.
         if problem is not None:
@@ -118,25 +114,29 @@ class StoreFile:
         # Checked before every use (2 µs): a connection to a deleted file would work as if nothing had happened.
         place = _place(self.path)
         if self._connection is None or place != self._place:
-            # Not closed: SQLite would delete the WAL beside the path, which belongs to the new file by now.
-            self._orphan()
+            self.close()
             self._connection = self._open()
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
-        known, lost = self._place, False
-        if _place(self.path) is None:
-            lost = self._create() or known is not None
+        known, event = self._place, ""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_database(self.path)
+        if self.keys is None:
+            self.keys = Keys(read_or_create_key(Path(f"{self.path}.key")))
+        if _place(self.path) is None and (self._create() or known is not None):
+            event = "the file was deleted"
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
         try:
             self._check_ours(connection)
             connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA journal_size_limit = 4194304")
             self._place = _place(self.path)
             connection.execute("BEGIN IMMEDIATE")
-            self._set_up(connection, closed=lost or known not in (None, self._place))
-            self._check_pepper(connection)
-            self.salt = bytes(connection.execute("SELECT salt FROM store").fetchone()[0])
+            self._id = self._set_up(
+                connection, event or ("the file was replaced" if known not in (None, self._place) else "")
+            )
             connection.execute("COMMIT")
             # From here on _begin() waits for locks: SQLite itself would sleep for whole milliseconds.
             connection.execute("PRAGMA busy_timeout = 0")
@@ -148,7 +148,6 @@ class StoreFile:
 
     def _create(self) -> bool:
         """Create the file, with access for its owner only; return whether a used file was deleted here before."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _folder_lock(self.path.parent):
             if _place(self.path) is not None:
                 return False
@@ -165,26 +164,26 @@ class StoreFile:
         used = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,)
         ours = connection.execute("PRAGMA application_id").fetchone() == (_APPLICATION_ID,)
         if used and not ours:
-            raise StoreError("this is a database of another program: pass another path", str(self.path))
+            raise misconfigured("this is a database of another program: pass another path", self.path)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if ours and version != _VERSION:
-            raise StoreError(
-                f"the file has format {version}, this version needs {_VERSION}: pass another path, or delete the file",
-                str(self.path),
+            raise misconfigured(
+                f"the file has format {version}, and this version needs {_VERSION}: stop all workers that use the file, "
+                "delete it, wait two minutes, and start them with one version",
+                self.path,
             )
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
-            raise StoreError("SQLite cannot share this file between processes: put it on a local disk", str(self.path))
+            raise misconfigured("SQLite cannot share this file between processes: put it on a local disk", self.path)
 
-    def _check_pepper(self, connection: sqlite3.Connection) -> None:
-        connection.execute("CREATE TABLE IF NOT EXISTS pepper (name TEXT)")
-        row = connection.execute("SELECT name FROM pepper").fetchone()
-        if row is None:
-            connection.execute("INSERT INTO pepper VALUES (?)", (self._pepper,))
-        elif row != (self._pepper,):
-            raise StoreError(OTHER_PEPPER, str(self.path))
+    def _set_up(self, connection: sqlite3.Connection, event: str) -> bytes:
+        """Create the tables, or close a file that lost its state; return the identifier of the file.
 
-    def _set_up(self, connection: sqlite3.Connection, *, closed: bool) -> None:
-        boot, instant = boot_id(), now()
+        Args:
+            connection: In a transaction.
+            event: What happened to the file; empty for nothing.
+        """
+        assert self.keys is not None, "_open() has set them"
+        boot, lost_at, pepper = boot_id(), now(), self.keys.pepper_name
         if connection.execute("PRAGMA user_version").fetchone() == (0,):
             for statement in (
                 *SCHEMA,
@@ -192,31 +191,43 @@ class StoreFile:
                 f"PRAGMA user_version = {_VERSION}",
             ):
                 connection.execute(statement)
-            row = (boot, self._place, os.urandom(16), instant if closed or self._cold else None)
-            connection.execute("INSERT INTO store VALUES (?, ?, ?, ?, 0, 0.0, ?, ?)", (*row, instant, time.time()))
-            return
-        former_boot, former_place, salt = connection.execute("SELECT boot, place, salt FROM store").fetchone()
-        if self.salt not in {b"", salt}:
-            closed = True  # another file with the inode of the deleted one: inodes are used again
+            event = event or ("the file is new" if self._cold else "")
+            row = (boot, self._place, os.urandom(16), pepper, lost_at if event else None, event)
+            connection.execute(
+                "INSERT INTO store VALUES (?, ?, ?, ?, ?, ?, 0, 0.0, ?, ?)", (*row, lost_at, time.time())
+            )
+        row = connection.execute("SELECT boot, place, id, pepper FROM store").fetchone()
+        former_boot, former_place, identifier, peers_pepper = row
+        if peers_pepper != pepper:
+            raise misconfigured(OTHER_PEPPER, self.path)
+        # Another identifier: another file with the inode of the deleted one, since inodes are used again.
+        if self._id not in {b"", identifier} or former_place != self._place:
+            event = event or "the file was replaced or copied"
         if not is_same_boot(former_boot, boot):
             # The instants are meaningless now. The clock of the lockout states continues, by the wall clock.
             connection.execute("DELETE FROM permits")
             connection.execute("DELETE FROM leases")
-            connection.execute("UPDATE replies SET at = ?, used_at = 0", (-1e12,))
+            connection.execute("UPDATE replies SET at = -9e999, used_at = ?", (lost_at,))
             connection.execute(
-                "UPDATE store SET lockout_ahead = lockout_at + max(? - lockout_epoch, 0.0) - ?", (time.time(), instant)
+                "UPDATE store SET lockout_ahead = lockout_at + max(? - lockout_epoch, 0.0) - ?", (time.time(), lost_at)
             )
-            closed = True
+            if not event:
+                # A boot loses what was granted before it, and nothing later.
+                event, lost_at = "the machine was restarted", 0.0 if starts_at_boot(boot) else lost_at
         # A copy lacks the permits that were acquired after it was made.
-        if closed or former_place != self._place:
-            connection.execute("UPDATE store SET boot = ?, place = ?, closed_at = ?", (boot, self._place, instant))
+        if event:
+            values = (boot, self._place, lost_at, event)
+            connection.execute("UPDATE store SET boot = ?, place = ?, closed_at = ?, event = ?", values)
+        return bytes(identifier)
 
-    def _problem(self, error: sqlite3.Error | OSError) -> StoreError:
+    def _problem(self, error: Exception) -> StoreError:
         if isinstance(error, OSError):
             # Without the path, which StoreError adds.
             return StoreError(f"the file cannot be used ({error.strerror or type(error).__name__})", str(self.path))
         if not isinstance(error, sqlite3.OperationalError):
             self.close()  # not a database, or damaged: another file may be there next time
+        if not isinstance(error, sqlite3.Error):
+            return StoreError("the file is damaged: stop all workers, wait two minutes and delete it", str(self.path))
         return StoreError(f"SQLite cannot use the file ({error}); the file was not changed", str(self.path))
 
 
@@ -238,6 +249,10 @@ def _place(path: Path) -> str | None:
         status = os.stat(path)  # noqa: PTH116  # a third of the cost of Path.stat(), before every use
     except FileNotFoundError:
         return None
+    if status.st_nlink > 1 and stat.S_ISREG(status.st_mode):
+        raise misconfigured(
+            "the file has a second name (a hard link), under which it would be another store: delete one", path
+        )
     return f"{status.st_dev}:{status.st_ino}"
 
 

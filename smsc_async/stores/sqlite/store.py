@@ -27,10 +27,10 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
-from smsc_async.stores.digests import Pepper
+from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.rows import Row, released, taken
-from smsc_async.stores.shared import KEEP_BYTES, ColdStart, ListKey, Lookup, SharedStore
+from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Lookup, OtherQuota, SharedStore
 from smsc_async.stores.sqlite import tables
 from smsc_async.stores.sqlite.worker_thread import Worker
 
@@ -59,21 +59,22 @@ class SQLiteStore(SharedStore):
     """Stores quota, lists and lockouts in a file, for all processes of one machine.
 
     The store knows what an earlier process has used of the quota, so a program may restart at any time. The file contains
-    logins and passwords as digests only. It is created with access for its owner only, and must be on a local disk. It
-    belongs to its machine: a copy, a file from another boot, or a file that was replaced during its use is not trusted, and
-    grants no permit for a window and a lease. A store can be pickled and copied; the pickle contains the pepper.
+    logins and passwords as digests only, and is created with access for its owner only; a file or folder that other users
+    can change is refused. It must be on a local disk. It belongs to its machine: after a boot, and if the file is a copy or
+    was replaced during its use, it grants no permit for a window and a lease, counted from that event
+    (``StoreNotReady``). A store can be pickled and copied; the pickle contains the pepper.
 
     A process that dies without the release of a permit (a crash, SIGKILL) holds the permit until the end of its call's
     deadline, and then a window longer.
 
     Args:
         path: The path of the file. Two more files stand beside it during the use.
-        pepper: Your secret for the digests, the same for all processes that share the file. Without one a digest takes some
-            50 ms of a core for each account and process, once.
+        pepper: Your secret for digests and seals, at least 16 characters, the same for all processes that share the file.
+            ``None`` creates one in a file beside it, ``PATH.key``, which only its owner can read.
         keep_bytes: Bytes of packed lists in the file, and a quarter of it for lists in this process; the least recently
             used lists are dropped first. The state of the quota is never dropped.
-        lease: The most seconds that a request lasts if the limiter sees no deadline, and the seconds for which a request
-            from before the loss of a store may be in flight. If the ``deadline`` of your clients is longer, use that.
+        lease: The most seconds that a request lasts: for a permit without a deadline, and for the requests that may be in
+            flight when the store is lost. Raise it to the ``exchange_limit`` of a ``LimitedTransport``.
         cold_start: ``"grant"`` trusts that a missing file was never used. ``"wait"`` sends nothing for a window and a lease
             after the creation of the file, in case somebody has deleted it.
 
@@ -91,26 +92,27 @@ class SQLiteStore(SharedStore):
         *,
         pepper: Pepper | None = None,
         keep_bytes: int = KEEP_BYTES,
-        lease: float = 90.0,
+        lease: float = 30.0,
         cold_start: ColdStart = "grant",
     ) -> None:
-        super().__init__(pepper=pepper, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
+        self._pepper = None if pepper is None else checked_pepper(pepper)
         del pepper
         if os.fspath(path) == ":memory:":
             raise ValueError("path=':memory:': the processes must share a file; for one process use MemoryStore()")
         from smsc_async.stores.sqlite.file import StoreFile  # noqa: PLC0415  # SQLite is imported at its first use
 
-        self._file = StoreFile(Path(path).absolute(), cold=cold_start == "wait", pepper=self._digests.pepper_name)
+        full_path = Path(path).absolute()
+        super().__init__(str(full_path), keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
+        self._file = StoreFile(full_path, cold=cold_start == "wait", pepper=self._pepper)
         self._worker = Worker(self._file.close, "smsc_async SQLiteStore")
-        self._known_salt: bytes | None = b"" if self._peppered else None
         self._acquired = 0
 
     def __repr__(self) -> str:
-        file = getattr(self, "_file", None)  # error reporters also show a store whose constructor has failed
-        return f"SQLiteStore({'' if file is None else repr(str(file.path))})"
+        name = getattr(self, "name", None)  # error reporters also show a store whose constructor has failed
+        return f"SQLiteStore({'' if name is None else repr(name)})"
 
     def __reduce__(self) -> tuple[Callable[..., SharedStore], tuple[object, ...]]:
-        return self._reduced(str(self._file.path))
+        return self._reduced(self.name, self._pepper)
 
     async def aclose(self) -> None:
         """Close the file. The next use opens it again; a store that is not used for a while closes it by itself."""
@@ -123,24 +125,23 @@ class SQLiteStore(SharedStore):
         """Return a permit, or when to try again.
 
         Raises:
+            StoreNotReady: The file lost its state, and grants nothing for longer than ``lease``.
             StoreError: The file cannot be used.
         """
         bounded = self._lease if lease == math.inf else max(lease, 0.0)
-        answer: Permit | Refusal | None = None
-        while answer is None:
-            salt = await self._salt()
-            name = await self._digests.of_login(login, salt)
-            names = None if credentials is None else await self._credential_names(credentials, salt)
-            permit = Permit(login, quota, token)
-            permit.credentials = credentials
-            started = now()
-            row = taken(started, quota, token=token, lease=bounded)
-            work = partial(self._acquire, permit, salt, name, started, row, names)
-            answer = await self._worker.run(work, self._undo_acquire)
-            if isinstance(answer, Permit) and now() - started >= bounded:
-                # This process stood still for the whole lease: another process may have the permit by now.
-                await self.release(answer, Completion.NOT_SENT, Verdict.NOT_SENT)
-                return Refusal(0.0)
+        names = None if credentials is None else await self._names(credentials.service, credentials.account)
+        permit = Permit(login, quota, token)
+        permit.credentials = credentials
+        started = now()
+        row = taken(started, quota, token=token, lease=bounded)
+        work = partial(self._acquire, permit, started, row, names)
+        answer = await self._worker.run(work, self._undo_acquire)
+        if isinstance(answer, Closed | OtherQuota):
+            return self._denied(answer, quota, lease)
+        if isinstance(answer, Permit) and now() - started >= bounded:
+            # This process stood still for the whole lease: another process may have the permit by now.
+            await self.release(answer, Completion.NOT_SENT, Verdict.NOT_SENT)
+            return Refusal(0.0)
         return answer
 
     async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
@@ -153,41 +154,33 @@ class SQLiteStore(SharedStore):
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
-        name = await self._digests.of_login(login, await self._salt())
-        instant = now()
+        name, instant = (await self._keys()).login(login), now()
 
-        def work() -> None:
-            with self._file.writing() as connection:
-                for _ in range(quota.requests):
-                    tables.insert(connection, name, instant, Row(instant + quota.window, 0.0, in_flight=False))
+        def drain(connection: sqlite3.Connection) -> None:
+            for _ in range(quota.requests):
+                tables.insert(connection, name, quota, instant, Row(instant + quota.window, 0.0, in_flight=False))
 
-        await self._worker.run(work)
+        await self._write(drain)
 
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
         """End the lockouts of an account, or with ``None`` all lockouts of the service."""
-        names = CredentialNames(service, "", "")
-        if account is not None:
-            names = await self._credential_names(Credentials(service, account), await self._salt())
-        instant = now()
+        names, instant = await self._names(service, account), now()
 
-        def work() -> None:
-            with self._file.writing() as connection:
-                ahead = tables.lockout_clock(connection)
-                states = tables.load_states(connection, names)
-                rules.reset(states.service, None if account is None else states.credentials, instant + ahead)
-                self._save(connection, states, instant, ahead)
+        def reset(connection: sqlite3.Connection) -> None:
+            ahead = tables.lockout_clock(connection)
+            states = tables.load_states(connection, names)
+            rules.reset(states.service, None if account is None else states.credentials, instant + ahead)
+            self._save(connection, states, instant, ahead)
 
-        await self._worker.run(work)
+        await self._write(reset)
         self.queue.notify(None, service)
 
-    def _acquire(  # noqa: PLR0917  # a job of the thread takes no keywords
-        self, permit: Permit, salt: bytes, login: str, instant: float, row: Row, names: CredentialNames | None
-    ) -> Permit | Refusal | None:
-        """Acquire a permit, in the thread; return ``None`` if the digest was made for another file."""
+    def _acquire(
+        self, permit: Permit, instant: float, row: Row, names: CredentialNames | None
+    ) -> Permit | Refusal | Closed | OtherQuota:
+        """Acquire a permit, in the thread."""
         with self._file.writing() as connection:
-            if salt and salt != self._file.salt:
-                self._known_salt = None
-                return None
+            login = self._open_keys().login(permit.login)
             ahead = tables.lockout_clock(connection)
             states = None if names is None else tables.load_states(connection, names)
             place = None if states is None else states.admit(secrets.token_hex(8), instant + ahead)
@@ -195,7 +188,7 @@ class SQLiteStore(SharedStore):
                 return place
             closed_for = self._closed_for(permit.quota)
             answer = tables.acquire(connection, login, instant, permit.quota, row, closed_for=closed_for)
-            if isinstance(answer, Refusal):
+            if not isinstance(answer, int):
                 return answer
             if states is not None and place is not None:
                 states.enter(place)
@@ -207,7 +200,7 @@ class SQLiteStore(SharedStore):
         permit.lease = _PermitId(answer, login, names)
         return permit
 
-    def _undo_acquire(self, answer: Permit | Refusal | None) -> None:
+    def _undo_acquire(self, answer: Permit | Refusal | Closed | OtherQuota) -> None:
         if isinstance(answer, Permit):
             self._release(answer, now(), None, Verdict.NOT_SENT)
 
@@ -216,7 +209,7 @@ class SQLiteStore(SharedStore):
         permit_id = permit.lease
         assert isinstance(permit_id, _PermitId)
         with self._file.writing() as connection:
-            tables.release(connection, permit_id.login, permit_id.number, instant, row)
+            tables.release(connection, permit_id.login, permit.quota, permit_id.number, instant, row)
             if permit_id.names is not None and permit.place is not None:
                 ahead = tables.lockout_clock(connection)
                 states = tables.load_states(connection, permit_id.names)
@@ -234,49 +227,48 @@ class SQLiteStore(SharedStore):
 
         await self._worker.run(work)
 
-    async def _salt(self) -> bytes:
-        salt = self._known_salt
-        if salt is None:
+    async def _keys(self) -> Keys:
+        return await self._worker.run(self._open_keys) if self._file.keys is None else self._file.keys
 
-            def work() -> bytes:
-                with self._file.reading():
-                    return self._file.salt
+    def _open_keys(self) -> Keys:
+        with self._file.reading():
+            assert self._file.keys is not None, "the open file has them"
+            return self._file.keys
 
-            salt = self._known_salt = await self._worker.run(work)
-        return salt
+    async def _look(self, key: str, fresh: float, holder: int, *, with_last: bool) -> Lookup:
+        instant = now()
 
-    async def _look(self, key: ListKey, fresh: float, holder: int, *, with_last: bool) -> Lookup:
-        clocks = now(), time.time()
-
-        def is_fresh(stored: Lookup | None) -> bool:
-            return stored is not None and stored.age < fresh
+        def is_fresh(stored: Lookup) -> bool:
+            return stored.sealed is not None and stored.age < fresh
 
         def work() -> Lookup:
             with self._file.reading() as connection:
-                stored, is_leased = tables.look(connection, key.key, clocks)
+                stored, is_leased = tables.look(connection, key, instant)
             if is_leased and not is_fresh(stored):
                 return Lookup(leads=False)
             with self._file.writing() as connection:
                 # Once more, now that no other process writes.
-                stored, is_leased = tables.look(connection, key.key, clocks)
-                if stored is not None and is_fresh(stored):
-                    tables.use(connection, key.key, clocks[0])
+                stored, is_leased = tables.look(connection, key, instant)
+                if is_fresh(stored):
+                    tables.use(connection, key, instant)
                     return stored
                 if is_leased:
                     return Lookup(leads=False)
-                tables.take_lease(connection, key.key, holder, clocks[0], clocks[0] + self.LEASE_SECONDS)
-            return attrs.evolve(stored, leads=True) if stored is not None and with_last else Lookup(leads=True)
+                tables.take_lease(connection, key, holder, instant, instant + self.LEASE_SECONDS)
+            return attrs.evolve(stored, leads=True) if with_last else Lookup(leads=True)
 
         def undo(lookup: Lookup) -> None:
             if lookup.leads:
                 with self._file.writing() as connection:
-                    tables.drop_lease(connection, key.key, holder)
+                    tables.drop_lease(connection, key, holder)
 
         return await self._worker.run(work, undo)
 
-    async def _renew(self, key: ListKey, holder: int) -> None:
-        await self._write(tables.renew, key.key, holder, now() + self.LEASE_SECONDS)
+    async def _renew(self, key: str, holder: int) -> None:
+        await self._write(tables.renew, key, holder, now() + self.LEASE_SECONDS)
 
-    async def _unlease(self, key: ListKey, holder: int, shared: bytes | None) -> None:
-        change = partial(tables.release_lease, keep_bytes=self._keep_bytes)
-        await self._write(change, key.key, holder, shared, (now(), time.time()))
+    async def _unlease(self, key: str, holder: int, shared: bytes | None) -> None:
+        await self._write(tables.release_lease, key, holder, shared, now(), (self._keep_bytes, self.LIST_TTL))
+
+    async def _delete_lists(self, prefix: str) -> None:
+        await self._write(tables.delete_lists, prefix, f"{prefix}\x7f")

@@ -5,53 +5,42 @@ All of them run in a transaction of the caller, except those that only read. The
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING, Final
 
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
-from smsc_async.stores.rows import Row, refusal_of
-from smsc_async.stores.shared import Lookup
+from smsc_async.stores.rows import Row, quota_text, refusal_of
+from smsc_async.stores.sealed_reply import SEALED_BYTES
+from smsc_async.stores.shared import Closed, Lookup, OtherQuota
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = [
-    "SCHEMA",
-    "acquire",
-    "drop_lease",
-    "insert",
-    "load_states",
-    "lockout_clock",
-    "look",
-    "release",
-    "release_lease",
-    "renew",
-    "save_states",
-    "sweep",
-    "take_lease",
-    "use",
-]
-
 SCHEMA: Final = (
-    """CREATE TABLE store (boot TEXT, place TEXT, salt BLOB, closed_at REAL, reply_bytes INTEGER,
+    """CREATE TABLE store (boot TEXT, place TEXT, id BLOB, pepper TEXT, closed_at REAL, event TEXT, reply_bytes INTEGER,
     lockout_ahead REAL, lockout_at REAL, lockout_epoch REAL)""",
-    "CREATE TABLE permits (id INTEGER PRIMARY KEY, login TEXT, token_free_at REAL, slot_free_at REAL, in_flight INTEGER)",
+    (
+        "CREATE TABLE permits (id INTEGER PRIMARY KEY, login TEXT, quota TEXT, "
+        "token_free_at REAL, slot_free_at REAL, in_flight INTEGER)"
+    ),
     "CREATE INDEX permits_of_login ON permits (login)",
-    "CREATE TABLE replies (key TEXT PRIMARY KEY, packed BLOB, at REAL, wall REAL, used_at REAL)",
+    "CREATE TABLE replies (key TEXT PRIMARY KEY, sealed BLOB, at REAL, used_at REAL)",
     "CREATE INDEX replies_by_use ON replies (used_at)",
     "CREATE TABLE leases (key TEXT PRIMARY KEY, holder INTEGER, until REAL) WITHOUT ROWID",
+    "CREATE INDEX leases_by_end ON leases (until)",
     "CREATE TABLE lockouts (name TEXT PRIMARY KEY, state TEXT, expires_at REAL) WITHOUT ROWID",
     "CREATE INDEX lockouts_by_end ON lockouts (expires_at)",
 )
-# The number of oldest rows in one sweep: nobody waits for a sweep of the whole table.
+# The number of oldest rows in one sweep, and of lists that are dropped at once: nobody waits for a whole table.
 _SWEEP_ROWS: Final = 128
 
 
 def acquire(
     connection: sqlite3.Connection, login: str, instant: float, quota: Quota, row: Row, *, closed_for: float
-) -> int | Refusal:
+) -> int | Refusal | Closed | OtherQuota:
     """Insert a permit if one is available, and return its number.
 
     Args:
@@ -62,30 +51,36 @@ def acquire(
         row: The row to insert; it has a token if the request needs one.
         closed_for: Seconds for which a store that was lost grants nothing.
     """
-    closed_at = connection.execute("SELECT closed_at FROM store").fetchone()[0]
+    closed_at, event = connection.execute("SELECT closed_at, event FROM store").fetchone()
     if closed_at is not None and (wait := closed_at + closed_for - instant) > 0:
-        return Refusal(wait, (wait,) * quota.requests)
-    select = "SELECT token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
-    rows = [Row(*each) for each in connection.execute(select, (login,))]
+        return Closed(wait, event)
+    select = "SELECT quota, token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
+    peers, text = connection.execute(select, (login,)).fetchall(), quota_text(quota)
+    rows = [Row(*values) for _, *values in peers]
+    for other, *_ in (each for each in peers if each[0] != text and max(each[1:3]) > instant):
+        return OtherQuota(other)
     if (refusal := refusal_of(rows, instant, quota, token=row.token_free_at > 0)) is not None:
         return refusal
     if any(each.token_free_at <= instant and each.slot_free_at <= instant for each in rows):
         delete = "DELETE FROM permits WHERE login = ? AND token_free_at <= ? AND slot_free_at <= ?"
         connection.execute(delete, (login, instant, instant))
-    return insert(connection, login, instant, row)
+    return insert(connection, login, quota, instant, row)
 
 
-def insert(connection: sqlite3.Connection, login: str, instant: float, row: Row) -> int:
+def insert(connection: sqlite3.Connection, login: str, quota: Quota, instant: float, row: Row) -> int:
     """Insert a permit, and return its number."""
     while True:
         # Ordered by time, so that a sweep finds the oldest; random, so that no number is ever used twice.
         number = int(instant * 1_000) << 24 | random.getrandbits(24)
-        added = connection.execute("INSERT OR IGNORE INTO permits VALUES (?, ?, ?, ?, ?)", (number, login, *row))
+        values = (number, login, quota_text(quota), *row)
+        added = connection.execute("INSERT OR IGNORE INTO permits VALUES (?, ?, ?, ?, ?, ?)", values)
         if added.rowcount:
             return number
 
 
-def release(connection: sqlite3.Connection, login: str, number: int, instant: float, row: Row | None) -> None:
+def release(  # noqa: PLR0917  # the permit, and what is in use of it
+    connection: sqlite3.Connection, login: str, quota: Quota, number: int, instant: float, row: Row | None
+) -> None:
     """Replace the row of a permit by what is still in use of it; ``None`` for nothing."""
     if row is None:
         connection.execute("DELETE FROM permits WHERE id = ?", (number,))
@@ -93,7 +88,7 @@ def release(connection: sqlite3.Connection, login: str, number: int, instant: fl
     update = "UPDATE permits SET token_free_at = ?, slot_free_at = ?, in_flight = ? WHERE id = ?"
     if not connection.execute(update, (*row, number)).rowcount:
         # The lease was over, or the file is another one: the token is in use all the same.
-        insert(connection, login, instant, row)
+        insert(connection, login, quota, instant, row)
 
 
 def sweep(connection: sqlite3.Connection, instant: float) -> None:
@@ -109,23 +104,19 @@ def sweep(connection: sqlite3.Connection, instant: float) -> None:
     )
 
 
-def look(connection: sqlite3.Connection, key: str, clocks: tuple[float, float]) -> tuple[Lookup | None, bool]:
-    """Return the stored list, if any, and whether a process has the lease.
+def look(connection: sqlite3.Connection, key: str, instant: float) -> tuple[Lookup, bool]:
+    """Return the stored list, and whether a process has the lease.
 
-    Args:
-        connection: For reading.
-        key: The key of the list.
-        clocks: Now, on the clock of the library and in seconds since the epoch.
+    A value that cannot be a list is not read: it comes back as empty bytes.
     """
-    instant, epoch = clocks
     is_leased = connection.execute("SELECT 1 FROM leases WHERE key = ? AND until > ?", (key, instant)).fetchone()
-    row = connection.execute("SELECT packed, at, wall FROM replies WHERE key = ?", (key,)).fetchone()
-    if row is None:
-        return None, is_leased is not None
-    packed, at, wall = row
-    # The larger age by two clocks: the first may stop while a virtual machine is paused, the second may be set back.
-    age = max(instant - at, epoch - wall, 0.0)
-    return Lookup(leads=False, packed=packed, age=age, wall=wall), is_leased is not None
+    select = (
+        "SELECT CASE WHEN typeof(sealed) = 'blob' AND length(sealed) <= ? THEN sealed ELSE x'' END, "
+        "CASE typeof(at) WHEN 'real' THEN at END FROM replies WHERE key = ?"
+    )
+    sealed, at = connection.execute(select, (SEALED_BYTES, key)).fetchone() or (None, None)
+    age = math.inf if at is None else max(instant - at, 0.0)
+    return Lookup(leads=False, sealed=sealed, age=age), is_leased is not None
 
 
 def use(connection: sqlite3.Connection, key: str, instant: float) -> None:
@@ -149,36 +140,48 @@ def drop_lease(connection: sqlite3.Connection, key: str, holder: int) -> None:
     connection.execute("DELETE FROM leases WHERE key = ? AND holder = ?", (key, holder))
 
 
-def release_lease(
+def release_lease(  # noqa: PLR0917  # the lease and the list
     connection: sqlite3.Connection,
     key: str,
     holder: int,
-    packed: bytes | None,
-    clocks: tuple[float, float],
-    *,
-    keep_bytes: int,
+    sealed: bytes | None,
+    instant: float,
+    limits: tuple[int, float],
 ) -> None:
-    """Delete a lease, and store the list, if any."""
+    """Delete a lease, and store the list, if any.
+
+    Args:
+        connection: In a transaction.
+        key: The key of the list.
+        holder: The holder of the lease.
+        sealed: The list.
+        instant: Now.
+        limits: The most bytes of all lists, and the seconds after which an unused list is dropped.
+    """
     drop_lease(connection, key, holder)
-    if packed is not None:
-        _store(connection, key, packed, clocks, keep_bytes)
+    if sealed is None:
+        return
+    keep_bytes, ttl = limits
+    delete_lists(connection, key, key)
+    connection.execute("INSERT INTO replies VALUES (?, ?, ?, ?)", (key, sealed, instant, instant))
+    connection.execute("UPDATE store SET reply_bytes = reply_bytes + ?", (len(sealed),))
+    kept = connection.execute("SELECT reply_bytes FROM store").fetchone()[0]
+    select = "SELECT key, length(sealed), used_at FROM replies ORDER BY used_at LIMIT ?"
+    for oldest, length, used_at in connection.execute(select, (_SWEEP_ROWS,)).fetchall():
+        if kept <= keep_bytes and used_at > instant - ttl:
+            break
+        delete_lists(connection, oldest, oldest)
+        kept -= length
 
 
-def _store(
-    connection: sqlite3.Connection, key: str, packed: bytes, clocks: tuple[float, float], keep_bytes: int
-) -> None:
-    instant, epoch = clocks
-    total = connection.execute("SELECT reply_bytes FROM store").fetchone()[0] + len(packed)
-    former = connection.execute("SELECT length(packed) FROM replies WHERE key = ?", (key,)).fetchone()
-    total -= former[0] if former else 0
-    reply = (key, packed, instant, epoch, instant)
-    connection.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?)", reply)
-    while total > keep_bytes:
-        select = "SELECT key, length(packed) FROM replies ORDER BY used_at LIMIT 1"
-        oldest, length = connection.execute(select).fetchone()
-        connection.execute("DELETE FROM replies WHERE key = ?", (oldest,))
-        total -= length
-    connection.execute("UPDATE store SET reply_bytes = ?", (total,))
+def delete_lists(connection: sqlite3.Connection, first: str, last: str) -> None:
+    """Delete the lists whose keys lie between two keys, both included."""
+    update = (
+        "UPDATE store SET reply_bytes = reply_bytes - "
+        "(SELECT ifnull(sum(length(sealed)), 0) FROM replies WHERE key BETWEEN ? AND ?)"
+    )
+    connection.execute(update, (first, last))
+    connection.execute("DELETE FROM replies WHERE key BETWEEN ? AND ?", (first, last))
 
 
 def load_states(connection: sqlite3.Connection, names: CredentialNames) -> LoadedStates:

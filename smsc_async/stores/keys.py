@@ -1,0 +1,99 @@
+"""The keys of a shared store, which others may read (P8): digests for its names, and seals for its lists.
+
+Everything is an HMAC under a key that is derived from the pepper, a secret that is not in the store. Without the pepper
+nobody can guess a login or a password from the store, nor forge a list in it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import attrs
+
+from smsc_async.accounts import Account, Secret
+
+__all__ = ["Keys", "ListKey", "Pepper", "checked_pepper"]
+
+Pepper: TypeAlias = str | bytes | Secret
+
+_LEAST_CHARACTERS: Final = 16
+_DIGEST_BYTES: Final = 16
+_ADVICE: Final = (
+    "pass a long random text, the same for all processes that share the store; "
+    'this makes one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+)
+
+
+@attrs.frozen
+class ListKey:
+    """The key of an account's list in the store.
+
+    Attributes:
+        name: The digest of the credentials, a colon, and a digest of the endpoint.
+        seal_key: The key of the list's seal.
+    """
+
+    name: str
+    seal_key: bytes = attrs.field(repr=False)
+
+
+def checked_pepper(pepper: Pepper | None) -> Secret:
+    """Return a pepper as a ``Secret``, which no ``repr`` shows.
+
+    Raises:
+        ValueError: The pepper is missing or too short.
+    """
+    if isinstance(pepper, bytes):
+        pepper = Secret(pepper.decode("utf-8", "surrogateescape"))
+    secret = pepper if isinstance(pepper, Secret) else Secret(pepper or "")
+    del pepper
+    if len(secret.reveal()) < _LEAST_CHARACTERS:
+        raise ValueError(f"the pepper is missing or has less than {_LEAST_CHARACTERS} characters: {_ADVICE}")
+    return secret
+
+
+class Keys:
+    """The digests and seal keys under one pepper.
+
+    Attributes:
+        pepper_name: A digest of the pepper, which tells two peppers apart.
+    """
+
+    def __init__(self, pepper: Secret) -> None:
+        key = pepper.reveal().encode("utf-8", "surrogateescape")
+        labels = (b"smsc_async digests", b"smsc_async seals", b"smsc_async pepper")
+        digest_key, seal_key, name = (hmac.digest(key, label, "sha256") for label in labels)
+        # In closures: error reporters show the attributes of objects.
+        self._mac: Callable[[tuple[str, ...]], bytes] = lambda parts: hmac.digest(digest_key, _joined(parts), "sha256")
+        self._seal_key: Callable[[tuple[str, ...]], bytes] = lambda parts: hmac.digest(
+            seal_key, _joined(parts), "sha256"
+        )
+        self.pepper_name: str = name.hex()
+
+    def login(self, login: str) -> str:
+        """Return the digest of a login."""
+        return self._digest("login", login)
+
+    def credentials(self, account: Account) -> str:
+        """Return the digest of an account: of its login and its credentials."""
+        return self._digest("credentials", *_credentials(account))
+
+    def list_key(self, endpoint: str, account: Account) -> ListKey:
+        """Return the key of the account's list from an endpoint."""
+        name = f"{self.credentials(account)}:{self._digest('endpoint', endpoint)[:8]}"
+        return ListKey(name, self._seal_key((endpoint, *_credentials(account))))
+
+    def _digest(self, *parts: str) -> str:
+        return self._mac(parts)[:_DIGEST_BYTES].hex()
+
+
+def _credentials(account: Account) -> tuple[str, str, str]:
+    return "key" if account.uses_api_key else "password", account.login, account.secret.reveal()
+
+
+def _joined(parts: tuple[str, ...]) -> bytes:
+    # Length-prefixed: two different lists of parts never make the same message.
+    encoded = [part.encode() for part in parts]
+    return b"".join(len(part).to_bytes(8, "big") + part for part in encoded)

@@ -1,0 +1,124 @@
+"""Files that belong to one user alone: the checks before their use, and the key file beside a database.
+
+Invariants:
+
+- A database is checked by its path. A descriptor of its own must not be opened and closed: that drops the POSIX locks
+  which SQLite holds on the file in this process.
+- The folder is checked too, and nobody else can write to it. So the file is still the same one when SQLite opens it.
+- A key file appears under its name with its whole content, however many processes create it at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from smsc_async.accounts import Secret
+from smsc_async.errors import StoreError
+
+__all__ = ["check_database", "misconfigured", "read_or_create_key"]
+
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_KEY_BYTES: Final = 32
+_NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+
+
+def misconfigured(message: str, store: object) -> StoreError:
+    """Return the error for a store that waiting cannot repair."""
+    return StoreError(message, str(store), retryable=False)
+
+
+def check_database(path: Path) -> None:
+    """Check a database that may be missing yet, and its folder.
+
+    Raises:
+        StoreError: Another user can read or change the file, or it has a second name.
+        OSError: The folder is missing.
+    """
+    problem = _folder_problem(path.parent)
+    if problem is None:
+        with contextlib.suppress(FileNotFoundError):
+            problem = _file_problem(path.lstat())
+    if problem is None and _is_mount_point(path):
+        problem = "the file is a mount of its own, so SQLite's files beside it are not shared: mount its folder instead"
+    if problem is not None:
+        raise misconfigured(problem, path)
+
+
+def read_or_create_key(path: Path) -> Secret:
+    """Return the content of a key file, which is created with 32 random bytes if it is missing.
+
+    Raises:
+        StoreError: Another user can read or change the file, or it is no key file.
+        OSError: The file cannot be read or written.
+    """
+    if not os.path.lexists(path):
+        _create_key(path)
+    handle = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+    with os.fdopen(handle, "rb") as file:
+        problem = _file_problem(os.fstat(handle))
+        key = file.read(_KEY_BYTES + 1)
+    if problem is None and len(key) != _KEY_BYTES:
+        problem = f"this is no key file of {_KEY_BYTES} bytes: restore it, or delete it together with the database"
+    if problem is not None:
+        raise misconfigured(problem, path)
+    return Secret(key.hex())
+
+
+def _create_key(path: Path) -> None:
+    draft = Path(f"{path}.{os.getpid()}.{os.urandom(4).hex()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(os.urandom(_KEY_BYTES))
+            file.flush()
+            os.fsync(handle)  # a database without its key is lost
+        # Unlike a rename, a link does not replace the key of a process that was faster.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def _file_problem(status: os.stat_result) -> str | None:
+    if not stat.S_ISREG(status.st_mode):
+        return "this is a symbolic link, a folder or a device: pass the path of the file itself"
+    if not hasattr(os, "geteuid"):  # pragma: no cover  # Windows has other rights
+        return None
+    if status.st_uid != os.geteuid():
+        return f"the file belongs to another user (uid {status.st_uid}): pass a path of your own"
+    if status.st_mode & 0o077:
+        return f"other users can open the file (mode {stat.S_IMODE(status.st_mode):03o}): run chmod 600 on it"
+    return None
+
+
+def _folder_problem(folder: Path) -> str | None:
+    if not hasattr(os, "geteuid"):  # pragma: no cover  # Windows has other rights
+        return None
+    status = folder.stat()
+    if status.st_uid not in {os.geteuid(), 0}:
+        return f"the folder belongs to another user (uid {status.st_uid}): pass a path in a folder of your own"
+    # Nobody replaces a file of another user in a folder with the sticky bit. Many systems give every user a group of the
+    # same name, and create folders that this group can write to.
+    open_bits = status.st_mode & (0o002 if status.st_gid == os.getegid() else 0o022)
+    if open_bits and not status.st_mode & stat.S_ISVTX:
+        return f"other users can write to the folder (mode {stat.S_IMODE(status.st_mode):03o}): run chmod go-w on it"
+    return None
+
+
+def _is_mount_point(path: Path) -> bool:
+    try:
+        mounts = _MOUNTS.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError:
+        return False  # no Linux
+    escaped = (
+        os.path.realpath(path)
+        .replace("\\", r"\134")
+        .replace(" ", r"\040")
+        .replace("\t", r"\011")
+        .replace("\n", r"\012")
+    )
+    return any(line.split(" ")[4] == escaped for line in mounts.splitlines())
