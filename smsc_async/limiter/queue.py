@@ -136,10 +136,25 @@ class WaiterQueue:
             return None
         return self._source.try_acquire(login, quota, token=token, credentials=credentials)
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None) -> Permit:
+    async def acquire(
+        self,
+        login: str,
+        quota: Quota,
+        *,
+        token: bool,
+        lease: float | None = None,
+        credentials: Credentials | None = None,
+    ) -> Permit:
         """Return a permit as soon as one is free and all earlier waiters have theirs.
 
         The wait ends at the deadline of the caller's cancel scope (``anyio.fail_after`` and the like).
+
+        Args:
+            login: The login that the request belongs to.
+            quota: The quota of the login.
+            token: Whether the request is a tariff request.
+            lease: Seconds that the exchange lasts at most, or ``None`` if it ends with the caller's deadline.
+            credentials: The credentials that the lockout rules guard, or ``None``.
 
         Raises:
             QuotaExhausted: The permit is known to come after the caller's deadline.
@@ -154,7 +169,7 @@ class WaiterQueue:
         ends_in = anyio.current_effective_deadline() - anyio.current_time()
         if ends_in == -math.inf:
             ends_in = math.inf  # cancelled already: the first wait raises the cancellation, which is not QuotaExhausted
-        request = _Request(login, quota, token, credentials, started + ends_in)
+        request = _Request(login, quota, token, lease, credentials, started + ends_in)
         while True:
             answer = await self._wait_in_bucket(request)
             permit = answer if isinstance(answer, Permit) else await self._wait_for_place(request, answer)
@@ -256,6 +271,11 @@ class WaiterQueue:
                 await waiter.wait(min(left, refusal.retry_in) if is_fresh else left)
                 is_fresh = False
             return None
+        except anyio.get_cancelled_exc_class():
+            # A busy event loop may reach the margin and the deadline together: the caller needs the cause.
+            if refusal.locked_out is not None and now() >= request.ends_at:
+                raise not_sent(refusal.locked_out) from None
+            raise
         finally:
             self._events.append((key, waiter))
             self._handle_events()
@@ -265,7 +285,7 @@ class WaiterQueue:
             request.login,
             request.quota,
             token=request.token,
-            lease=request.ends_at - now(),
+            lease=request.ends_at - now() if request.lease is None else request.lease,
             credentials=request.credentials,
         )
 
@@ -333,6 +353,7 @@ class _Request:
     login: str
     quota: Quota
     token: bool
+    lease: float | None
     credentials: Credentials | None
     ends_at: float
 

@@ -70,6 +70,10 @@ class LoadedStates:
             return Refusal(retry_in, (), place, rules.priority(self.service, self.credentials, instant))
         return place
 
+    def place_of(self, request: str) -> Place | None:
+        """Return the place of a request in flight."""
+        return self.service.trials.get(request) or self.service.fast.get(request)
+
     def enter(self, place: Place) -> None:
         """Take a place."""
         rules.enter(self.service, self.credentials, place)

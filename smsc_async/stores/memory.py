@@ -189,7 +189,7 @@ class MemoryStore:
         """Return what the lockout rules refuse at present, the longest first."""
         with self._rules_lock:
             self._settle_all()
-            suspects = [self._states[key] for key in self._suspects if key in self._states]
+            suspects = [self._states[key] for key in self._suspects if key[0] == service and key in self._states]
             return rules.lockouts(self._services.setdefault(service, ServiceState()), suspects, now())
 
     async def reset_lockouts(self, service: str, account: Account | None) -> None:

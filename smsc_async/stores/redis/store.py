@@ -92,8 +92,8 @@ class RedisStore(SharedStore):
     permit for a window and a lease. ``maxmemory-policy`` must be ``noeviction``: another policy lets Redis drop granted
     permits without a trace. A store can be pickled and copied; the pickle contains the URL and the pepper.
 
-    A process that dies without the release of a permit (a crash, SIGKILL) holds the permit until the end of its call's
-    deadline, and then a window longer.
+    A process that dies without the release of a permit (a crash, SIGKILL) holds the permit for the 30 s that an exchange
+    lasts at most, and then a window longer.
 
     Args:
         url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, with user, password and database if there are any; redis-py
@@ -178,10 +178,10 @@ class RedisStore(SharedStore):
         try:
             answer = await self._acquire(permit, lease)
         except BaseException:
-            self._begin(self._settle(credentials, place, Verdict.NOT_SENT))
+            self._begin(self._return_place(credentials, place.request))
             raise
         if isinstance(answer, Refusal):
-            await self._settle(credentials, place, Verdict.NOT_SENT)
+            await asyncio.shield(self._begin(self._return_place(credentials, place.request)))
         return answer
 
     async def _acquire(self, permit: Permit, lease: float) -> Permit | Refusal:
@@ -241,17 +241,38 @@ class RedisStore(SharedStore):
 
         def take(states: LoadedStates, instant: float) -> Place | Refusal:
             # A repeated change, whose first answer was lost, takes no second place.
-            known = states.service.trials.get(request) or states.service.fast.get(request)
+            known = states.place_of(request)
             place = known or states.admit(request, instant)
             if isinstance(place, Place) and known is None:
                 states.enter(place)
             return place
 
-        return await self._change_states(credentials.service, credentials.account, take)
+        try:
+            return await self._change_states(credentials.service, credentials.account, take)
+        except BaseException:
+            # The server may have saved the place, which nobody will use.
+            self._begin(self._return_place(credentials, request))
+            raise
+
+    async def _return_place(self, credentials: Credentials, request: str) -> None:
+        def give_back(states: LoadedStates, instant: float) -> None:
+            if place := states.place_of(request):
+                states.settle(place, Verdict.NOT_SENT, instant)
+
+        # If the server does not answer, the lease of the place ends by itself.
+        with contextlib.suppress(StoreError):
+            await self._change_states(credentials.service, credentials.account, give_back)
 
     async def _settle(self, credentials: Credentials, place: Place, verdict: Verdict) -> None:
+        was_in_flight = False
+
         def settle(states: LoadedStates, instant: float) -> None:
-            states.settle(place, verdict, instant)
+            nonlocal was_in_flight
+            is_in_flight = states.place_of(place.request) is not None
+            # A repeated change, whose first answer was lost, counts no second error.
+            if is_in_flight or not was_in_flight:
+                states.settle(place, verdict, instant)
+            was_in_flight = is_in_flight
 
         await self._change_states(credentials.service, credentials.account, settle)
 
