@@ -41,6 +41,10 @@ _OVERDUE: Final = 1.0
 # Seconds before a deadline at which a wait for a place ends with its own error, and not as a cancellation.
 _MARGIN: Final = 0.01
 
+_OWN_REASON: Final = (
+    "two requests of this login were refused or have no reply (if its credentials are right, reset_lockouts(account))"
+)
+
 _Key: TypeAlias = tuple[
     str, bool | None
 ]  # the login and whether the waiters need a token; the service and None for places
@@ -365,4 +369,5 @@ def not_sent(locked_out: Refused) -> NotSent:
     if locked_out.cause is Cause.ADDRESS:
         return AddressPaused(4, "", locked_out.retry_in)
     # 0 s means that the end of a request in flight decides.
-    return TrialsExhausted(max(locked_out.retry_in, 1.0))
+    retry_after = max(locked_out.retry_in, 1.0)
+    return TrialsExhausted(retry_after, _OWN_REASON) if locked_out.own else TrialsExhausted(retry_after)

@@ -82,10 +82,18 @@ class MemoryStore:
         self._in_flight: dict[str, Permit] = {}
         self._settlements: deque[tuple[Permit, Verdict, float]] = deque()
         self._request_ids = itertools.count()
+        self.was_forked_in_use: bool = False
+        """Whether this is the copy, in a child process, of a store that its parent had used."""
         _ALL.add(self)
 
+    @property
+    def _is_used(self) -> bool:
+        return bool(
+            self._buckets.count()["buckets"] or len(self._cache) or self._states or self._first_used_at is not None
+        )
+
     def __reduce__(self) -> tuple[Callable[[], MemoryStore], tuple[()]]:
-        if self._buckets.count()["buckets"] or len(self._cache) or self._states or self._first_used_at is not None:
+        if self._is_used:
             raise TypeError(
                 "a MemoryStore in use cannot be pickled or copied: the copy would grant the same quota again"
             )
@@ -270,6 +278,7 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._rules_lock = threading.Lock()
         self._settlements.extend((each, Verdict.UNANSWERED, now()) for each in self._in_flight.values())
+        self.was_forked_in_use = self._is_used
         self._cache.after_fork()
         self._buckets.after_fork(now())
         self.queue.abandon()
