@@ -163,7 +163,7 @@ def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
     sources = [each.source for each in profiles]
     sources += [str(members.get(name, "")) for members in known for name in ("password_from", "api_key_from")]
     named = {name for kind, _, name in (source.partition(":") for source in sources) if kind == "env"}
-    return frozenset({"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_WEBHOOK", *named})
+    return frozenset({"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_NOTIFY", "SMSC_WEBHOOK", *named})
 
 
 def checked_source(source: str, where: str) -> str:

@@ -26,8 +26,8 @@ from smsc_async import (
     SQLiteStore,
     Statistics,
     Tariffs,
-    Update,
 )
+from smsc_async.history.watch import Watch
 
 ACCOUNT = Account("alex", "123")
 
@@ -95,7 +95,7 @@ async def many() -> None:
 
 async def watches(history: History) -> None:
     async with Client(ACCOUNT) as client:
-        assert_type(client.watch(), AsyncIterator[Update])
+        assert_type(client.watch(), Watch)
         async for update in client.watch(ACCOUNT, every=900, history=history, name="main", reader="mail", deadline=90):
             assert_type(update.account, str)
             assert_type(update.before, Snapshot | None)
