@@ -274,12 +274,13 @@ class WaiterQueue:
                     continue
                 await waiter.wait(min(left, refusal.retry_in) if is_fresh else left)
                 is_fresh = False
-            return None
         except anyio.get_cancelled_exc_class():
             # A busy event loop may reach the margin and the deadline together: the caller needs the cause.
             if refusal.locked_out is not None and now() >= request.ends_at:
                 raise not_sent(refusal.locked_out) from None
             raise
+        else:
+            return None
         finally:
             self._events.append((key, waiter))
             self._handle_events()

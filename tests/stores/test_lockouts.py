@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import anyio
@@ -295,6 +297,38 @@ async def test_a_call_without_a_place_in_time_is_refused_and_leaves_token_and_sl
         await there.queue.acquire("alex", QUOTA, token=True, credentials=credentials)
     permits = [await there.acquire("alex", QUOTA, token=True, lease=1.0) for _ in range(3)]
     assert all(isinstance(permit, Permit) for permit in permits)
+
+
+async def test_a_busy_event_loop_hides_the_cause_from_no_call(make_store: Make) -> None:
+    store = make_store()
+    for account in _accounts(4):
+        await _taken(store, account)
+
+    async def block() -> None:
+        await anyio.sleep(0.2)
+        time.sleep(0.4)  # noqa: ASYNC251  # the loop is late for both timers of the call
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(block)
+        with anyio.fail_after(0.4), pytest.raises(TrialsExhausted):
+            await store.queue.acquire("alex", QUOTA, token=True, credentials=Credentials(SERVICE, WRONG))
+
+
+async def test_a_cancelled_wait_for_a_place_is_over_and_takes_none(make_store: Make) -> None:
+    store = make_store()
+    permits = [await _taken(store, account) for account in _accounts(4)]
+    with anyio.move_on_after(30.0) as scope:
+        async with anyio.create_task_group() as group:
+            for n in range(3):
+                credentials = Credentials(SERVICE, Account(f"waiting-{n}", "123"))
+                group.start_soon(partial(store.queue.acquire, f"{n}", QUOTA, token=True, credentials=credentials))
+            await anyio.sleep(0.2)
+            assert store.queue.waiting() == 3
+            scope.cancel()
+    assert store.queue.waiting() == 0
+    for permit in permits:
+        await _end(store, permit, Verdict.NOT_SENT)
+    assert await _places(make_store(), _accounts(5)) == 4
 
 
 async def test_a_call_without_a_token_leaves_its_place(make_store: Make) -> None:

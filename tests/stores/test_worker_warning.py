@@ -73,6 +73,13 @@ def test_a_single_process_does_not_warn() -> None:
     Client(store=MemoryStore())
 
 
+def test_the_warning_names_the_fork() -> None:
+    store = MemoryStore()
+    store.was_forked_in_use = True
+    with pytest.warns(RuntimeWarning, match="forked from one that had used the store"):
+        Client(store=store)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("is_used", [True, False], ids=["used", "unused"])
