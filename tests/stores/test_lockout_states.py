@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smsc_async.fetch.lockout import Cause, CredentialsState, ServiceState, Verdict
+from smsc_async.fetch.lockout import Cause, CredentialsState, Place, ServiceState, Verdict
 from smsc_async.limiter.clock import now
 from smsc_async.stores import lockout_states
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
@@ -14,9 +14,9 @@ def _states(login: str, verdict: Verdict, service: ServiceState | None = None) -
     names = CredentialNames("smsc", f"digest of {login}", f"smsc credentials of {login}")
     states = LoadedStates(names, service or ServiceState(), CredentialsState(names.login))
     place = states.admit("a request", now())
-    assert not hasattr(place, "locked_out")
-    states.enter(place)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]  # it is a place
-    states.settle(place, verdict, now())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert isinstance(place, Place)
+    states.enter(place)
+    states.settle(place, verdict, now())
     return states
 
 
