@@ -273,6 +273,40 @@ async def test_a_place_is_returned_quietly_if_the_server_is_gone(server: RedisSe
         await store.release(permit, Completion.COMPLETE, Verdict.REFUSED)
 
 
+async def test_calls_that_change_lockouts_together_all_fail_in_time_if_the_server_does_not_answer(
+    server: RedisServer,
+) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await _try(store, ALEX), Permit)
+        server.signal(signal.SIGSTOP)
+        watch = Stopwatch()
+        watch.start()
+        began = time.monotonic()
+        accounts = [Account(f"login-{n}", "123") for n in range(5)]
+        failures = await asyncio.gather(*[_try(store, each) for each in accounts], return_exceptions=True)
+        seconds = time.monotonic() - began
+        watch.stop()
+        server.signal(signal.SIGCONT)
+        assert {type(failure) for failure in failures} == {StoreError}
+        assert seconds - watch.stalled < 1.4
+
+
+async def test_a_fleet_of_one_process_does_not_disturb_itself(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        wire = store._redis  # pyright: ignore[reportPrivateUsage]
+        real = wire.call
+        runs: list[Script] = []
+
+        async def counting(script: Script, keys: list[str], arguments: Arguments, due: float) -> object:
+            runs.append(script)
+            return await real(script, keys, arguments, due)
+
+        wire.call = counting  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
+        await asyncio.gather(*[_try(store, Account(f"login-{n}", "123")) for n in range(30)])
+        # A read and a write for each of the four that got a place, and a read for each of the others.
+        assert runs.count(LOCKOUT) <= 4 * 2 + 26 + 10
+
+
 async def _try(store: RedisStore, account: Account) -> Permit | Refusal:
     credentials = Credentials("smsc", account)
     return await store.acquire(account.login, Quota(), token=True, lease=30.0, credentials=credentials)

