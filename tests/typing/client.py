@@ -143,6 +143,6 @@ async def own_requests() -> None:
     async with httpx.AsyncClient(transport=transport) as client:
         response = await client.get("https://smscentre.com/sys/balance.php")
         assert_type(await transport.handle_async_request(request=response.request), httpx.Response)
-    LimitedTransport(transport=transport, host="smsc.ru", exchange_limit=60)
+    LimitedTransport(transport=transport, host="smsc.ru", exchange_limit=60, accounts=[ACCOUNT])
     LimitedTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     LimitedTransport(transport, Quota())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
