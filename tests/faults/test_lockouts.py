@@ -482,3 +482,34 @@ async def test_a_reset_for_an_account_ends_the_lockouts_that_name_its_login(
         left = {(each.cause, each.login) for each in client.lockouts()}
         assert left == ({("credentials", "alex")} if account not in before else set())
         assert await _failure(client, account) is None
+
+
+async def test_waiting_calls_go_in_the_order_of_what_is_known_about_their_credentials() -> None:
+    known, new, unanswered = Account("known", "123"), Account("new", "123"), Account("unanswered", "123")
+    store = MemoryStore()
+    cut = {"unanswered"}
+    scripted = Scripted(lambda request: httpx.ReadError("cut") if request.login in cut else good(), latency=1.0)
+    async with client_of(scripted, None, store=store, retries=0) as client:
+        await client.tariffs(known)
+        await anyio.sleep(2 * HALF_AN_HOUR)
+        assert isinstance(await _failure_of(client, unanswered), TransportError)
+        cut.clear()
+        await anyio.sleep(61)
+        scripted.answers = lambda request: refusal(1) if request.login.startswith("holder") else good()
+        async with anyio.create_task_group() as group:
+            for n in range(3):
+                group.start_soon(_failure_of, client, Account(f"holder-{n}", "123"))
+            await anyio.sleep(0.1)
+            for account in (unanswered, new):
+                group.start_soon(_failure_of, client, account)
+                await anyio.sleep(0.1)
+    logins = [request.login for request in scripted.requests]
+    assert logins.index("new") <= logins.index("unanswered", 2)
+
+
+async def _failure_of(client: Client, account: Account) -> SmscError | None:
+    try:
+        await client.tariffs(account)
+    except SmscError as error:
+        return error
+    return None

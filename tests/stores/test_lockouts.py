@@ -11,9 +11,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from smsc_async import Account, TrialsExhausted
+from smsc_async import Account, QuotaExhausted, TrialsExhausted
 from smsc_async.fetch import lockout
 from smsc_async.fetch.lockout import Cause, Refused, Verdict
+from smsc_async.http.limited_exchange import LimitedExchange
+from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
@@ -329,6 +331,27 @@ async def test_a_cancelled_wait_for_a_place_is_over_and_takes_none(make_store: M
     for permit in permits:
         await _end(store, permit, Verdict.NOT_SENT)
     assert await _places(make_store(), _accounts(5)) == 4
+
+
+async def test_a_second_sending_takes_a_token_of_its_own_while_there_is_one(make_store: Make) -> None:
+    attempt = Attempt("alex", QUOTA)
+    async with LimitedExchange(make_store(), attempt) as exchange:
+        for _ in range(3):
+            await exchange.allow_reading()
+        with pytest.raises(QuotaExhausted):
+            await exchange.allow_reading()
+    assert (attempt.readings, len(attempt.resends)) == (3, 2)
+    refusal = await make_store().acquire("alex", QUOTA, token=True, lease=1.0)
+    assert isinstance(refusal, Refusal)
+
+
+async def test_credentials_at_risk_are_sent_once(make_store: Make) -> None:
+    attempt = Attempt("alex", QUOTA, Credentials(SERVICE, WRONG))
+    async with LimitedExchange(make_store(), attempt) as exchange:
+        await exchange.allow_reading()
+        with pytest.raises(TrialsExhausted, match="sent once"):
+            await exchange.allow_reading()
+    assert attempt.readings == 1
 
 
 async def test_a_call_without_a_token_leaves_its_place(make_store: Make) -> None:
