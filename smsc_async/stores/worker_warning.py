@@ -14,12 +14,8 @@ from smsc_async.stores.memory import MemoryStore
 
 __all__ = ["warn_if_unshared", "worker_count"]
 
-_SERVERS: Final = frozenset({"fastapi", "granian", "gunicorn", "hypercorn", "uvicorn"})
+_SERVERS: Final = {"fastapi", "granian", "gunicorn", "hypercorn", "uvicorn"}
 _WORKERS: Final = re.compile(r"(?<!\S)(?:-w|--workers)[\s=]?(\d+)(?!\S)")
-_ADVICE: Final = (
-    "each process counts the quota and the refused passwords by itself, and together they exceed the limits of the "
-    "service: pass SQLiteStore(path) for one machine, or RedisStore(url) for several, to all clients"
-)
 
 _warned: set[str] = set()
 
@@ -30,15 +26,17 @@ def warn_if_unshared(store: object) -> None:
     Args:
         store: The store of a new client.
     """
-    if not isinstance(store, MemoryStore):
-        return
     count = worker_count(os.environ, sys.argv)
-    reason = f"this process is one of {count} workers" if count > 1 else ""
-    if store.was_forked_in_use:
-        reason = "this process was forked from one that had used the store"
-    if reason and reason not in _warned:
-        _warned.add(reason)
-        warnings.warn(f"MemoryStore is not shared, and {reason}: {_ADVICE}", RuntimeWarning, stacklevel=3)
+    if not isinstance(store, MemoryStore) or (count == 1 and not store.was_forked_in_use):
+        return
+    reason = "was forked from one that had used the store" if store.was_forked_in_use else f"is one of {count} workers"
+    text = (
+        f"MemoryStore is not shared, and this process {reason}: each process counts the quota and the refused passwords by "
+        "itself, and together they exceed the limits of the service. Pass SQLiteStore(path) or RedisStore(url) to all clients"
+    )
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
 def worker_count(environment: Mapping[str, str], command: Sequence[str]) -> int:
