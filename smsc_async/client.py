@@ -23,6 +23,7 @@ from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store, default_store
+from smsc_async.stores.worker_warning import warn_if_unshared
 from smsc_async.telemetry.events import OnEvent, Telemetry
 from smsc_async.telemetry.statistics import Lockout, Statistics
 
@@ -103,6 +104,7 @@ class Client:
         primary = endpoint(base_url)
         reserve = reserve_endpoint(primary, reserve_url)
         used_store: Store = default_store() if store is None else store
+        warn_if_unshared(used_store)
         self._calls = Calls(
             Fetcher(
                 endpoints=(primary,) if reserve is None else (primary, reserve),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from smsc_async.errors import QuotaExhausted, StoreError, TrialsExhausted
 from smsc_async.limiter.attempt import Attempt
@@ -43,7 +43,12 @@ class LimitedExchange:
         attempt = self._attempt
         attempt.permit = _owned(
             await self._queue.acquire(
-                attempt.login, attempt.quota, token=attempt.token, credentials=attempt.credentials
+                attempt.login,
+                attempt.quota,
+                token=attempt.token,
+                # An exchange of the client ends by itself; one of a user's own httpx client ends with its caller.
+                lease=None if attempt.credentials is None else _LONGEST_EXCHANGE,
+                credentials=attempt.credentials,
             )
         )
         return self
@@ -64,7 +69,7 @@ class LimitedExchange:
             permit = self._queue.try_acquire(attempt.login, attempt.quota, token=attempt.token)
             if permit is None:
                 answer = await self._store.acquire(
-                    attempt.login, attempt.quota, token=attempt.token, lease=_RESEND_LEASE
+                    attempt.login, attempt.quota, token=attempt.token, lease=_LONGEST_EXCHANGE
                 )
                 if not isinstance(answer, Permit):
                     raise QuotaExhausted(answer.retry_in)
@@ -84,8 +89,8 @@ class LimitedExchange:
                 await self._queue.release(permit, attempt.completion, attempt.verdict)
 
 
-# Seconds: the longest exchange.
-_RESEND_LEASE = 30.0
+# Seconds: an exchange of the client ends after 30 s, whatever the deadline of its caller.
+_LONGEST_EXCHANGE: Final = 30.0
 
 
 def _owned(permit: Permit) -> Permit:

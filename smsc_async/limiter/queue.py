@@ -42,6 +42,10 @@ _OVERDUE: Final = 1.0
 # Seconds before a deadline at which a wait for a place ends with its own error, and not as a cancellation.
 _MARGIN: Final = 0.01
 
+_OWN_REASON: Final = (
+    "two requests of this login were refused or have no reply (if its credentials are right, reset_lockouts(account))"
+)
+
 _Key: TypeAlias = tuple[
     str, bool | None
 ]  # the login and whether the waiters need a token; the service and None for places
@@ -139,10 +143,25 @@ class WaiterQueue:
             return None
         return self._source.try_acquire(login, quota, token=token, credentials=credentials)
 
-    async def acquire(self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None) -> Permit:
+    async def acquire(
+        self,
+        login: str,
+        quota: Quota,
+        *,
+        token: bool,
+        lease: float | None = None,
+        credentials: Credentials | None = None,
+    ) -> Permit:
         """Return a permit as soon as one is free and all earlier waiters have theirs.
 
         The wait ends at the deadline of the caller's cancel scope (``anyio.fail_after`` and the like).
+
+        Args:
+            login: The login that the request belongs to.
+            quota: The quota of the login.
+            token: Whether the request is a tariff request.
+            lease: Seconds that the exchange lasts at most, or ``None`` if it ends with the caller's deadline.
+            credentials: The credentials that the lockout rules guard, or ``None``.
 
         Raises:
             QuotaExhausted: The permit is known to come after the caller's deadline.
@@ -158,7 +177,7 @@ class WaiterQueue:
         ends_in = anyio.current_effective_deadline() - anyio.current_time()
         if ends_in == -math.inf:
             ends_in = math.inf  # cancelled already: the first wait raises the cancellation, which is not QuotaExhausted
-        request = _Request(login, quota, token, credentials, started + ends_in)
+        request = _Request(login, quota, token, lease, credentials, started + ends_in)
         while True:
             answer = await self._wait_in_bucket(request)
             permit = answer if isinstance(answer, Permit) else await self._wait_for_place(request, answer)
@@ -259,6 +278,12 @@ class WaiterQueue:
                     continue
                 await waiter.wait(min(left, refusal.retry_in) if is_fresh else left)
                 is_fresh = False
+        except anyio.get_cancelled_exc_class():
+            # A busy event loop may reach the margin and the deadline together: the caller needs the cause.
+            if refusal.locked_out is not None and now() >= request.ends_at:
+                raise not_sent(refusal.locked_out) from None
+            raise
+        else:
             return None
         finally:
             self._events.append((key, waiter))
@@ -269,7 +294,7 @@ class WaiterQueue:
             request.login,
             request.quota,
             token=request.token,
-            lease=request.ends_at - now(),
+            lease=request.ends_at - now() if request.lease is None else request.lease,
             credentials=request.credentials,
         )
 
@@ -337,6 +362,7 @@ class _Request:
     login: str
     quota: Quota
     token: bool
+    lease: float | None
     credentials: Credentials | None
     ends_at: float
 
@@ -348,4 +374,5 @@ def not_sent(locked_out: Refused) -> NotSent:
     if locked_out.cause is Cause.ADDRESS:
         return AddressPaused(4, "", locked_out.retry_in)
     # 0 s means that the end of a request in flight decides.
-    return TrialsExhausted(max(locked_out.retry_in, 1.0))
+    retry_after = max(locked_out.retry_in, 1.0)
+    return TrialsExhausted(retry_after, _OWN_REASON) if locked_out.own else TrialsExhausted(retry_after)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import OrderedDict
 from typing import Final
@@ -22,6 +23,7 @@ __all__ = ["CredentialNames", "LoadedStates", "LockoutStates"]
 
 # How many logins and credentials a process remembers for `lockouts()`.
 _REMEMBERED: Final = 1_000
+_UNKNOWN: Final = "another login"
 
 
 @attrs.frozen
@@ -79,6 +81,10 @@ class LoadedStates:
             return Refusal(retry_in, (), place, rules.priority(self.service, self.credentials, instant))
         return place
 
+    def place_of(self, request: str) -> Place | None:
+        """Return the place of a request in flight."""
+        return self.service.trials.get(request) or self.service.fast.get(request)
+
     def enter(self, place: Place) -> None:
         """Take a place."""
         rules.enter(self.service, self.credentials, place)
@@ -99,14 +105,16 @@ class LockoutStates:
         self.logins: OrderedDict[str, str] = OrderedDict()
         """The logins of digests."""
         self._services: dict[str, tuple[ServiceState, float]] = {}
-        self._suspects: OrderedDict[str, CredentialsState] = OrderedDict()
+        # With their logins, which `logins` may have dropped since.
+        self._suspects: OrderedDict[str, tuple[CredentialsState, str]] = OrderedDict()
 
     def note(self, states: LoadedStates, ahead: float) -> None:
         """Remember states; ``ahead`` is what the clock of the states is ahead of the library's."""
         self._services[states.names.service] = states.service, ahead
         self._suspects.pop(states.names.credentials, None)
         if states.names.credentials and (states.credentials.refused_at > rules.NEVER or states.credentials.unanswered):
-            self._suspects[states.names.credentials] = states.credentials
+            login = self.logins.get(states.names.login, _UNKNOWN)
+            self._suspects[states.names.credentials] = states.credentials, login
         for remembered in (self._suspects, self.logins):
             if len(remembered) > _REMEMBERED:
                 remembered.popitem(last=False)
@@ -117,5 +125,7 @@ class LockoutStates:
             return []
         state, ahead = self._services[service]
         suspects = [each for name, each in list(self._suspects.items()) if name.startswith(f"{service} ")]
-        views = rules.lockouts(state, suspects, now() + ahead)
-        return [attrs.evolve(each, login=each.login and self.logins.get(each.login, "another login")) for each in views]
+        logins = {**self.logins, **{each.login: login for each, login in suspects}}
+        # A copy: the rules drop what is over, and several threads may look at the same time.
+        views = rules.lockouts(copy.deepcopy(state), [each for each, _ in suspects], now() + ahead)
+        return [attrs.evolve(each, login=each.login and logins.get(each.login, _UNKNOWN)) for each in views]

@@ -81,9 +81,17 @@ class MemoryStore(Store):
         self._in_flight: dict[str, Permit] = {}
         self._settlements: deque[tuple[Permit, Verdict, float]] = deque()
         self._request_ids = itertools.count()
+        self.was_forked_in_use: bool = False
+        """Whether this is the copy, in a child process, of a store that its parent had used."""
+
+    @property
+    def _is_used(self) -> bool:
+        return bool(
+            self._buckets.count()["buckets"] or len(self._cache) or self._states or self._first_used_at is not None
+        )
 
     def __reduce__(self) -> tuple[Callable[[], MemoryStore], tuple[()]]:
-        if self._buckets.count()["buckets"] or len(self._cache) or self._states or self._first_used_at is not None:
+        if self._is_used:
             raise TypeError(
                 "a MemoryStore in use cannot be pickled or copied: the copy would grant the same quota again"
             )
@@ -184,7 +192,7 @@ class MemoryStore(Store):
         """Return what the lockout rules refuse at present, the longest first."""
         with self._rules_lock:
             self._settle_all()
-            suspects = [self._states[key] for key in self._suspects if key in self._states]
+            suspects = [self._states[key] for key in self._suspects if key[0] == service and key in self._states]
             return rules.lockouts(self._services.setdefault(service, ServiceState()), suspects, now())
 
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
@@ -266,6 +274,7 @@ class MemoryStore(Store):
         self._lock = threading.Lock()
         self._rules_lock = threading.Lock()
         self._settlements.extend((each, Verdict.UNANSWERED, now()) for each in self._in_flight.values())
+        self.was_forked_in_use = self._is_used
         self._buckets.after_fork(now())
         super()._after_fork()
 

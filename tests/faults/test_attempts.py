@@ -22,6 +22,7 @@ from smsc_async import (
     DecodeError,
     MemoryStore,
     Quota,
+    QuotaExhausted,
     SmscError,
     TlsError,
     TooManyRequests,
@@ -284,3 +285,20 @@ async def test_a_reserve_elsewhere_is_refused_since_the_password_would_go_there(
 async def test_a_reserve_on_loopback_has_the_scheme_of_its_base() -> None:
     with pytest.raises(ValueError, match="scheme of base_url"):
         Client(Account("a", "b"), base_url="http://127.0.0.1:1/", reserve_url="https://127.0.0.1:2/")
+
+
+async def test_a_caller_with_too_little_time_leaves_a_flight_that_waits_for_its_token() -> None:
+    scripted = in_turn([])
+    async with client_of(scripted) as client, anyio.create_task_group() as group:
+        for _ in range(3):
+            await client.tariffs()
+        other = Account("alex", "another password")
+        group.start_soon(client.tariffs)
+        await anyio.sleep(1)
+        group.start_soon(client.tariffs, other)
+        await anyio.sleep(1)
+        began = anyio.current_time()
+        with pytest.raises(QuotaExhausted) as caught:
+            await client.tariffs(other, deadline=10)
+        assert anyio.current_time() == began
+        assert caught.value.retry_after > 50

@@ -204,3 +204,19 @@ async def test_short_deadlines_never_open_the_circuit() -> None:
             with pytest.raises(DeadlineExceeded):
                 await client.tariffs(Account(f"login-{n % 5}", "123"), deadline=0.1)
             assert client.lockouts() == ()
+
+
+@pytest.mark.anyio
+async def test_a_reset_sends_the_calls_that_wait_for_a_probe() -> None:
+    scripted = in_turn([*[good()] * 5, *[status(503)] * 5])
+    async with client_of(scripted, None, retries=0) as client:
+        await _confirm(client)
+        for n in range(5):
+            with suppress(SmscError):
+                await client.tariffs(Account(f"login-{n}", "123"))
+        began = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.tariffs, Account("login-0", "123"))
+            await anyio.sleep(0.5)
+            await client.reset_lockouts()
+        assert anyio.current_time() - began < 1.0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
+import attrs
 import httpx
 import pytest
 
@@ -14,16 +16,20 @@ from smsc_async import (
     AddressBlocked,
     AddressPaused,
     AuthenticationError,
+    CircuitOpen,
     Client,
     CredentialsRefused,
     MemoryStore,
+    QuotaExhausted,
     SmscError,
+    TooManyRequests,
+    TransportError,
     TrialsExhausted,
 )
 from smsc_async.fetch.lockout import BACKOFF
 from smsc_async.limiter.clock import now
 from smsc_async.simulator import SimulatedAccount, Simulator
-from tests.faults.scripted import ALEX, URL, Scripted, client_of, good, in_turn, refusal, status
+from tests.faults.scripted import ALEX, URL, Answer, Scripted, client_of, good, in_turn, refusal, status
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
 pytestmark = pytest.mark.anyio
@@ -290,3 +296,220 @@ async def test_a_stale_list_comes_at_once_where_there_is_no_permit_in_time() -> 
         tariffs = await client.tariffs(deadline=10, stale_ok=True)
         assert tariffs.stale
         assert anyio.current_time() == began
+
+
+@attrs.frozen
+class Refusals:
+    """What the first and the second call raise for one cause.
+
+    Attributes:
+        answers: What the service answers to the calls before and to the first call.
+        accounts: The accounts of the calls before, and of the first and the second call.
+        kinds: The two classes.
+        flags: For both: ``retryable``, ``may_have_counted``, and the range of ``retry_after`` or ``None``.
+        texts: What the two texts contain.
+        cause: The cause in ``lockouts()``, or ``None``.
+    """
+
+    answers: list[Answer]
+    accounts: list[Account]
+    kinds: tuple[type[SmscError], type[SmscError]]
+    flags: tuple[Flags, Flags]
+    texts: tuple[str, str]
+    cause: str | None
+
+
+Flags: TypeAlias = tuple[bool, bool, tuple[float, float] | None]
+NEW: Final = [Account(f"login-{n}", "123") for n in range(5)]
+WRONG: Final = Account("wrong", "wrong")
+CAUSES: Final = {
+    "credentials": Refusals(
+        [refusal(2)],
+        [WRONG, WRONG],
+        (AuthenticationError, CredentialsRefused),
+        ((False, True, None), (False, False, None)),
+        (r"error 2 \(no\): check login and password", r"not sent: .*error 2.*reset_lockouts\(account\)"),
+        "credentials",
+    ),
+    "trials, known errors": Refusals(
+        [refusal(2)] * 4,
+        [*NEW[:4], NEW[4], NEW[4]],
+        (TrialsExhausted, TrialsExhausted),
+        ((True, False, (1790, 1800)), (True, False, (1790, 1800))),
+        ("not sent: all places .* fifth authorization error; try again in 1[78]", "not sent: all places .* 1[78]"),
+        "trials",
+    ),
+    "trials, errors of one login": Refusals(
+        [refusal(2)] * 2,
+        [Account("alex", "a"), Account("alex", "b"), Account("alex", "c"), Account("alex", "c")],
+        (TrialsExhausted, TrialsExhausted),
+        ((True, False, (1790, 1800)), (True, False, (1790, 1800))),
+        (
+            "not sent: two requests of this login .*reset_lockouts.* 1[78]",
+            "not sent: two requests of this login .* 1[78]",
+        ),
+        "trials",
+    ),
+    "trials, no replies": Refusals(
+        [httpx.ReadError("")] * 4,
+        [*NEW[:4], NEW[4], NEW[4]],
+        (TrialsExhausted, TrialsExhausted),
+        ((True, False, (1, 5)), (True, False, (1, 5))),
+        ("not sent: .* try again in [1-5] s", "not sent: .* try again in [1-5] s"),
+        "trials",
+    ),
+    "address": Refusals(
+        [good(), refusal(4)],
+        [BORIS, ALEX, ALEX],
+        (AddressBlocked, AddressPaused),
+        ((True, True, (1800, 1800)), (True, False, (890, 1800))),
+        (r"error 4 \(no\): send nothing from this address", r"not sent: .* blocked this address.* reset_lockouts\(\)"),
+        "address",
+    ),
+    "outage": Refusals(
+        [*[good()] * 5, *[status(503)] * 5],
+        [*NEW, *NEW[:4], NEW[4], NEW[4]],
+        (TransportError, CircuitOpen),
+        ((True, True, None), (True, False, (1, 2))),
+        ("503", "not sent: the service did not respond .* next probe is sent in [12] s"),
+        "outage",
+    ),
+    "quota": Refusals(
+        [good()] * 3,
+        [ALEX, ALEX, ALEX, ALEX, ALEX],
+        (QuotaExhausted, QuotaExhausted),
+        ((True, False, (55, 61)), (True, False, (55, 61))),
+        ("not sent: this login has used its requests", "not sent: this login has used its requests"),
+        None,
+    ),
+    "error 9": Refusals(
+        [refusal(9)],
+        [ALEX, ALEX],
+        (TooManyRequests, QuotaExhausted),
+        ((True, True, (60, 60)), (True, False, (55, 61))),
+        (r"error 9 \(no\): another program uses this login", "not sent: this login has used its requests"),
+        None,
+    ),
+}
+
+
+async def _failure(client: Client, account: Account) -> SmscError | None:
+    try:
+        await client.tariffs(account, deadline=1.0)
+    except SmscError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("case", CAUSES.values(), ids=CAUSES)
+async def test_the_first_and_the_second_call_have_the_class_the_flags_and_the_text_of_the_cause(case: Refusals) -> None:
+    scripted = in_turn(case.answers)
+    async with client_of(scripted, None, retries=0) as client:
+        failures = [await _failure(client, account) for account in case.accounts]
+        sent = len(scripted.requests)
+        for error, kind, flags, text in zip(failures[-2:], case.kinds, case.flags, case.texts, strict=True):
+            assert error is not None
+            assert type(error) is kind
+            retryable, may_have_counted, seconds = flags
+            assert (error.retryable, error.may_have_counted) == (retryable, may_have_counted)
+            if seconds is None:
+                assert error.retry_after is None
+            else:
+                assert error.retry_after is not None
+                assert seconds[0] <= error.retry_after <= seconds[1]
+            assert re.search(text, str(error)), str(error)
+        causes = {each.cause for each in client.lockouts()}
+        assert case.cause in causes if case.cause else not causes
+        assert await _failure(client, case.accounts[-1]) is not None
+        assert len(scripted.requests) == sent, "nothing is sent while the cause lasts"
+
+
+@pytest.mark.parametrize("name", [name for name, case in CAUSES.items() if case.cause])
+async def test_a_reset_ends_every_cause_that_lockouts_name(name: str) -> None:
+    case = CAUSES[name]
+    scripted = in_turn(case.answers)
+    async with client_of(scripted, None, retries=0) as client:
+        for account in case.accounts:
+            await _failure(client, account)
+        assert case.cause in {each.cause for each in client.lockouts()}
+        assert all(each.service == "smsc.example" and each.seconds > 0 for each in client.lockouts())
+        await client.reset_lockouts()
+        assert client.lockouts() == ()
+        began = anyio.current_time()
+        assert await _failure(client, case.accounts[-1]) is None
+        assert anyio.current_time() - began < 0.2
+
+
+async def test_a_lockout_ends_by_itself_at_the_time_that_it_names() -> None:
+    for name, case in CAUSES.items():
+        if case.cause is None or name == "credentials":
+            continue
+        async with client_of(in_turn(case.answers), None, retries=0) as client:
+            for account in case.accounts:
+                await _failure(client, account)
+            error = await _failure(client, case.accounts[-1])
+            assert error is not None
+            assert error.retry_after is not None
+            await anyio.sleep(error.retry_after + 0.01)
+            assert await _failure(client, case.accounts[-1]) is None, name
+
+
+LOCKED_ACCOUNTS: Final = {
+    "credentials": ([refusal(2)], [WRONG], WRONG),
+    "trials, errors of one login": (
+        [refusal(2)] * 2,
+        [Account("alex", "a"), Account("alex", "b")],
+        Account("alex", "123"),
+    ),
+    "trials, no replies": ([httpx.ReadError("")] * 2, [WRONG, WRONG], WRONG),
+}
+
+
+@pytest.mark.parametrize("case", LOCKED_ACCOUNTS.values(), ids=LOCKED_ACCOUNTS)
+async def test_a_reset_for_an_account_ends_the_lockouts_that_name_its_login(
+    case: tuple[list[Answer], list[Account], Account],
+) -> None:
+    answers, before, account = case
+    async with client_of(in_turn(answers), None, retries=0) as client:
+        for each in before:
+            await _failure(client, each)
+        assert isinstance(await _failure(client, account), CredentialsRefused | TrialsExhausted)
+        assert account.login in {each.login for each in client.lockouts()}
+        await client.reset_lockouts(Account("other", "123"))
+        assert isinstance(await _failure(client, account), CredentialsRefused | TrialsExhausted)
+        await client.reset_lockouts(account)
+        # The passwords that were refused stay refused.
+        left = {(each.cause, each.login) for each in client.lockouts()}
+        assert left == ({("credentials", "alex")} if account not in before else set())
+        assert await _failure(client, account) is None
+
+
+async def test_waiting_calls_go_in_the_order_of_what_is_known_about_their_credentials() -> None:
+    known, new, unanswered = Account("known", "123"), Account("new", "123"), Account("unanswered", "123")
+    store = MemoryStore()
+    cut = {"unanswered"}
+    scripted = Scripted(lambda request: httpx.ReadError("cut") if request.login in cut else good(), latency=1.0)
+    async with client_of(scripted, None, store=store, retries=0) as client:
+        await client.tariffs(known)
+        await anyio.sleep(2 * HALF_AN_HOUR)
+        assert isinstance(await _failure_of(client, unanswered), TransportError)
+        cut.clear()
+        await anyio.sleep(61)
+        scripted.answers = lambda request: refusal(1) if request.login.startswith("holder") else good()
+        async with anyio.create_task_group() as group:
+            for n in range(3):
+                group.start_soon(_failure_of, client, Account(f"holder-{n}", "123"))
+            await anyio.sleep(0.1)
+            for account in (unanswered, new):
+                group.start_soon(_failure_of, client, account)
+                await anyio.sleep(0.1)
+    logins = [request.login for request in scripted.requests]
+    assert logins.index("new") <= logins.index("unanswered", 2)
+
+
+async def _failure_of(client: Client, account: Account) -> SmscError | None:
+    try:
+        await client.tariffs(account)
+    except SmscError as error:
+        return error
+    return None

@@ -286,3 +286,14 @@ async def test_keys_and_ages_are_those_of_the_call(service: Service, client: Cli
             True
         ]
     assert len(service.asked) == 2
+
+
+async def test_a_signal_in_a_fetch_ends_the_loop_over_the_outcomes() -> None:
+    def interrupt(_: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    transport = httpx.MockTransport(interrupt)
+    async with Client(base_url="https://smsc.example/sys/", transport=transport, store=MemoryStore()) as client:
+        with pytest.raises(KeyboardInterrupt):
+            async for _ in client.tariffs_for([Account("0-a", "123"), Account("0-b", "123")]):
+                pass

@@ -11,10 +11,12 @@ import anyio
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, Tariffs, decode
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render, sample_tariffs
-from smsc_async.stores import FetchLease, default_store
+from smsc_async.stores import FetchLease, default_store, memory
 from smsc_async.stores.reply_cache import size_of
 
 pytestmark = pytest.mark.anyio
@@ -170,3 +172,42 @@ async def test_a_list_that_landed_in_another_thread_in_the_meantime_is_taken(mon
 
 async def test_a_process_has_one_default_store() -> None:
     assert default_store() is default_store()
+
+
+async def test_lockouts_show_the_latest_credentials_and_no_more_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_MAX_SUSPECTS", 2)
+    store = MemoryStore()
+    for login in ("one", "two", "three"):
+        _exchange(store, login, Verdict.REFUSED)
+    assert {each.login for each in store.lockouts("smsc")} == {"two", "three"}
+
+
+async def test_states_of_credentials_that_mean_nothing_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_MAX_SUSPECTS", 10)
+    store = MemoryStore()
+    _exchange(store, "refused", Verdict.REFUSED)
+    for n in range(100):
+        _exchange(store, f"login-{n}", Verdict.NOT_SENT)
+    assert [each.login for each in store.lockouts("smsc")] == []
+    assert len(store._states) <= 12  # pyright: ignore[reportPrivateUsage]
+    credentials = Credentials("smsc", Account("refused", "123"))
+    assert store.try_acquire("refused", Quota(), token=True, credentials=credentials) is None
+
+
+def _exchange(store: MemoryStore, login: str, verdict: Verdict) -> None:
+    credentials = Credentials("smsc", Account(login, "123"))
+    permit = store.try_acquire(login, Quota(), token=True, credentials=credentials)
+    assert permit is not None
+    completion = Completion.NOT_SENT if verdict is Verdict.NOT_SENT else Completion.COMPLETE
+    store.try_release(permit, completion, verdict)
+
+
+async def test_a_permit_that_is_released_twice_is_settled_once() -> None:
+    store = MemoryStore()
+    credentials = Credentials("smsc", Account("alex", "123"))
+    permit = store.try_acquire("alex", Quota(), token=True, credentials=credentials)
+    assert permit is not None
+    for verdict in (Verdict.LIST, Verdict.REFUSED):
+        store.try_release(permit, Completion.COMPLETE, verdict)
+    assert store.lockouts("smsc") == []
+    assert store.try_acquire("alex", Quota(), token=True, credentials=credentials) is not None

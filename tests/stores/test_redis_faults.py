@@ -22,7 +22,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.stores import FetchLease
 from smsc_async.stores.redis import store as redis_store
-from smsc_async.stores.redis.scripts import OPEN, Script
+from smsc_async.stores.redis.scripts import LOCKOUT, OPEN, PERMIT, Script
 from tests.stores.redis_server import RedisServer
 from tests.support.server_log_checks import windows_broken
 from tests.support.stopwatch import Stopwatch
@@ -209,6 +209,96 @@ async def test_a_lost_answer_takes_no_second_permit(server: RedisServer) -> None
 
         wire.call = losing  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
         assert [isinstance(await _take(store), Permit) for _ in range(4)] == [True, True, True, False]
+
+
+async def test_a_lost_answer_counts_no_second_error_and_takes_no_second_place(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        wire = store._redis  # pyright: ignore[reportPrivateUsage]
+        real = wire.call
+
+        async def losing(script: Script, *arguments: Any) -> object:
+            if script is LOCKOUT:
+                await real(script, *arguments)
+            return await real(script, *arguments)
+
+        wire.call = losing  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
+        for n in range(3):
+            permit = await _try(store, Account(f"login-{n}", "wrong"))
+            assert isinstance(permit, Permit)
+            await store.release(permit, Completion.COMPLETE, Verdict.REFUSED)
+        wire.call = real  # type: ignore[method-assign]
+        assert isinstance(await _try(store, ALEX), Permit)
+        refusal = await _try(store, Account("boris", "456"))
+        assert isinstance(refusal, Refusal)
+        assert refusal.locked_out is not None
+
+
+async def test_a_place_whose_token_was_not_granted_is_free_again(server: RedisServer) -> None:
+    async with _open(server.url) as store, _open(server.url) as other:
+        assert isinstance(await _try(store, ALEX), Permit)
+        wire = store._redis  # pyright: ignore[reportPrivateUsage]
+        real = wire.call
+
+        async def failing(script: Script, *arguments: Any) -> object:
+            if script is PERMIT:
+                raise StoreError("no answer")
+            return await real(script, *arguments)
+
+        wire.call = failing  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
+        for n in range(3):
+            with pytest.raises(StoreError):
+                await _try(store, Account(f"login-{n}", "123"))
+        await asyncio.sleep(0.1)
+        assert [isinstance(await _try(other, Account(f"new-{n}", "123")), Permit) for n in range(3)] == [True] * 3
+
+
+async def test_a_place_is_returned_quietly_if_the_server_is_gone(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        permit = await _try(store, ALEX)
+        assert isinstance(permit, Permit)
+        server.kill()
+        with pytest.raises(StoreError):
+            await _try(store, Account("boris", "456"))
+        await store.release(permit, Completion.COMPLETE, Verdict.REFUSED)
+
+
+async def test_calls_that_change_lockouts_together_all_fail_in_time_if_the_server_does_not_answer(
+    server: RedisServer,
+) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await _try(store, ALEX), Permit)
+        server.signal(signal.SIGSTOP)
+        watch = Stopwatch()
+        watch.start()
+        began = time.monotonic()
+        accounts = [Account(f"login-{n}", "123") for n in range(5)]
+        failures = await asyncio.gather(*[_try(store, each) for each in accounts], return_exceptions=True)
+        seconds = time.monotonic() - began
+        watch.stop()
+        server.signal(signal.SIGCONT)
+        assert {type(failure) for failure in failures} == {StoreError}
+        assert seconds - watch.stalled < 1.4
+
+
+async def test_a_fleet_of_one_process_does_not_disturb_itself(server: RedisServer) -> None:
+    async with _open(server.url) as store:
+        wire = store._redis  # pyright: ignore[reportPrivateUsage]
+        real = wire.call
+        runs: list[Script] = []
+
+        async def counting(script: Script, *arguments: Any) -> object:
+            runs.append(script)
+            return await real(script, *arguments)
+
+        wire.call = counting  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
+        await asyncio.gather(*[_try(store, Account(f"login-{n}", "123")) for n in range(30)])
+        # A read and a write for each of the four that got a place, and a read for each of the others.
+        assert runs.count(LOCKOUT) <= 4 * 2 + 26 + 10
+
+
+async def _try(store: RedisStore, account: Account) -> Permit | Refusal:
+    credentials = Credentials("smsc", account)
+    return await store.acquire(account.login, Quota(), token=True, lease=30.0, credentials=credentials)
 
 
 async def test_a_connection_that_was_closed_while_idle_is_made_anew(server: RedisServer) -> None:

@@ -48,6 +48,7 @@ SLOW: Final = {
     "makes hundreds or thousands of calls": [
         "faults/test_lockouts.py::test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free",
         "faults/test_circuit_breaker.py",
+        "faults/test_lockout_scenarios.py",
         "faults/test_secrecy.py::test_the_password_shows_nowhere_but_in_the_body",
         "test_client.py::test_ten_thousand_callers_of_one_account_make_one_request",
     ],

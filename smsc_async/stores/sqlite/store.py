@@ -22,7 +22,7 @@ import attrs
 from smsc_async.accounts import Account
 from smsc_async.errors import StoreError
 from smsc_async.fetch import lockout as rules
-from smsc_async.fetch.lockout import Verdict
+from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
@@ -64,8 +64,8 @@ class SQLiteStore(SharedStore):
     was replaced during its use, it grants no permit for a window and a lease, counted from that event
     (``StoreNotReady``). A store can be pickled and copied; the pickle contains the pepper.
 
-    A process that dies without the release of a permit (a crash, SIGKILL) holds the permit until the end of its call's
-    deadline, and then a window longer.
+    A process that dies without the release of a permit (a crash, SIGKILL) holds the permit for the 30 s that an exchange
+    lasts at most, and then a window longer.
 
     Args:
         path: The path of the file. Two more files stand beside it during the use.
@@ -184,13 +184,14 @@ class SQLiteStore(SharedStore):
             ahead = tables.lockout_clock(connection)
             states = None if names is None else tables.load_states(connection, names)
             place = None if states is None else states.admit(secrets.token_hex(8), instant + ahead)
-            if isinstance(place, Refusal):
+            if states is not None and isinstance(place, Refusal):
+                self._lockout_view.note(states, ahead)
                 return place
             closed_for = self._closed_for(permit.quota)
             answer = tables.acquire(connection, login, instant, permit.quota, row, closed_for=closed_for)
             if not isinstance(answer, int):
                 return answer
-            if states is not None and place is not None:
+            if states is not None and isinstance(place, Place):
                 states.enter(place)
                 permit.place = place
                 self._save(connection, states, instant, ahead)

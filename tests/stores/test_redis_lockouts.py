@@ -1,0 +1,96 @@
+"""The lockout states of a shared store: changed by several workers at once, and with answers that are lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from smsc_async import Account, Quota, RedisStore, StoreError
+from smsc_async.fetch.lockout import Verdict
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.limiter.credentials import Credentials
+from smsc_async.stores.redis.scripts import LOCKOUT
+from tests.stores.redis_server import RedisServer
+
+pytestmark = pytest.mark.asyncio
+
+QUOTA = Quota()
+
+
+def _credentials(number: int) -> Credentials:
+    return Credentials("smsc", Account(f"login{number}", "123"))
+
+
+def _open(server: RedisServer) -> RedisStore:
+    return RedisStore(server.url, pepper="a long random text", cold_start="grant")
+
+
+async def _take(store: RedisStore, number: int) -> Permit | Refusal:
+    return await store.acquire(f"smsc login{number}", QUOTA, token=True, lease=5.0, credentials=_credentials(number))
+
+
+async def test_workers_that_change_the_states_at_once_take_four_places_together(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    stores = [_open(redis_server) for _ in range(4)]
+    answers = await asyncio.gather(*[_take(stores[number % 4], number) for number in range(12)])
+    granted = [(number, each) for number, each in enumerate(answers) if isinstance(each, Permit)]
+    assert len(granted) == 4
+    for number, permit in granted:
+        await stores[number % 4].release(permit, Completion.COMPLETE, Verdict.REFUSED)
+    refused = await _take(stores[0], 20)
+    assert isinstance(refused, Refusal)
+    assert refused.locked_out is not None
+    assert {each.cause for each in stores[0].lockouts("smsc")}
+    await stores[1].reset_lockouts("smsc", None)
+    for store in stores:
+        await store.aclose()
+
+
+async def test_a_place_whose_first_answer_was_lost_is_taken_once(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    store = _open(redis_server)
+    replaceable: Any = store
+    real: Any = store._run  # pyright: ignore[reportPrivateUsage]
+    calls: list[bytes] = []
+
+    async def run(script: object, *arguments: Any) -> Any:
+        answer = await real(script, *arguments)
+        if script is LOCKOUT:
+            calls.append(answer[0])
+            if calls == [b"read", b"saved"]:
+                return await real(
+                    script, arguments[0], (0.0,), ("", "", "", "")
+                )  # as if another worker had been faster
+        return answer
+
+    replaceable._run = run
+    assert isinstance(await _take(store, 1), Permit)
+    replaceable._run = real
+    assert [isinstance(await _take(store, number), Permit) for number in range(2, 6)] == [True, True, True, False]
+    await store.aclose()
+
+
+async def test_a_place_is_returned_if_there_is_no_token_or_no_answer(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    store = _open(redis_server)
+    await store.drain_tokens("smsc login1", QUOTA)
+    for _ in range(6):
+        refused = await _take(store, 1)
+        assert isinstance(refused, Refusal)
+        assert refused.locked_out is None
+    replaceable: Any = store
+    real: Any = store._permits  # pyright: ignore[reportPrivateUsage]
+
+    async def fail(*_: object) -> Any:
+        raise StoreError("down")
+
+    replaceable._permits = fail
+    for _ in range(6):
+        with pytest.raises(StoreError, match="down"):
+            await _take(store, 2)
+        await asyncio.gather(*store._unfinished)  # pyright: ignore[reportPrivateUsage]
+    replaceable._permits = real
+    assert isinstance(await _take(store, 2), Permit)
+    await store.aclose()
