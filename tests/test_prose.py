@@ -10,9 +10,6 @@ import pytest
 from tests.support.doc_examples import README, ROOT
 from tests.support.prose import TEXTS, average, sentences, words
 
-# To be rewritten; remove a page from this set together with its last old sentence.
-REMAINING = {ROOT / "docs" / "several-workers.md"}
-REWRITTEN = [page for page in TEXTS if page not in REMAINING]
 LONGEST = 45
 AVERAGE = 20
 # What earlier pages said in place of a term, and names that no longer exist.
@@ -22,7 +19,7 @@ OLD = re.compile(
 )
 
 
-@pytest.mark.parametrize("page", REWRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_sentences_are_short(page: Path) -> None:
     found = sorted(sentences(page), key=lambda each: -each.words)
     worst = "\n".join(map(str, found[:3]))
@@ -30,7 +27,7 @@ def test_sentences_are_short(page: Path) -> None:
     assert average(found) <= AVERAGE, worst
 
 
-@pytest.mark.parametrize("page", REWRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_uses_no_word_of_the_old_language(page: Path) -> None:
     assert [str(each) for each in sentences(page) if OLD.search(each.text)] == []
 

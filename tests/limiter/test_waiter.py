@@ -164,6 +164,8 @@ def test_work_that_was_cancelled_before_its_first_step_has_ended_too() -> None:
 
     async def main() -> None:
         BackgroundTasks().start(never, lambda: ended.append("asyncio"))
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
 
     asyncio.run(main())
 
