@@ -20,7 +20,7 @@ async def test_a_store_that_cannot_be_used_is_the_error_of_the_call_and_nothing_
     path.write_bytes(b"this is no database, and stays as it is" * 100)
     scripted = in_turn([])
     async with SQLiteStore(path, pepper="a long random text") as store, client_of(scripted, store=store) as client:
-        with pytest.raises(StoreError, match="store.db"):
+        with pytest.raises(StoreError, match=r"store\.db"):
             await client.tariffs()
     assert scripted.requests == []
 
