@@ -317,6 +317,8 @@ class Client:
         found = [Lockout(each.cause.value, fetcher.service, each.login, each.seconds) for each in views]
         outage = fetcher.circuit.seconds()
         found += [Lockout("outage", fetcher.service, None, outage)] if outage else []
+        closed = fetcher.store.closed_for
+        found += [Lockout("store", fetcher.service, None, closed)] if closed else []
         return tuple(sorted(found, key=lambda each: -each.seconds))
 
     async def reset_lockouts(self, account: Account | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -175,7 +176,9 @@ def _is_interactive() -> bool:
 def inputs_of(texts: Sequence[str], history: History) -> list[Path]:
     """Return the files that a report reads."""
     files = [source.path for source in map(_source, texts) if source.path is not None]
-    return [*files, history.path, store_path(), *filter(None, [config_file()])]
+    with contextlib.suppress(CliError):  # without a home folder there is no store to protect
+        files.append(store_path())
+    return [*files, history.path, *filter(None, [config_file()])]
 
 
 def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:

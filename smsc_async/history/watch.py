@@ -98,7 +98,9 @@ class Schedule:
     def after(self, instant: float) -> float:
         """Return the instant of the next round: one, however many were slept through."""
         start = self.first + self.phase
-        return start + max(1, math.floor((instant - start) / self.every) + 1) * self.every
+        due = start + max(1, math.floor((instant - start) / self.every) + 1) * self.every
+        # The rounding of the quotient can lead to the instant itself, and the round would repeat at once.
+        return due if due > instant else due + self.every
 
     def after_failure(self, instant: float) -> float:
         """Return the instant of the round after one that failed."""

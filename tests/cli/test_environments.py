@@ -108,9 +108,8 @@ ENVIRONMENTS = {
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every user can read and write."""
+    """A folder to which its owner alone can write: a store refuses another."""
     path = Path(tempfile.mkdtemp())
-    path.chmod(0o777)
     tariffs = sample_tariffs()
     (path / "new.json").write_bytes(render(tariffs, Format.JSON))
     (path / "old.json").write_bytes(render(attrs.evolve(tariffs, mail=Decimal(9)), Format.JSON))

@@ -22,6 +22,7 @@ from smsc_async import (
     MemoryStore,
     QuotaExhausted,
     SmscError,
+    StoreNotReady,
     TooManyRequests,
     TransportError,
     TrialsExhausted,
@@ -46,6 +47,19 @@ def anyio_backend(request: pytest.FixtureRequest) -> Backend:
 
 def _by_password() -> Scripted:
     return Scripted(lambda request: refusal(2) if request.password.startswith("wrong") else good())
+
+
+async def test_a_store_that_may_have_lost_permits_is_shown_until_it_grants_again() -> None:
+    async with client_of(in_turn([good()]), store=MemoryStore(cold_start="wait")) as client:
+        assert client.lockouts() == ()
+        with pytest.raises(StoreNotReady):
+            await client.tariffs(deadline=1.0)
+        (seen,) = client.lockouts()
+        assert (seen.cause, seen.login, seen.service) == ("store", None, "smsc.example")
+        assert 50.0 < seen.seconds <= 70.0
+        await anyio.sleep(seen.seconds + 0.1)
+        assert client.lockouts() == ()
+        assert (await client.tariffs()).zones
 
 
 async def test_credentials_that_were_refused_are_not_sent_again_for_half_an_hour_and_others_are() -> None:
