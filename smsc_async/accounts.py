@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Final, NoReturn
 
@@ -17,7 +18,7 @@ import attrs
 
 from smsc_async.protocol import key_label
 
-__all__ = ["Account", "Secret"]
+__all__ = ["Account", "Secret", "account_without_secret"]
 
 # One for the life of the process: a fingerprint that leaks tells nothing to whoever does not have this key as well.
 _PROCESS_KEY: Final = secrets.token_bytes(32)
@@ -81,6 +82,34 @@ class Secret:
         )
 
 
+class _WithheldSecret(Secret):
+    """The secret of an account that was pickled: it has no value, and is equal to no secret that has one."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def reveal(self) -> NoReturn:
+        raise RuntimeError("this account was pickled without its credential: make a new Account to send requests")
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _WithheldSecret)
+
+    def __hash__(self) -> int:
+        return hash(_WithheldSecret)
+
+
+def account_without_secret(login: str, *, uses_api_key: bool) -> Account:
+    """Return an account that shows its login, and that no request can use."""
+    account = Account.__new__(Account)
+    account.__attrs_init__(login, _WithheldSecret(), uses_api_key=uses_api_key)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    return account
+
+
 def _wrapped(value: str | Secret) -> Secret:
     return value if isinstance(value, Secret) else Secret(value)
 
@@ -92,6 +121,8 @@ def _problem(value: object, what: str) -> Exception | None:
         return ValueError(f"the {what} is empty: pass the one of your SMSC account")
     if any("\ud800" <= character <= "\udfff" for character in value):
         return ValueError(f"the {what} is not text that can be sent: read it as UTF-8 and pass it again")
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} or character == "\ufeff" for character in value):
+        return ValueError(f"the {what} has a line break, a control character or a byte order mark, which no {what} has")
     return None
 
 
@@ -115,7 +146,8 @@ class Account:
         uses_api_key: Whether ``secret`` is an API key.
 
     Raises:
-        ValueError: The login or the password is empty, or not text that can be sent.
+        ValueError: The login or the password is empty, has a line break, a control character or a byte order mark, or
+            is not text that can be sent.
         TypeError: One of them is not a ``str``.
 
     Example:
@@ -148,7 +180,8 @@ class Account:
                 label made from a one-way digest of it.
 
         Raises:
-            ValueError: The key or the name is empty, or not text that can be sent.
+            ValueError: The key or the name is empty, has a line break, a control character or a byte order mark, or is
+                not text that can be sent.
             TypeError: One of them is not a ``str``.
 
         Example:
@@ -171,7 +204,8 @@ class Account:
             environ: The variables, or ``None`` for those of the process.
 
         Raises:
-            ValueError: A variable is missing or empty, or not text that can be sent.
+            ValueError: A variable is missing or empty, has a line break, a control character or a byte order mark, or
+                is not text that can be sent.
 
         Example:
             >>> from smsc_async import Account

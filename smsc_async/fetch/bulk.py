@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
-from smsc_async.accounts import Account
+from smsc_async.accounts import Account, account_without_secret
 from smsc_async.fetch.call import closed_error
 from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.records import Tariffs
@@ -22,7 +22,7 @@ class Outcome:
     """What came of one account of many: a list or an error.
 
     Attributes:
-        account: Whose.
+        account: The account. After pickling it has its login, but no credential.
         tariffs: The list, or ``None`` where there is an error.
         error: Why there is no list, or ``None``.
 
@@ -35,6 +35,19 @@ class Outcome:
     account: Account
     tariffs: Tariffs | None = None
     error: Exception | None = None
+
+    def __copy__(self) -> Outcome:
+        return self  # not by __reduce__, which leaves out the credential
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Outcome:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Outcome], tuple[object, ...]]:
+        return _unpickled, (self.account.login, self.account.uses_api_key, self.tariffs, self.error)
+
+
+def _unpickled(login: str, uses_api_key: bool, *rest: Any) -> Outcome:  # noqa: FBT001  # the arguments of a pickle
+    return Outcome(account_without_secret(login, uses_api_key=uses_api_key), *rest)
 
 
 _Start: TypeAlias = Callable[[Callable[[object], Awaitable[None]], Callable[[], None]], None]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 import anyio
 import httpx
 import pytest
 
-from smsc_async import Account, AuthenticationError, Client, MemoryStore, Outcome, TransportError
+from smsc_async import Account, AuthenticationError, Client, MemoryStore, Outcome, TransportError, decode
 from smsc_async.fetch.call import Calls
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
@@ -286,3 +288,36 @@ async def test_keys_and_ages_are_those_of_the_call(service: Service, client: Cli
             True
         ]
     assert len(service.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "account", [Account("alex", "hunter2"), Account.with_api_key("hunter2", name="alex")], ids=repr
+)
+@pytest.mark.parametrize("error", [None, AuthenticationError(2, "no"), KeyError("a bug")], ids=repr)
+async def test_an_outcome_is_pickled_without_its_credential(account: Account, error: Exception | None) -> None:
+    outcome = Outcome(account, decode(BODY) if error is None else None, error)
+    pickled = pickle.dumps(outcome)
+    restored = pickle.loads(pickled)
+    assert b"hunter2" not in pickled
+    assert (restored.tariffs, repr(restored.error)) == (outcome.tariffs, repr(outcome.error))
+    assert repr(restored.account) == repr(account)
+    assert restored.account not in {account}
+    assert account.secret != restored.account.secret
+    assert restored.account.secret
+    again = pickle.loads(pickle.dumps(restored))
+    assert {again.account, restored.account} == {restored.account}
+
+
+async def test_an_account_that_was_pickled_sends_nothing_and_says_why(client: Client, service: Service) -> None:
+    restored = pickle.loads(pickle.dumps(Outcome(Account("0", "123"))))
+    for max_age in (0, 60):
+        with pytest.raises(RuntimeError, match="make a new Account"):
+            await client.tariffs(restored.account, max_age=max_age)
+    assert [type(each.error) for each in [o async for o in client.tariffs_for([restored.account])]] == [RuntimeError]
+    assert service.asked == []
+
+
+async def test_a_copy_of_an_outcome_has_the_credential() -> None:
+    outcome = Outcome(Account("alex", "123"))
+    for same in (copy.copy(outcome), copy.deepcopy(outcome)):
+        assert same.account.secret.reveal() == "123"
