@@ -21,11 +21,11 @@ from smsc_async.fetch.call import Calls
 from smsc_async.http.connector import Connector, TransportOption
 from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
-from smsc_async.protocol import endpoint, reserve_endpoint, service_of
+from smsc_async.protocol import endpoint, quota_key, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store, default_store
 from smsc_async.telemetry.events import OnEvent, Telemetry
-from smsc_async.telemetry.statistics import Lockout, Statistics
+from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics, quota_state
 
 if TYPE_CHECKING:
     from smsc_async.history import History
@@ -162,9 +162,7 @@ class Client:
             ...     asyncio.run(main(server))
             4.10 1
         """
-        who = account or self._account
-        if not isinstance(who, Account):
-            raise _no_account(who)
+        who = self._account_of(account, "tariffs")
         self._check_open()
         age = self._max_age if max_age is None else _checked_age(max_age)
         seconds = self._deadline if deadline is None else _checked_deadline(deadline)
@@ -287,9 +285,7 @@ class Client:
         # Most programs watch nothing.
         from smsc_async.history.watch import Watch, Watcher, checked_every, name_of  # noqa: PLC0415
 
-        who = account or self._account
-        if not isinstance(who, Account):
-            raise _no_account(who, "watch")
+        who = self._account_of(account, "watch")
         if isinstance(history, str | os.PathLike):
             raise TypeError(f"history must be a History, such as History(path), not {type(history).__name__}")
         self._check_open()
@@ -303,6 +299,34 @@ class Client:
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""
         return self._calls.fetcher.counters.statistics()
+
+    async def quota(self, account: Account | None = None) -> QuotaState:
+        """Return what is left of the quota of an account's login; takes nothing of it.
+
+        Another caller may use the rest before this one does: to send a request if the quota allows it, use the ``deadline``
+        of ``tariffs()``. The lockouts are those that this process knows.
+
+        Args:
+            account: The account, or ``None`` for the client's own account.
+
+        Raises:
+            StoreError: The store does not answer.
+            ValueError: There is no account.
+
+        Example:
+            >>> import asyncio
+            >>> from smsc_async import Account, Client, MemoryStore
+            >>> async def main() -> None:
+            ...     async with Client(Account("alex", "123"), store=MemoryStore()) as client:
+            ...         print(await client.quota())
+            >>> asyncio.run(main())
+            QuotaState(remaining=3, next_in=0.0, in_flight=0, lockouts=())
+        """
+        who, fetcher = self._account_of(account, "quota"), self._calls.fetcher
+        usage = await fetcher.store.usage(quota_key(fetcher.service, who.login), fetcher.quota)
+        logins = {None, quota_key("", who.login)}
+        own = (each for each in self.lockouts() if (each.login and quota_key("", each.login)) in logins)
+        return quota_state(usage, fetcher.quota, tuple(own))
 
     def lockouts(self) -> tuple[Lockout, ...]:
         """Return what is not sent at present, the longest first, as far as this process knows.
@@ -373,6 +397,12 @@ class Client:
         if isinstance(result, Exception):
             return Outcome(account, None, result)
         raise result
+
+    def _account_of(self, account: Account | None, method: str) -> Account:
+        who = account or self._account
+        if not isinstance(who, Account):
+            raise _no_account(who, method)
+        return who
 
     def _check_open(self) -> None:
         if self._calls.is_closed:

@@ -25,6 +25,7 @@ from smsc_async import (
     MemoryStore,
     Quota,
     QuotaExhausted,
+    QuotaState,
     SmscError,
     Tariffs,
     TooManyRequests,
@@ -568,3 +569,38 @@ async def test_a_quota_of_ones_own_is_kept() -> None:
         for _ in range(3):
             await client.tariffs(max_age=0)
     assert not simulator.violations()
+
+
+async def test_the_quota_of_an_account_is_shown_and_nothing_of_it_is_taken() -> None:
+    simulator = service(latency=1.0)
+    async with client_of(simulator) as client:
+        for _ in range(5):
+            assert await client.quota() == QuotaState(3, 0.0, 0)
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.tariffs)
+            await anyio.sleep(0.5)
+            assert await client.quota(Account(" ALEX ", "other")) == QuotaState(2, 0.0, 1)
+        await client.tariffs(max_age=0)
+        await client.tariffs(max_age=0)
+        state = await client.quota()
+        assert (state.remaining, state.in_flight) == (0, 0)
+        assert 55 < state.next_in < 61
+        await anyio.sleep(state.next_in)
+        assert (await client.quota()).remaining == 1
+        assert await client.quota(BORIS) == QuotaState(3, 0.0, 0)
+    assert len(simulator.log) == 3
+
+
+async def test_the_quota_of_an_account_comes_with_its_lockouts_alone() -> None:
+    async with client_of(service()) as client:
+        with pytest.raises(AuthenticationError):
+            await client.tariffs(Account("boris", "wrong"))
+        assert [each.cause for each in (await client.quota(Account("Boris", "wrong"))).lockouts] == ["credentials"]
+        assert (await client.quota()).lockouts == ()
+        with pytest.raises(ValueError, match=r"quota\(\)"):
+            await Client(base_url=URL).quota()
+
+
+async def test_a_store_that_waits_after_its_start_has_no_request_left() -> None:
+    async with client_of(service(), store=MemoryStore(cold_start="wait")) as client:
+        assert await client.quota() == QuotaState(0, 61.0, 0)

@@ -20,6 +20,7 @@ from smsc_async import (
     MemoryStore,
     Outcome,
     Quota,
+    QuotaState,
     RequestEnded,
     SmscError,
     Snapshot,
@@ -112,6 +113,8 @@ async def states(client: Client) -> None:
     assert_type(client.statistics(), Statistics)
     assert_type(client.statistics().waited, float)
     assert_type(Lockout(cause="address", service="smsc", login=None, seconds=1800).seconds, float)
+    assert_type(await client.quota(), QuotaState)
+    assert_type((await client.quota(account=ACCOUNT)).lockouts, tuple[Lockout, ...])
     assert_type(client.lockouts(), tuple[Lockout, ...])
     assert_type(await client.reset_lockouts(), None)
     await client.reset_lockouts(account=ACCOUNT)

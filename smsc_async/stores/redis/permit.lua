@@ -2,7 +2,7 @@
 --
 -- KEYS[2]  the permits: rows of {id, instant at which the token is free, the same for the slot, whether it is in flight,
 --          instant of the writing, era of the writing}
--- ARGV[3]  the action: acquire, release or drain
+-- ARGV[3]  the action: acquire, usage (which writes nothing), release or drain
 -- ARGV[4]  the permit's id: a repeated acquire, whose first answer was lost, acquires nothing more
 local now, suffix, closed_at, era, corrected_at = the_time()
 if not now then return suffix end
@@ -71,6 +71,10 @@ for _, row in ipairs(rows) do
     in_flight = in_flight + row[4]
   end
   if row[3] > now then slots[#slots + 1] = row[3] - now end
+end
+if ARGV[3] == 'usage' then
+  table.sort(earliest)
+  return {'usage' .. suffix, now, 0, #slots, unpack(earliest)}
 end
 if token and #latest >= requests then
   table.sort(latest)

@@ -24,7 +24,7 @@ from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError
 from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import Place, Verdict
-from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
@@ -187,16 +187,14 @@ class RedisStore(SharedStore):
     async def _acquire(self, permit: Permit, lease: float) -> Permit | Refusal:
         """Acquire token and slot."""
         lease = self._lease if lease == math.inf else max(lease, 0.0)
-        login, quota, token = permit.login, permit.quota, permit.token
+        quota = permit.quota
         started = now()
 
         async def ask(identity: _Identity) -> Any:
-            digest = await self._digests.of_login(login, _salt_of(identity))
+            digest = await self._digests.of_login(permit.login, _salt_of(identity))
             permit_id = permit.lease = _PermitId(secrets.token_hex(8), digest)
-            rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
-            times = (lease * _MICRO, self._closed_for(quota) * _MICRO)
-            matters_for = quota.absence + self._lease + lease
-            return await self._permits(identity, permit_id, "acquire", (matters_for, *rule, token, *times))
+            numbers = self._rule(quota, lease, token=permit.token)
+            return await self._permits(identity, permit_id, "acquire", numbers)
 
         try:
             reply = await self._in_store(ask)
@@ -280,6 +278,26 @@ class RedisStore(SharedStore):
                     return result
 
         return await self._in_store(work)
+
+    def _rule(self, quota: Quota, lease: float, *, token: bool) -> tuple[float, ...]:
+        """Return the numbers of an acquire: the seconds for which its row matters come first."""
+        times = (lease * _MICRO, self._closed_for(quota) * _MICRO)
+        rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
+        return (quota.absence + self._lease + lease, *rule, token, *times)
+
+    async def usage(self, login: str, quota: Quota) -> Usage:
+        """Return what is in use of a login's quota.
+
+        Raises:
+            StoreError: The server does not answer.
+        """
+
+        async def ask(identity: _Identity) -> Any:
+            permit_id = _PermitId("", await self._digests.of_login(login, _salt_of(identity)))
+            return await self._permits(identity, permit_id, "usage", self._rule(quota, 0.0, token=False))
+
+        reply = await self._in_store(ask)
+        return Usage(tuple(each / _MICRO for each in reply[4:]), reply[3])
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""

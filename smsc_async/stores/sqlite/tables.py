@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final
 
-from smsc_async.limiter.bucket import Refusal
+from smsc_async.limiter.bucket import Refusal, Usage
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
-from smsc_async.stores.rows import Row, refusal_of
+from smsc_async.stores.rows import Row, refusal_of, usage_of
 from smsc_async.stores.shared import Lookup
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "save_states",
     "sweep",
     "take_lease",
+    "usage",
     "use",
 ]
 
@@ -62,17 +63,33 @@ def acquire(
         row: The row to insert; it has a token if the request needs one.
         closed_for: Seconds for which a store that was lost grants nothing.
     """
-    closed_at = connection.execute("SELECT closed_at FROM store").fetchone()[0]
-    if closed_at is not None and (wait := closed_at + closed_for - instant) > 0:
+    if (wait := _opens_in(connection, instant, closed_for)) > 0:
         return Refusal(wait, (wait,) * quota.requests)
-    select = "SELECT token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
-    rows = [Row(*each) for each in connection.execute(select, (login,))]
+    rows = _rows(connection, login)
     if (refusal := refusal_of(rows, instant, quota, token=row.token_free_at > 0)) is not None:
         return refusal
     if any(each.token_free_at <= instant and each.slot_free_at <= instant for each in rows):
         delete = "DELETE FROM permits WHERE login = ? AND token_free_at <= ? AND slot_free_at <= ?"
         connection.execute(delete, (login, instant, instant))
     return insert(connection, login, instant, row)
+
+
+def usage(connection: sqlite3.Connection, login: str, instant: float, quota: Quota, *, closed_for: float) -> Usage:
+    """Return what is in use of a login's quota; for reading."""
+    if (wait := _opens_in(connection, instant, closed_for)) > 0:
+        return Usage((wait,) * quota.requests)
+    return usage_of(_rows(connection, login), instant, quota)
+
+
+def _opens_in(connection: sqlite3.Connection, instant: float, closed_for: float) -> float:
+    """Return the seconds until a store that was lost grants permits; 0 or less if it grants them."""
+    closed_at = connection.execute("SELECT closed_at FROM store").fetchone()[0]
+    return 0.0 if closed_at is None else closed_at + closed_for - instant
+
+
+def _rows(connection: sqlite3.Connection, login: str) -> list[Row]:
+    select = "SELECT token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
+    return [Row(*each) for each in connection.execute(select, (login,))]
 
 
 def insert(connection: sqlite3.Connection, login: str, instant: float, row: Row) -> int:
