@@ -9,7 +9,7 @@ import math
 import os
 import ssl
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -29,7 +29,7 @@ from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics, quo
 
 if TYPE_CHECKING:
     from smsc_async.history import History
-    from smsc_async.history.watch import Update
+    from smsc_async.history.watch import Watch
 
 __all__ = ["Client"]
 
@@ -177,7 +177,7 @@ class Client:
         *,
         max_age: float | None = None,
         deadline: float | None = None,
-    ) -> AsyncIterator[Outcome]:
+    ) -> BulkFetch:
         """Return the lists of many accounts, each as soon as it is there.
 
         Accounts are drawn as there is room for them, 50 at a time; so ``accounts`` may be endless. What one account
@@ -190,7 +190,8 @@ class Client:
             deadline: Seconds for each account, counted from when it is drawn, or ``None`` for the client's.
 
         Returns:
-            An async iterator of one ``Outcome`` for each account, in the order in which they are ready.
+            An async iterator of one ``Outcome`` for each account, in the order in which they are ready. After ``aclose()``
+            no account is drawn any more, as with ``contextlib.aclosing``.
 
         Raises:
             ValueError: A number is out of its range.
@@ -235,7 +236,7 @@ class Client:
         name: str | None = None,
         reader: str = "watch",
         deadline: float | None = None,
-    ) -> AsyncIterator[Update]:
+    ) -> Watch:
         """Return the changes of an account's list, each when it is seen, for as long as somebody iterates.
 
         A round that fails (no answer, a blocked address, a history that cannot be written) comes as an ``error``, and the
@@ -255,7 +256,8 @@ class Client:
             deadline: Seconds for the list of each round, or ``None`` for the client's.
 
         Returns:
-            An async iterator of ``Update``, for one consumer. The first list that a reader sees is no change.
+            An async iterator of ``Update``, for one consumer, which ends with ``aclose()``. The first list that a reader
+            sees is no change.
 
         Raises:
             AuthenticationError: From the iterator: the credentials are refused. So do ``ParameterError``, and

@@ -86,12 +86,13 @@ class BulkFetch(AsyncIterator[Outcome]):
         self._at_once = at_once
         self._under_way = 0
         self._drawing = False
+        self._is_closed = False
         self._ready: deque[Outcome] = deque()
         self._fault: BaseException | None = None
         self._waiters: set[Waiter] = set()  # one, unless several tasks share the work on the outcomes
 
     async def __anext__(self) -> Outcome:
-        while True:
+        while not self._is_closed:
             self._fill()
             if self._ready:
                 return self._ready.popleft()
@@ -105,6 +106,13 @@ class BulkFetch(AsyncIterator[Outcome]):
                 await waiter.wait(_LIMITLESS)
             finally:
                 self._waiters.remove(waiter)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End the iteration: no account is drawn any more. Calls in progress go on, and fill the store."""
+        self._is_closed = True
+        self._ready.clear()
+        self._wake()
 
     def _fill(self) -> None:
         while self._under_way + len(self._ready) < self._at_once:
@@ -142,13 +150,16 @@ class BulkFetch(AsyncIterator[Outcome]):
 
     def _ended(self, told: list[Outcome]) -> None:
         self._under_way -= 1
-        self._ready.append(told[0])
+        if not self._is_closed:
+            self._ready.append(told[0])
         self._wake()
 
     async def _draw(self, _: object) -> None:
         assert self._stream is not None
         try:
-            self._begin(await anext(self._stream))
+            account = await anext(self._stream)
+            if not self._is_closed:
+                self._begin(account)
         except StopAsyncIteration:
             self._stream = None
         except Exception as error:  # noqa: BLE001  # the source's own, for whoever runs the loop

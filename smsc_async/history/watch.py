@@ -234,8 +234,15 @@ class Watch(AsyncIterator[Update]):
         self._watcher = watcher
         self._rounds = Rounds(watcher, every)
         self._given = False
+        self._is_closed = False
+
+    async def aclose(self) -> None:
+        """End the iteration, from the task of the consumer. The last change that it was given stays unreported."""
+        self._is_closed = True
 
     async def __anext__(self) -> Update:
+        if self._is_closed:
+            raise StopAsyncIteration
         if self._given:
             # Whoever was given the last change has come back: it is reported.
             self._given = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -396,3 +397,10 @@ async def test_a_key_is_filed_under_the_name_that_it_is_given(history: History) 
             with anyio.move_on_after(1):
                 await anext(client.watch(account, history=history, name=name))
     assert await history.accounts() == ("alex", "mine")
+
+
+async def test_a_watch_that_is_closed_ends_and_its_last_change_is_told_again(history: History) -> None:
+    async with contextlib.aclosing(watch(Source(1, 2, 3), history)) as updates:
+        assert prices(await anext(updates)) == (1, 2)
+    assert [update async for update in updates] == []
+    assert prices(await first(watch(Source(3), history))) == (1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from decimal import Decimal
 from typing import assert_type
 
@@ -81,8 +82,10 @@ async def _accounts() -> AsyncIterator[Account]:
 
 async def many() -> None:
     async with Client() as client:
-        assert_type(client.tariffs_for([ACCOUNT]), AsyncIterator[Outcome])
-        assert_type(client.tariffs_for(_accounts(), max_age=0, deadline=5), AsyncIterator[Outcome])
+        given: AsyncIterator[Outcome] = client.tariffs_for(_accounts(), max_age=0, deadline=5)
+        async with aclosing(client.tariffs_for([ACCOUNT])) as outcomes:
+            assert_type([outcome async for outcome in outcomes], list[Outcome])
+        assert_type(await anext(given), Outcome)
         async for outcome in client.tariffs_for(accounts={ACCOUNT}):
             assert_type(outcome, Outcome)
             assert_type(outcome.account, Account)
@@ -96,7 +99,8 @@ async def many() -> None:
 
 async def watches(history: History) -> None:
     async with Client(ACCOUNT) as client:
-        assert_type(client.watch(), AsyncIterator[Update])
+        async with aclosing(client.watch()) as updates:
+            assert_type([update async for update in updates], list[Update])
         async for update in client.watch(ACCOUNT, every=900, history=history, name="main", reader="mail", deadline=90):
             assert_type(update.account, str)
             assert_type(update.before, Snapshot | None)
