@@ -50,6 +50,9 @@ class Client:
         quota: The rule; the default is the rule of the service.
         store: Where the quota and the cached lists live, or ``None`` for the one ``MemoryStore`` of the process.
         max_age: Seconds for which a cached list is fresh; 0 fetches each time.
+        refresh_after: Seconds, fewer than ``max_age``, after which a list is still returned at once, and refreshed in the
+            background, or ``None``. A refresh never takes the last request of the quota, and is not repeated within 30 s
+            after a failure. All processes that share the store share it.
         deadline: Seconds that a call may take, with all waits and retries.
         retries: How many more attempts a failed request may have; each takes a permit of its own.
         transport: A factory that returns an ``httpx.AsyncBaseTransport``, called once for each request, or an instance.
@@ -89,6 +92,7 @@ class Client:
         quota: Quota = SERVICE_QUOTA,
         store: Store | None = None,
         max_age: float = 60.0,
+        refresh_after: float | None = None,
         deadline: float = 90.0,
         retries: int = 2,
         transport: TransportOption | None = None,
@@ -114,7 +118,9 @@ class Client:
                 retries=retries,
                 connector=Connector(primary, transport=transport, proxy=proxy, ssl_context=ssl_context),
                 telemetry=Telemetry(on_event, tracing=tracing),
-            )
+            ),
+            math.inf if refresh_after is None else _checked_refresh(refresh_after, max_age),
+            deadline,
         )
 
     async def tariffs(
@@ -135,8 +141,9 @@ class Client:
             account: Whose list, or ``None`` for the client's own account.
             max_age: Seconds for which a list is fresh, ``None`` for the client's, 0 for a list that comes after now.
             deadline: Seconds that this call may take, or ``None`` for the client's.
-            stale_ok: Whether the last list will do, whatever its age and marked ``stale``, where a fresh one cannot be
-                had. Not where the service refuses the credentials.
+            stale_ok: Whether the last list will do, whatever its age and marked ``stale``, if there is no fresh one: at once
+                if a request would have to wait for the quota or for the end of an outage. Not if the service refuses the
+                credentials.
 
         Raises:
             ApiError: The service refused; see its subclasses.
@@ -446,6 +453,15 @@ def _checked_age(seconds: float) -> float:
     except TypeError:
         raise _no_number("max_age", seconds) from None
     raise ValueError(f"max_age={seconds}: must be 0 (always fresh) or more seconds")
+
+
+def _checked_refresh(seconds: float, max_age: float) -> float:
+    try:
+        if 0 < seconds < max_age:
+            return seconds
+    except TypeError:
+        raise _no_number("refresh_after", seconds) from None
+    raise ValueError(f"refresh_after={seconds}: must be more than 0 seconds, and less than max_age={max_age}")
 
 
 def _checked_deadline(seconds: float) -> float:

@@ -40,6 +40,7 @@ async def constructors() -> None:
     Client(account=ACCOUNT)
     Client(None, base_url="https://smsc.ru/sys/", reserve_url=None)
     Client(reserve_url="https://smsc.kz/sys/", reply_format=Format.XML, quota=Quota(requests=2))
+    Client(refresh_after=20)
     Client(store=MemoryStore(), max_age=60, deadline=90.0, retries=0, tracing=True)
     Client(store=SQLiteStore("quota.db"), on_event=print)
     Client(transport=httpx.AsyncHTTPTransport())
