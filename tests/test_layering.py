@@ -24,6 +24,7 @@ LAYERS = [
     ["cli"],
     ["testing"],
     ["simulator"],
+    ["sync"],
     ["client"],
     ["history.watch"],
     ["history"],

@@ -29,6 +29,7 @@ from smsc_async import (
     Statistics,
     Tariffs,
     Update,
+    sync,
 )
 
 ACCOUNT = Account("alex", "123")
@@ -154,3 +155,15 @@ async def own_requests() -> None:
     LimitedTransport(transport=transport, host="smsc.ru", exchange_limit=60)
     LimitedTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     LimitedTransport(transport, Quota())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def synchronous() -> None:
+    with sync.Client(ACCOUNT, max_age=3600, refresh_after=20, store=SQLiteStore("quota.db")) as client:
+        assert_type(client, sync.Client)
+        assert_type(client.tariffs(account=ACCOUNT, max_age=0, deadline=5, stale_ok=True), Tariffs)
+        assert_type(client.quota(), QuotaState)
+        assert_type(list(client.tariffs_for([ACCOUNT], max_age=0)), list[Outcome])
+        assert_type(next(client.watch(every=900)), Update)
+        client.close()
+    sync.Client(timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    sync.Client(max_age="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
