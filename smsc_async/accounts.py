@@ -12,10 +12,12 @@ import os
 import secrets
 import unicodedata
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final, NoReturn
 
 import attrs
 
+from smsc_async.environment import credential_source, hidden, read_credential_file
 from smsc_async.protocol import key_label
 
 __all__ = ["Account", "Secret", "account_without_secret"]
@@ -114,6 +116,11 @@ def _wrapped(value: str | Secret) -> Secret:
     return value if isinstance(value, Secret) else Secret(value)
 
 
+def _credential(variable: str, what: str, env: Callable[[], Mapping[str, str]]) -> Secret:
+    kind, _, name = credential_source(variable, env()).partition(":")
+    return Secret(read_credential_file(Path(name), what) if kind == "file" else env().get(variable, ""))
+
+
 def _problem(value: object, what: str) -> Exception | None:
     if not isinstance(value, str):
         return TypeError(f"the {what} must be a str, not {type(value).__name__}")
@@ -198,13 +205,16 @@ class Account:
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Account:
         """Return the account that the environment names.
 
-        Reads ``SMSC_API_KEY`` (with ``SMSC_LOGIN`` as its name where set), else ``SMSC_LOGIN`` and ``SMSC_PASSWORD``.
+        Reads ``SMSC_API_KEY`` (with ``SMSC_LOGIN`` as its name where set), else ``SMSC_LOGIN`` and ``SMSC_PASSWORD``. The key
+        or the password may be in the file that ``SMSC_API_KEY_FILE`` or ``SMSC_PASSWORD_FILE`` names: yours alone, or below
+        ``/run/secrets``; its last line break does not count.
 
         Args:
             environ: The variables, or ``None`` for those of the process.
 
         Raises:
-            ValueError: A variable is missing or empty, has a line break, a control character or a byte order mark, or
+            OSError: A file cannot be read.
+            ValueError: Others may use a file, a variable is set beside its file, or one is missing or empty, has a line break, a control character or a byte order mark, or
                 is not text that can be sent.
 
         Example:
@@ -212,16 +222,17 @@ class Account:
             >>> Account.from_env({"SMSC_LOGIN": "alex", "SMSC_PASSWORD": "123"})
             Account('alex')
         """
-        env = os.environ if environ is None else environ
-        login = env.get("SMSC_LOGIN", "")
-        password, key = (Secret(env.get(name, "")) for name in ("SMSC_PASSWORD", "SMSC_API_KEY"))
-        del env, environ  # before anything can be raised
-        if key:
-            return cls.with_api_key(key, name=login or None)
+        env = hidden(os.environ if environ is None else environ)
+        del environ  # before anything can be raised
+        login = env().get("SMSC_LOGIN", "")
+        if credential_source("SMSC_API_KEY", env()):
+            return cls.with_api_key(_credential("SMSC_API_KEY", "API key", env), name=login or None)
+        password = _credential("SMSC_PASSWORD", "password", env)
         missing = [name for name, value in (("SMSC_LOGIN", login), ("SMSC_PASSWORD", password)) if not value]
         if missing:
             raise ValueError(
-                f"{' and '.join(missing)} not set: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY, in the environment"
+                f"{' and '.join(missing)} not set: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY, in the environment "
+                "(or SMSC_PASSWORD_FILE, SMSC_API_KEY_FILE)"
             )
         return cls(login, password)
 

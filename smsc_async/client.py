@@ -9,12 +9,13 @@ import math
 import os
 import ssl
 import warnings
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from smsc_async.accounts import Account
+from smsc_async.accounts import Account, Secret
+from smsc_async.environment import BASE_URL, checked_url, hidden
 from smsc_async.fetch.attempts import Fetcher
 from smsc_async.fetch.bulk import BulkFetch, Outcome
 from smsc_async.fetch.call import Calls
@@ -23,7 +24,7 @@ from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import endpoint, quota_key, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
-from smsc_async.stores import Store, default_store
+from smsc_async.stores import Store, default_store, store_at
 from smsc_async.telemetry.events import OnEvent, Telemetry
 from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics, quota_state
 
@@ -86,7 +87,7 @@ class Client:
         self,
         account: Account | None = None,
         *,
-        base_url: str = "https://smscentre.com/sys/",
+        base_url: str = BASE_URL,
         reserve_url: str | None = "auto",
         reply_format: Format = Format.JSON,
         quota: Quota = SERVICE_QUOTA,
@@ -122,6 +123,33 @@ class Client:
             math.inf if refresh_after is None else _checked_refresh(refresh_after, max_age),
             deadline,
         )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Return the client that the environment describes; the commands read the same variables.
+
+        Reads the variables of ``Account.from_env()``, ``SMSC_BASE_URL``, ``SMSC_STORE`` (the path of a ``SQLiteStore``, or the
+        URL of a ``RedisStore``; without it, the store of the process) and ``SMSC_PEPPER``.
+
+        Args:
+            environ: The variables, or ``None`` for those of the process.
+
+        Raises:
+            ValueError: A variable is missing or out of its range; the message names it.
+            OSError: A file of a password cannot be read.
+
+        Example:
+            >>> from smsc_async import Client
+            >>> from smsc_async.testing import SmscServer
+            >>> with SmscServer() as server:
+            ...     client = Client.from_env(server.env)
+        """
+        env = hidden(os.environ if environ is None else environ)
+        del environ  # it may contain a password, and error reporters show the locals of every frame
+        account = Account.from_env(env())
+        base_url = checked_url(env().get("SMSC_BASE_URL") or BASE_URL, "SMSC_BASE_URL")
+        place, pepper = Secret(env().get("SMSC_STORE", "")), Secret(env().get("SMSC_PEPPER", ""))
+        return cls(account, base_url=base_url, store=store_at(place, pepper) if place else None)
 
     async def tariffs(
         self,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextvars
 import os
 import ssl
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
@@ -21,6 +22,7 @@ from smsc_async.accounts import Account
 from smsc_async.fetch.bulk import Outcome
 from smsc_async.http.connector import TransportOption
 from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.waiter import in_trio
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store
 from smsc_async.telemetry.events import OnEvent
@@ -78,6 +80,13 @@ class Client:
 
     def __init__(self, account: Account | None = None, **options: Unpack[_Options]) -> None:
         self._client = client.Client(account, **options)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Return the client that the environment describes; see ``smsc_async.Client.from_env``."""
+        made = cls.__new__(cls)
+        made._client = client.Client.from_env(environ)  # noqa: SLF001  # of this class
+        return made
 
     def tariffs(
         self,
@@ -188,7 +197,9 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     if threading.current_thread() is _current.thread:
         work.close()
         raise RuntimeError("on_event and transports run in the event loop of the client: use smsc_async.Client there")
-    future = asyncio.run_coroutine_threadsafe(work, _current.loop)
+    # The context of a trio task says that trio runs, which is not so in the loop's thread.
+    context = contextvars.Context() if in_trio() else contextvars.copy_context()
+    future = context.run(asyncio.run_coroutine_threadsafe, work, _current.loop)
     try:
         return future.result()
     finally:

@@ -39,6 +39,7 @@ LAYERS = [
     ["http.redaction", "http.threads", "http.log_filter"],
     ["limiter", "decoder", "fetch.lockout", "fetch.circuit"],
     ["accounts"],
+    ["environment"],
     ["report"],
     ["protocol", "analysis"],
     ["records"],

@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -76,11 +77,12 @@ def test_fifty_threads_that_ask_at_once_cause_one_request() -> None:
         assert len(server.log) == 1
 
 
-def test_it_works_inside_a_running_event_loop(client: Client) -> None:
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_it_works_inside_a_running_event_loop(client: Client, backend: str) -> None:
     async def cell() -> Tariffs:
         return client.tariffs()
 
-    assert asyncio.run(cell()) == sample_tariffs()
+    assert anyio.run(cell, backend=backend) == sample_tariffs()
 
 
 def test_the_lists_of_many_accounts_are_an_iterator(client: Client, smsc_server: SmscServer) -> None:

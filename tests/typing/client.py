@@ -49,6 +49,8 @@ async def constructors() -> None:
     Client(transport=lambda: httpx.AsyncHTTPTransport(http2=False))
     Client(proxy="http://proxy.example:3128", ssl_context=ssl.create_default_context())
 
+    assert_type(Client.from_env(), Client)
+    Client.from_env(environ={"SMSC_LOGIN": "alex"})
     Client("alex", "123")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
     Client("alex")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client(ACCOUNT, "https://smsc.ru/sys/")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
