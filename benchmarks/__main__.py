@@ -1,7 +1,7 @@
 """``uv run python -m benchmarks [section …] [--quick] [--write]``.
 
-The peers are in the dependency group ``bench``. Where they are missing and uv has started this, it is started again
-with them, in an environment of its own: no test needs forty more packages, and no checkout keeps them.
+The peers are in the dependency group ``bench``. If they are missing and uv has started this process, it starts itself again
+with them, in an environment of its own: no test needs forty more packages.
 """
 
 from __future__ import annotations
@@ -16,43 +16,54 @@ from importlib.util import find_spec
 from benchmarks import page
 
 SECTIONS = ("fleet", "decoding", "permits", "quota", "cached", "importing", "memory", "lockout")
-PEERS = ("aiolimiter", "aiocache", "cashews", "limits", "matplotlib", "msgspec", "pydantic", "pyrate_limiter")
+PEERS = (
+    "aiohttp",
+    "aiolimiter",
+    "aiocache",
+    "cashews",
+    "cattrs",
+    "limits",
+    "matplotlib",
+    "msgspec",
+    "pydantic",
+    "pyrate_limiter",
+)
 ROUNDS = 5
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Ratios beside what one would use instead."
+        prog="python -m benchmarks", description="Times beside those of other packages, as ratios."
     )
     parser.add_argument("section", nargs="*", help=f"of {', '.join(SECTIONS)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="small and rough: to see that it runs")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its pictures")
+    parser.add_argument("--quick", action="store_true", help="small and rough, to see that everything runs")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its picture")
     options = parser.parse_args(arguments)
     unknown = set(options.section).difference(SECTIONS)
     if unknown:
         parser.error(f"no section {', '.join(sorted(unknown))}")
     if not options.quick and not all(map(find_spec, PEERS)):
         with_peers(arguments)
-    told = page.where_and_when()
-    print(told)
+    heading = page.where_and_when()
+    print(heading)
+    parts = [heading]
     for name in options.section or SECTIONS:
         section = import_module(f"benchmarks.{name}")
         began = time.perf_counter()
-        part = page.table(section.TITLE, section.run(1 if options.quick else ROUNDS))
-        print(part, flush=True)
+        lines = section.run(1 if options.quick else ROUNDS)
+        print(page.table(section.TITLE, lines, goals=True), flush=True)
         print(f"({time.perf_counter() - began:.0f} s)\n", file=sys.stderr)
-        told += "\n" + part
+        parts.append(page.table(section.TITLE, lines, goals=False))
     if options.write:
         from benchmarks import pictures
 
-        pictures.fleet_times(page.DOCS / "fleet.png")
         pictures.arrivals_in_windows(page.DOCS / "arrivals.png")
-        print(f"written to {page.write(told)}")
+        print(f"written to {page.write(chr(10).join(parts))}")
 
 
 def with_peers(arguments: list[str]) -> None:
-    """Start again with the peers; goes on without them where that cannot be."""
-    uv = os.environ.get("UV")  # set by uv for what it runs
+    """Start this process again with the peers; return without them if that is impossible."""
+    uv = os.environ.get("UV")  # uv sets it for the processes that it starts
     if uv is None or "SMSC_ASYNC_BENCH" in os.environ:
         print("Some peers are not installed: uv run --group bench python -m benchmarks", file=sys.stderr)
         return

@@ -1,4 +1,4 @@
-"""The table, and the page that holds the last one."""
+"""The tables, and the page that contains the last run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from benchmarks.pairing import Line
 
-HEAD = ("what", "ours", "beside", "theirs", "ratio", "to show")
+HEAD = ("what", "ours", "beside", "theirs", "ratio", "goal")
 PACKAGES = (
-    "smsc-async", "httpx", "h11", "anyio", "aiohttp", "httpx-aiohttp", "aiolimiter", "pyrate-limiter", "limits",
+    "smsc-async", "httpx", "h11", "anyio", "aiohttp", "aiolimiter", "pyrate-limiter", "limits",
     "aiocache", "cashews", "pydantic", "cattrs", "msgspec",
 )  # fmt: skip
 DOCS = Path(__file__).parent.parent / "docs"
@@ -25,22 +25,30 @@ def row(line: Line) -> tuple[str, ...]:
     return (line.what, line.ours, line.peer, line.theirs, ratio, line.aim)
 
 
-def table(title: str, lines: Iterable[Line]) -> str:
-    """A table that reads well on a screen and as Markdown."""
-    rows = [HEAD, *map(row, lines)]
-    widths = [max(len(each[column]) for each in rows) for column in range(len(HEAD))]
+def table(title: str, lines: Iterable[Line], *, goals: bool) -> str:
+    """Return a table that reads well on a screen and as Markdown.
+
+    Args:
+        title: Its heading.
+        lines: Its lines.
+        goals: Whether the last column has the goals.
+    """
+    columns = len(HEAD) if goals else len(HEAD) - 1
+    rows = [each[:columns] for each in (HEAD, *map(row, lines))]
+    widths = [max(len(each[column]) for each in rows) for column in range(columns)]
 
     def cells(each: Sequence[str]) -> str:
         return "| " + " | ".join(text.ljust(width) for text, width in zip(each, widths, strict=True)) + " |"
 
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([f"### {title}", "", cells(HEAD), rule, *map(cells, rows[1:]), ""])
+    return "\n".join([f"### {title}", "", cells(rows[0]), rule, *map(cells, rows[1:]), ""])
 
 
 def where_and_when() -> str:
+    load = f", load {os.getloadavg()[1]:.0f}" if hasattr(os, "getloadavg") else ""
     return (
         f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, {cpu()}, {os.cpu_count()} cores, {platform.system()}, "
-        f"{platform.python_implementation()} {platform.python_version()}\n\n{versions()}\n"
+        f"{platform.python_implementation()} {platform.python_version()}{load}\n\n{versions()}\n"
     )
 
 
@@ -54,17 +62,18 @@ def cpu() -> str:
 
 
 def versions() -> str:
-    told: list[str] = []
-    for package in PACKAGES:
-        try:
-            told.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            told.append(f"{package} not installed")
-    return ", ".join(told)
+    return ", ".join(map(version, PACKAGES))
+
+
+def version(package: str) -> str:
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return f"{package} not installed"
 
 
 def write(text: str) -> Path:
-    """Put the last run in its place on the page."""
+    """Replace the last run on the page."""
     page = DOCS / "benchmarks.md"
     before, _, rest = page.read_text("utf-8").partition(BEGIN)
     after = rest.partition(END)[2]

@@ -1,4 +1,4 @@
-"""Measuring several things side by side: in turns, so that what else the machine does hits all of them alike."""
+"""Paired measurements: the contenders run in turns, so that other work of the machine slows all of them alike."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Line:
     """A line of the table.
 
     Attributes:
-        what: What was done.
-        ours: What it took us, for reading.
-        peer: Beside whom.
-        theirs: What it took them, for reading.
-        ratio: Ours by theirs, or ``None`` where there is no peer or it is not installed.
-        aim: What the ratio, or ours, should be.
+        what: The work.
+        ours: The time of this library, as text.
+        peer: The name of the peer.
+        theirs: The time of the peer, as text.
+        ratio: Ours by theirs, or ``None`` if there is no peer or it is not installed.
+        aim: The goal for the ratio, or for ours. It is printed, and is not on the page.
     """
 
     what: str
@@ -32,7 +32,7 @@ class Line:
 
 
 class Seconds:
-    """What each contender took in each round."""
+    """The seconds of each contender in each round."""
 
     def __init__(self, of: Mapping[str, list[float]]) -> None:
         self._of = of
@@ -45,27 +45,27 @@ class Seconds:
         return statistics.median(a / b for a, b in zip(self._of[ours], self._of[theirs], strict=True))
 
     def line(self, what: str, ours: str, theirs: str, *, each: int = 1, aim: str = "") -> Line:
-        """The line for two contenders who did a thing ``each`` times."""
+        """The line for two contenders that did the work ``each`` times."""
         a, b = (duration(self.median(name) / each) for name in (ours, theirs))
         return Line(what, a, theirs, b, self.ratio(ours, theirs), aim)
 
 
 def in_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Seconds:
-    """Have each contender measure itself once a round; begin each round with another."""
+    """Let each contender measure itself once in each round; each round begins with another one."""
     names = list(contenders)
     taken: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
             gc.collect()
-            gc.freeze()  # what else was imported here is no part of anybody's cost
+            gc.freeze()  # the other imports of this process are not part of the cost
             taken[name].append(contenders[name]())
     gc.unfreeze()
     return Seconds(taken)
 
 
 def timed(call: Callable[[], object], times: int) -> Callable[[], float]:
-    """A contender that calls something that many times."""
+    """Return a contender that calls ``call`` that many times."""
 
     def run() -> float:
         repeat = range(times)

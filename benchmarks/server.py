@@ -1,6 +1,6 @@
-"""A server that costs next to nothing, in a process of its own: prepared answers to every POST.
+"""A TLS server in a process of its own, with prepared replies to every POST and a constant reply time.
 
-The simulator takes longer for an answer than the clients that are compared here.
+The simulator takes longer for a reply than the clients that are compared here.
 """
 
 from __future__ import annotations
@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, TypeAlias, cast
 
 import attrs
@@ -22,86 +25,127 @@ from smsc_async import Format
 from smsc_async.simulator.rendering import render
 from smsc_async.simulator.sample import make_tariffs
 
-# For everybody the same list, for each account one of its own, or another one to every request.
-Kind: TypeAlias = Literal["same", "own", "new"]
-Answer: TypeAlias = Callable[[bytes], bytes]
+# The lists of the accounts: each account has its own list and it never changes, or every reply is a new list.
+Lists: TypeAlias = Literal["own", "new"]
+ReplyTo: TypeAlias = Callable[[bytes], bytes]
+
+# A price that occurs once in a list, so that one rendered list can be made into many.
+_MARK = Decimal("987654321.10")
+# The number of values of that price, from 0.30 to 25.00: with the 100 lists, 247,100 different replies.
+_MARK_VALUES = 2_471
+_LOGIN = re.compile(rb"login=u(\d+)")
+_HOST = "127.0.0.1"
 
 
-class _Answering(asyncio.Protocol):
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self._heard = bytearray()
+@attrs.frozen
+class Server:
+    """A running server.
+
+    Attributes:
+        base_url: Its URL.
+        ca_file: The certificate authority that a client has to trust.
+    """
+
+    base_url: str
+    ca_file: Path
+
+    def ssl_context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca_file))
+
+
+class _Connection(asyncio.Protocol):
+    """Answers each request after the reply time; closes the connection if the request says so."""
+
+    def __init__(self, reply_to: ReplyTo, reply_seconds: float) -> None:
+        self._reply_to = reply_to
+        self._reply_seconds = reply_seconds
+        self._received = bytearray()
+        self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        heard = self._heard
-        heard += data
-        while (head := heard.find(b"\r\n\r\n")) >= 0:
-            at = heard[:head].lower().find(b"content-length:")
-            length = int(heard[at + 15 : head].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(heard) < head + 4 + length:
+        received = self._received
+        received += data
+        while (head_end := received.find(b"\r\n\r\n")) >= 0:
+            head = bytes(received[:head_end]).lower()
+            at = head.find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            end = head_end + 4 + length
+            if len(received) < end:
                 return
-            form = bytes(heard[head + 4 : head + 4 + length])
-            del heard[: head + 4 + length]
-            self._transport.write(self._answer(form))  # type: ignore[attr-defined]
+            form = bytes(received[head_end + 4 : end])
+            del received[:end]
+            is_last = b"connection: close" in head
+            if self._reply_seconds:
+                self._loop.call_later(self._reply_seconds, self._reply, form, is_last)
+            else:
+                self._reply(form, is_last)
+
+    def _reply(self, form: bytes, is_last: bool) -> None:  # noqa: FBT001  # call_later() passes positions
+        self._transport.write(self._reply_to(form))
+        if is_last:
+            self._transport.close()
 
 
-def answer(body: bytes) -> bytes:
+def http_reply(body: bytes) -> bytes:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-MARK = Decimal("987654321.10")
-# As many e-mail prices, from 0.30 to 25.00; so as many lists, times a hundred.
-MAILS = 2_471
-_NUMBER = re.compile(rb"login=u(\d+)")
-
-
-def answers(zones: int, kind: Kind) -> Answer:
-    """What is answered to a form: lists of other prices where they are not the same, of which no two are equal."""
-    if kind == "same":
-        same = answer(render(make_tariffs(zones=zones, operators=0), Format.JSON))
-        return lambda _: same
-    marked = [attrs.evolve(make_tariffs(zones=zones, operators=0, seed=seed), mail=MARK) for seed in range(100)]
-    parts = [render(each, Format.JSON).split(str(MARK).encode()) for each in marked]
+def replies(zones: int, lists: Lists) -> ReplyTo:
+    """Return the function from a form to a reply. No two accounts, or no two requests, get equal lists."""
+    marked = [attrs.evolve(make_tariffs(zones=zones, operators=0, seed=seed), mail=_MARK) for seed in range(100)]
+    parts = [render(each, Format.JSON).split(str(_MARK).encode()) for each in marked]
 
     def numbered(number: int) -> bytes:
         before, after = parts[number % len(parts)]
-        mail = 30 + number // len(parts) % MAILS
-        return answer(b"%b%d.%02d%b" % (before, mail // 100, mail % 100, after))
+        price = 30 + number // len(parts) % _MARK_VALUES
+        return http_reply(b"%b%d.%02d%b" % (before, price // 100, price % 100, after))
 
-    if kind == "new":
+    if lists == "new":
         numbers = count()
         return lambda _: numbered(next(numbers))
 
     def own(form: bytes) -> bytes:
-        asked = _NUMBER.search(form)
-        assert asked is not None
-        return numbered(int(asked[1]))
+        login = _LOGIN.search(form)
+        assert login is not None, "every client sends u0, u1, …"
+        return numbered(int(login[1]))
 
     return own
 
 
-async def _serve(zones: int, kind: Kind) -> None:
-    told = answers(zones, kind)
-    server = await asyncio.get_running_loop().create_server(lambda: _Answering(told), "127.0.0.1", 0, backlog=1024)
+async def _serve(zones: int, lists: Lists, reply_seconds: float, certificate: str) -> None:
+    reply_to = replies(zones, lists)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(reply_to, reply_seconds), _HOST, 0, ssl=context, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     # The end of the benchmarks closes the pipe, however they end.
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await loop.run_in_executor(None, sys.stdin.read)
     os._exit(0)
 
 
 @contextmanager
-def running(zones: int = 50, *, kind: Kind = "same") -> Iterator[str]:
-    """Serve lists of that many zones from a process of its own; the base URL."""
-    command = [sys.executable, "-m", "benchmarks.server", str(zones), kind]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/sys/"
-        process.communicate()
+def running(zones: int = 50, *, lists: Lists = "own", reply_seconds: float = 0.0) -> Iterator[Server]:
+    """Serve lists of that many zones from a process of its own."""
+    import trustme
+
+    with TemporaryDirectory() as directory:
+        authority = trustme.CA()
+        ca_file, certificate = Path(directory, "ca.pem"), Path(directory, "server.pem")
+        authority.cert_pem.write_to_path(str(ca_file))
+        authority.issue_cert(_HOST).private_key_and_cert_chain_pem.write_to_path(str(certificate))
+        command = [sys.executable, "-m", "benchmarks.server", str(zones), lists, str(reply_seconds), str(certificate)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None, "it is a pipe"
+            try:
+                yield Server(f"https://{_HOST}:{int(process.stdout.readline())}/sys/", ca_file)
+            finally:
+                process.communicate()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), cast("Kind", sys.argv[2])))
+    asyncio.run(_serve(int(sys.argv[1]), cast("Lists", sys.argv[2]), float(sys.argv[3]), sys.argv[4]))

@@ -275,9 +275,10 @@ class Client:
         """Return the changes of an account's list, each when it is seen, for as long as somebody iterates.
 
         A round that fails (no answer, a blocked address, a history that cannot be written) comes as an ``error``, and the
-        watch goes on. With a ``history``, every list is on the disk before anybody is told of a change in it, and what
-        changed while the program was not running is told when it runs again. A change counts as reported when the next
-        update is asked for: a program that is killed before that is told the same change again, and no other.
+        watch goes on. With a ``history``, every list is on the disk before a change in it is reported, and what changed
+        while the program was not running is reported when it runs again. A change counts as reported when the next update
+        is asked for: if the program is killed before that, the same change comes again, with the same ``event_id``, and
+        no other. Lists and changes in a history are bound to the account: another password sees none of them.
 
         Rounds are at fixed instants, the first one at once; what was slept through is not made up for.
 
@@ -286,18 +287,17 @@ class Client:
             every: Seconds between rounds. After a failed one the next is made in five minutes at the latest.
             history: Where lists are kept, or ``None`` to compare with what this loop has seen alone.
             name: What the account is called there, or ``None`` for its login.
-            reader: Whose reports they are: each reader of a history is told every change, so two watches of an account
-                that share a history need names of their own.
+            reader: The name under which reports are recorded. Watches of an account that share a history and this name
+                report a change once; each name gets every change.
             deadline: Seconds for the list of each round, or ``None`` for the client's.
 
         Returns:
-            An async iterator of ``Update``, for one consumer, which ends with ``aclose()``. The first list that a reader
-            sees is no change.
+            An async iterator of ``Update``, for one consumer, with ``aclose()``. The first list that a reader sees is no
+            change.
 
         Raises:
-            AuthenticationError: From the iterator: the credentials are refused. So do ``ParameterError``, and
-                ``CredentialsRefused`` if they were refused before.
-            StoreError: From the iterator, when it begins: the history cannot be used.
+            AuthenticationError: From the iterator, which ends: the credentials are refused; ``CredentialsRefused`` if they
+                were refused before.
             ValueError: There is no account or no name for it, or a number is out of its range.
             RuntimeError: The client is closed.
 
@@ -320,18 +320,14 @@ class Client:
             4.10 4.51
         """
         # Most programs watch nothing.
-        from smsc_async.history.watch import Watch, Watcher, checked_every, name_of  # noqa: PLC0415
+        from smsc_async.history.watch import checked_every, watch_account  # noqa: PLC0415
 
         who = self._account_of(account, "watch")
-        if isinstance(history, str | os.PathLike):
-            raise TypeError(f"history must be a History, such as History(path), not {type(history).__name__}")
         self._check_open()
         # A program that is started again and again does not use up the quota; but each round has a list of its own.
         age = min(self._max_age, checked_every(every) / 2)
-        fetch = partial(
-            self.tariffs, who, max_age=age, deadline=None if deadline is None else _checked_deadline(deadline)
-        )
-        return Watch(Watcher(name_of(who, name), fetch, history, reader), every)
+        fetch = partial(self.tariffs, max_age=age, deadline=None if deadline is None else _checked_deadline(deadline))
+        return watch_account(fetch, who, every=every, history=history, name=name, reader=reader)
 
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""

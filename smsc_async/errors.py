@@ -122,7 +122,6 @@ class ApiError(SmscError):
         return f"the service refused with error {self.code}{text}: {self.advice}"
 
 
-@attrs.define(eq=False, slots=False)
 class ParameterError(ApiError):
     """Error 1: the service did not understand the parameters of the request.
 
@@ -138,7 +137,6 @@ class ParameterError(ApiError):
     advice: ClassVar[str] = "check the login for stray characters and base_url for the right service"
 
 
-@attrs.define(eq=False, slots=False)
 class AuthenticationError(ApiError):
     """Error 2: wrong login or password, or this address is not on the account's list of allowed addresses.
 
@@ -254,7 +252,6 @@ class DecodeError(SmscError):
         return f"{subject}{at}: {self.message}{near}"
 
 
-@attrs.define(eq=False, slots=False)
 class IncompleteReply(DecodeError):
     """The reply stops before its end: the connection was cut, or the service sent less than a complete list.
 

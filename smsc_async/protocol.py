@@ -35,6 +35,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 # A list of 2,000 zones takes a quarter of a megabyte in the longest of the formats.
 REPLY_BYTES: Final = 4 * 2**20
 # Where the service answers under its own names, each with a reserve host www2 (spec/README.md, row 9).
+_BAD_HOST: Final = "base_url has a bad host: it must be a name such as smscentre.com, or an IP address"
 _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 _DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
 
@@ -60,13 +61,13 @@ class Reply:
         status: The HTTP status.
         content_type: The header, or empty if there is none.
         retry_after: Seconds that the server names, or ``None``.
-        body: At most ``REPLY_BYTES``, decompressed.
+        body: At most ``REPLY_BYTES``, decompressed. Not in the repr, because it may quote the secret.
     """
 
     status: int
     content_type: str
     retry_after: float | None
-    body: bytes
+    body: bytes = attrs.field(repr=False)
 
 
 def quota_key(service: str, login: str) -> str:
@@ -114,6 +115,8 @@ def endpoint(base_url: str) -> str:
         raise ValueError("base_url must have no user, query or fragment: credentials go into Account")
     if parts.path.rstrip("/").endswith("get.php"):
         raise ValueError("base_url must not end in get.php: the client adds it")
+    if parts.netloc.rpartition("]")[2].partition(":")[0] and "[" in parts.netloc:
+        raise ValueError("base_url has a bad host or port, such as characters behind an IPv6 address")
     host = _checked_host(parts.hostname)
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError(f"base_url must be https: the password would cross the network to {host} in clear text")
@@ -131,9 +134,13 @@ def _checked_host(host: str) -> str:
         len({unicodedata.name(each, "?").partition(" ")[0] for each in label if each.isalpha()}) > 1 for label in labels
     ):
         raise ValueError("base_url has a host that mixes scripts, such as a Cyrillic letter among Latin ones")
-    if not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError("base_url has a bad host: it must be a name such as smscentre.com, or an IP address")
-    return host
+    is_normal = unicodedata.normalize("NFKC", host) == host  # else a sign can stand for a dot
+    if not is_normal or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(_BAD_HOST)
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        raise ValueError(_BAD_HOST) from None
 
 
 def reserve_endpoint(primary: str, reserve_url: str | None) -> str | None:

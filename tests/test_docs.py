@@ -11,7 +11,7 @@ import pytest
 import smsc_async
 from smsc_async import simulator, testing
 from smsc_async.stores import Store
-from tests.support.doc_examples import DOCS, PAGES, README, ROOT, Example, examples_of, run
+from tests.support.doc_examples import DOCS, PAGES, README, ROOT, RUSSIAN_README, Example, examples_of, run
 
 EXAMPLES = [each for page in PAGES if page != README for each in examples_of(page)]
 PROGRAMS = [each for each in EXAMPLES if not each.is_test and each.includes is None]
@@ -26,6 +26,16 @@ def test_an_example_prints_what_the_page_says(
     monkeypatch.chdir(tmp_path)
     run(example)
     assert re.fullmatch(example.pattern, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "example", [*PROGRAMS, *examples_of(README), *examples_of(RUSSIAN_README)], ids=lambda each: each.name
+)
+def test_no_example_sends_a_made_up_password_to_the_service(example: Example) -> None:
+    # The service blocks an address at the fifth wrong password, so five readers who try an example would block their office.
+    names_a_password = re.search(r"""Account\(\s*["'][^"']*["'],\s*["']""", example.code)
+    makes_a_client = re.search(r"\bClient\(", example.code)
+    assert not (names_a_password and makes_a_client) or "SmscServer()" in example.code
 
 
 @pytest.mark.parametrize("example", TESTS, ids=lambda example: example.name)
@@ -54,6 +64,41 @@ def test_no_example_of_a_page_is_left_out() -> None:
     assert counts == {page: len(examples_of(page)) for page in PAGES}
 
 
+# A search ranks headings first.
+SEARCHES = {
+    "circuit breaker": "concepts",
+    "single flight": "concepts",
+    "TTL": "concepts",
+    "backoff": "concepts",
+    "jitter": "concepts",
+    "lockout": "lockout",
+    "readiness": "kubernetes",
+    "Docker": "kubernetes",
+    "Kubernetes": "kubernetes",
+    "Prometheus": "metrics",
+    "proxy": "proxy",
+}
+
+
+@pytest.mark.parametrize(("term", "page"), SEARCHES.items())
+def test_a_heading_has_the_term_that_readers_search_for(term: str, page: str) -> None:
+    text = (DOCS / f"{page}.md").read_text("utf-8")
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    assert [each for each in headings if re.search(rf"\b{term}\b", each, re.IGNORECASE)]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    listed = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+
+
+@pytest.mark.parametrize("name", ["../README", "index", "concepts", "bots", "kubernetes", "several-workers"])
+def test_a_page_that_mentions_stores_shows_which_deployment_needs_which(name: str) -> None:
+    rows = [line for line in (DOCS / f"{name}.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    assert [row for row in rows if "SQLiteStore(" in row]
+    assert [row for row in rows if "RedisStore(" in row]
+
+
 def test_every_name_that_a_page_imports_is_public() -> None:
     lines = re.compile(r"^from smsc_async import (.+)$", re.MULTILINE)
     imported = {
@@ -70,6 +115,11 @@ def test_every_public_name_is_in_the_reference() -> None:
     text = "".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
     missing = [name for name in smsc_async.__all__ if f"\n::: smsc_async.{name}\n" not in text]
     assert missing == []
+
+
+def test_every_public_name_is_in_the_overview() -> None:
+    text = (DOCS / "reference" / "overview.md").read_text("utf-8")
+    assert sorted(re.findall(r"\[`(\w+)`\]\(\w+\.md#smsc_async\.\1\)", text)) == sorted(smsc_async.__all__)
 
 
 def lacks_example(doc: str | None) -> bool:

@@ -26,6 +26,7 @@ LAYERS = [
     ["simulator"],
     ["sync"],
     ["client"],
+    ["history.watch_many"],
     ["history.watch"],
     ["history"],
     ["fetch.bulk"],
@@ -68,7 +69,7 @@ IMPURE_IMPORTS = {"httpx", "httpcore", "anyio", "asyncio", "time", "random", "lo
 # `cli/webhook.py` posts to hosts other than the provider, so it does not need the limiter.
 IMPORTERS_OF_HTTPX = ["http", "cli.webhook"]
 EXTRAS = {
-    "cli": {"keyring", "matplotlib", "platformdirs", "rich", "typer"},
+    "cli": {"apprise", "keyring", "matplotlib", "platformdirs", "rich", "typer"},
     "simulator": {"h11"},
     "stores": {"redis"},
     "testing": {"pytest"},

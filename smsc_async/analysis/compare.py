@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import attrs
 
+from smsc_async.analysis.exact import EXACT
 from smsc_async.records import MESSAGES, Service, Tariffs, Zone
 
 __all__ = ["Compared", "ComparedOperator", "Comparison", "compare"]
@@ -187,5 +188,5 @@ def _sum(prices: Iterable[Decimal | None], counts: Iterable[int]) -> Decimal | N
     for price, count in zip(prices, counts, strict=True):
         if price is None:
             return None
-        total += price * count
+        total = EXACT.fma(price, Decimal(count), total)
     return total

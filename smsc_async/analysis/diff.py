@@ -1,14 +1,19 @@
-"""What changed between two lists: arithmetic over records, no I/O."""
+"""What changed between two lists: arithmetic over records, no I/O.
+
+Invariant: no result depends on the caller's decimal context. Under a context of four digits, ``12.345 - 1`` would be 11.34.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import TypeAlias
 
 import attrs
 
+from smsc_async.analysis.exact import EXACT
 from smsc_async.records import OperatorTariff, Tariffs, Zone
 
 __all__ = ["Change", "ChangeKind", "diff"]
@@ -71,15 +76,24 @@ class Change:
 
     @property
     def difference(self) -> Decimal | None:
-        """The new price less the old one, or ``None`` where one of them is missing."""
-        return None if self.old is None or self.new is None else self.new - self.old
+        """The new price less the old one, exactly; ``None`` if one of them is missing."""
+        return None if self.old is None or self.new is None else EXACT.subtract(self.new, self.old)
 
     @property
     def percent(self) -> Decimal | None:
-        """The difference in percent of the old price, to one place; ``None`` where there is none, or the old one is 0."""
-        if self.difference is None or not self.old:
+        """The difference in percent of the old price, to one place, half to even; ``None`` without one or from 0."""
+        ratio = self.ratio
+        if ratio is None:
             return None
-        return (self.difference * 100 / self.old).quantize(Decimal("0.1"))
+        digits = Decimal(abs(round(ratio * 1000))).as_tuple().digits
+        return Decimal((int(ratio < 0), digits, -1))
+
+    @property
+    def ratio(self) -> Fraction | None:
+        """The difference as a part of the old price, exactly; ``None`` without one or from 0."""
+        if self.old is None or self.new is None or not self.old:
+            return None
+        return (Fraction(self.new) - Fraction(self.old)) / Fraction(self.old)
 
 
 _Line: TypeAlias = Zone | OperatorTariff

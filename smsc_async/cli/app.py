@@ -15,7 +15,7 @@ import typer
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.exit import Commands, open_streams, report
-from smsc_async.cli.formats import Output
+from smsc_async.cli.formats import Direction, Output
 from smsc_async.records import Service
 
 __all__ = ["app", "run"]
@@ -289,7 +289,13 @@ def make_report(
         Service, typer.Option(help="Which price the comparison and the charts show first.")
     ] = Service.API,
     history: o.HistoryFile = None,
-    since: o.Since = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INSTANT", help="Compare with the list of then, such as 2026-10-28, and chart from then on."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace a page that is there without a question.")] = False,
     fresh: o.Fresh = False,
     password_from: o.PasswordFrom = None,
     deadline: o.Deadline = o.DEADLINE,
@@ -298,21 +304,23 @@ def make_report(
     from datetime import UTC, datetime
 
     from smsc_async.cli.durations import parse_instant
-    from smsc_async.cli.report import check_place, gather, write_page
+    from smsc_async.cli.report import check_place, gather, inputs_of, write_page
     from smsc_async.cli.session import new_history
     from smsc_async.report import render_report
 
-    check_place(output)
+    instant = None if since is None else parse_instant(since)
+    lists = new_history(history, is_needed=False)
+    check_place(output, inputs_of(accounts or (), lists), may_replace=yes)
     snapshots, code = gather(
         accounts or (),
-        history=new_history(history, is_needed=False),
-        since=None if since is None else parse_instant(since),
+        history=lists,
+        since=instant,
         password_from=password_from,
         fresh=fresh,
         deadline=deadline,
     )
     if snapshots:
-        page = render_report(snapshots, title=title, service=service, generated_at=datetime.now(UTC))
+        page = render_report(snapshots, title=title, service=service, since=instant, generated_at=datetime.now(UTC))
         write_page(page, output, snapshots)
     raise typer.Exit(code)
 
@@ -329,8 +337,18 @@ def watch(
         ),
     ] = None,
     *,
+    everybody: Annotated[bool, typer.Option("--all", help="Watch all accounts of the configuration file.")] = False,
     every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look, such as 90s, 15m or 1h.")] = "15m",
-    history: o.HistoryFile = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end, as a job for cron.")] = False,
+    zone: Annotated[
+        list[str] | None, typer.Option(help="A zone's number or part of its name; repeat for more.")
+    ] = None,
+    operator: o.Operators = None,
+    service: Annotated[list[Service] | None, typer.Option(help="Prices to watch; repeat for more.")] = None,
+    min_change: Annotated[
+        str | None, typer.Option(metavar="PERCENT", help="The smallest change of a price to report, such as 1%.")
+    ] = None,
+    only: Annotated[Direction | None, typer.Option(help="Report prices that went this way.")] = None,
     run: Annotated[
         str | None,
         typer.Option(metavar="COMMAND", help="Run for each report, which it gets as JSON on standard input; no shell."),
@@ -339,10 +357,20 @@ def watch(
         str | None,
         typer.Option(envvar="SMSC_WEBHOOK", metavar="URL", help="Post each report as JSON to an https:// URL."),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Look once and end, as a job for cron.")] = False,
+    notify: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SMSC_NOTIFY",
+            metavar="URL",
+            help="Send each report as text to a service that apprise knows, such as Telegram, Slack or mail (the extra notify).",
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Write nothing but changes and errors, so that cron sends no mail.")
+    ] = False,
+    history: o.HistoryFile = None,
     reader: Annotated[
-        str,
-        typer.Option(help="Who is told: watches that share a history are told all changes each under its own name."),
+        str, typer.Option(help="The name under which deliveries are recorded: each name gets all changes.")
     ] = "watch",
     output: o.OutputOption = Output.TABLE,
     password_from: o.PasswordFrom = None,
@@ -353,16 +381,25 @@ def watch(
     Lists are kept in a history; what changed while no watch ran is reported by the next one.
     """
     from smsc_async.cli.durations import parse_duration
-    from smsc_async.cli.notify import command_of, webhook_of
-    from smsc_async.cli.profiles import find_profile, secret_variables
+    from smsc_async.cli.notify import command_receiver, notification_receiver, webhook_receiver
+    from smsc_async.cli.profiles import all_profiles, find_profile, secret_variables
+    from smsc_async.cli.selection import check_names
     from smsc_async.cli.session import new_history
-    from smsc_async.cli.watch import Plan, run_watch
+    from smsc_async.cli.watch import Lines, Plan, new_filter, run_watch
 
     if output not in {Output.TABLE, Output.JSON}:
         raise CliError("a watch writes -o table, or -o json with a line for each report", ExitCode.USAGE)
+    if everybody and accounts:
+        raise CliError("which accounts? Name some of them, or --all", ExitCode.USAGE)
+    check_names(zones=zone or (), operators=operator or ())
+    lines = Lines(tuple(zone or ()), tuple(operator or ()))
     names: Iterable[str | None] = dict.fromkeys(accounts or ()) or (None,)
-    profiles = [find_profile(name, source=password_from) for name in names]
-    text = [] if run is None else [command_of(run, secret_variables(profiles))]
+    profiles = all_profiles() if everybody else [find_profile(name, source=password_from) for name in names]
+    receivers = [
+        *([] if run is None else [command_receiver(run, secret_variables(profiles))]),
+        *([] if webhook is None else [webhook_receiver(webhook)]),
+        *([] if notify is None else [notification_receiver(notify)]),
+    ]
     plan = Plan(
         every=parse_duration(every),
         once=once,
@@ -370,7 +407,10 @@ def watch(
         history=new_history(history),
         reader=reader,
         as_json=output is Output.JSON,
-        tells=(*text, *([] if webhook is None else [webhook_of(webhook)])),
+        receivers=tuple(receivers),
+        lines=lines,
+        changes=new_filter(lines, services=service or (), min_change=min_change, only=only),
+        quiet=quiet,
     )
     raise typer.Exit(run_watch(profiles, plan))
 

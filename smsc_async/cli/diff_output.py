@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 from rich.console import Console
@@ -13,10 +14,12 @@ from smsc_async.cli.formats import Output, Shape, json_line, write_json, write_r
 from smsc_async.cli.selection import to_plain, with_columns
 from smsc_async.cli.table import NAME_WIDTH, Column, Table
 from smsc_async.cli.tables import network_label, row_table
+from smsc_async.display import escape_for_display
 from smsc_async.history.watch import Update
+from smsc_async.networks import label_of
 from smsc_async.records import Row
 
-__all__ = ["CHANGE_COLUMNS", "change_table", "changes_document", "counted", "write_changes"]
+__all__ = ["CHANGE_COLUMNS", "change_lines", "change_table", "changes_document", "counted", "write_changes"]
 
 CHANGE_COLUMNS: Final = (
     "change",
@@ -63,12 +66,32 @@ def changes_document(update: Update) -> bytes:
     assert update.before is not None
     assert update.snapshot is not None
     document: dict[str, object] = {
+        "event_id": update.event_id,
         "account": update.account,
         "before": update.before.taken_at.isoformat(),
         "taken_at": update.snapshot.taken_at.isoformat(),
         "changes": [_change_row(change) for change in update.changes],
     }
     return json_line(to_plain(document))
+
+
+def change_lines(changes: Sequence[Change]) -> list[str]:
+    """Return each change as a line of text for people."""
+    lines: list[str] = []
+    for change in changes:
+        line = label_of(change.id) if change.line == "operator" else f"{change.id} {change.name}".strip() or "e-mail"
+        before = f" ({change.old_name})" if change.old_name else ""
+        price = change.price.replace("mail", "").replace("cost", "")
+        values = "" if change.old is change.new is None else f": {_shown(change.old)} → {_shown(change.new)}"
+        percent = "" if change.percent is None else f" ({change.percent:+} %)"
+        lines.append(
+            escape_for_display(" ".join(f"{change.kind.value} {line}{before} {price}".split()) + values + percent)
+        )
+    return lines
+
+
+def _shown(price: Decimal | None) -> str:
+    return "no price" if price is None else f"{price:f}"
 
 
 def change_table(changes: Sequence[Change], out: Console) -> Table:

@@ -22,7 +22,7 @@ from smsc_async.cli.selection import Plain
 from smsc_async.display import escape_for_display
 from smsc_async.records import Row
 
-__all__ = ["Output", "Shape", "json_line", "write_json", "write_line", "write_rows", "write_text"]
+__all__ = ["Direction", "Output", "Shape", "json_line", "write_json", "write_line", "write_rows", "write_text"]
 
 
 class Output(StrEnum):
@@ -32,6 +32,13 @@ class Output(StrEnum):
     JSON = "json"
     CSV = "csv"
     TSV = "tsv"
+
+
+class Direction(StrEnum):
+    """The ways that a price can go."""
+
+    INCREASES = "increases"
+    DECREASES = "decreases"
 
 
 @attrs.frozen(kw_only=True)

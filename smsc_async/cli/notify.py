@@ -1,60 +1,92 @@
-"""Whom a watch tells of changes beside standard output: a command, a webhook.
+"""The receivers of a watch beside standard output: a command, a webhook, a notification service.
 
-Invariant: neither is handed a credential. A command gets the environment without the variables that hold passwords, as
-far as the environment and the configuration file say which those are.
+Invariant: none of them gets a credential of an account. A command gets the environment without the variables that hold
+passwords, as far as the environment and the configuration file say which those are.
 """
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import shlex
 import shutil
 import tempfile
+import threading
+import warnings
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Final, TypeAlias
+from functools import partial
+from importlib import import_module
+from typing import Any, Final, Self
 
 import anyio
+import anyio.to_thread
+import attrs
 
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.webhook import checked_webhook, post_document
-from smsc_async.errors import TransportError
+from smsc_async.cli.diff_output import change_lines, changes_document, counted
+from smsc_async.cli.webhook import Undelivered, checked_webhook, is_final_status, post_document
+from smsc_async.history.watch import Update
 
-__all__ = ["Tell", "command_of", "webhook_of"]
+__all__ = ["Receiver", "command_receiver", "notification_receiver", "webhook_receiver"]
 
-Tell: TypeAlias = Callable[[bytes, Mapping[str, str]], Awaitable[str | None]]
-"""Tells a document, with a few variables that say what it is about; returns why it could not, or ``None``."""
-
-# A command that hangs must not keep the prices from being watched.
+# A command that hangs must not keep later changes from it for ever.
 RUN_SECONDS: Final = 300.0
-# Seconds before another try of a webhook, within a round.
+# Seconds before another attempt at a webhook, within a round.
 PAUSES: Final = (1.0, 5.0)
+# Changes in the text of a notification: services cut or refuse longer ones.
+_MOST_LINES: Final = 30
 _STDERR: Final = 2
+# Two deliveries at once would read each other's log.
+_one_at_a_time: Final = threading.Lock()
 
 
-def command_of(told: str, secret_variables: Collection[str]) -> Tell:
-    """Return what runs a command with the document on its standard input; what it writes goes to standard error.
+@attrs.frozen
+class Receiver:
+    """Where changes are delivered.
+
+    Attributes:
+        option: The option that names it.
+        target: What it is, and whose state of delivery it has: another target begins with the list of now.
+        deliver: Delivers a change; returns why it could not, or ``None``.
+    """
+
+    option: str
+    target: str = attrs.field(repr=False)
+    deliver: Callable[[Update], Awaitable[Undelivered | None]]
+
+
+def command_receiver(command: str, secret_variables: Collection[str]) -> Receiver:
+    """Return what runs a command with the document on its standard input; its output goes to standard error.
 
     Args:
-        told: The command, its words told apart as a shell does; no shell runs it.
+        command: Words, separated as in a shell; no shell runs it.
         secret_variables: The variables that it does not get.
 
     Raises:
         CliError: There is no such command.
     """
-    words = _words(told)
+    words = _words(command)
     if shutil.which(words[0]) is None:
         raise CliError(
             f"--run: there is no command {words[0]!r}; no shell is used: name a script for more", ExitCode.USAGE
         )
 
-    async def tell(document: bytes, variables: Mapping[str, str]) -> str | None:
+    async def deliver(update: Update) -> Undelivered | None:
         inherited = {name: value for name, value in os.environ.items() if name not in secret_variables}
-        return await _run(words, document, {**inherited, **variables})
+        assert update.snapshot is not None
+        variables = {
+            "SMSC_ACCOUNT": update.account,
+            "SMSC_CHANGES": str(len(update.changes)),
+            "SMSC_EVENT_ID": update.event_id,
+            "SMSC_TAKEN_AT": update.snapshot.taken_at.isoformat(),
+        }
+        return await _run(words, changes_document(update), {**inherited, **variables})
 
-    return tell
+    return Receiver("--run", command, deliver)
 
 
-def webhook_of(url: str) -> Tell:
+def webhook_receiver(url: str) -> Receiver:
     """Return what posts the document to a URL, three times at most.
 
     Raises:
@@ -63,64 +95,124 @@ def webhook_of(url: str) -> Tell:
     try:
         checked_webhook(url)
     except ValueError as error:
-        refused = str(error)
+        reason = str(error)
     else:
 
-        async def tell(document: bytes, _: Mapping[str, str]) -> str | None:
-            return await _post(url, document)
+        async def deliver(update: Update) -> Undelivered | None:
+            document = changes_document(update)
+            problem = await post_document(url, document, update.event_id)
+            for pause in PAUSES:
+                if problem is None or problem.is_final or (problem.retry_after or 0) > pause:
+                    break
+                await anyio.sleep(pause)
+                problem = await post_document(url, document, update.event_id)
+            return problem
 
-        return tell
-    raise CliError(f"--webhook: {refused}", ExitCode.USAGE)
+        return Receiver("--webhook", url, deliver)
+    raise CliError(f"--webhook: {reason}", ExitCode.USAGE)
 
 
-def _words(told: str) -> list[str]:
+def notification_receiver(url: str) -> Receiver:
+    """Return what sends a text to a service that apprise knows: Telegram, Slack, mail and others.
+
+    Raises:
+        CliError: The extra is not installed, or apprise does not know the URL.
+    """
     try:
-        words = shlex.split(told)
+        # What apprise imports warns of modules that a later Python drops.
+        with warnings.catch_warnings(action="ignore"), _one_at_a_time, _AppriseLog():
+            apprise: Any = import_module("apprise")
+            service: Any = apprise.Apprise()
+            known = service.add(url)
+    except ModuleNotFoundError:
+        reason = 'it needs an extra: pip install "smsc-async[notify]"'
+    else:
+        if known:
+            return Receiver("--notify", url, partial(_notify, service, url.partition(":")[0]))
+        # Not the URL, which holds a token.
+        reason = "apprise does not know this URL; see its list of services"
+    raise CliError(f"--notify: {reason}", ExitCode.USAGE)
+
+
+async def _notify(service: Any, scheme: str, update: Update) -> Undelivered | None:
+    lines = change_lines(update.changes[:_MOST_LINES])
+    more = len(update.changes) - len(lines)
+    body = "\n".join([*lines, *([f"and {more} more"] if more else [])])
+
+    def send() -> Undelivered | None:
+        with _one_at_a_time, _AppriseLog() as log:
+            title = f"{update.account}: {counted(update.changes)}"
+            # As text: a service that wants HTML or Markdown gets it escaped.
+            if service.notify(title=title, body=body, body_format="text"):
+                return None
+        return Undelivered(f"{scheme}:… did not take it{log.status_text}", log.is_final)
+
+    return await anyio.to_thread.run_sync(send)
+
+
+class _AppriseLog(logging.Handler):
+    """What apprise logs meanwhile: not shown, since it may quote the URL, but for the status of the last answer.
+
+    apprise returns whether it delivered, and only logs why not. A status that is not logged as expected is no final refusal.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._status = 0
+        self._logger = logging.getLogger("apprise")
+
+    def __enter__(self) -> Self:
+        self._logger.addHandler(self)
+        self._propagated, self._logger.propagate = self._logger.propagate, False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self)
+        self._logger.propagate = self._propagated
+
+    def emit(self, record: logging.LogRecord) -> None:
+        match = re.search(r"\berror=(\d{3})\b", record.getMessage())
+        self._status = int(match[1]) if match else self._status
+
+    @property
+    def is_final(self) -> bool:
+        return is_final_status(self._status)
+
+    @property
+    def status_text(self) -> str:
+        return f" (status {self._status})" if self._status else ""
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
     except ValueError as error:
-        refused = str(error)
+        reason = str(error)
     else:
         if words:
             return words
-        refused = "it is empty"
-    raise CliError(f"--run {told!r}: {refused}", ExitCode.USAGE)
+        reason = "it is empty"
+    raise CliError(f"--run {command!r}: {reason}", ExitCode.USAGE)
 
 
-async def _run(words: Sequence[str], document: bytes, environment: Mapping[str, str]) -> str | None:
+async def _run(words: Sequence[str], document: bytes, environment: Mapping[str, str]) -> Undelivered | None:
     # A file in place of a pipe: a command that does not read it, or reads half of it, is none the worse.
     with tempfile.TemporaryFile() as stdin:
         stdin.write(document)
         stdin.seek(0)
         try:
-            code = await _ended(words, stdin.fileno(), environment)
+            code = await _exit_code(words, stdin.fileno(), environment)
         except OSError as error:
-            return f"{words[0]} could not be started ({error.strerror})"
+            return Undelivered(f"{words[0]} could not be started ({error.strerror})")
     if code is None:
-        return f"{words[0]} took more than {RUN_SECONDS:.0f} s and was ended"
-    return None if code == 0 else f"{words[0]} ended with {code}"
+        return Undelivered(f"{words[0]} took more than {RUN_SECONDS:.0f} s and was ended")
+    return None if code == 0 else Undelivered(f"{words[0]} ended with {code}")
 
 
-async def _ended(words: Sequence[str], stdin: int, environment: Mapping[str, str]) -> int | None:
+async def _exit_code(words: Sequence[str], stdin: int, environment: Mapping[str, str]) -> int | None:
     with anyio.move_on_after(RUN_SECONDS):
         async with await anyio.open_process(
             words, stdin=stdin, stdout=_STDERR, stderr=_STDERR, env=environment
         ) as process:
             return await process.wait()
-    return None
-
-
-async def _post(url: str, document: bytes) -> str | None:
-    problem = await _posted(url, document)
-    for pause in PAUSES:
-        if problem is None or not problem.retryable:
-            break
-        await anyio.sleep(pause)
-        problem = await _posted(url, document)
-    return None if problem is None else str(problem)
-
-
-async def _posted(url: str, document: bytes) -> TransportError | None:
-    try:
-        await post_document(url, document)
-    except TransportError as error:
-        return error
     return None

@@ -163,7 +163,8 @@ def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
     sources = [each.source for each in profiles]
     sources += [str(members.get(name, "")) for members in known for name in ("password_from", "api_key_from")]
     named = {name for kind, _, name in (source.partition(":") for source in sources) if kind == "env"}
-    return frozenset({"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_WEBHOOK", "SMSC_PEPPER", "SMSC_STORE", *named})
+    hidden = {"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_NOTIFY", "SMSC_WEBHOOK", "SMSC_PEPPER", "SMSC_STORE"}
+    return frozenset(hidden | named)
 
 
 def checked_source(source: str, where: str) -> str:

@@ -1,25 +1,28 @@
-"""``report``: a page of lists, those that are fetched now and those that were kept."""
+"""``report``: a page of lists, those that are fetched now and those that were saved or recorded."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import attrs
+import typer
 
 from smsc_async.analysis.snapshots import Snapshot
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.compare import fetch_for_comparison, is_there, no_file, read_file
-from smsc_async.cli.console import notes
-from smsc_async.cli.formats import write_text
+from smsc_async.cli.console import displayed, notes
+from smsc_async.cli.files import check_output, replace_file
+from smsc_async.cli.formats import Output, write_text
 from smsc_async.cli.history import name_in_history
-from smsc_async.cli.profiles import ENVIRONMENT, find_profile
+from smsc_async.cli.profiles import ENVIRONMENT, config_file, find_profile
+from smsc_async.cli.session import store_path
 from smsc_async.history import History
 
-__all__ = ["Source", "check_place", "gather", "kept_snapshots", "write_page"]
+__all__ = ["Source", "check_place", "earlier_lists", "gather", "inputs_of", "read_files", "write_page"]
 
 
 @attrs.frozen
@@ -49,38 +52,45 @@ def _source(told: str) -> Source:
     raise no_file(path)
 
 
-def kept_snapshots(sources: Sequence[Source], history: History, since: datetime | None) -> list[Snapshot]:
-    """Return the lists of earlier times: the one place that knows where they are kept.
-
-    Those of a file are all taken, of the accounts each list of the history that was another one than the list before.
+def read_files(sources: Sequence[Source]) -> list[Snapshot]:
+    """Return the lists that files hold.
 
     Raises:
         CliError: A file is not a list.
-        StoreError: The history cannot be used.
         OSError: A file cannot be read.
     """
-    saved = [
+    return [
         # A list has no date of its own: that of the file is when it was saved.
-        Snapshot(
-            source.account,
-            datetime.fromtimestamp(source.path.stat().st_mtime, UTC),
-            read_file(source.path),
-        )
+        Snapshot(source.account, datetime.fromtimestamp(source.path.stat().st_mtime, UTC), read_file(source.path))
         for source in sources
         if source.path is not None
     ]
-    accounts = dict.fromkeys(source.account for source in sources if source.path is None)
-    if not accounts or not history.path.exists():
-        return saved
+
+
+def earlier_lists(accounts: Iterable[str], history: History, since: datetime | None) -> list[Snapshot]:
+    """Return the lists of these accounts that a watch has recorded: each that differs from the one before.
+
+    Args:
+        accounts: The accounts.
+        history: Where the lists are; it need not be there.
+        since: From when on: the list in force then comes first. ``None`` for all.
+
+    Raises:
+        StoreError: The history cannot be used.
+    """
 
     async def read() -> list[Snapshot]:
-        return [
-            Snapshot(account, period.since, period.tariffs)
-            for account in accounts
-            for period in await history.periods(name_in_history(account), since=since)
-        ]
+        snapshots: list[Snapshot] = []
+        for account in accounts:
+            name = name_in_history(account)
+            in_force = None if since is None else await history.at(name, since)
+            if in_force is not None:
+                snapshots.append(attrs.evolve(in_force, account=account))
+            periods = await history.periods(name, since=since)
+            snapshots += [Snapshot(account, period.since, period.tariffs) for period in periods]
+        return snapshots
 
-    return saved + anyio.run(read)
+    return anyio.run(read)
 
 
 def gather(
@@ -109,11 +119,13 @@ def gather(
     """
     sources = [_source(each) for each in told] or [Source(find_profile(None, source=password_from).name)]
     # Before anything is fetched: a file that is no list costs no request.
-    snapshots = kept_snapshots(sources, history, since)
+    snapshots = read_files(sources)
     names = [source.account for source in sources if source.path is None]
     code = ExitCode.OK
     if names:
         lists, code = fetch_for_comparison(names, source=password_from, fresh=fresh, deadline=deadline)
+        # Not of the accounts that failed: nothing shows that their credentials are right.
+        snapshots += earlier_lists(lists, history, since)
         for name, tariffs in lists.items():
             assert tariffs.fetched_at is not None  # a client sets it
             snapshots.append(Snapshot(name, tariffs.fetched_at, tariffs))
@@ -126,21 +138,48 @@ def gather(
     return [attrs.evolve(each, account=login) if each.account == ENVIRONMENT else each for each in ordered], code
 
 
-def check_place(path: str) -> None:
+def check_place(output: str, inputs: Iterable[Path], *, may_replace: bool) -> None:
     """Find out whether a page can be written there, before anything is fetched for it.
 
+    Args:
+        output: The file, or ``-`` for standard output.
+        inputs: Files that must not be overwritten.
+        may_replace: Whether a file that is there may be replaced without a question.
+
     Raises:
-        CliError: There is no such folder, or it is one itself.
+        CliError: There is no such folder, it is one itself, it is one of the inputs, or it is not to be replaced.
     """
-    place = Path(path).resolve()
-    if path != "-" and not place.parent.is_dir():
-        raise _unwritten(path, f"there is no folder {place.parent}")
-    if path != "-" and place.is_dir():
-        raise _unwritten(path, "it is a folder")
+    if output == "-":
+        return
+    path = Path(output)
+    if output in set(Output):
+        raise CliError(f"a report is a page: name a file such as report.html, not -o {output}", ExitCode.USAGE)
+    place = path.resolve()
+    if not place.parent.is_dir():
+        raise _unwritten(output, f"there is no folder {place.parent}")
+    if place.is_dir():
+        raise _unwritten(output, "it is a folder")
+    check_output(path, inputs)
+    if place.is_file() and not may_replace and not _is_confirmed(output):
+        raise _unwritten(output, "it is there already; --yes replaces it")
+
+
+def _is_confirmed(path: str) -> bool:
+    return _is_interactive() and typer.confirm(f"replace {displayed(path)}?", err=True)
+
+
+def _is_interactive() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def inputs_of(texts: Sequence[str], history: History) -> list[Path]:
+    """Return the files that a report reads."""
+    files = [source.path for source in map(_source, texts) if source.path is not None]
+    return [*files, history.path, store_path(), *filter(None, [config_file()])]
 
 
 def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
-    """Write a page to a file, or to standard output for ``-``, and tell what is on it.
+    """Write a page to a file, or to standard output for ``-``, and say what is on it.
 
     Raises:
         CliError: The file cannot be written.
@@ -149,7 +188,7 @@ def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
         write_text(page)
         return
     try:
-        _replace(Path(path).resolve(), page.encode())
+        replace_file(Path(path), page.encode())
     except OSError as error:
         reason = error.strerror
     else:
@@ -161,16 +200,3 @@ def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
 
 def _unwritten(path: str, reason: str | None) -> CliError:
     return CliError(f"cannot write {path}: {reason}", ExitCode.FILES)
-
-
-def _replace(path: Path, body: bytes) -> None:
-    """Write a file as a whole: who reads it meanwhile sees the page before."""
-    if path.exists() and not path.is_file():
-        path.write_bytes(body)  # a pipe or a device, which has to stay one
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(body)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

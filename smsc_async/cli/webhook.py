@@ -1,27 +1,46 @@
-"""A document handed to somebody else's service: one POST, not through the limiter, which is for the provider's alone.
+"""A document for somebody else's service: one POST, not through the limiter, which is for the provider's alone.
 
-Invariants: HTTPS, but for loopback; no redirect is followed; the URL, which is often a secret, shows in no error and no
-log record of ours: host and port do.
+Invariants: HTTPS, but for loopback; no redirect is followed, no proxy of the environment is used; the URL, which is often a
+secret, is in no error, log record or span of ours: host and port are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+import sys
+import time
+from base64 import b64encode
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import anyio
 import anyio.to_thread
+import attrs
 import httpx
 
-from smsc_async.errors import TransportError
-from smsc_async.protocol import is_loopback
+from smsc_async.protocol import is_loopback, retry_after
 
-__all__ = ["POST_SECONDS", "checked_webhook", "post_document"]
+__all__ = ["POST_SECONDS", "Undelivered", "checked_webhook", "is_final_status", "post_document"]
 
 POST_SECONDS: Final = 20.0
 # Refusals that may be another answer soon.
 _PASSING: Final = frozenset({408, 425, 429})
+
+
+@attrs.frozen
+class Undelivered:
+    """Why a receiver did not take a change.
+
+    Attributes:
+        reason: What happened.
+        is_final: Whether another attempt would be refused as well.
+        retry_after: Seconds after which the receiver wants the next attempt, or ``None``.
+    """
+
+    reason: str
+    is_final: bool = False
+    retry_after: float | None = None
 
 
 def checked_webhook(url: str) -> str:
@@ -30,48 +49,62 @@ def checked_webhook(url: str) -> str:
     Raises:
         ValueError: It is not an HTTPS URL; plain HTTP is for loopback alone.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        told = f", not {parts.scheme}:…" if parts.scheme else ""
-        raise ValueError(f"a webhook is an https:// URL{told}")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    try:
+        httpx.URL(url)
+        parts = urlsplit(url if urlsplit(url).port != 0 else "")
+    except (ValueError, httpx.InvalidURL):
+        parts = urlsplit("")
+    if not parts.hostname or parts.scheme not in {"https", "http"}:
+        raise ValueError("a webhook is an https:// URL")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError(f"a webhook must be https: the prices would cross the network to {parts.hostname} in clear")
     return url
 
 
-async def post_document(url: str, document: bytes) -> None:
-    """Post JSON once.
-
-    Raises:
-        TransportError: It was not taken; ``retryable`` where another try may help.
-    """
+async def post_document(url: str, document: bytes, event_id: str) -> Undelivered | None:
+    """Post JSON once; return why it was not taken, or ``None``."""
     parts = urlsplit(url)
     server = f"{parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
-    # For plain HTTP, where a context is wanted all the same: what it would verify, it refuses.
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if parts.scheme == "https":
-        tls = await anyio.to_thread.run_sync(httpx.create_ssl_context)  # a tenth of a second of reading certificates
-    status = None
+    response = None
     problem = f"no answer within {POST_SECONDS:.0f} s"
     with anyio.move_on_after(POST_SECONDS):
         try:
-            status = await _posted(url, document, tls)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            # Its words may quote the URL.
+            response = await _post(url, parts, document, event_id)
+        except (httpx.HTTPError, OSError) as error:
+            # Its text may quote the URL.
             problem = f"no answer ({type(error).__name__})"
-    if status is None:
-        raise TransportError(f"{server}: {problem}")
-    if not 200 <= status < 300:
-        raise TransportError(
-            f"{server} answered {status}", retryable=status >= 500 or status in _PASSING, status=status
-        )
+    if response is None:
+        return Undelivered(f"{server}: {problem}")
+    if response.is_success:
+        return None
+    wanted = response.headers.get("retry-after")
+    return Undelivered(
+        f"{server} answered {response.status_code}",
+        is_final_status(response.status_code),
+        None if wanted is None else retry_after(wanted, time.time()),
+    )
 
 
-async def _posted(url: str, document: bytes, tls: ssl.SSLContext) -> int:
-    """Return the status. Without a client of httpx, which would log the URL, follow proxies and keep cookies."""
-    headers = {"content-type": "application/json", "user-agent": "smsc-async"}
+def is_final_status(status: int) -> bool:
+    """Return whether a refusal is for good: every redirect and 4xx but the few that ask for another attempt."""
+    return 300 <= status < 500 and status not in _PASSING
+
+
+async def _post(url: str, parts: SplitResult, document: bytes, event_id: str) -> httpx.Response:
+    """Return the response. Without a client of httpx, which would log the URL, follow proxies and keep cookies."""
+    headers = {"content-type": "application/json", "user-agent": "smsc-async", "idempotency-key": event_id}
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    # For plain HTTP, which wants a context all the same: what it would verify, it refuses.
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if parts.scheme == "https":
+        tls = await anyio.to_thread.run_sync(httpx.create_ssl_context)  # a tenth of a second of reading certificates
     request = httpx.Request("POST", url, content=document, headers=headers)
-    async with httpx.AsyncHTTPTransport(verify=tls) as transport:
-        response = await transport.handle_async_request(request)
-        await response.aclose()
-    return response.status_code
+    # Instrumentation of httpx would write the URL into a span.
+    tracing = sys.modules.get("opentelemetry.instrumentation.utils")
+    with tracing.suppress_http_instrumentation() if tracing else contextlib.nullcontext():
+        async with httpx.AsyncHTTPTransport(verify=tls) as transport:
+            response = await transport.handle_async_request(request)
+            await response.aclose()
+    return response

@@ -14,20 +14,22 @@ of this service, unless it is an ``IncompleteReply``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Final
 
-from smsc_async.decoder import csv_format, json_format, plain_format, xml_format
 from smsc_async.decoder.text import NAMES, excerpt, foreign_answer, recognise, refuse_size, to_text
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
 __all__ = ["decode"]
 
-_READERS: Final[dict[Format, Callable[[str], Tariffs]]] = {
-    Format.PLAIN: plain_format.read,
-    Format.CSV: csv_format.read,
-    Format.XML: xml_format.read,
-    Format.JSON: json_format.read,
+# Imported when the first answer of their format is read: most programs have one format, and four take a third of the
+# import of the package.
+_MODULES: Final = {
+    Format.PLAIN: "plain_format",
+    Format.CSV: "csv_format",
+    Format.XML: "xml_format",
+    Format.JSON: "json_format",
 }
 
 # Enough of an answer to report it, and too little to fill a disk.
@@ -89,10 +91,11 @@ def _decode(body: bytes, expected: Format | None, charset: str | None) -> Tariff
     if actual is None:
         raise foreign_answer(text)
     refuse_size(text, NAMES[actual])
+    read: Callable[[str], Tariffs] = import_module(f"{__name__}.{_MODULES[actual]}").read
     if expected is None or actual is expected:
-        return _READERS[actual](text)
+        return read(text)
     try:
-        _READERS[actual](text)
+        read(text)
     except DecodeError as error:
         if error.format is None:
             raise

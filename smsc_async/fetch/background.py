@@ -31,7 +31,6 @@ _PATIENCE: Final = 1.0
 
 @attrs.define(eq=False)
 class _Task:
-    loop: Hashable
     scope: anyio.CancelScope
     flight: InFlight | None
     task: asyncio.Task[None] | None = None  # asyncio itself keeps only a weak reference
@@ -41,12 +40,13 @@ class BackgroundTasks:
     """The background tasks of a client, in any number of event loops."""
 
     def __init__(self) -> None:
-        self._tasks: set[_Task] = set()
+        # By event loop, so that the cost of a start does not grow with the number of tasks.
+        self._tasks: dict[Hashable, set[_Task]] = {}
         self._pid = os.getpid()
         self._closing: Waiter | None = None
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return sum(map(len, list(self._tasks.values())))
 
     def start(
         self,
@@ -62,7 +62,9 @@ class BackgroundTasks:
             flight: The fetch that the work makes, or ``None``.
         """
         self._forget_lost()
-        entry = _Task(running_loop(), anyio.CancelScope(), flight)
+        loop = running_loop()
+        mine = self._tasks.setdefault(loop, set())
+        entry = _Task(anyio.CancelScope(), flight)
 
         async def run() -> None:
             with entry.scope:
@@ -71,12 +73,14 @@ class BackgroundTasks:
                     await work(entry.scope)
 
         def finished(_: object = None) -> None:
-            self._tasks.discard(entry)
+            mine.discard(entry)
+            if not mine and self._tasks.get(loop) is mine:
+                del self._tasks[loop]
             ended()
             if self._closing is not None:
                 self._closing.notify()
 
-        self._tasks.add(entry)
+        mine.add(entry)
         if in_trio():
             from trio.lowlevel import spawn_system_task  # noqa: PLC0415  # only for users of trio
 
@@ -95,26 +99,28 @@ class BackgroundTasks:
         """Cancel the tasks of the running event loop, and return when they have ended; forget the others."""
         self._forget_lost()
         loop = running_loop()
-        mine = {each for each in self._tasks if each.loop == loop}
-        self._tasks = mine
+        mine = self._tasks.get(loop, set())
+        self._tasks = {loop: mine} if mine else {}
         self._closing = new_waiter()
         connecting = {each for each in mine if each.flight is not None and each.flight.is_connecting}
         for each in mine - connecting:
             each.scope.cancel()
         with anyio.CancelScope(shield=True):
-            await self._wait_for(connecting)
-            for each in list(self._tasks):
+            await self._wait_for(mine, connecting)
+            for each in list(mine):
                 each.scope.cancel()
-            await self._wait_for(mine)
+            await self._wait_for(mine, mine)
 
-    async def _wait_for(self, tasks: set[_Task]) -> None:
+    async def _wait_for(self, running: set[_Task], tasks: set[_Task]) -> None:
         assert self._closing is not None, "aclose() has set it"
         until = now() + _PATIENCE
-        while tasks & self._tasks and (left := until - now()) > 0:
+        while running & tasks and (left := until - now()) > 0:
             await self._closing.wait(left)
 
     def _forget_lost(self) -> None:
         if self._pid != os.getpid():
-            self._tasks, self._pid = set(), os.getpid()
-        for lost in [each for each in self._tasks if is_closed_loop(each.loop)]:
-            self._tasks.discard(lost)
+            self._tasks, self._pid = {}, os.getpid()
+        # list() is one step: other threads may add their loops meanwhile.
+        for loop in list(self._tasks):
+            if is_closed_loop(loop):
+                self._tasks.pop(loop, None)

@@ -11,6 +11,7 @@ import attrs
 
 from smsc_async.decoder import decode
 from smsc_async.errors import ApiError, SmscError, transport_error
+from smsc_async.http.frames import clear_frames
 from smsc_async.http.redaction import Redactor
 from smsc_async.http.threads import run_in_own_thread
 from smsc_async.protocol import Reply, declared_charset
@@ -29,6 +30,16 @@ _known: Final[WeakValueDictionary[tuple[str, bytes], Tariffs]] = WeakValueDictio
 
 async def interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | SmscError:
     """Return what a reply means, with the secret removed from an error."""
+    try:
+        return await _interpret_redacted(reply, redactor)
+    except BaseException as error:
+        # The reply may quote the secret, and so may a local of a frame inside, or an error that was not redacted yet.
+        clear_frames(error)
+        error.__cause__ = error.__context__ = None
+        raise
+
+
+async def _interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | SmscError:
     outcome = await interpret_reply_off_loop(reply)
     if isinstance(outcome, Tariffs):
         return outcome

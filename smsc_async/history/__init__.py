@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
-import anyio.to_thread
-import attrs
-
+from smsc_async.accounts import Account
 from smsc_async.analysis.snapshots import Period, PricePoint, Snapshot, price_points
-from smsc_async.errors import StoreError
 from smsc_async.history import tables
-from smsc_async.history.packing import unpacked, written
-from smsc_async.records import Service, Tariffs
+from smsc_async.history.archive import Archive, instant_after, micros_of
+from smsc_async.history.deliveries import Deliveries
+from smsc_async.history.packing import text_of
+from smsc_async.records import Service
 
 if TYPE_CHECKING:
     import sqlite3
 
 __all__ = ["History"]
 
-T = TypeVar("T")
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
 
 class History:
-    """Keeps tariff lists over time in a file, for every process of one machine that uses it.
+    """Stores tariff lists over time in a file, for every process of one machine that uses it.
 
-    What was added is on the disk when the call returns. A list that was seen a thousand times is kept once: a year of
-    snapshots every quarter of an hour takes about a megabyte. The file holds prices, instants and the names that you
-    file accounts under; nothing of their credentials. It is made at the first writing, for its owner alone; reading
-    where there is none finds nothing.
+    What was added is on the disk when the call returns. A list that was seen a thousand times is stored once: a year of
+    snapshots every quarter of an hour takes about a megabyte. The file is made at the first writing, for its owner alone;
+    if there is none, reading returns nothing.
 
-    Works on asyncio and trio, in any number of event loops; the file is used in a thread. A cancelled call ends when its
-    work in the file has.
+    The file holds prices, instants, the names of accounts and digests of credentials. The digests are made with a key
+    file beside it (``….key``, mode 0600); ``Client.watch()`` uses them, so that a login with another password sees nothing
+    of what was stored before. Methods without ``credentials`` are the view of the file's owner: all lists of a name. In a
+    service for several customers, pass the customer's account as ``credentials``.
+
+    A list that is damaged counts as absent, and a warning is logged once. Works on asyncio and trio, in any number of
+    event loops; the file is used in a thread. A cancelled call ends when its work in the file has.
 
     Args:
         path: The file; not that of a ``SQLiteStore``.
@@ -63,19 +60,17 @@ class History:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        from smsc_async.history.file import HistoryFile  # noqa: PLC0415  # SQLite is for those who use it
-
         if os.fspath(path) == ":memory:":
             raise ValueError("path=':memory:': a history must be a file")
-        self._file = HistoryFile(Path(path).absolute())
+        self._archive = Archive(Path(path).absolute())
 
     def __repr__(self) -> str:
-        return f"History({str(self._file.path)!r})"
+        return f"History({str(self._archive.path)!r})"
 
     @property
     def path(self) -> Path:
         """Where the file is, or is to be."""
-        return self._file.path
+        return self._archive.path
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,19 +83,49 @@ class History:
     async def aclose(self) -> None:
         """Do nothing: no connection is kept between calls. Here so that a history is used like everything else."""
 
-    async def add(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot; it is on the disk when this returns.
+    async def add(self, snapshot: Snapshot, *, credentials: Account | None = None) -> None:
+        """Store a snapshot; it is on the disk when this returns.
 
-        Where there is a snapshot of that account and instant, that one stays: adding twice is adding once.
+        If there is a snapshot of that account, credentials and instant, that one stays: adding twice is adding once.
+
+        Args:
+            snapshot: The list.
+            credentials: The account that fetched it; ``None`` for a list that belongs to a name alone.
 
         Raises:
             StoreError: The file cannot be used: nothing was added.
+            ValueError: A price is not a finite number, or the list is larger than any reply.
         """
+        text = text_of(snapshot.tariffs)
 
         def work(connection: sqlite3.Connection) -> None:
-            tables.add(connection, snapshot.account, _micros(snapshot.taken_at), written(snapshot.tariffs))
+            account = self._archive.account_id(connection, snapshot.account, credentials)
+            tables.add(connection, account, micros_of(snapshot.taken_at), text)
 
-        await self._write(work)
+        await self._archive.write(work)
+
+    async def record(self, snapshot: Snapshot, *, credentials: Account | None = None) -> Snapshot | None:
+        """Store a snapshot as the last one of its account and credentials, as a watch does, and return the last one before.
+
+        A list that is older than the last one is dropped: another process was faster. If the last one is from the future,
+        the clock was set back, and the snapshot is stored right after it.
+
+        Raises:
+            StoreError: The file cannot be used: nothing was stored.
+            ValueError: A price is not a finite number, or the list is larger than any reply.
+        """
+        text = text_of(snapshot.tariffs)
+
+        def work(connection: sqlite3.Connection) -> Snapshot | None:
+            account = self._archive.account_id(connection, snapshot.account, credentials)
+            bound = self._archive.bound(snapshot.account, credentials)
+            before = next(iter(self._archive.snapshots(connection, bound, 1)), None)
+            taken_at = instant_after(before, snapshot.taken_at)
+            if taken_at is not None:
+                tables.add(connection, account, micros_of(taken_at), text)
+            return before
+
+        return await self._archive.write(work)
 
     async def accounts(self) -> tuple[str, ...]:
         """Return the names that there are snapshots of, sorted.
@@ -108,7 +133,7 @@ class History:
         Raises:
             StoreError: The file cannot be used.
         """
-        return tuple(await self._read(tables.accounts))
+        return tuple(await self._archive.read(tables.accounts, empty=[]))
 
     async def snapshots(
         self,
@@ -117,13 +142,15 @@ class History:
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
+        credentials: Account | None = None,
     ) -> tuple[Snapshot, ...]:
         """Return snapshots, oldest first.
 
         Those with the same list share its lines, so many of them take little memory.
 
         Args:
-            account: Whose, or ``None`` for all.
+            account: The name, or ``None`` for all.
+            credentials: Only what this account fetched; ``None`` for all of the name.
             since: None before this instant.
             until: None after it.
             limit: How many at most, the last ones; ``None`` for all.
@@ -134,16 +161,14 @@ class History:
         """
         if limit is not None and limit < 0:
             raise ValueError(f"limit={limit}: must be 0 or more, or None")
-        first, last = _bounds(since, until)
+        limits = _limits(since, until)
 
-        def work(connection: sqlite3.Connection) -> list[Snapshot]:
-            found = tables.snapshots(connection, account, first, last, limit)
-            lists = self._lists(connection, (row[-1] for row in found))
-            return [Snapshot(name, at, _at(lists[number], at)) for name, at, number in map(_dated, found)]
+        def work(connection: sqlite3.Connection) -> tuple[Snapshot, ...]:
+            return self._archive.snapshots(connection, self._archive.bound(account, credentials, *limits), limit)
 
-        return tuple(await self._read(work))
+        return await self._archive.read(work, empty=())
 
-    async def at(self, account: str, instant: datetime) -> Snapshot | None:
+    async def at(self, account: str, instant: datetime, *, credentials: Account | None = None) -> Snapshot | None:
         """Return the last snapshot of an account that is not later than an instant, or ``None``.
 
         Raises:
@@ -165,23 +190,29 @@ class History:
             2026-11-01
             None
         """
-        return next(iter(await self.snapshots(account, until=instant, limit=1)), None)
+        return next(iter(await self.snapshots(account, until=instant, limit=1, credentials=credentials)), None)
 
-    async def last(self, account: str) -> Snapshot | None:
-        """Return the last snapshot of an account, or ``None`` where there is none.
+    async def last(self, account: str, *, credentials: Account | None = None) -> Snapshot | None:
+        """Return the last snapshot of an account, or ``None`` if there is none.
 
         Raises:
             StoreError: The file cannot be used.
         """
-        return next(iter(await self.snapshots(account, limit=1)), None)
+        return next(iter(await self.snapshots(account, limit=1, credentials=credentials)), None)
 
     async def periods(
-        self, account: str | None = None, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        account: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        credentials: Account | None = None,
     ) -> tuple[Period, ...]:
         """Return the times in which the list was one and the same: the history without its repetitions.
 
         Args:
-            account: Whose, or ``None`` for all.
+            account: The name, or ``None`` for all.
+            credentials: Only what this account fetched; ``None`` for all of the name.
             since: Of the snapshots from this instant on.
             until: Of those up to this one.
 
@@ -209,17 +240,12 @@ class History:
             2026-11-01 2026-11-02 2 0.1
             2026-11-03 2026-11-03 1 0.2
         """
-        first, last = _bounds(since, until)
+        limits = _limits(since, until)
 
-        def work(connection: sqlite3.Connection) -> list[Period]:
-            found = tables.periods(connection, account, first, last)
-            lists = self._lists(connection, (row[-1] for row in found))
-            return [
-                Period(name, _instant(began), _instant(ended), count, _at(lists[number], _instant(ended)))
-                for name, began, ended, count, number in found
-            ]
+        def work(connection: sqlite3.Connection) -> tuple[Period, ...]:
+            return self._archive.periods(connection, self._archive.bound(account, credentials, *limits))
 
-        return tuple(await self._read(work))
+        return await self._archive.read(work, empty=())
 
     async def prices(
         self,
@@ -231,13 +257,15 @@ class History:
         service: Service | str = Service.API,
         since: datetime | None = None,
         until: datetime | None = None,
+        credentials: Account | None = None,
     ) -> tuple[PricePoint, ...]:
         """Return one price over time: a point for each time in which it was the same.
 
         An operator's individual tariff comes before the zone's price, as in ``Tariffs.price()``.
 
         Args:
-            account: Whose.
+            account: The name.
+            credentials: Only what this account fetched; ``None`` for all of the name.
             zone: The zone's number, or ``None``.
             operator: The operator's code, or ``None``.
             mail: Whether it is the e-mail price, in place of the two.
@@ -255,18 +283,18 @@ class History:
         """
         price_points(
             (), zone=zone, operator=operator, mail=mail, service=Service(service)
-        )  # told before the file is read
-        periods = await self.periods(account, since=since, until=until)
+        )  # raises before the file is read
+        periods = await self.periods(account, since=since, until=until, credentials=credentials)
         return price_points(periods, zone=zone, operator=operator, mail=mail, service=service)
 
     async def prune(self, before: datetime, *, account: str | None = None, keep_changes: bool = True) -> int:
         """Drop old snapshots, and give the space back.
 
-        The last snapshot of each account stays whatever its age, and so does what a watch has still to compare with.
+        The last snapshot of each account stays whatever its age, and so does the list that a watch compares the next one with.
 
         Args:
             before: Only what was taken before this instant is dropped.
-            account: Whose, or ``None`` for all.
+            account: The name, or ``None`` for all.
             keep_changes: Whether the first and the last snapshot of each period stay: then only repetitions go, and
                 ``periods()`` and ``prices()`` tell the same as before, save for the counts.
 
@@ -277,82 +305,63 @@ class History:
             StoreError: The file cannot be used: nothing was dropped.
             ValueError: The instant has no time zone.
         """
-        instant = _micros(before)
+        instant = micros_of(before)
 
         def work(connection: sqlite3.Connection) -> int:
             return tables.prune(connection, account, instant, keep_changes=keep_changes)
 
-        return await self._write(work)
+        return await self._archive.write(work)
 
-    async def reported(self, account: str, *, reader: str = "watch") -> Snapshot | None:
-        """Return the snapshot up to which a reader has reported the changes of an account; ``None`` for a new reader.
+    async def forget(self, account: str | Account) -> int:
+        """Delete everything of an account, and overwrite it in the file.
+
+        Args:
+            account: A name, for all that was stored under it; or an ``Account``, for all that these credentials fetched.
+
+        Returns:
+            How many snapshots were deleted.
+
+        Raises:
+            StoreError: The file cannot be used: nothing was deleted.
+        """
+
+        def work(connection: sqlite3.Connection) -> int:
+            name, credentials = (account, None) if isinstance(account, str) else (None, account)
+            return tables.forget(connection, self._archive.bound(name, credentials))
+
+        return await self._archive.write(work) if self.path.exists() else 0
+
+    async def reported(
+        self, account: str, *, reader: str = "watch", credentials: Account | None = None
+    ) -> Snapshot | None:
+        """Return the list up to which a reader has reported the changes of an account; ``None`` for a new reader.
 
         Raises:
             StoreError: The file cannot be used.
         """
 
-        def work(connection: sqlite3.Connection) -> list[Snapshot]:
-            found = tables.marked(connection, account, reader)
-            lists = self._lists(connection, (row[-1] for row in found))
-            return [Snapshot(name, at, _at(lists[number], at)) for name, at, number in map(_dated, found)]
+        def work(connection: sqlite3.Connection) -> Snapshot | None:
+            return self._archive.marked(connection, self._archive.bound(account, credentials), reader)[0]
 
-        return next(iter(await self._read(work)), None)
+        return await self._archive.read(work, empty=None)
 
-    async def mark_reported(self, snapshot: Snapshot, *, reader: str = "watch") -> None:
-        """Note that a reader has reported all changes of an account up to this snapshot; ``Client.watch()`` does so.
+    async def mark_reported(
+        self, snapshot: Snapshot, *, reader: str = "watch", credentials: Account | None = None
+    ) -> None:
+        """Record that a reader has reported all changes of an account up to this snapshot; ``Client.watch()`` does so.
 
         Raises:
-            StoreError: The file cannot be used: nothing was noted.
+            StoreError: The file cannot be used: nothing was recorded.
         """
+        await self.deliveries(snapshot.account, reader=reader, credentials=credentials).mark(snapshot)
 
-        def work(connection: sqlite3.Connection) -> None:
-            tables.mark(connection, snapshot.account, reader, _micros(snapshot.taken_at), written(snapshot.tariffs))
-
-        await self._write(work)
-
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def in_file() -> T:
-            with self._file.writing() as connection:
-                return work(connection)
-
-        return await anyio.to_thread.run_sync(in_file)
-
-    async def _read(self, work: Callable[[sqlite3.Connection], list[T]]) -> list[T]:
-        def in_file() -> list[T]:
-            with self._file.reading() as connection:
-                return [] if connection is None else work(connection)
-
-        return await anyio.to_thread.run_sync(in_file)
-
-    def _lists(self, connection: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, Tariffs]:
-        """Return the lists of these numbers, each read once."""
-        found = {number: unpacked(kept) for number, kept in tables.lists(connection, set(numbers)).items()}
-        whole = {number: tariffs for number, tariffs in found.items() if tariffs is not None}
-        if len(whole) < len(found):
-            raise StoreError(
-                "a list in it is damaged; it was left as it is: restore it from a copy", str(self._file.path)
-            )
-        return whole
+    def deliveries(
+        self, account: str, *, reader: str, target: str = "", credentials: Account | None = None
+    ) -> Deliveries:
+        """Return the state of one reader of one account, for a watch; of a reader for each target if there is one."""
+        return Deliveries(self._archive, account, credentials, reader, target)
 
 
-def _micros(instant: datetime) -> int:
-    if instant.utcoffset() is None:
-        raise ValueError(f"{instant}: must have a time zone, such as datetime.now(UTC)")
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def _instant(micros: int) -> datetime:
-    return _EPOCH + micros * _MICROSECOND
-
-
-def _bounds(since: datetime | None, until: datetime | None) -> tuple[int, int]:
-    first = tables.EARLIEST if since is None else _micros(since)
-    return first, tables.LATEST if until is None else _micros(until)
-
-
-def _dated(row: tuple[str, int, int]) -> tuple[str, datetime, int]:
-    return row[0], _instant(row[1]), row[2]
-
-
-def _at(tariffs: Tariffs, taken_at: datetime) -> Tariffs:
-    return tariffs if tariffs.fetched_at == taken_at else attrs.evolve(tariffs, fetched_at=taken_at)
+def _limits(since: datetime | None, until: datetime | None) -> tuple[int, int]:
+    first = tables.EARLIEST if since is None else micros_of(since)
+    return first, tables.LATEST if until is None else micros_of(until)

@@ -11,26 +11,18 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
 from smsc_async.errors import StoreError
+from smsc_async.history.tables import SCHEMA
 
 __all__ = ["HistoryFile"]
 
 _OURS: Final = 0x534D5348  # "SMSH", in the header of the file
-_VERSION: Final = 1
-_SCHEMA: Final = (
-    "CREATE TABLE accounts (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
-    # Most snapshots have the list of the one before: it is kept once, and they are a row of some 20 bytes.
-    "CREATE TABLE lists (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, packed BLOB NOT NULL)",
-    "CREATE TABLE snapshots (account INT, taken_at INT, list INT NOT NULL, PRIMARY KEY (account, taken_at)) WITHOUT ROWID",
-    # What each reader has reported last; with its list, since the snapshot itself may be pruned.
-    "CREATE TABLE marks (account INT, reader TEXT, taken_at INT, list INT, PRIMARY KEY (account, reader)) WITHOUT ROWID",
-    f"PRAGMA application_id = {_OURS}",
-    f"PRAGMA user_version = {_VERSION}",
-)
+_VERSION: Final = 2
 # For the lock of another process, which holds it for as long as a disk takes to write.
 _PATIENCE_SECONDS: Final = 10.0
 
@@ -47,16 +39,16 @@ class HistoryFile:
 
     @contextlib.contextmanager
     def reading(self) -> Generator[sqlite3.Connection | None]:
-        """Give a connection that sees the file as it is at one instant; ``None`` where nothing was written yet.
+        """Give a connection that sees the file as it is at one instant; ``None`` if nothing was written yet.
 
         Raises:
             StoreError: The file cannot be used.
         """
-        with self._told():
+        with self.as_store_error():
             if not self.path.exists():
                 yield None
                 return
-            with self._opened() as connection:
+            with self._opened(self._reading_mode()) as connection:
                 connection.execute("BEGIN")
                 yield connection if self._is_ours(connection) else None
 
@@ -67,47 +59,68 @@ class HistoryFile:
         Raises:
             StoreError: The file cannot be used: nothing was written.
         """
-        with self._told():
+        with self.as_store_error():
             self._make()
-            with self._opened() as connection:
+            with self._opened("mode=rw") as connection:
                 if not self._is_ours(connection):
                     # Before there is a table: it cannot be changed afterwards. What is pruned is given back.
                     connection.execute("PRAGMA auto_vacuum = FULL")
-                    # Readers and the writer don't wait for each other then. Where another process is at it too, or the
+                    # Readers and the writer don't wait for each other then. If another process is at it too, or the
                     # disk is not a local one, it does without.
                     with contextlib.suppress(sqlite3.OperationalError):
                         connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("BEGIN IMMEDIATE")
                 if not self._is_ours(connection):
-                    for statement in _SCHEMA:
+                    for statement in (
+                        *SCHEMA,
+                        f"PRAGMA application_id = {_OURS}",
+                        f"PRAGMA user_version = {_VERSION}",
+                    ):
                         connection.execute(statement)
                 yield connection
                 connection.execute("COMMIT")
 
     @contextlib.contextmanager
-    def _told(self) -> Generator[None]:
+    def as_store_error(self) -> Generator[None]:
+        """Raise what SQLite and the operating system raise in this block as a ``StoreError`` that names the file."""
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            raise self._problem(error) from None
+        except OSError as error:
+            # Without the path, which comes with the error.
+            reason = f"cannot be used ({error.strerror or type(error).__name__})"
+            raise StoreError(reason, str(self.path)) from None
+        except sqlite3.Error as error:
+            raise StoreError(f"SQLite cannot use it ({error}); it was left as it is", str(self.path)) from None
+
+    def _reading_mode(self) -> str:
+        """In a folder that cannot be written, SQLite cannot make the files beside it: nobody else writes there either."""
+        has_log = Path(f"{self.path}-wal").exists()
+        return "mode=rw" if has_log or os.access(self.path.parent, os.W_OK) else "mode=ro&immutable=1"
 
     @contextlib.contextmanager
-    def _opened(self) -> Generator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=_PATIENCE_SECONDS)
+    def _opened(self, mode: str) -> Generator[sqlite3.Connection]:
+        address = f"{self.path.as_uri()}?{mode}"
+        connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_PATIENCE_SECONDS)
+        connection.text_factory = _text
         with contextlib.closing(connection):  # which takes back what was not committed
+            # A file from elsewhere must not run functions by way of its triggers and views.
+            connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA synchronous = FULL")
             yield connection
 
     def _make(self) -> None:
         """Make the file, for its owner alone."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Only where there is none: to close a file takes every lock of this process from it, another thread's too.
-        with contextlib.suppress(FileExistsError):
+        try:
+            # Only if there is none: to close a file takes every lock of this process from it, another thread's too.
             # SQLite gives the files beside it the same mode.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            if os.name == "posix" and self.path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise StoreError("others can write to it: run chmod 600 on it", str(self.path)) from None
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:
-        """Return whether it is a history; ``False`` where it is empty."""
+        """Return whether it is a history; ``False`` if it is empty."""
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             return False
         if connection.execute("PRAGMA application_id").fetchone() != (_OURS,):
@@ -119,8 +132,6 @@ class HistoryFile:
             )
         return True
 
-    def _problem(self, error: sqlite3.Error | OSError) -> StoreError:
-        if isinstance(error, OSError):
-            # Without the path, which comes with the error.
-            return StoreError(f"cannot be used ({error.strerror or type(error).__name__})", str(self.path))
-        return StoreError(f"SQLite cannot use it ({error}); it was left as it is", str(self.path))
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

@@ -1,19 +1,20 @@
-"""A tariff list looked at again and again: each change told once, whatever happens meanwhile.
+"""Accounts whose lists are fetched again and again: each change is reported once, whatever happens meanwhile.
 
-The order is the promise. A round records the list that came, on the disk, before anybody is told of a change in it; and
-a change counts as reported only when whoever was given it comes back for more. So a process that is killed between the
-two tells at most that one change again, and none is lost: after a restart all that was recorded and not reported comes
-first, and the next list is compared with the last one that was.
+The order is the promise. A round records the list on the disk before a change in it is reported; a change counts as reported
+only after its consumer has asked for the next one. So a process that is killed in between repeats at most that one change,
+under the same event id, and loses none: the next process compares what was recorded with what was reported.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, TypeAlias
 
 import anyio
@@ -21,18 +22,33 @@ import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.analysis.diff import Change, diff
+from smsc_async.analysis.filters import ChangeFilter, with_old_prices
 from smsc_async.analysis.snapshots import Snapshot
-from smsc_async.errors import AuthenticationError, ParameterError, SmscError, StoreError
+from smsc_async.errors import AuthenticationError, SmscError, StoreError
 from smsc_async.history import History
+from smsc_async.history.archive import instant_after
+from smsc_async.history.deliveries import Deliveries, Progress
 from smsc_async.limiter.clock import now
 from smsc_async.protocol import key_label
 from smsc_async.records import Tariffs
 
-__all__ = ["Rounds", "Schedule", "Update", "Watch", "Watcher", "checked_every", "name_of"]
+__all__ = [
+    "Reader",
+    "Recorder",
+    "Rounds",
+    "Schedule",
+    "Update",
+    "Watch",
+    "checked_every",
+    "new_recorder",
+    "watch_account",
+]
 
-# After a round that failed, where the next one is further away.
+# After a failed round, if the next one is further away.
 RETRY_SECONDS: Final = 300.0
-# Of the time between rounds, by which watches that begin together part.
+# The longest time for which a receiver may ask not to be tried again.
+POSTPONE_SECONDS: Final = 3600.0
+# The part of the interval over which watches that begin together are spread.
 _SPREAD: Final = 0.1
 
 Fetch: TypeAlias = Callable[[], Awaitable[Tariffs]]
@@ -40,14 +56,15 @@ Fetch: TypeAlias = Callable[[], Awaitable[Tariffs]]
 
 @attrs.frozen
 class Update:
-    """What a watch has to tell: that the list of an account has changed, or that a round has failed.
+    """A change in the list of a watched account, or the failure of a round.
 
     Attributes:
-        account: Whose list, by the name under which it is watched.
-        before: The list that the changes are compared with; ``None`` where there is an error.
-        snapshot: The list in which they are; ``None`` where there is an error.
-        changes: What changed, as ``diff()`` tells it; empty where there is an error.
-        error: Why a round has failed, or ``None``. The watch goes on.
+        account: The name under which the account is watched.
+        before: The list that the changes are compared with; ``None`` if there is an error.
+        snapshot: The list with the changes; ``None`` if there is an error.
+        changes: The changes, as ``diff()`` returns them; empty if there is an error.
+        error: Why a round failed, or ``None``. The watch goes on.
+        event_id: The same text whenever this change of this account is reported, to any reader; empty for an error.
 
     Example:
         >>> from smsc_async import QuotaExhausted, Update
@@ -61,16 +78,17 @@ class Update:
     snapshot: Snapshot | None = None
     changes: tuple[Change, ...] = ()
     error: SmscError | None = None
+    event_id: str = ""
 
 
 @attrs.frozen
 class Schedule:
-    """When the rounds are: the first at once, the others at fixed instants, however long a round or a consumer takes.
+    """The instants of rounds: fixed, however long a round or a consumer takes.
 
     Attributes:
-        first: The instant of the first round.
+        first: The instant from which they are counted.
         every: Seconds between rounds.
-        phase: Seconds by which the others are later: another number for each watch.
+        phase: Seconds by which they are later: another number for each watch.
     """
 
     first: float
@@ -82,192 +100,299 @@ class Schedule:
         start = self.first + self.phase
         return start + max(1, math.floor((instant - start) / self.every) + 1) * self.every
 
+    def after_failure(self, instant: float) -> float:
+        """Return the instant of the round after one that failed."""
+        return min(self.after(instant), instant + RETRY_SECONDS)
 
-class Watcher:
-    """The rounds of one account, and what of them is not reported yet.
+
+class _InMemory:
+    """The lists that a watch without a history has seen: in place of ``Deliveries``."""
+
+    def __init__(self) -> None:
+        self._mark: Snapshot | None = None
+        self._later: deque[Snapshot] = deque()
+
+    @property
+    def last(self) -> Snapshot | None:
+        return self._later[-1] if self._later else self._mark
+
+    def add(self, snapshot: Snapshot) -> None:
+        taken_at = instant_after(self.last, snapshot.taken_at)
+        if taken_at is not None:
+            self._later.append(attrs.evolve(snapshot, taken_at=taken_at))
+
+    async def claim(self) -> Progress:
+        return Progress(self._mark, tuple(self._later))
+
+    async def mark(self, snapshot: Snapshot) -> None:
+        self._mark = snapshot
+        while self._later and self._later[0].taken_at <= snapshot.taken_at:
+            self._later.popleft()
+
+    async def postpone(self, until: datetime) -> None:
+        """Ignored: nobody but the commands postpones, and they have a history."""
+
+    def release(self) -> None:
+        pass
+
+
+class Recorder:
+    """The rounds of one account: fetches its list and records it.
 
     Args:
         account: The name under which the account is watched.
-        fetch: Fetches its list.
-        history: Where lists and marks are kept; ``None`` for this object's memory alone.
-        reader: Whose marks.
+        fetch: Fetches the list.
+        history: Where lists are recorded, or ``None`` for this object's memory.
+        credentials: The account that the lists are bound to.
     """
 
-    def __init__(self, account: str, fetch: Fetch, history: History | None, reader: str) -> None:
+    def __init__(self, account: str, fetch: Fetch, history: History | None, credentials: Account | None = None) -> None:
         self.account: str = account
-        self.unreported: deque[Update] = deque()
+        self.before: Snapshot | None = None
+        """The list before the one that the last round fetched."""
         self._fetch = fetch
         self._history = history
-        self._reader = reader
-        self._begun = False
-        self._latest: Snapshot | None = None
-        self._to_mark: Snapshot | None = None
+        self._credentials = credentials
+        self._memory = _InMemory()
 
-    @property
-    def is_new(self) -> bool:
-        """Whether there is no list yet that the next one can be compared with."""
-        return self._latest is None
+    def reader(self, name: str, changes: ChangeFilter | None = None, *, target: str = "") -> Reader:
+        """Return a reader of the changes that this object records, with a state of its own for each target."""
+        lists: Deliveries | _InMemory = self._memory
+        if self._history is not None:
+            lists = self._history.deliveries(self.account, reader=name, target=target, credentials=self._credentials)
+        return Reader(self.account, lists, changes or ChangeFilter())
 
-    async def begin(self) -> None:
-        """Find what the history has that was not reported; does so once.
+    async def round(self) -> Snapshot:
+        """Fetch the list, record it and return it.
 
-        A reader without a mark begins with the last list that there is.
+        Raises:
+            SmscError: The list was not fetched or not recorded.
+        """
+        tariffs = await self._fetch()
+        assert tariffs.fetched_at is not None  # it was fetched
+        snapshot = Snapshot(self.account, tariffs.fetched_at, tariffs)
+        if self._history is not None:
+            self.before = await self._history.record(snapshot, credentials=self._credentials)
+        else:
+            self.before = self._memory.last
+            self._memory.add(snapshot)
+        return snapshot
+
+
+class Reader:
+    """The changes of one account, one after the other, each once for all processes that read under this name.
+
+    Args:
+        account: The name under which the account is watched.
+        lists: What was reported, and what was not.
+        changes: Which changes are reported.
+    """
+
+    def __init__(self, account: str, lists: Deliveries | _InMemory, changes: ChangeFilter) -> None:
+        self.account: str = account
+        self.retry_in: float | None = None
+        """Seconds for which the receiver of a change asked not to be tried again, as of the last ``next()``."""
+        self._lists = lists
+        self._changes = changes
+        self._update: Update | None = None
+        self._after: Snapshot | None = None  # what the next list is compared with once the update is reported
+        self._unmarked: Snapshot | None = None
+
+    async def next(self) -> Update | None:
+        """Return the first change that was not reported, and hold it until ``reported()`` or ``release()``.
+
+        A new reader begins with the last list that there is.
+
+        Returns:
+            The change; ``None`` if there is none, if another process holds it, or if its receiver is not to be tried yet.
 
         Raises:
             StoreError: The history cannot be used.
         """
-        if self._begun or self._history is None:
-            return
-        mark = await self._history.reported(self.account, reader=self._reader)
-        if mark is None:
-            self._latest = self._to_mark = await self._history.last(self.account)
-        else:
-            self._latest = mark
-            for period in await self._history.periods(self.account, since=mark.taken_at):
-                self._compare(Snapshot(self.account, period.since, period.tariffs))
-        self._begun = True
-
-    async def round(self) -> Snapshot:
-        """Fetch the list, record it, and put what has changed at the end of what is unreported.
-
-        Raises:
-            SmscError: The list did not come, or could not be recorded: nothing is changed.
-        """
-        await self.begin()
-        await self._mark()
-        tariffs = await self._fetch()
-        assert tariffs.fetched_at is not None  # it was fetched
-        snapshot = Snapshot(self.account, await self._after_the_last(tariffs.fetched_at), tariffs)
-        if self._history is not None:
-            await self._history.add(snapshot)
-        self._compare(snapshot)
-        # The first list of a reader is nothing to report, and what the next one is compared with.
-        with contextlib.suppress(StoreError):
+        if self._update is None:
             await self._mark()
-        return snapshot
+            progress = await self._lists.claim()
+            if progress is not None:
+                await self._read(progress)
+        return self._update
 
     async def reported(self) -> None:
-        """Note that the first of what is unreported was reported.
+        """Record that the change was reported.
 
         Raises:
-            StoreError: It could not be noted: it is tried again before the next round.
+            StoreError: It could not be recorded: ``next()`` tries again before it returns another change.
         """
-        self._to_mark = self.unreported.popleft().snapshot
+        self._unmarked, self._update = self._after, None
         await self._mark()
 
-    async def _mark(self) -> None:
-        if self._to_mark is not None and self._history is not None:
-            await self._history.mark_reported(self._to_mark, reader=self._reader)
-        self._to_mark = None
+    async def postpone(self, seconds: float) -> None:
+        """Release the change, and have ``next()`` return nothing for some seconds, in every process.
 
-    async def _after_the_last(self, taken_at: datetime) -> datetime:
-        """Return the instant, or the first one after the last snapshot where the clock has been set back since.
-
-        Filed before it, a list would seem to be the older one to whoever reads the history: it would be told twice.
+        Raises:
+            StoreError: It could not be recorded.
         """
-        last = self._latest if self._history is None else await self._history.last(self.account)
-        if last is None or taken_at >= last.taken_at or last.taken_at <= datetime.now(UTC):
-            return taken_at
-        return last.taken_at + timedelta(microseconds=1)
+        self._update = None
+        try:
+            await self._lists.postpone(datetime.now(UTC) + timedelta(seconds=min(seconds, POSTPONE_SECONDS)))
+        finally:
+            self.release()
 
-    def _compare(self, snapshot: Snapshot) -> None:
-        before, self._latest = self._latest, snapshot
-        if before is None:
-            self._to_mark = snapshot
-            return
-        changes = diff(before.tariffs, snapshot.tariffs)
-        if changes:
-            self.unreported.append(Update(self.account, before, snapshot, changes))
+    def release(self) -> None:
+        """Let others report the change."""
+        self._update = self._unmarked = None
+        self._lists.release()
+
+    async def _read(self, progress: Progress) -> None:
+        wait = (progress.retry_at - datetime.now(UTC)).total_seconds() if progress.retry_at else 0.0
+        # Longer than anybody may ask for: the clock was set back.
+        self.retry_in = wait if 0 < wait <= POSTPONE_SECONDS else None
+        mark = progress.mark
+        for snapshot in progress.later if self.retry_in is None else ():
+            if mark is None:
+                mark = snapshot
+            elif snapshot.taken_at > mark.taken_at:
+                changes = diff(mark.tariffs, snapshot.tariffs)
+                reported, small = self._changes.split(changes)
+                self._after = attrs.evolve(snapshot, tariffs=with_old_prices(snapshot.tariffs, small))
+                if reported:
+                    self._update = Update(
+                        self.account, mark, snapshot, reported, event_id=_event_id(self.account, snapshot.taken_at)
+                    )
+                    return
+                if changes:
+                    mark = self._after
+        if mark is not None and mark is not progress.mark:
+            # If this fails, the lists that are no news are read again.
+            with contextlib.suppress(StoreError):
+                await self._lists.mark(mark)
+        self.release()
+
+    async def _mark(self) -> None:
+        if self._unmarked is not None:
+            await self._lists.mark(self._unmarked)
+            self._unmarked = None
+            self.release()
 
 
 class Rounds:
-    """The rounds of a watcher, each when its time has come.
+    """The rounds of a recorder, each when its time has come.
 
     Args:
-        watcher: Whose rounds.
+        recorder: Makes them.
         every: Seconds between them.
+        phase: Seconds by which all but the first are later; ``None`` for a random part of ``every``.
     """
 
-    def __init__(self, watcher: Watcher, every: float) -> None:
-        self._watcher = watcher
+    def __init__(self, recorder: Recorder, every: float, phase: float | None = None) -> None:
+        self._recorder = recorder
         self._every = every
+        self._phase = random.uniform(0.0, _SPREAD * every) if phase is None else phase  # noqa: S311  # spreads load; no secret depends on it
         self._schedule: Schedule | None = None
         self._due = 0.0
 
-    async def next(self) -> Snapshot | SmscError:
-        """Wait for the next round and make it; return its list, or why it has none.
+    async def next(self) -> Snapshot:
+        """Wait for the next round and make it; return its list.
 
         Raises:
-            SmscError: There will not be one either without somebody doing something.
+            SmscError: The round failed.
         """
         if self._schedule is None:
-            phase = random.uniform(0.0, _SPREAD * self._every)  # noqa: S311  # spreads load; no secret hangs on it
-            self._schedule = Schedule(now(), self._every, phase)
+            self._schedule = Schedule(now(), self._every, self._phase)
         else:
             await anyio.sleep(max(0.0, self._due - now()))
         try:
-            snapshot = await self._watcher.round()
-        except SmscError as error:
-            if _is_final(error):
-                raise
-            failed = error
-        else:
-            self._due = self._after(self._schedule)
-            return snapshot
-        self._due = min(self._after(self._schedule), now() + RETRY_SECONDS)
-        return failed
-
-    def _after(self, schedule: Schedule) -> float:
-        # A timer may ring a hair early: the round that it was for is over all the same.
-        return schedule.after(max(now(), self._due))
+            snapshot = await self._recorder.round()
+        except Exception:
+            self._due = self._schedule.after_failure(max(now(), self._due))
+            raise
+        # A timer may ring a hair early: its round is over all the same.
+        self._due = self._schedule.after(max(now(), self._due))
+        return snapshot
 
 
 class Watch(AsyncIterator[Update]):
-    """What ``Client.watch()`` returns: the updates of one account, for one consumer.
+    """The updates of one account, for one consumer; ``Client.watch()`` returns it.
 
     Args:
-        watcher: What to watch with.
+        recorder: Makes the rounds.
+        reader: Reads the changes.
         every: Seconds between rounds.
     """
 
-    def __init__(self, watcher: Watcher, every: float) -> None:
-        self._watcher = watcher
-        self._rounds = Rounds(watcher, every)
+    def __init__(self, recorder: Recorder, reader: Reader, every: float) -> None:
+        self._reader = reader
+        self._rounds = Rounds(recorder, every)
+        self._round_is_next = False
         self._given = False
-        self._is_closed = False
-
-    async def aclose(self) -> None:
-        """End the iteration, from the task of the consumer. The last change that it was given stays unreported."""
-        self._is_closed = True
+        self._ended = False
 
     async def __anext__(self) -> Update:
-        if self._is_closed:
+        if self._ended:
             raise StopAsyncIteration
         if self._given:
-            # Whoever was given the last change has come back: it is reported.
+            # The consumer asks for more: what it was given is reported.
             self._given = False
-            with contextlib.suppress(StoreError):  # the next round tries again, and tells of it
-                await self._watcher.reported()
-        await self._watcher.begin()
-        while not self._watcher.unreported:
-            came = await self._rounds.next()
-            if isinstance(came, SmscError):
-                return Update(self._watcher.account, error=came)
-        self._given = True
-        return self._watcher.unreported[0]
+            with contextlib.suppress(StoreError):  # the next look tries again, and reports the error
+                await self._reader.reported()
+        try:
+            while True:
+                if self._round_is_next:
+                    # If it fails, the changes that others have recorded are looked for all the same.
+                    self._round_is_next = False
+                    await self._rounds.next()
+                # An error of the history leads to the next round, which waits: no loop without a pause.
+                self._round_is_next = True
+                update = await self._reader.next()
+                if update is not None:
+                    self._given, self._round_is_next = True, False
+                    return update
+        except AuthenticationError:
+            await self.aclose()
+            raise
+        except SmscError as error:
+            return Update(self._reader.account, error=error)
+
+    async def aclose(self) -> None:
+        """End the iteration; a change that was given last is not reported, and comes again in the next watch."""
+        self._ended = True
+        self._reader.release()
 
 
-def name_of(account: Account, name: str | None) -> str:
-    """Return the name under which an account is watched.
+def watch_account(
+    fetch: Callable[[Account], Awaitable[Tariffs]],
+    account: Account,
+    *,
+    every: float,
+    history: History | None,
+    name: str | None,
+    reader: str,
+) -> Watch:
+    """Return the watch of one account.
 
     Raises:
-        ValueError: None is given and there is no login: the label of an API key is a digest of it.
+        ValueError: There is no name for it, or ``every`` is out of its range.
+        TypeError: ``history`` is no history.
     """
+    recorder = new_recorder(fetch, account, history, name)
+    return Watch(recorder, recorder.reader(reader), checked_every(every))
+
+
+def new_recorder(
+    fetch: Callable[[Account], Awaitable[Tariffs]], account: Account, history: History | None, name: str | None
+) -> Recorder:
+    """Return a recorder whose lists are bound to the account, under a name or its login.
+
+    Raises:
+        ValueError: No name is given and there is no login: the label of an API key is a digest of it.
+        TypeError: ``history`` is no history.
+    """
+    if not isinstance(history, History | None):  # pyright: ignore[reportUnnecessaryIsInstance]  # for callers without a type checker
+        raise TypeError(f"history must be a History, such as History(path), not {type(history).__name__}")
     if name is None and account.uses_api_key and account.login == key_label(account.secret.reveal()):
         raise ValueError(
             'under which name? Pass name=… to watch(), or the login to Account.with_api_key(key, name="…")'
         )
-    return account.login if name is None else name
+    return Recorder(account.login if name is None else name, partial(fetch, account), history, account)
 
 
 def checked_every(seconds: float) -> float:
@@ -281,6 +406,6 @@ def checked_every(seconds: float) -> float:
     return seconds
 
 
-def _is_final(error: SmscError) -> bool:
-    """Whether only the user can help: the service does not know the credentials, or the login is not one."""
-    return isinstance(error, AuthenticationError | ParameterError)
+def _event_id(account: str, taken_at: datetime) -> str:
+    text = f"{account}\0{taken_at.astimezone(UTC).isoformat()}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

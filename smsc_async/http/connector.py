@@ -1,7 +1,8 @@
 """How a client opens connections: httpx's own, or those of a user's transport.
 
-Invariants: plain HTTP and loopback never use a proxy, because a proxy would see the password; a transport that the user
-shares is used in one event loop of one process, because its connections belong to it.
+Invariants: plain HTTP and loopback never use a proxy, because a proxy would see the password; the connector decides which
+proxy a connection uses, so an error cannot name another one; a transport that the user shares is used in one event loop of
+one process, because its connections belong to it.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.http.threads import run_in_own_thread
 from smsc_async.limiter.waiter import running_loop
 from smsc_async.protocol import is_loopback
 
 __all__ = ["CertificatesError", "Connector", "TransportOption"]
 
-TransportOption: TypeAlias = "httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]"
+TransportOption: TypeAlias = httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]
 
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+_PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
 
 
 class CertificatesError(Exception):
@@ -53,14 +56,15 @@ class Connector:
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        parts = urlsplit(endpoint)
-        self._may_use_proxy = parts.scheme == "https" and not is_loopback(parts.hostname or "")
         _check_types(transport, proxy, ssl_context)
-        if proxy is not None:
-            _check_proxy(proxy, "proxy", transport, is_https=parts.scheme == "https")
-        elif transport is None and self._may_use_proxy:
-            _check_environment()
         self._proxy = proxy
+        self._environment_proxy: str | None = None
+        if proxy is not None:
+            if endpoint.startswith("http:"):
+                raise ValueError("proxy: not with an http:// base_url, because the proxy would see the password")
+            _check_proxy(proxy, "proxy")
+        elif transport is None and _may_use_proxy(endpoint):
+            self._environment_proxy = _environment_proxy()
         self._new_transport = transport if not isinstance(transport, httpx.AsyncBaseTransport) else None
         self._borrowed = _Borrowed(transport) if isinstance(transport, httpx.AsyncBaseTransport) else None
         self._certificates = _Certificates(ssl_context)
@@ -86,25 +90,34 @@ class Connector:
             transport = self._new_transport()
             if not isinstance(transport, httpx.AsyncBaseTransport):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
                 raise TypeError(f"transport() must return an httpx.AsyncBaseTransport, not {type(transport).__name__}")
+            if isinstance(transport, LimitedTransport):
+                raise TypeError("transport() must not return a LimitedTransport: it would take a second permit")
         # A client with a transport of its own never uses the context, and plain HTTP has no certificates.
         needs_tls = transport is None and endpoint.startswith("https:")
+        context = await self._certificates.load() if needs_tls else _UNUSED_CONTEXT
+        proxy = self._proxy_of(endpoint)
         return httpx.AsyncClient(
             transport=transport,
-            verify=await self._certificates.load() if needs_tls else _UNUSED_CONTEXT,
-            proxy=self._proxy,
-            trust_env=transport is None and self._may_use_proxy,
+            verify=context,
+            proxy=None
+            if proxy is None
+            else httpx.Proxy(proxy, ssl_context=context if proxy.lower().startswith("https:") else None),
+            trust_env=False,  # the proxy is chosen here
             follow_redirects=False,
         )
 
-    def proxy_name(self) -> str | None:
-        """Return host and port of the proxy that a connection would use, or ``None``."""
-        if not self._may_use_proxy or self._borrowed is not None or self._new_transport is not None:
+    def proxy_name(self, endpoint: str) -> str | None:
+        """Return host and port of the proxy that a connection to a URL uses, or ``None``."""
+        proxy = self._proxy_of(endpoint)
+        return None if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
+
+    def _proxy_of(self, endpoint: str) -> str | None:
+        if not _may_use_proxy(endpoint):
             return None
-        if self._proxy is not None:
-            return urlsplit(self._proxy).netloc.rpartition("@")[2]
-        proxies = urllib.request.getproxies()
-        url = proxies.get("https") or proxies.get("all")
-        return None if url is None else urlsplit(url if "//" in url else f"//{url}").netloc.rpartition("@")[2]
+        if self._environment_proxy is not None:
+            host = urlsplit(endpoint).netloc
+            return None if urllib.request.proxy_bypass(host) else self._environment_proxy
+        return self._proxy
 
 
 # Nothing is verified by it: it only keeps httpx from loading certificates that no connection needs.
@@ -154,6 +167,7 @@ class _Borrowed(httpx.AsyncBaseTransport):
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
         self._owner: tuple[Hashable, int] | None = None
+        self._may_keep_connections = False
 
     def check_owner(self) -> None:
         loop, pid = owner = running_loop(), os.getpid()
@@ -163,12 +177,28 @@ class _Borrowed(httpx.AsyncBaseTransport):
             raise RuntimeError(f"{_NOT_SHARED}: this process was forked after its first use. {_ADVICE}")
         if self._owner[0] is not loop and self._owner[0] != loop:
             raise RuntimeError(f"{_NOT_SHARED}: it was first used in another event loop. {_ADVICE}")
+        if self._may_keep_connections:
+            raise RuntimeError(f"{_NOT_SHARED}: it may have kept a connection open, for another account. {_ADVICE}")
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._transport.handle_async_request(request)
+        self.check_owner()  # again, because the request may have waited for its permit
+        response = await self._transport.handle_async_request(request)
+        self._may_keep_connections = self._may_keep_connections or _may_keep_connection(response)
+        return response
 
     async def aclose(self) -> None:
         """Leave the transport open: it belongs to the user."""
+
+
+def _may_keep_connection(response: httpx.Response) -> bool:
+    """Return whether the next request may use the connection of this reply, and so get a late second answer on it.
+
+    The request demanded ``Connection: close``. httpx's own connections obey that by themselves, and are known by their
+    extension ``network_stream``. aiohttp obeys only the server. A reply without a version came over no connection.
+    """
+    extensions, fields = response.extensions, response.headers.get("connection", "").lower()
+    is_foreign = extensions.get("http_version", b"").startswith(b"HTTP/1") and "network_stream" not in extensions
+    return is_foreign and "close" not in fields
 
 
 _NOT_SHARED: Final = "the transport of this client cannot be used here"
@@ -189,30 +219,44 @@ def _check_types(transport: TransportOption | None, proxy: str | None, ssl_conte
         raise ValueError("transport excludes proxy and ssl_context: set them in the transport")
 
 
-def _check_proxy(url: str, source: str, transport: object, *, is_https: bool) -> None:
-    if transport is None and not is_https:
-        raise ValueError("proxy: not with an http:// base_url, because the proxy would see the password")
+def _may_use_proxy(endpoint: str) -> bool:
+    parts = urlsplit(endpoint)
+    return parts.scheme == "https" and not is_loopback(parts.hostname or "")
+
+
+def _environment_proxy() -> str | None:
+    """Return the URL of the proxy for HTTPS that the environment names, after a check of all proxies in it."""
+    for name in _PROXY_VARIABLES:
+        if url := os.environ.get(name):
+            _check_proxy(_with_scheme(url), name)
+    proxies = urllib.request.getproxies()  # of the system, too, on macOS and Windows
+    url = proxies.get("https") or proxies.get("all")
+    if url is None:
+        return None
+    _check_proxy(_with_scheme(url), "the system")
+    return _with_scheme(url)
+
+
+def _with_scheme(url: str) -> str:
+    return url if "://" in url else f"http://{url}"
+
+
+def _check_proxy(url: str, source: str) -> None:
     problem = _proxy_problem(url)
     if problem is not None:
         raise ValueError(f"{source} names a proxy that cannot be used: {problem}")
 
 
-def _check_environment() -> None:
-    for name in _PROXY_VARIABLES:
-        if url := os.environ.get(name):
-            _check_proxy(url if "://" in url else f"http://{url}", name, None, is_https=True)
-
-
 def _proxy_problem(url: str) -> str | None:
     """Return what is wrong with a proxy's URL, without its credentials, or ``None``."""
-    scheme = url.partition("://")[0]
+    if url.partition("://")[0].lower() not in _PROXY_SCHEMES:
+        return f"its scheme is not {', '.join(_PROXY_SCHEMES[:-1])} or {_PROXY_SCHEMES[-1]}"
     try:
+        parts = urlsplit(url)
+        is_valid = bool(parts.hostname) and parts.port != 0 and url.isprintable() and " " not in url
         httpx.AsyncHTTPTransport(proxy=url, verify=_UNUSED_CONTEXT)
     except ImportError:
         return 'a SOCKS proxy needs the package socksio: pip install "httpx[socks]"'
-    except (ValueError, TypeError, httpx.InvalidURL):
-        kinds = "http, https, socks5 or socks5h"
-        return (
-            "its URL is malformed" if scheme in {"http", "https", "socks5", "socks5h"} else f"its scheme is not {kinds}"
-        )
-    return None
+    except (ValueError, httpx.InvalidURL):
+        is_valid = False
+    return None if is_valid else "its URL is malformed"

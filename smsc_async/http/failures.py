@@ -6,6 +6,8 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Final, cast
 from urllib.parse import urlsplit
 
@@ -18,7 +20,8 @@ from smsc_async.limiter.attempt import Attempt
 
 __all__ = ["is_transport_failure", "transport_failure"]
 
-# What a network can cause. Everything else that a transport raises is a bug, and surfaces as it is.
+# What a network can cause. Everything else that a transport raises is a bug, and surfaces as it is: also an ``OSError`` of
+# a file, which a transport may raise.
 _FAILURES: Final = (
     httpx.TransportError,
     OSError,
@@ -31,17 +34,27 @@ _FAILURES: Final = (
 )
 # The words of httpx are often empty, and may quote the server, which may quote the form.
 _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (httpx.PoolTimeout, "all connections of the transport are in use"),
     (httpx.TimeoutException, "timed out"),
     (TimeoutError, "timed out"),
+    (httpx.LocalProtocolError, "the transport broke the rules of HTTP"),
     (httpx.ProtocolError, "not valid HTTP"),
     (httpx.UnsupportedProtocol, "the transport does not support this URL"),
 )
+# These are caused on this side of the connection.
+_LOCAL: Final = (httpx.PoolTimeout, httpx.LocalProtocolError, httpx.UnsupportedProtocol)
 _LONGEST_REASON: Final = 200
+# A handshake that just ends is a broken connection, not a wrong certificate.
+_CUT_HANDSHAKES: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
+_FILE_ERRORS: Final = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 def is_transport_failure(error: BaseException) -> bool:
     """Return whether an exception is a failure of the network, and not a bug, a cancellation or a signal."""
-    return isinstance(error, _FAILURES)
+    is_of_file = isinstance(error, _FILE_ERRORS) or (isinstance(error, OSError) and error.filename is not None)
+    return isinstance(error, _FAILURES) and not is_of_file
 
 
 def transport_failure(error: BaseException, attempt: Attempt, endpoint: str, proxy: str | None) -> SmscError:
@@ -55,16 +68,21 @@ def transport_failure(error: BaseException, attempt: Attempt, endpoint: str, pro
         endpoint: The URL.
         proxy: Host and port of the proxy in use, or ``None``.
     """
+    server = urlsplit(endpoint).netloc
     if isinstance(error, SmscError):
+        if attempt.may_have_counted and not error.may_have_counted:
+            # The first sending was allowed, and a second one was refused.
+            return transport_error("no reply", f"{server} gave no reply that the transport accepted, and then: {error}")
         return error
     if isinstance(error, CertificatesError):
         return TlsError(f"{error}: nothing was sent")
-    server = urlsplit(endpoint).netloc
     return _after_sending(error, attempt, server) if attempt.may_have_counted else _before_sending(error, server, proxy)
 
 
 def _after_sending(error: BaseException, attempt: Attempt, server: str) -> TransportError:
-    reason = _reason(error)
+    reason = _reason(error) or "the connection was cut"
+    if isinstance(error, _LOCAL):
+        return transport_error("no reply", f"no reply from {server}, because of the transport ({reason})")
     if attempt.head_seen_at is not None:
         return transport_error("reply cut", f"{server} cut its reply short ({reason})")
     return transport_error("no reply", f"{server} closed the connection without a reply ({reason})")
@@ -80,27 +98,38 @@ def _before_sending(error: BaseException, server: str, proxy: str | None) -> Tra
 
 
 def _not_sent(cause: TransportCause, peer: str, error: BaseException) -> TransportError:
-    # The body was not read, so no text of the peer can quote the form.
-    reason = _reason(error) or str(error)[:_LONGEST_REASON] or type(error).__name__
+    # The body was not read, so no text of the server can quote the form. A proxy can quote its own credentials.
+    reason = _refusal(error) or _reason(error) or str(error)[:_LONGEST_REASON] or "the connection was cut"
     return transport_error(cause, f"no connection to {peer} ({reason}): nothing was sent")
+
+
+def _refusal(error: BaseException) -> str:
+    """Return the status with which a proxy refused the connection, or an empty string."""
+    status = str(error)[:3] if isinstance(error, httpx.ProxyError) else ""
+    if not status.isdecimal():
+        return ""
+    with suppress(ValueError):
+        return f"{status} {HTTPStatus(int(status)).phrase}"
+    return status
 
 
 def _reason(error: BaseException) -> str:
     for each in _chain(error):
         if isinstance(each, socket.gaierror):
             return "the host name cannot be resolved"
+        if isinstance(each, _CUT_HANDSHAKES):
+            return "the TLS handshake was cut"
         if isinstance(each, OSError) and each.errno and not isinstance(each, ssl.SSLError):
             return os.strerror(each.errno)
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return reason
-    return "" if isinstance(error, httpx.ConnectError | httpx.ProxyError) else "the connection was cut"
+    return ""
 
 
 def _tls_cause(error: BaseException) -> str | None:
     for each in _chain(error):
-        # A handshake that just ends is a broken connection, not a wrong certificate.
-        if isinstance(each, ssl.SSLError) and not isinstance(each, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        if isinstance(each, ssl.SSLError) and not isinstance(each, _CUT_HANDSHAKES):
             return getattr(each, "verify_message", "") or getattr(each, "reason", "") or "TLS error"
     return None
 

@@ -10,12 +10,13 @@ from typing import Final, Self
 import anyio
 import httpx
 
+from smsc_async.accounts import Account
 from smsc_async.errors import StoreError
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
-from smsc_async.protocol import Claim, claim_of, quota_key, service_of
+from smsc_async.protocol import Claim, claim_of, key_label, quota_key, service_of
 from smsc_async.stores import Store, default_store
 
 __all__ = ["LimitedTransport"]
@@ -46,6 +47,8 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         host: The only host whose requests are limited, or ``None`` for all hosts.
         exchange_limit: Seconds that a request may take until its reply is read. A store that lost its state stays closed
             for at least as long.
+        accounts: Accounts with an API key and a ``name``: requests with such a key count under that login, as they do at
+            the service. Without it a key has a quota of its own.
 
     Raises:
         QuotaExhausted: From a request: its permit comes after the caller's deadline.
@@ -66,6 +69,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         store: Store | None = None,
         host: str | None = None,
         exchange_limit: float = 30.0,
+        accounts: Iterable[Account] = (),
     ) -> None:
         if isinstance(transport, LimitedTransport):
             raise TypeError("this transport is limited already: pass the one inside it")
@@ -78,13 +82,15 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         self._store: Store = default_store() if store is None else store
         self._host = None if host is None else host.casefold().rstrip(".")
         self._exchange_limit = exchange_limit
+        self._logins = {key_label(each.secret.reveal()): each.login for each in accounts if each.uses_api_key}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request when it has its permit."""
         claim = await self._claim(request)
         if claim is None:
             return await self._transport.handle_async_request(request)
-        attempt = Attempt(quota_key(service_of(str(request.url)), claim.login), self._quota, token=claim.token)
+        login = self._logins.get(claim.login, claim.login)
+        attempt = Attempt(quota_key(service_of(str(request.url)), login), self._quota, token=claim.token)
         exchange = LimitedExchange(self._store, attempt)
         await exchange.__aenter__()
         response: httpx.Response | None = None
@@ -126,7 +132,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         try:
             response = await self._transport.handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout):
-            if isinstance(self._transport, httpx.AsyncHTTPTransport):
+            if type(self._transport) is httpx.AsyncHTTPTransport:  # a subclass may send twice
                 attempt.readings = 0
             raise
         attempt.head_seen_at = now()
@@ -146,7 +152,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
 async def _read_prefix(request: httpx.Request) -> bytes:
     stream = request.stream
     if isinstance(stream, httpx.ByteStream):
-        return b"".join(stream)[:_LOGIN_BYTES]
+        return b"".join(stream)  # it is in memory, and the login may be its last field
     if not isinstance(stream, httpx.AsyncByteStream):
         return b""
     pieces: list[bytes] = []
@@ -197,9 +203,15 @@ class _HeldBody(httpx.AsyncByteStream):
         self._until = until
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream:
-            if now() > self._until:
+        chunks = aiter(self._stream)
+        while True:
+            chunk: bytes | None = None
+            with anyio.move_on_after(self._until - now()) as scope:  # the server may stop in the middle of its reply
+                chunk = await anext(chunks, None)
+            if scope.cancelled_caught:
                 raise httpx.ReadTimeout(_TOO_LONG)
+            if chunk is None:
+                break
             yield chunk
         self._attempt.is_complete = True
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import time
-import traceback
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
@@ -25,8 +24,10 @@ from smsc_async.accounts import Account
 from smsc_async.errors import DecodeError, IncompleteReply, SmscError
 from smsc_async.http.connector import Connector
 from smsc_async.http.failures import is_transport_failure, transport_failure
+from smsc_async.http.frames import clear_frames
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.http.log_filter import quiet_logs
+from smsc_async.http.threads import own_name_lookups
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.protocol import FORM, REPLY_BYTES, Reply, retry_after
@@ -133,7 +134,7 @@ async def send(
     form = FormStream(account, reply_format, exchange, timeouts)
     error: BaseException
     try:
-        with anyio.move_on_after(EXCHANGE_SECONDS), quiet_logs():
+        with anyio.move_on_after(EXCHANGE_SECONDS), quiet_logs(), own_name_lookups():
             return await _exchange(form, attempt, connector, endpoint, timeouts)
         raise httpx.ReadTimeout("the reply did not end in time")  # noqa: TRY301  # one place handles all failures
     except BaseException as raised:  # noqa: BLE001  # a frame of a transport may hold the form, whatever was raised
@@ -141,21 +142,7 @@ async def send(
     clear_frames(error)
     if not is_transport_failure(error):
         raise error
-    return transport_failure(error, attempt, endpoint, connector.proxy_name())
-
-
-def clear_frames(error: BaseException) -> None:
-    """Clear the locals of all frames of an exception, and of the exceptions that it is chained to."""
-    pending, seen = [error], set[int]()
-    while pending:
-        each = pending.pop()
-        if id(each) in seen:
-            continue
-        seen.add(id(each))
-        traceback.clear_frames(each.__traceback__)
-        pending += [other for other in (each.__cause__, each.__context__) if other is not None]
-        if isinstance(each, BaseExceptionGroup):
-            pending += cast("BaseExceptionGroup[BaseException]", each).exceptions
+    return transport_failure(error, attempt, endpoint, connector.proxy_name(endpoint))
 
 
 async def _exchange(

@@ -1,24 +1,35 @@
 """Blocking work in threads that the library owns.
 
 The application's pool may be full of threads that wait for calls of this library (P2), so the library never borrows one.
+On trio that pool also resolves host names, so the exchanges of the library bring a resolver of their own. On asyncio names
+are resolved in the default executor of the event loop, which is another pool.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeVar, TypeVarTuple
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 import anyio.lowlevel
 import anyio.to_thread
 
-__all__ = ["run_in_own_thread"]
+from smsc_async.limiter.waiter import in_trio
+
+if TYPE_CHECKING:
+    from trio.abc import HostnameResolver
+
+__all__ = ["own_name_lookups", "run_in_own_thread"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 # Decoding holds the interpreter lock, so more threads gain nothing.
 _THREADS: Final = 2
-_limiter: Final = anyio.lowlevel.RunVar[anyio.CapacityLimiter]("smsc_async threads")
+# A name in quotes, because anyio imports half of itself for the class.
+_limiter: Final = anyio.lowlevel.RunVar["anyio.CapacityLimiter"]("smsc_async threads")
 
 
 async def run_in_own_thread(func: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -28,3 +39,56 @@ async def run_in_own_thread(func: Callable[[*Ts], T], *args: *Ts) -> T:
         limiter = anyio.CapacityLimiter(_THREADS)
         _limiter.set(limiter)
     return await anyio.to_thread.run_sync(func, *args, abandon_on_cancel=True, limiter=limiter)
+
+
+_exchanges: Final = anyio.lowlevel.RunVar[int]("smsc_async exchanges")
+_is_exchange: Final[ContextVar[bool]] = ContextVar("smsc_async name lookups", default=False)
+
+
+@contextmanager
+def own_name_lookups() -> Generator[None]:
+    """Resolve the host names of the running task in threads of the library's own while the block runs."""
+    if not in_trio():
+        yield
+        return
+    from trio.socket import set_custom_hostname_resolver  # noqa: PLC0415  # only for users of trio
+
+    others = _exchanges.get(0)
+    _exchanges.set(others + 1)
+    if not others:
+        before = set_custom_hostname_resolver(None)
+        # A resolver of the application's own has its own way to wait.
+        set_custom_hostname_resolver(_new_resolver() if before is None else before)
+    token = _is_exchange.set(True)
+    try:
+        yield
+    finally:
+        _is_exchange.reset(token)
+        _exchanges.set(_exchanges.get() - 1)
+        if not _exchanges.get():
+            before = set_custom_hostname_resolver(None)
+            if before is not None and not hasattr(before, "of_smsc_async"):
+                set_custom_hostname_resolver(before)
+
+
+def _new_resolver() -> HostnameResolver:
+    from trio import to_thread  # noqa: PLC0415  # only for users of trio
+    from trio.abc import HostnameResolver  # noqa: PLC0415  # likewise
+
+    async def resolve(call: Callable[..., Any], *args: object) -> Any:
+        if _is_exchange.get():
+            # Not the limiter above: names that hang must not delay the decoder.
+            limiter = anyio.CapacityLimiter(1)
+            return await anyio.to_thread.run_sync(call, *args, abandon_on_cancel=True, limiter=limiter)
+        return await to_thread.run_sync(call, *args, abandon_on_cancel=True)
+
+    class Resolver(HostnameResolver):
+        of_smsc_async = True
+
+        async def getaddrinfo(self, *args: Any, **_: Any) -> Any:
+            return await resolve(socket.getaddrinfo, *args)
+
+        async def getnameinfo(self, *args: Any, **_: Any) -> Any:
+            return await resolve(socket.getnameinfo, *args)
+
+    return Resolver()

@@ -83,26 +83,26 @@ function drawChart() {
   plot.setAttribute("aria-label", `${spoken()} Left and right arrows go from list to list.`);
   if (!range) {
     plot.replaceChildren(make("p", { class: "note" }, "No account has, or had, a price for this."));
-    return tellCursor();
+    return showCursor();
   }
   const width = Math.max(plot.clientWidth, 240);
   const scales = scalesOf(range, instants, width);
   Object.assign(chart, { scales, width });
-  const image = drawn("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, "aria-hidden": "true" });
+  const image = svgElement("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, "aria-hidden": "true" });
   image.append(...gridOf(range, scales, width), ...series.flatMap((each) => stepsOf(each, scales)));
-  image.append(drawn("line", { class: "cursor", y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom }));
+  image.append(svgElement("line", { class: "cursor", y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom }));
   plot.replaceChildren(image);
-  tellCursor();
+  showCursor();
 }
 
 function gridOf(range, { x, y }, width) {
   const end = width - MARGIN.right;
   const prices = ticksOf(range).flatMap(([price, text]) => [
-    drawn("line", { class: "grid", x1: MARGIN.left, x2: end, y1: y(price), y2: y(price) }),
-    drawn("text", { class: "tick", x: MARGIN.left - 8, y: y(price), dy: "0.32em", "text-anchor": "end" }, text),
+    svgElement("line", { class: "grid", x1: MARGIN.left, x2: end, y1: y(price), y2: y(price) }),
+    svgElement("text", { class: "tick", x: MARGIN.left - 8, y: y(price), dy: "0.32em", "text-anchor": "end" }, text),
   ]);
   const days = daysOf(width).map(([instant, text, anchor]) =>
-    drawn("text", { class: "tick", x: x(instant), y: HEIGHT - 8, "text-anchor": anchor }, text),
+    svgElement("text", { class: "tick", x: x(instant), y: HEIGHT - 8, "text-anchor": anchor }, text),
   );
   return [...prices, ...days];
 }
@@ -132,12 +132,12 @@ function stepsOf({ look, points }, { x, y }) {
     const [right, height] = [x(instant).toFixed(1), value === null ? null : y(Number(value)).toFixed(1)];
     if (before !== null) path += `H${right}`;
     if (value !== null) path += before === null ? `M${right} ${height}` : `V${height}`;
-    if (value !== null && value !== before) marks.push(drawn("circle", { class: look, cx: right, cy: height, r: 3 }));
+    if (value !== null && value !== before) marks.push(svgElement("circle", { class: look, cx: right, cy: height, r: 3 }));
     before = value;
   }
   // The price still holds, also where the list of another account is newer.
   if (before !== null) path += `H${x(chart.instants.at(-1)) + STILL}`;
-  return [drawn("path", { class: `steps ${look}`, d: path }), ...marks];
+  return [svgElement("path", { class: `steps ${look}`, d: path }), ...marks];
 }
 
 // --- in words
@@ -157,7 +157,7 @@ function spoken() {
 }
 
 function swatch(look) {
-  return drawn("svg", { width: 30, height: 10, "aria-hidden": "true" }, drawn("path", { class: `steps ${look}`, d: "M1 5H29" }));
+  return svgElement("svg", { width: 30, height: 10, "aria-hidden": "true" }, svgElement("path", { class: `steps ${look}`, d: "M1 5H29" }));
 }
 
 function sinceFirst(points, now) {
@@ -168,7 +168,7 @@ function sinceFirst(points, now) {
   return percent === null ? by : `${by} (${percent} %)`;
 }
 
-function tellCursor() {
+function showCursor() {
   const { series, instants, scales } = chart;
   const instant = instants[chart.at];
   const count = `list ${chart.at + 1} of ${instants.length}`;
@@ -185,7 +185,7 @@ function tellCursor() {
 
 function moveCursor(place) {
   chart.at = Math.min(Math.max(place, 0), chart.instants.length - 1);
-  tellCursor();
+  showCursor();
 }
 
 // Made when it is opened: it can be long.

@@ -20,7 +20,7 @@ function make(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
 
-function drawn(tag, attributes = {}, ...children) {
+function svgElement(tag, attributes = {}, ...children) {
   return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
@@ -62,7 +62,7 @@ const digitsOf = (...prices) => Math.max(...prices.map((price) => (price.split("
 
 const sizeOf = (number) => (number < 0n ? -number : number);
 
-function written(number, digits, isLess = number < 0n) {
+function signed(number, digits, isLess = number < 0n) {
   const text = String(sizeOf(number)).padStart(digits + 1, "0");
   const whole = text.slice(0, text.length - digits);
   return `${isLess ? "−" : "+"}${whole}${digits ? `.${text.slice(-digits)}` : ""}`;
@@ -80,18 +80,19 @@ function difference(from, to) {
   const digits = digitsOf(from, to);
   const old = units(from, digits);
   const by = units(to, digits) - old;
-  if (old === 0n) return [written(by, digits), null];
+  if (old === 0n) return [signed(by, digits), null];
   const [all, whole] = [sizeOf(by) * 1000n, sizeOf(old)];
   let percent = all / whole;
   const twice = 2n * (all % whole);
   if (twice > whole || (twice === whole && percent % 2n === 1n)) percent += 1n;
-  return [written(by, digits), written(percent, 1, by < 0n !== old < 0n)];
+  return [signed(by, digits), signed(percent, 1, by < 0n !== old < 0n)];
 }
 
 // --- lines
 
 // Accents and case don't count in a search: "cote" finds "Côte d'Ivoire".
-const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+const ASCII = /^[\x20-\x7e]*$/;
+const plain = (text) => (ASCII.test(text) ? text : text.normalize("NFKD").replace(/\p{M}/gu, "")).toLowerCase();
 
 class Line {
   constructor(kind, id, name, prices) {
@@ -106,12 +107,13 @@ class Line {
   }
 
   get title() {
-    return { zone: this.name || `zone ${this.id}`, operator: `operator ${this.id}`, mail: "e-mail" }[this.kind];
+    const operator = `operator ${this.id}${this.name ? ` ${this.name}` : ""}`;
+    return { zone: this.name || `zone ${this.id}`, operator, mail: "e-mail" }[this.kind];
   }
 
   get searched() {
     const names = this.names.filter((_, place) => place % 2);
-    return (this.found ??= plain(this.kind === "zone" ? [this.id, ...names].join(" ") : this.title));
+    return (this.searchText ??= plain(this.kind === "zone" ? [this.id, ...names].join(" ") : this.title));
   }
 
   nameIn(place) {
@@ -128,7 +130,7 @@ class Line {
 function linesOf(account) {
   return [
     ...account.zones.map(([id, name, ...prices]) => new Line("zone", id, name, prices)),
-    ...account.codes.map(([id, cost]) => new Line("operator", id, "", [cost])),
+    ...account.codes.map(([id, cost, network = ""]) => new Line("operator", id, network, [cost])),
     new Line("mail", "", "", [account.mail]),
   ];
 }
@@ -138,7 +140,14 @@ for (const account of data.accounts) account.lines = linesOf(account);
 // --- instants
 
 const long = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
-const local = (seconds) => long.format(new Date(seconds * 1000));
+const exact = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "shortOffset",
+});
+const written = (seconds) => long.format(new Date(seconds * 1000));
+// Clocks that are set back show some times twice: those have their offset.
+const isAmbiguous = (seconds) =>
+  [1800, 3600, 7200].some((by) => [seconds - by, seconds + by].some((other) => written(other) === written(seconds)));
+const local = (seconds) => (isAmbiguous(seconds) ? exact.format(new Date(seconds * 1000)) : written(seconds));
 const utc = (seconds) => `${new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 
 function timeElement(seconds) {

@@ -7,13 +7,15 @@ every price is another are a page of 1.3 MB, and a usual month a tenth of that. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import chain, groupby
 from typing import Final
 
 from smsc_async.analysis.diff import Change, ChangeKind
+from smsc_async.networks import label_of
 from smsc_async.records import MESSAGES, OperatorTariff, Service, Zone
-from smsc_async.report.courses import Course
 from smsc_async.report.texts import money, shown
+from smsc_async.report.timelines import Timeline
 
 __all__ = ["document_of", "folded", "folded_names"]
 
@@ -30,7 +32,7 @@ _PLACES: Final = {service.value: place for place, service in enumerate(Service)}
 _NO_PRICE: Final = "-"
 
 
-def document_of(courses: Iterable[Course], service: Service) -> dict[str, object]:
+def document_of(timelines: Iterable[Timeline], service: Service) -> dict[str, object]:
     """Return the document: the accounts in their order, and the service that is shown first.
 
     ``messages`` are the places of the services that the individual tariffs of operators are prices for.
@@ -39,12 +41,12 @@ def document_of(courses: Iterable[Course], service: Service) -> dict[str, object
         "services": [each.value for each in Service],
         "messages": [place for place, each in enumerate(Service) if each in MESSAGES],
         "service": service.value,
-        "accounts": [_account(course) for course in courses],
+        "accounts": [_account(timeline) for timeline in timelines],
     }
 
 
-def _account(course: Course) -> dict[str, object]:
-    lists = [snapshot.tariffs for snapshot in course.snapshots]
+def _account(timeline: Timeline) -> dict[str, object]:
+    lists = [snapshot.tariffs for snapshot in timeline.snapshots]
     zones = [{zone.zone: zone for zone in tariffs.zones} for tariffs in lists]
     codes = [{code.mccmnc: code for code in tariffs.codes} for tariffs in lists]
     zone_ids, code_ids = _ids(zones), _ids(codes)
@@ -55,13 +57,24 @@ def _account(course: Course) -> dict[str, object]:
         )
     }
     return {
-        "name": shown(course.account),
-        "taken": [int(snapshot.taken_at.timestamp()) for snapshot in course.snapshots],
+        "name": shown(timeline.account),
+        "taken": [_seconds(snapshot.taken_at) for snapshot in timeline.snapshots],
         "zones": [_zone(each, zones) for each in zone_ids],
-        "codes": [[shown(each), _costs(each, codes)] for each in code_ids],
+        "codes": [[shown(each), _costs(each, codes), *_network(each)] for each in code_ids],
         "mail": folded([money(tariffs.mail, _NO_PRICE) for tariffs in lists]),
-        "changes": [_step(step, places) for step in course.steps()],
+        "changes": [_step(step, places) for step in timeline.steps()],
     }
+
+
+def _seconds(instant: datetime) -> float:
+    """An instant to the microsecond, in few digits: two lists within a second stay two."""
+    seconds = instant.timestamp()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def _network(mccmnc: str) -> list[str]:
+    name = label_of(mccmnc).removeprefix(mccmnc).strip()
+    return [shown(name)] if name else []
 
 
 def _ids(lists: Sequence[Mapping[str, object]]) -> list[str]:

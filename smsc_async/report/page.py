@@ -17,16 +17,16 @@ from typing import Final
 
 from smsc_async.analysis.snapshots import Snapshot
 from smsc_async.records import Service
-from smsc_async.report.courses import courses_of
 from smsc_async.report.embedding import document_of
 from smsc_async.report.summary import cards_of, extent_of
-from smsc_async.report.tables import comparison_of, panels_of
+from smsc_async.report.tables import LEGEND, comparison_of, panels_of
 from smsc_async.report.texts import embedded, escaped, time_element
+from smsc_async.report.timelines import timelines_of
 
 __all__ = ["render_report"]
 
 # One script, in the order in which its parts build on each other.
-_SCRIPTS: Final = ("data.js", "sheet.js", "chart.js", "report.js")
+_SCRIPTS: Final = ("data.js", "table_view.js", "chart.js", "report.js")
 # Before anything is drawn: what needs the script is shown, and of the accounts the first.
 _EARLY: Final = 'document.documentElement.classList.add("js");'
 
@@ -36,6 +36,7 @@ def render_report(
     *,
     title: str = "Tariffs",
     service: Service | str = Service.API,
+    since: datetime | None = None,
     generated_at: datetime | None = None,
 ) -> str:
     """Return a page that shows lists of any accounts at any instants: one HTML file that needs no network.
@@ -49,13 +50,14 @@ def render_report(
             of one account and one instant the later given counts.
         title: What the page is called.
         service: Whose prices the comparison and the charts show first, as ``Service`` or as its value.
+        since: The summary compares each newest list with the one of this instant, or ``None`` for the first list.
         generated_at: When the page is made, with its time zone, or ``None`` to leave that out.
 
     Returns:
         The page. Without lists it says that there are none.
 
     Raises:
-        ValueError: No such service, or ``generated_at`` has no time zone.
+        ValueError: No such service, or an instant has no time zone.
 
     Example:
         >>> from datetime import UTC, datetime
@@ -68,22 +70,24 @@ def render_report(
         (True, True)
     """
     service = Service(service)
-    if generated_at is not None and generated_at.utcoffset() is None:
-        raise ValueError(f"generated_at={generated_at}: must have a time zone, such as datetime.now(UTC)")
-    courses = courses_of(snapshots)
+    for name, instant in (("since", since), ("generated_at", generated_at)):
+        if instant is not None and instant.utcoffset() is None:
+            raise ValueError(f"{name}={instant}: must have a time zone, such as datetime.now(UTC)")
+    timelines = timelines_of(snapshots)
     style, script = _style(), _script()
     return _template().substitute(
         policy=_policy(style, script),
         title=escaped(title),
         style=style,
         early=_EARLY,
-        extent=extent_of(courses),
+        extent=extent_of(timelines),
         generated="" if generated_at is None else f" Made {time_element(generated_at)}.",
-        cards=cards_of(courses),
-        panels=panels_of(courses),
-        comparison=comparison_of(courses, service),
+        cards=cards_of(timelines, since),
+        legend=LEGEND,
+        panels=panels_of(timelines),
+        comparison=comparison_of(timelines, service),
         service=service.value,
-        data=embedded(document_of(courses, service)),
+        data=embedded(document_of(timelines, service)),
         script=script,
     )
 

@@ -1,8 +1,8 @@
-// The page: its tables made into sheets, its search, its keys, its printing.
+// The page: its tables made searchable and sortable, its search field, its keys, its printing.
 
 const SHOWN_AT_ONCE = 200;
 const PRINTED_AT_MOST = 5000;
-const sheets = [];
+const tableViews = [];
 let service = data.services.indexOf(data.service);
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -22,7 +22,7 @@ panels.forEach((panel, place) => {
     const last = rows.length - 1;
     // Beyond the rows are lines that the newest list has no more: those show among the changes only.
     const models = rows.map((row, number) => adopted(row, linesOfTable(number, last)));
-    sheets.push(new Sheet(table, models, { open }));
+    tableViews.push(new TableView(table, models, { open }));
   };
   add(find(".zones", panel), (number) => zones[number]);
   add(find(".codes", panel), (number, last) => (number === last ? lines.at(-1) : others[number]));
@@ -30,7 +30,7 @@ panels.forEach((panel, place) => {
 
 function showPanel([place]) {
   panels.forEach((panel, number) => panel.classList.toggle("away", number !== place));
-  tellFound();
+  showMatchCount();
 }
 
 // --- comparison
@@ -38,23 +38,20 @@ function showPanel([place]) {
 function compareAccounts(table) {
   const rows = [...table.tBodies[0].rows];
   const together = [...sideBySide("zone", ".zones", 0), ...sideBySide("operator", ".codes", 1)];
-  const models = together.map(({ line, prices }, number) => ({ ...adopted(rows[number], line), prices }));
-  for (const model of models) {
-    find("button", model.row()).model = model;
-    model.row().hidden = false;
-  }
-  const sheet = new Sheet(table, models, {
+  const models = together.map(({ line, prices }, number) => Object.assign(adopted(rows[number], line), { prices }));
+  for (const row of rows) row.hidden = false;
+  const tableView = new TableView(table, models, {
     open: ({ line }) => openChart(line, service),
     matches: ({ line }) => line.kind === "zone" || data.messages.includes(service),
   });
-  sheets.push(sheet);
+  tableViews.push(tableView);
   const show = ([chosen]) => {
     service = chosen;
     find("#compared-service").textContent = data.services[service];
     const wins = panels.map(() => 0);
-    for (const model of models.filter(sheet.matches)) markCheapest(model, wins);
-    tellWins(wins);
-    sheet.draw();
+    for (const model of models.filter(tableView.matches)) markCheapest(model, wins);
+    showWins(wins);
+    tableView.draw();
   };
   choices(find("#services"), "Price of", data.services, { checked: [service], changed: show });
   show([service]);
@@ -62,25 +59,25 @@ function compareAccounts(table) {
 
 // As `compare` orders them: those of the first list, then what the others add. A table has `more` rows than lines.
 function sideBySide(kind, table, more) {
-  const found = new Map();
+  const lines = new Map();
   panels.forEach((panel, place) => {
     const count = find(table, panel).tBodies[0].rows.length - more;
     for (const line of data.accounts[place].lines.filter((each) => each.kind === kind).slice(0, count)) {
-      if (!found.has(line.id)) found.set(line.id, { line, prices: panels.map(() => null) });
-      found.get(line.id).prices[place] = line;
+      if (!lines.has(line.id)) lines.set(line.id, { line, prices: panels.map(() => null) });
+      lines.get(line.id).prices[place] = line;
     }
   });
-  return [...found.values()];
+  return [...lines.values()];
 }
 
 function markCheapest({ line: { kind }, prices, row }, wins) {
-  const told = prices.map((line) => (line ? latest(line.price(service)) : null));
-  const there = told.filter((price) => price !== null);
-  const cheapest = there.length ? there.reduce((one, other) => (isLess(other, one) ? other : one)) : null;
-  const isBest = told.map((price) => price !== null && isSame(price, cheapest));
+  const values = prices.map((line) => (line ? latest(line.price(service)) : null));
+  const known = values.filter((price) => price !== null);
+  const cheapest = known.length ? known.reduce((one, other) => (isLess(other, one) ? other : one)) : null;
+  const isBest = values.map((price) => price !== null && isSame(price, cheapest));
   // Where all are the same, none is the cheapest; nor where an operator has a price that is not known.
-  const marks = !isBest.every(Boolean) && (kind === "zone" || there.length === told.length);
-  told.forEach((price, place) => {
+  const marks = !isBest.every(Boolean) && (kind === "zone" || known.length === values.length);
+  values.forEach((price, place) => {
     const best = marks && isBest[place];
     const cell = row().cells[place + 2];
     cell.className = best ? "best" : "";
@@ -89,9 +86,9 @@ function markCheapest({ line: { kind }, prices, row }, wins) {
   });
 }
 
-function tellWins(wins) {
-  const told = wins.flatMap((count, place) => [place ? ", " : "", make("bdi", {}, data.accounts[place].name), ` in ${count}`]);
-  find("#wins").replaceChildren("Lines in which an account is the cheapest: ", ...told, ".");
+function showWins(wins) {
+  const texts = wins.flatMap((count, place) => [place ? ", " : "", make("bdi", {}, data.accounts[place].name), ` in ${count}`]);
+  find("#wins").replaceChildren("Lines in which an account is the cheapest: ", ...texts, ".");
 }
 
 // --- changes
@@ -117,10 +114,10 @@ class Change {
   }
 
   get texts() {
-    return (this.told ??= this.tell());
+    return (this.cellTexts ??= this.makeTexts());
   }
 
-  tell() {
+  makeTexts() {
     const { account, list, line, kind, priced } = this;
     const price = priced === null ? null : { zone: data.services[priced], operator: "cost", mail: "mail" }[line.kind];
     const values = priced === null ? [] : unfolded(line.price(priced), account.taken.length);
@@ -166,51 +163,35 @@ function listChanges() {
   const models = data.accounts.flatMap((account) => [...changesOf(account)]);
   // Of one instant in the order of the accounts: the sort keeps it.
   models.sort((one, other) => other.account.taken[other.list] - one.account.taken[one.list]);
-  const there = Object.keys(KINDS).filter((kind) => models.some((model) => model.kind === kind));
+  const present = Object.keys(KINDS).filter((kind) => models.some((model) => model.kind === kind));
   let kinds = [];
-  let who = null;
-  const sheet = new Sheet(table, models, {
+  let chosenAccount = null;
+  const tableView = new TableView(table, models, {
     open: ({ line, service: price }) => openChart(line, price),
-    limit: SHOWN_AT_ONCE,
+    step: SHOWN_AT_ONCE,
+    printed: PRINTED_AT_MOST,
     matches: ({ kind, account }) =>
-      (!kinds.length || kinds.includes(kind)) && (who === null || who === account),
-    drawn: tellChanges,
+      (!kinds.length || kinds.includes(kind)) && (chosenAccount === null || chosenAccount === account),
+    onDraw: showChangeCount,
   });
-  sheets.push(sheet);
-  const again = () => {
-    sheet.limit = SHOWN_AT_ONCE;
-    sheet.draw();
-  };
-  const names = there.map((kind) => `${KINDS[kind][1]} ${KINDS[kind][0]} ${models.filter((each) => each.kind === kind).length}`);
-  const changed = (places) => { kinds = places.map((place) => there[place]); again(); };
-  if (there.length) choices(find("#kinds"), "Kind", names, { type: "checkbox", changed });
-  if (there.length && data.accounts.length > 1) {
+  tableViews.push(tableView);
+  const again = () => tableView.drawUpTo(SHOWN_AT_ONCE);
+  const names = present.map((kind) => `${KINDS[kind][1]} ${KINDS[kind][0]} ${models.filter((each) => each.kind === kind).length}`);
+  const changed = (places) => { kinds = places.map((place) => present[place]); again(); };
+  if (present.length) choices(find("#kinds"), "Kind", names, { type: "checkbox", changed });
+  if (present.length && data.accounts.length > 1) {
     const accounts = ["all", ...data.accounts.map(({ name }) => make("bdi", {}, name))];
-    const one = ([place]) => { who = data.accounts[place - 1] ?? null; again(); };
+    const one = ([place]) => { chosenAccount = data.accounts[place - 1] ?? null; again(); };
     choices(find("#whose"), "Account", accounts, { checked: [0], changed: one });
   }
-  find("#more button").addEventListener("click", () => {
-    const next = sheet.rows.length;
-    sheet.limit += SHOWN_AT_ONCE;
-    sheet.draw();
-    sheet.stops[next].focus();
-  });
-  addEventListener("beforeprint", () => limitTo(sheet, PRINTED_AT_MOST));
-  addEventListener("afterprint", () => limitTo(sheet, SHOWN_AT_ONCE));
-  sheet.search(wanted());
+  tableView.search(wanted());
 }
 
-function limitTo(sheet, limit) {
-  sheet.limit = limit;
-  sheet.draw();
-}
-
-function tellChanges({ models, found, rows }) {
-  const left = found.length - rows.length;
-  const told = left ? `${rows.length} of ${found.length} changes` : `${found.length} changes`;
-  find("#changed").textContent = models.length ? told : "No list differs from the one before it.";
-  find(".changes").hidden = !found.length;
-  find("#more").hidden = !left;
+function showChangeCount({ models, matching, rows }) {
+  const left = matching.length - rows.length;
+  const texts = left ? `${rows.length} of ${matching.length} changes` : `${matching.length} changes`;
+  find("#changed").textContent = models.length ? texts : "No list differs from the one before it.";
+  find(".changes").hidden = !matching.length;
 }
 
 // --- search and keys
@@ -219,18 +200,18 @@ const input = find("#search");
 const wanted = () => plain(input.value).split(/\s+/).filter(Boolean);
 const isShown = ({ body }) => body.offsetParent !== null;
 
-function tellFound() {
-  const shown = sheets.filter((sheet) => isShown(sheet) && sheet.body.closest(".panel"));
-  const count = shown.reduce((sum, sheet) => sum + sheet.found.length, 0);
-  const all = shown.reduce((sum, sheet) => sum + sheet.models.length, 0);
+function showMatchCount() {
+  const shown = tableViews.filter((tableView) => isShown(tableView) && tableView.body.closest(".panel"));
+  const count = shown.reduce((sum, tableView) => sum + tableView.matching.length, 0);
+  const all = shown.reduce((sum, tableView) => sum + tableView.models.length, 0);
   find("#found").textContent = input.value.trim() ? `${count} of ${all} lines` : "";
 }
 
 function search() {
-  for (const sheet of sheets) sheet.search(wanted());
-  tellFound();
+  for (const tableView of tableViews) tableView.search(wanted());
+  showMatchCount();
   const prices = find("#prices");
-  // At the top of the page what is found would be below the screen: on a phone two screens below it.
+  // At the top of the page the matches would be below the screen: on a phone two screens below it.
   if (input.value.trim() && prices.getBoundingClientRect().top > innerHeight / 2) prices.scrollIntoView();
 }
 
@@ -243,7 +224,7 @@ input.addEventListener("keydown", (event) => {
     search();
   } else if (event.key === "ArrowDown" || event.key === "Enter") {
     event.preventDefault();
-    sheets.filter(isShown).some((sheet) => sheet.enter());
+    tableViews.filter(isShown).some((tableView) => tableView.enter());
   }
 });
 addEventListener("keydown", (event) => {
@@ -262,6 +243,10 @@ showPanel([0]);
 document.documentElement.classList.add("ready");
 const compared = find(".compared");
 if (compared) compareAccounts(compared);
-for (const sheet of sheets) sheet.draw();
+for (const tableView of tableViews) tableView.draw();
 // There can be a hundred thousand of them: after the first paint.
-requestAnimationFrame(() => setTimeout(listChanges));
+requestAnimationFrame(() => setTimeout(() => {
+  listChanges();
+  // For the first letter of a search, which would wait for it otherwise.
+  for (const { lines } of data.accounts) for (const line of lines) line.searched;
+}));

@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Final
 
 from smsc_async.analysis.compare import Compared, ComparedOperator, compare
+from smsc_async.networks import label_of
 from smsc_async.records import MESSAGES, Service, Tariffs, Zone
-from smsc_async.report.courses import Course
 from smsc_async.report.texts import MISSING, escaped, money, time_element
+from smsc_async.report.timelines import Timeline
 
-__all__ = ["comparison_of", "panels_of"]
+__all__ = ["LEGEND", "comparison_of", "panels_of"]
 
 _ABOUT: Final = {
     Service.API: "An SMS sent through the API",
@@ -20,22 +21,30 @@ _ABOUT: Final = {
     Service.HLR: "An HLR request",
     Service.CALL: "A voice message",
 }
+LEGEND: Final = (
+    '<dl class="legend-line">'
+    + "".join(f"<div><dt>{service.value}</dt><dd>{about}</dd></div>" for service, about in _ABOUT.items())
+    + "<div><dt>operator</dt><dd>A mobile network by its code (MCC and MNC); its name is a hint</dd></div>"
+    + "<div><dt>cost</dt><dd>An individual tariff: an SMS to that network, in place of the zone's price</dd></div></dl>"
+)
+"""What the columns mean."""
+
 _ABOUT_OPERATORS: Final = (
     '<p class="quiet">Operators: individual tariffs, which are prices of an SMS. An account without one pays the price of '
     "the operator's zone, which the service does not name: no account is marked there.</p>\n"
 )
 
 
-def panels_of(courses: Iterable[Course]) -> str:
+def panels_of(timelines: Iterable[Timeline]) -> str:
     """Return a section for each account with what its newest list holds."""
-    return "\n".join(_panel(place, course) for place, course in enumerate(courses))
+    return "\n".join(_panel(place, timeline) for place, timeline in enumerate(timelines))
 
 
-def _panel(place: int, course: Course) -> str:
-    tariffs = course.newest.tariffs
+def _panel(place: int, timeline: Timeline) -> str:
+    tariffs = timeline.newest.tariffs
     return (
         f'<section class="panel" aria-labelledby="panel-{place}"><h3 id="panel-{place}">'
-        f"<bdi>{escaped(course.account)}</bdi> <small>{time_element(course.newest.taken_at)}</small></h3>\n"
+        f"<bdi>{escaped(timeline.account)}</bdi> <small>{time_element(timeline.newest.taken_at)}</small></h3>\n"
         f'<div class="pair">{_zone_table(tariffs)}{_code_table(tariffs)}</div></section>'
     )
 
@@ -52,25 +61,27 @@ def _zone_row(zone: Zone) -> str:
 
 def _code_table(tariffs: Tariffs) -> str:
     codes = {code.mccmnc: code for code in tariffs.codes}.values()
-    rows = [f'<tr><th scope="row">{escaped(code.mccmnc)}<td>{money(code.cost)}' for code in codes]
+    rows = [f'<tr><th scope="row">{escaped(label_of(code.mccmnc))}<td>{money(code.cost)}' for code in codes]
     rows.append(f'<tr><th scope="row">e-mail<td>{money(tariffs.mail)}')
     heads = '<th scope="col">operator' + _price_head("cost", "The individual tariff of an operator")
     return _table("codes", "Operators, e-mail", heads, rows)
 
 
-def comparison_of(courses: Sequence[Course], service: Service) -> str:
+def comparison_of(timelines: Sequence[Timeline], service: Service) -> str:
     """Return the accounts side by side, with the cheapest of each row marked."""
-    if len(courses) < 2:
+    if len(timelines) < 2:
         return '<p class="note">One account: there is nothing to compare it with.</p>'
     # Their places, since names may be the same once they are shown.
-    lists = {str(place): course.newest.tariffs for place, course in enumerate(courses)}
+    lists = {str(place): timeline.newest.tariffs for place, timeline in enumerate(timelines)}
     rows = [_row(each.zone, each.name, _marked(each)) for each in compare(lists, service=service).rows]
     # Of the services alone that they are prices for: the script shows them with those, and hides them with the others.
     codes = [
-        _row(MISSING, f"operator {each.mccmnc}", _marked(each), hidden=service not in MESSAGES)
+        _row(MISSING, f"operator {label_of(each.mccmnc)}", _marked(each), hidden=service not in MESSAGES)
         for each in compare(lists).codes
     ]
-    heads = "".join(f'<th scope="col" data-type="number"><bdi>{escaped(course.account)}</bdi>' for course in courses)
+    heads = "".join(
+        f'<th scope="col" data-type="number"><bdi>{escaped(timeline.account)}</bdi>' for timeline in timelines
+    )
     table = _table("compared", "Accounts side by side", f"{_LINE_HEADS}{heads}", [*rows, *codes])
     return table + (_ABOUT_OPERATORS if codes else "")
 

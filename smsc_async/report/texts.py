@@ -1,32 +1,31 @@
 """Text that comes from elsewhere, made fit for a page: names are the service's, and may be anything. Pure.
 
-Invariant: whatever a name holds, it is shown as text, ends no element, and the page can be written as UTF-8.
+Invariant: whatever a name holds, it is shown as text, turns no other text round, ends no element, and the page can be
+written as UTF-8.
 """
 
 from __future__ import annotations
 
 import html
 import json
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
+
+from smsc_async.display import escape_for_display
 
 __all__ = ["MISSING", "embedded", "escaped", "money", "shown", "time_element"]
 
 MISSING: Final = "–"  # noqa: RUF001  # the dash of a missing price, as in the commands
 """What stands for a price that the account does not have."""
 
-# What HTML drops or rewrites when it reads, and halves of letters, which UTF-8 cannot hold.
-_NOT_SHOWN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-
 # In a script element `<` could end it; the last two end lines in older readers of JavaScript.
 _IN_SCRIPT: Final = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"})
 
 
 def shown(text: str) -> str:
-    """Return a text with a mark in place of each character that a page cannot hold."""
-    return _NOT_SHOWN.sub("\ufffd", text)
+    """Return a text as it is shown: what has an effect of its own, such as turning the text behind it, is escaped."""
+    return escape_for_display(text)
 
 
 def escaped(text: str) -> str:

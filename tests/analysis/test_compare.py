@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import decimal
 from decimal import Decimal
 
 import attrs
@@ -73,3 +74,10 @@ def test_no_lists_are_a_comparison_without_rows_and_an_unknown_service_is_misuse
     assert (compare({}).rows, compare({}).codes) == ((), ())
     with pytest.raises(ValueError, match="fax"):
         compare({"alex": LIST}, service="fax")
+
+
+def test_a_sum_has_every_digit_under_any_decimal_context() -> None:
+    comparison = compare({"alex": Tariffs((Zone("1", "x", Decimal("123456789012.123456789012")),))})
+    with decimal.localcontext() as context:
+        context.prec = 3
+        assert comparison.totals({"1": 1_000_003}) == (Decimal("123457159382490493.159382367036"),)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import decimal
 import pickle
 from decimal import Decimal
 
@@ -81,3 +82,25 @@ def test_the_way_back_has_the_opposite_changes(zones: int, operators: int, one: 
 def test_a_change_survives_pickle_and_copy() -> None:
     change = Change(ChangeKind.DEARER, "zone", "1", "Russia", "api", Decimal("2.50"), Decimal("2.75"))
     assert pickle.loads(pickle.dumps(change)) == copy.deepcopy(change) == change
+
+
+@pytest.mark.parametrize("precision", [1, 4, 28])
+@pytest.mark.parametrize("rounding", [decimal.ROUND_UP, decimal.ROUND_HALF_EVEN])
+def test_no_result_depends_on_the_decimal_context_of_the_caller(precision: int, rounding: str) -> None:
+    change = Change(
+        ChangeKind.DEARER, "zone", "1", "x", "api", Decimal("12.345"), Decimal("13.3456789012345678901234567890")
+    )
+    cheaper = attrs.evolve(change, new=Decimal("12.3449"))
+    with decimal.localcontext() as context:
+        context.prec, context.rounding = precision, rounding
+        assert str(change.difference) == "1.0006789012345678901234567890"
+        assert (str(change.percent), str(cheaper.percent)) == ("8.1", "-0.0")
+        assert [str(each.percent) for each in halves()] == ["0.2", "-0.2", "0.4", "100.0"]
+
+
+def halves() -> list[Change]:
+    """Changes of 0.25, -0.25, 0.35 and 100 percent: a half is rounded to the even digit."""
+    return [
+        Change(ChangeKind.DEARER, "mail", "", "", "mail", Decimal(2000), Decimal(new))
+        for new in (2005, 1995, 2007, 4000)
+    ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -24,6 +25,8 @@ from smsc_async import (
     diff,
     render_report,
 )
+from smsc_async.display import escape_for_display
+from smsc_async.networks import label_of
 from smsc_async.simulator import make_tariffs, sample_tariffs
 from tests.browser.conftest import Open
 from tests.browser.lists import weeks
@@ -103,9 +106,9 @@ def test_it_is_searched_with_the_keyboard_alone(opened: Open) -> None:
     assert len(rows_of(shown_zones(page))) == 66
     page.keyboard.type("25001")
     assert rows_of(shown_zones(page)) == []
-    assert column(page.locator(".panel:not(.away) .codes"), 0) == ["25001"]
+    assert column(page.locator(".panel:not(.away) .codes"), 0) == ["25001 MTS · RU"]
     press(page, "ArrowDown")
-    assert focused(page) == "25001"
+    assert focused(page) == "25001 MTS · RU"
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -211,7 +214,7 @@ def test_a_chart_says_in_words_what_it_shows(opened: Open) -> None:
 
 
 def test_names_are_text_whatever_is_in_them(opened: Open) -> None:
-    names = [name for name in HOSTILE if name.strip()]
+    names = [escape_for_display(name) for name in HOSTILE if name.strip()]
     lists = [listed(*names), listed(*reversed(names), api="3")]
     page = opened([*days_of(names[0], *lists), *days_of(names[3], *lists)], title=names[3])
     assert page.title() == names[3]
@@ -303,7 +306,7 @@ def test_the_comparison_is_that_of_the_library_for_each_service(opened: Open, se
     assert bool(comparison.codes) == (service in {Service.API, Service.MASS})
     lines: list[tuple[str, str, Compared | ComparedOperator]] = [
         *((row.zone, row.name, row) for row in comparison.rows),
-        *((MISSING, f"operator {row.mccmnc}", row) for row in comparison.codes),
+        *((MISSING, f"operator {label_of(row.mccmnc)}", row) for row in comparison.codes),
     ]
     for told, (key, name, row) in zip(rows_of(page.locator(".compared")), lines, strict=True):
         is_marked = row.cheapest is not None and any(price != row.cheapest for price in row.prices)
@@ -337,16 +340,16 @@ def test_operators_are_compared_where_an_sms_is_and_opened_as_zones_are(opened: 
     assert len(rows_of(table)) == (4 if service == "api" else 1)
     page.locator("#services").get_by_role("radio", name="mass").check()
     operators = [
-        [MISSING, "operator 25001", "1 cheapest", "2"],
-        [MISSING, "operator 25002", "2", MISSING],
-        [MISSING, "operator 25099", MISSING, "1"],
+        [MISSING, "operator 25001 MTS · RU", "1 cheapest", "2"],
+        [MISSING, "operator 25002 Megafon · RU", "2", MISSING],
+        [MISSING, "operator 25099 Beeline · RU", MISSING, "1"],
     ]
     assert rows_of(table)[1:] == operators
-    expect(table.get_by_role("button", name="operator 25002")).to_be_visible()
+    expect(table.get_by_role("button", name="operator 25002 Megafon · RU")).to_be_visible()
     page.locator("#search").fill("25001")
     assert rows_of(table) == operators[:1]
-    table.get_by_role("button", name="operator 25001").click()
-    expect(page.get_by_role("dialog", name="operator 25001")).to_be_visible()
+    table.get_by_role("button", name="operator 25001 MTS · RU").click()
+    expect(page.get_by_role("dialog", name="operator 25001 MTS · RU")).to_be_visible()
     assert [row[:2] for row in rows_of(page.locator("#chart > table"))] == [["alex", "1"], ["boris", "2"]]
     press(page, "Escape")
     page.locator("#services").get_by_role("radio", name="hlr").check()
@@ -468,3 +471,68 @@ def test_the_policy_keeps_a_page_from_asking_anybody(chromium: Browser, tmp_path
     assert refused == ["connect-src", "img-src", "require-trusted-types-for"]
     assert stopped == [("http://127.0.0.1:9/image", "csp")]
     context.close()
+
+
+def test_a_network_is_found_by_its_name(opened: Open) -> None:
+    page = opened(weeks())
+    press(page, "/")
+    page.keyboard.type("mts ru")
+    assert "25001 MTS · RU" in column(page.locator(".panel:not(.away) .codes"), 0)
+    assert rows_of(shown_zones(page)) == []
+    page.locator(".panel:not(.away) .codes").get_by_role("button", name="25001 MTS").click()
+    expect(page.get_by_role("dialog", name="operator 25001 MTS · RU")).to_be_visible()
+
+
+def test_a_time_that_the_clocks_show_twice_has_its_offset(opened: Open) -> None:
+    lists = [listed("Russia", api=price) for price in ("1", "2", "3")]
+    instants = [datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1, 5)]
+    page = opened(
+        [Snapshot("alex", at, tariffs) for at, tariffs in zip(instants, lists, strict=True)], timezone_id="Europe/Kyiv"
+    )
+    assert column(page.locator(".changes"), 0) == ["25 Oct 2026, 07:30", "25 Oct 2026, 03:30 GMT+2"]
+    assert "25 Oct 2026, 03:30 GMT+3 to 25 Oct 2026, 07:30" in (page.locator("header p").text_content() or "")
+
+
+def test_two_lists_within_a_second_are_two_in_the_chart(opened: Open) -> None:
+    lists = [listed("Russia", api=price) for price in ("1", "2")]
+    page = opened(
+        [Snapshot("alex", DAY + timedelta(milliseconds=300 * place), each) for place, each in enumerate(lists)]
+    )
+    page.get_by_role("button", name="Russia").first.click()
+    assert "list 2 of 2" in (page.locator("#cursor").text_content() or "")
+
+
+@pytest.mark.parametrize("width", [390, 800, 1200])
+def test_prices_of_many_digits_stay_within_the_window(opened: Open, width: int) -> None:
+    prices = ("1234567890.123456", "9876543210.654321")
+    lists = [listed("A name of a zone that is rather long", "x", api=price) for price in prices]
+    page = opened(days_of("alex", *lists), viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    name = page.locator(".changes tbody th").first.bounding_box()
+    assert name is not None
+    assert name["width"] > 100
+
+
+def test_twenty_thousand_zones_are_ready_and_searched_in_time(opened: Open, tell: Callable[[str], None]) -> None:
+    """By the processor time of the page's thread: that is the time on a machine with nothing else to do."""
+    first = opened(days_of("alex", *(make_tariffs(20_000, 500, seed=seed) for seed in (1, 2))))
+    page = first.context.new_page()
+    session: Any = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def used() -> float:
+        metrics: list[dict[str, Any]] = session.send("Performance.getMetrics")["metrics"]
+        return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
+
+    page.goto(first.url)
+    expect(page.locator("#changed")).not_to_be_empty(timeout=30_000)
+    ready = used()
+    searches: list[float] = []
+    for text in ("r", "ru", "rus", "12345", "nothing like it", ""):
+        before = used()
+        page.locator("#search").fill(text)
+        page.evaluate("document.body.offsetHeight")
+        searches.append(used() - before)
+    tell(f"20,000 zones: ready in {ready:.2f} s, searches in {', '.join(f'{each:.3f}' for each in searches)} s")
+    assert 0 < ready < 2
+    assert max(searches) < 0.2

@@ -21,6 +21,7 @@ CLEARED = (
     "NO_COLOR",
     "FORCE_COLOR",
     "COLUMNS",
+    "SMSC_NOTIFY",
     "SMSC_WEBHOOK",
 )
 

@@ -84,8 +84,23 @@ def test_lists_that_a_watch_has_kept_are_the_past_of_their_account(simulator: Si
     mine, theirs = accounts_in(ran.stdout)
     assert unfolded(mine["zones"][0][2], 2) == ["3.85", "4.24"]
     assert len(theirs["taken"]) == 1
+    # Since an instant: the list in force then, and what came after it.
     (mine,) = accounts_in(invoke("report", "mine", "--since", "2100-01-01", "-o", "-").stdout)
-    assert len(mine["taken"]) == 1
+    assert unfolded(mine["zones"][0][2], len(mine["taken"]))[-1] == "4.24"
+    assert len(mine["taken"]) == 2
+    page = invoke("report", "mine", "--since", "2026-01-01", "-o", "-").stdout
+    assert "Since the last list that differs" in page
+
+
+@pytest.mark.usefixtures("both")
+def test_a_wrong_password_gets_no_list_of_the_right_one(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, saved: Path
+) -> None:
+    assert invoke("watch", "mine", "--once").code == 0
+    monkeypatch.setenv("A", "wrong")
+    ran = invoke("report", "mine", f"old={saved}", "-o", "-")
+    assert ran.code == 4
+    assert [account["name"] for account in accounts_in(ran.stdout)] == ["old"]
 
 
 def test_saved_lists_alone_need_no_account_and_no_service(saved: Path) -> None:
@@ -120,7 +135,7 @@ def test_where_no_list_came_the_page_that_was_there_stays(simulator: Simulator, 
     path = tmp_path / "report.html"
     path.write_text("the page before", "utf-8")
     simulator.fail(Fault.refusal(1), login="alex")
-    assert invoke("report", "mine", "-o", str(path)).code == 3
+    assert invoke("report", "mine", "--yes", "-o", str(path)).code == 3
     assert path.read_text("utf-8") == "the page before"
 
 
@@ -128,8 +143,10 @@ def test_a_page_takes_the_place_of_the_one_before_also_behind_a_link(saved: Path
     path, link = tmp_path / "report.html", tmp_path / "link.html"
     path.write_text("the page before", "utf-8")
     link.symlink_to(path)
-    assert invoke("report", str(saved), "-o", str(link)).code == 0
+    path.chmod(0o640)
+    assert invoke("report", str(saved), "-o", str(link), "--yes").code == 0
     assert link.is_symlink()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert path.read_text("utf-8").startswith("<!doctype html>")
 
 
@@ -146,7 +163,7 @@ def test_a_page_that_cannot_be_written_is_told_and_leaves_nothing(saved: Path, t
     ran = invoke("report", str(saved), "-o", str(tmp_path))
     assert (ran.code, ran.stderr) == (14, f"smsc-async: cannot write {tmp_path}: it is a folder\n")
     # What only the attempt shows: no name is as long as that.
-    ran = invoke("report", str(saved), "-o", str(tmp_path / ("x" * 255)))
+    ran = invoke("report", str(saved), "-o", str(tmp_path / ("x" * 256)))
     assert ran.code == 14
     assert "File name too long" in ran.stderr
     assert sorted(tmp_path.iterdir()) == before
@@ -184,3 +201,65 @@ def test_a_file_that_is_no_list_is_told_before_anything_is_fetched(tmp_path: Pat
     assert ran.code == 7
     assert f"{odd} is not a tariff list" in ran.stderr
     assert simulator.log == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+def test_a_new_page_is_its_owners_alone(saved: Path, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert invoke("report", str(saved), "-o", str(tmp_path / "report.html")).code == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "report.html").stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("both")
+def test_a_page_that_is_there_is_not_replaced_without_a_question(
+    saved: Path, tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("the page before", "utf-8")
+    ran = invoke("report", "mine", "-o", str(path))
+    assert (ran.code, simulator.log) == (14, [])
+    assert "it is there already; --yes replaces it" in ran.stderr
+    for answer, is_replaced in (("n\n", False), ("y\n", True)):
+        with monkeypatch.context() as patch:
+            patch.setattr("smsc_async.cli.report._is_interactive", lambda: True)
+            ran = invoke("report", str(saved), "-o", str(path), stdin=answer)
+        assert "replace" in ran.stderr
+        assert ran.code == (0 if is_replaced else 14)
+        assert path.read_text("utf-8").startswith("<!doctype html>") == is_replaced
+
+
+@pytest.mark.usefixtures("both")
+def test_what_it_reads_is_never_overwritten(saved: Path, tmp_path: Path, plain_environment: Path) -> None:
+    assert invoke("watch", "mine", "--once").code == 0
+    link = tmp_path / "link.json"
+    link.symlink_to(saved)
+    for path in (saved, link, tmp_path / "history.sqlite3", tmp_path / "store.sqlite3", plain_environment):
+        before = path.read_bytes()
+        ran = invoke("report", f"mine={saved}", "-o", str(path), "--yes")
+        assert ran.code == 14, path
+        assert "name another file to write" in ran.stderr
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("shape", ["csv", "json", "tsv", "table"])
+def test_a_shape_of_the_other_commands_is_no_name_of_a_page(saved: Path, shape: str) -> None:
+    ran = invoke("report", str(saved), "-o", shape)
+    assert (ran.code, ran.stderr) == (
+        2,
+        f"smsc-async: a report is a page: name a file such as report.html, not -o {shape}\n",
+    )
+
+
+def test_a_disk_that_is_full_is_an_error_with_its_reason(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def replace(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("smsc_async.cli.report.replace_file", replace)
+    path = tmp_path / "report.html"
+    ran = invoke("report", str(saved), "-o", str(path))
+    assert (ran.code, ran.stderr) == (14, f"smsc-async: cannot write {path}: No space left on device\n")

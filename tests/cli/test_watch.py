@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import bisect
+import contextlib
+import errno
+import hashlib
 import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from smsc_async import History, Snapshot, StoreError, Tariffs, Zone
+from smsc_async import History, Period, Snapshot, StoreError, Tariffs, Update, Zone
 from smsc_async.cli import watch as watching
-from smsc_async.cli.notify import Tell
-from smsc_async.history.watch import Rounds
+from smsc_async.cli.webhook import Undelivered
+from smsc_async.history.deliveries import Deliveries
+from smsc_async.history.watch import Rounds, _event_id  # pyright: ignore[reportPrivateUsage]
 from smsc_async.records import OperatorTariff
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, serve
 from tests.cli import watch_process
 from tests.cli.running import environment, invoke
+from tests.support.receivers import Receiver, receiver_server
 
 ROOT = Path(__file__).parents[2]
 Step = Callable[[], object]
-KILLS = 8
+KILLS = 12
 
 
 def list_of(api: int) -> Tariffs:
@@ -56,17 +64,28 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def script(*steps: Step) -> None:
         turns = iter(steps)
-        real = Rounds.next
+        real, real_all = Rounds.next, watching._watch_all  # pyright: ignore[reportPrivateUsage]
+        scopes: list[anyio.CancelScope] = []
+
+        async def watch_all(*arguments: Any) -> object:
+            # As asyncio has it: the work is cancelled, and the interrupt is raised once it has ended.
+            with anyio.CancelScope() as scope:
+                scopes.append(scope)
+                return await real_all(*arguments)
+            raise KeyboardInterrupt
 
         async def scripted(self: Rounds) -> object:
+            await anyio.sleep(0.05)  # for the deliveries of the last round, and for its list to be too old for this one
             step = next(turns, None)
             if step is None:
-                raise KeyboardInterrupt
+                scopes[-1].cancel()
+                await anyio.sleep_forever()
+            assert step is not None
             step()
-            await anyio.sleep(0.006)  # a list that came less than half of the time between rounds ago would do
             return await real(self)
 
         monkeypatch.setattr(Rounds, "next", scripted)
+        monkeypatch.setattr(watching, "_watch_all", watch_all)
 
     return script
 
@@ -107,6 +126,7 @@ def test_a_report_is_a_line_of_json_where_asked_for(simulator: Simulator, histor
     before, after = anyio.run(history.snapshots)
     assert json.loads(ran.stdout) == {
         "account": "alex",
+        "event_id": hashlib.sha256(f"alex\0{after.taken_at.isoformat()}".encode()).hexdigest()[:32],
         "before": before.taken_at.isoformat(),
         "taken_at": after.taken_at.isoformat(),
         "changes": [
@@ -189,79 +209,240 @@ def test_a_command_gets_the_report_and_no_password(
     assert {"A", "B", "SMSC_PASSWORD", "SMSC_API_KEY"} & set(variables) == set()
 
 
-def telling(monkeypatch: pytest.MonkeyPatch, outcomes: Sequence[str | None]) -> list[str]:
-    """Have ``--run`` and ``--webhook`` call something of ours; return the new prices that they are told."""
-    told: list[str] = []
-    turns = iter(outcomes)
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver_server() as receiver:
+        yield receiver
 
-    def teller(kind: str, *_: object) -> Tell:
-        async def tell(document: bytes, _: object) -> str | None:
-            told.append(f"{kind} {json.loads(document)['changes'][0]['new']}")
-            return next(turns)
 
-        return tell
+def prices_at(receiver: Receiver) -> list[str]:
+    """The new prices that a receiver was sent."""
+    return [json.loads(body)["changes"][0]["new"] for _, body, _ in receiver.got]
 
-    monkeypatch.setattr("smsc_async.cli.notify.command_of", partial(teller, "run"))
-    monkeypatch.setattr("smsc_async.cli.notify.webhook_of", partial(teller, "post"))
-    return told
+
+def ids_at(receiver: Receiver) -> list[str]:
+    return [json.loads(body)["event_id"] for _, body, _ in receiver.got]
 
 
 @pytest.mark.usefixtures("alex")
-def test_a_report_counts_once_everybody_was_told(
-    simulator: Simulator, history: History, monkeypatch: pytest.MonkeyPatch
+def test_a_delivery_is_recorded_after_it_and_for_each_receiver(
+    simulator: Simulator, history: History, hook: Receiver
 ) -> None:
-    noted: list[Decimal | None] = []
+    recorded: list[object] = []
+    real = hook.take
 
-    async def tell(*_: object) -> None:
-        mark = await history.reported("alex")
-        assert mark is not None
-        noted.append(mark.tariffs.zones[0].api)
+    def take(*request: Any) -> str:
+        mark = anyio.run(history.reported, "alex")
+        recorded.append(mark and mark.tariffs.zones[0].api)
+        return real(*request)
 
-    def webhook_of(_: str) -> object:
-        return tell
-
-    monkeypatch.setattr("smsc_async.cli.notify.webhook_of", webhook_of)
+    hook.take = take  # type: ignore[method-assign, assignment]
     for api in (1, 2, 3):
         put(simulator, api)
-        assert invoke("watch", "--once", "--webhook", "https://hooks.example/").code == 0
-    assert noted == [1, 2]
+        assert invoke("watch", "--once", "--webhook", hook.url).code == 0
+    assert prices_at(hook) == ["2", "3"]
+    assert recorded[1] in {Decimal(2), Decimal(3)}  # standard output is ahead or not: nobody waits for another
     mark = anyio.run(history.reported, "alex")
     assert mark is not None
     assert mark.tariffs == list_of(3)
 
 
 @pytest.mark.usefixtures("alex")
-def test_what_could_not_be_told_is_told_again_in_its_order_and_nobody_twice(
-    simulator: Simulator, rounds: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+def test_a_receiver_that_is_down_gets_everything_later_in_order_and_the_others_get_it_now(
+    simulator: Simulator, rounds: Callable[..., None], hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = telling(monkeypatch, [None, "down", "still down", None, None, None])
-    monkeypatch.setenv("SMSC_WEBHOOK", "https://hooks.example/")
+    hook.answers("503", "503", "200")
+    monkeypatch.setenv("SMSC_WEBHOOK", hook.url)
     put(simulator, 1)
     rounds(nothing, lambda: put(simulator, 2), lambda: put(simulator, 3), nothing)
-    ran = invoke("watch", "--every", "0.01", "--run", "x", "-o", "json")
-    assert told == ["run 2", "post 2", "post 2", "post 2", "run 3", "post 3"]
+    ran = invoke("watch", "--every", "0.01", "-o", "json")
+    assert prices_at(hook) == ["2", "2", "2", "3"]
+    assert len(set(ids_at(hook))) == 2
     assert reports(ran.stdout) == [("alex", "1", "2"), ("alex", "2", "3")]
-    assert ran.stderr.count("not told: ") == 2
-    assert "alex: not told: still down; the next round tries again" in ran.stderr
+    assert f"alex: not delivered to --webhook: {hook.url[7:]} answered 503; tried again later" in ran.stderr
 
 
 @pytest.mark.usefixtures("alex")
-def test_what_a_single_round_could_not_tell_is_told_by_the_next_before_it_asks(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+def test_what_a_single_round_could_not_deliver_the_next_one_does_before_it_asks(
+    simulator: Simulator, hook: Receiver
 ) -> None:
-    told = telling(monkeypatch, ["down", "down", None])
+    hook.answers("503", "503", "200")
     put(simulator, 1)
-    once = ("watch", "--once", "--webhook", "https://hooks.example/", "-o", "json")
+    once = ("watch", "--once", "--webhook", hook.url, "-o", "json")
     assert invoke(*once).code == 0
     put(simulator, 2)
-    assert invoke(*once).code == 15
-    simulator.fail(Fault.http_status(503), times=1)
-    assert invoke(*once).code == 8
     ran = invoke(*once)
-    assert ran.code == 0
-    assert told == ["post 2"] * 3
-    assert reports(ran.stdout) == [("alex", "1", "2")]
+    assert (ran.code, reports(ran.stdout)) == (15, [("alex", "1", "2")])
+    simulator.fail(Fault.http_status(503), times=1)
+    ran = invoke(*once)
+    assert (ran.code, ran.stdout) == (8, "")
+    assert prices_at(hook) == ["2"] * 3
     assert invoke(*once).stdout == ""
+    assert len(hook.got) == 3
+
+
+@pytest.mark.usefixtures("alex")
+def test_a_permanent_refusal_is_reported_once_and_blocks_no_later_change(simulator: Simulator, hook: Receiver) -> None:
+    hook.answers("400", "200")
+    once = ("watch", "--once", "--webhook", hook.url)
+    codes: list[int] = []
+    errors = ""
+    for api in (1, 2, 2, 3):
+        put(simulator, api)
+        ran = invoke(*once)
+        codes.append(ran.code)
+        errors += ran.stderr
+    assert codes == [0, 15, 0, 0]
+    assert prices_at(hook) == ["2", "3"]
+    assert errors.count(f"refused by --webhook: {hook.url[7:]} answered 400; not sent again") == 1
+
+
+@pytest.mark.usefixtures("alex")
+def test_a_receiver_says_when_it_wants_the_next_attempt_and_gets_none_before(
+    simulator: Simulator, hook: Receiver, history: History
+) -> None:
+    hook.answers("429-9999999", "200")
+    once = ("watch", "--once", "--webhook", hook.url)
+    for api in (1, 2):
+        put(simulator, api)
+        code = invoke(*once).code
+    assert code == 15
+    assert [invoke(*once).code for _ in range(2)] == [15, 15]
+    assert len(hook.got) == 1
+    with sqlite3.connect(history.path) as connection:
+        ((retry_at,),) = connection.execute("SELECT retry_at FROM marks WHERE retry_at IS NOT NULL")
+        assert 3500 < retry_at / 1e6 - time.time() <= 3600  # nobody waits for longer than that
+        connection.execute("UPDATE marks SET retry_at = 1 WHERE retry_at IS NOT NULL")
+    connection.close()
+    assert invoke(*once).code == 0
+    assert prices_at(hook) == ["2", "2"]
+
+
+@pytest.mark.usefixtures("alex")
+def test_a_notification_service_is_a_receiver_and_its_url_is_nowhere(
+    simulator: Simulator, hook: Receiver, history: History
+) -> None:
+    for api in (1, 2):
+        put(simulator, api)
+        ran = invoke("watch", "--once", "--notify", f"json://{hook.url[7:]}/T0K3N")
+        assert (ran.code, "T0K3N" in ran.stderr) == (0, False)
+    ((_, body, _),) = hook.got
+    assert json.loads(body)["message"] == "dearer 1 Russia api: 1 → 2 (+100.0 %)"
+    for path in history.path.parent.iterdir():
+        assert b"T0K3N" not in path.read_bytes()
+        assert hashlib.sha256(f"json://{hook.url[7:]}/T0K3N".encode()).digest()[:8] not in path.read_bytes()
+
+
+@pytest.mark.usefixtures("alex")
+def test_another_receiver_begins_with_the_list_of_now(simulator: Simulator, hook: Receiver) -> None:
+    for api in (1, 2):
+        put(simulator, api)
+        invoke("watch", "--once")
+    assert invoke("watch", "--once", "--webhook", hook.url).code == 0
+    assert hook.got == []
+    put(simulator, 3)
+    invoke("watch", "--once", "--webhook", hook.url)
+    invoke("watch", "--once", "--webhook", f"{hook.url}/another")
+    assert prices_at(hook) == ["3"]
+
+
+@pytest.mark.usefixtures("alex")
+def test_filters_and_a_threshold_say_what_is_reported(simulator: Simulator, plain_environment: Path) -> None:
+    def put_list(russia: str, latvia: str, mts: str, hlr: str = "1") -> None:
+        zones = (
+            Zone("1", "Россия", Decimal(russia), hlr=Decimal(hlr)),
+            Zone("11", "Latvia 1", Decimal(latvia)),
+        )
+        tariffs = Tariffs(zones, (OperatorTariff("25001", Decimal(mts)),), Decimal("0.1"))
+        simulator.put(SimulatedAccount("alex", "123", tariffs=tariffs))
+
+    variants = {
+        "all": (),
+        "number": ("--zone", "1"),
+        "name": ("--zone", "rossiya"),
+        "operator": ("--operator", "mts"),
+        "both": ("--zone", "latvia", "--operator", "25001"),
+        "service": ("--service", "hlr"),
+        "dearer": ("--only", "increases"),
+        "cheaper": ("--only", "decreases"),
+        "threshold": ("--min-change", "1,5 %"),
+    }
+    got: dict[str, set[str]] = {name: set() for name in variants}
+    for prices in (("100", "100", "100"), ("101", "99", "102", "1.01"), ("102", "99", "102", "1.01")):
+        put_list(*prices)
+        for name, options in variants.items():
+            ran = invoke("watch", "--once", "-o", "json", "--reader", name, *options)
+            assert ran.code == 0
+            for line in ran.stdout.splitlines():
+                for change in json.loads(line)["changes"]:
+                    got[name].add(f"{change['id']} {change['old']} {change['new']}")
+    russia, latvia, mts, hlr = {"1 100 101", "1 101 102"}, {"11 100 99"}, {"25001 100 102"}, {"1 1 1.01"}
+    assert got == {
+        "all": russia | latvia | mts | hlr,
+        "number": russia | hlr,
+        "name": russia | hlr,
+        "operator": mts,
+        "both": latvia | mts,
+        "service": hlr,
+        "dearer": russia | mts | hlr,
+        "cheaper": latvia,
+        "threshold": mts | {"1 100 102"},  # two steps of a percent
+    }
+
+
+@pytest.mark.usefixtures("alex")
+def test_a_name_that_nothing_has_yet_is_reported_once_with_a_suggestion(
+    simulator: Simulator, rounds: Callable[..., None]
+) -> None:
+    simulator.put(SimulatedAccount("alex", "123"))
+    rounds(nothing, nothing)
+    ran = invoke(
+        "watch", "--every", "0.01", "--zone", "latvja", "--zone", "32", "--operator", "99999", "--operator", "mts"
+    )
+    assert ran.stderr.count("did you mean Latvia?; changes are reported once there is one") == 1
+    assert ran.stderr.count("operator '99999'") == 1
+    assert "'32'" not in ran.stderr
+    assert "'mts'" not in ran.stderr
+
+
+@pytest.mark.usefixtures("alex")
+def test_quiet_means_nothing_but_changes_and_errors(simulator: Simulator, rounds: Callable[..., None]) -> None:
+    quiet = ("watch", "--once", "--quiet")
+    put(simulator, 1)
+    for _ in range(2):
+        ran = invoke(*quiet)
+        assert (ran.code, ran.stdout, ran.stderr) == (0, "", "")
+    put(simulator, 2)
+    ran = invoke(*quiet)
+    assert ran.stdout.startswith("alex: 1 change between")
+    assert ran.stderr == ""
+    simulator.fail(Fault.http_status(503), times=1)
+    assert invoke(*quiet).stderr.endswith("503 and no tariff list\n")
+    rounds(nothing)
+    assert invoke("watch", "-q").stderr == ""  # an interrupted one neither
+
+
+@pytest.mark.usefixtures("both")
+def test_all_accounts_are_those_of_the_file(simulator: Simulator) -> None:
+    ran = invoke("watch", "--all", "--once")
+    assert ran.code == 0
+    assert "watching mine, theirs once" in ran.stderr
+    assert {request.login for request in simulator.log} == {"alex", "boris"}
+
+
+@pytest.mark.usefixtures("alex")
+def test_another_password_begins_anew(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for api in (1, 2):
+        put(simulator, api)
+        invoke("watch", "--once")
+    simulator.put(SimulatedAccount("alex", "new", tariffs=list_of(3)))
+    monkeypatch.setenv("SMSC_PASSWORD", "wrong")
+    ran = invoke("watch", "--once", "--reader", "curious")
+    assert (ran.code, ran.stdout) == (4, "")
+    monkeypatch.setenv("SMSC_PASSWORD", "new")
+    ran = invoke("watch", "--once")
+    assert (ran.code, ran.stdout) == (0, "")
+    assert "the first list" in ran.stderr
 
 
 @pytest.mark.usefixtures("alex")
@@ -273,35 +454,21 @@ def test_readers_of_one_history_are_each_told_everything(simulator: Simulator) -
 
 
 @pytest.mark.usefixtures("alex")
-def test_a_report_that_could_not_be_noted_is_told_and_not_lost(
+def test_a_delivery_that_could_not_be_recorded_is_explained_and_the_change_is_not_lost(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def mark_reported(self: History, snapshot: Snapshot, *, reader: str) -> None:
+    async def mark(*_: object) -> None:
         raise StoreError("the disk is full")
 
     put(simulator, 1)
     invoke("watch", "--once")
     put(simulator, 2)
     with monkeypatch.context() as patch:
-        patch.setattr(History, "mark_reported", mark_reported)
+        patch.setattr(Deliveries, "mark", mark)
         ran = invoke("watch", "--once", "-o", "json")
-    assert "alex: the disk is full; the next round tries again" in ran.stderr
+    assert ran.code == 12
+    assert "alex: the disk is full; tried again later" in ran.stderr
     assert reports(ran.stdout) == reports(invoke("watch", "--once", "-o", "json").stdout) == [("alex", "1", "2")]
-
-
-@pytest.mark.usefixtures("both")
-def test_where_nothing_can_be_written_any_more_all_of_it_ends(
-    simulator: Simulator, rounds: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(watching, "write_line", full)
-    put(simulator, 1)
-    rounds(nothing, nothing, lambda: put(simulator, 2), *[nothing] * 99)
-    ran = invoke("watch", "mine", "theirs", "--every", "0.01", "-o", "json")
-    assert ran.code == 14
-    assert ran.stderr.endswith("No space left on device\n")
 
 
 def test_misuse_is_told_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> None:
@@ -312,6 +479,13 @@ def test_misuse_is_told_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch
         (("-o", "csv"), "a watch writes -o table"),
         (("--run", "nothing-like-it"), "no command 'nothing-like-it'"),
         (("nobody",), "no account 'nobody'"),
+        (("--all", "nobody"), "Name some of them, or --all"),
+        (("--min-change", "-1%"), "--min-change -1%: must be a percentage such as 1% or 0.5%"),
+        (("--min-change", "much"), "must be a percentage"),
+        (("--zone", " "), "the name of the zone is empty"),
+        (("--operator", "no such network"), "no network is called"),
+        (("--webhook", "http://hooks.example/"), "a webhook must be https"),
+        (("--notify", "nonsense"), "apprise does not know this URL"),
     ):
         ran = invoke("watch", *arguments)
         assert (ran.code, ran.stdout) == (2, "")
@@ -330,6 +504,90 @@ def test_what_a_supervisor_sends_is_as_good_an_end_as_ctrl_c(monkeypatch: pytest
     ran = invoke("watch")
     assert (ran.code, ran.stdout, ran.stderr.splitlines()[-1]) == (0, "", "ended")
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.usefixtures("alex")
+def test_standard_output_that_is_closed_from_the_start_is_no_receiver(
+    simulator: Simulator, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = ("watch", "--once", "-o", "json", "--webhook", hook.url)
+    put(simulator, 1)
+    invoke(*once)
+    put(simulator, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "__stdout__", None)
+        ran = invoke(*once)
+        assert (ran.code, ran.stdout) == (0, "")
+    assert prices_at(hook) == ["2"]
+    assert reports(invoke(*once).stdout) == [("alex", "1", "2")]
+
+
+class Unwritable:
+    """Standard output whose every write fails."""
+
+    encoding = "utf-8"
+
+    def __init__(self, number: int) -> None:
+        self.buffer = self
+        self._number = number
+
+    def flush(self) -> None:
+        raise OSError(self._number, os.strerror(self._number))
+
+
+BEFORE, AFTER = (Snapshot("alex", datetime(2026, 11, day, tzinfo=UTC), list_of(day)) for day in (1, 2))
+UPDATE = Update("alex", BEFORE, AFTER)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE])
+@pytest.mark.parametrize("has_others", [True, False])
+def test_without_a_reader_and_without_other_receivers_there_is_nothing_left_to_do(
+    number: int, has_others: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[OSError] = []
+    stdout = watching._Stdout(as_json=True, end=None if has_others else ends.append)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(sys, "stdout", Unwritable(number))
+    assert anyio.run(stdout.write, UPDATE) == Undelivered(os.strerror(number))
+    assert len(ends) == (number == errno.EPIPE and not has_others)
+
+
+@pytest.mark.usefixtures("alex")
+def test_the_end_of_standard_output_is_the_end_of_the_command(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write(self: Any, _: Update) -> Undelivered:
+        self._end(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+        return Undelivered("Broken pipe")
+
+    put(simulator, 1)
+    invoke("watch", "--once")
+    put(simulator, 2)
+    monkeypatch.setattr(watching._Stdout, "write", write)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr("smsc_async.cli.exit.detach_stdout", nothing)
+    assert invoke("watch").code == 141
+
+
+def test_a_delivery_in_progress_is_finished_after_an_interrupt_and_one_that_hangs_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def deliver(seconds: float) -> tuple[list[str], Undelivered | None]:
+        steps: list[str] = []
+        result: Undelivered | None = Undelivered("nothing came")
+
+        async def work() -> None:
+            steps.append("begun")
+            await anyio.sleep(seconds)
+            steps.append("ended")
+
+        with anyio.CancelScope() as scope:
+            scope.deadline = anyio.current_time() + 0.05
+            result = await watching._finished(work)  # pyright: ignore[reportPrivateUsage]
+        return steps, result
+
+    monkeypatch.setattr(watching, "GRACE_SECONDS", 0.5)
+    assert anyio.run(deliver, 0.1)[0] == ["begun", "ended"]
+    assert anyio.run(deliver, 60)[0] == ["begun"]
+    assert anyio.run(deliver, 0) == (["begun", "ended"], None)
 
 
 class Processes:
@@ -354,16 +612,19 @@ class Processes:
         print(*words, file=self._process.stdin, flush=True)
         return int(self._process.stdout.readline())
 
-    def start(self, output: Path) -> int:
-        pid = self._say(output, "--every", "0.005", "-o", "json")
+    def start(self, output: Path, *options: object) -> int:
+        pid = self._say(output, "--every", "0.005", "-o", "json", *options)
         self._running.add(pid)
         return pid
 
     def end(self, pid: int, number: signal.Signals) -> int:
         os.kill(pid, number)
-        told = self._say("wait", pid)
+        return self.wait(pid)
+
+    def wait(self, pid: int) -> int:
+        code = self._say("wait", pid)
         self._running.remove(pid)
-        return told
+        return code
 
     def close(self) -> str:
         for pid in self._running:  # of a test that has failed: it would go on for good
@@ -380,7 +641,7 @@ def service() -> Iterator[tuple[Simulator, str]]:
 
 @pytest.fixture
 def processes(service: tuple[Simulator, str], history: History, tmp_path: Path) -> Iterator[Processes]:
-    processes = Processes(service[1], SMSC_HISTORY=str(history.path), SMSC_CONFIG=str(tmp_path / "none"))
+    processes = Processes(service[1], SMSC_HISTORY=str(history.path), SMSC_CONFIG=str(tmp_path / "config.toml"))
     try:
         yield processes
     finally:
@@ -399,48 +660,178 @@ def asked_again(simulator: Simulator) -> None:
     until(lambda: len(simulator.log) > before)
 
 
-def test_killed_again_and_again_it_loses_nothing_and_repeats_at_most_the_last(
-    service: tuple[Simulator, str], processes: Processes, tmp_path: Path, history: History
+def without_repetitions(ids: Sequence[str]) -> list[str]:
+    return [each for place, each in enumerate(ids) if place == 0 or each != ids[place - 1]]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are forked")
+def test_killed_twelve_times_with_a_receiver_down_and_one_refusing_it_loses_nothing_and_repeats_at_most_the_last(
+    service: tuple[Simulator, str], processes: Processes, tmp_path: Path, history: History, hook: Receiver
 ) -> None:
     simulator, _ = service
     chance = random.Random(4711)
-    reported = partial(history.reported, "alex", reader="watch")
-    outputs = [tmp_path / f"{number}.jsonl" for number in range(KILLS)]
-    kept = 0
-    for number, output in enumerate(outputs):
-        pid = processes.start(output)
+    script, ran = tmp_path / "script", tmp_path / "ran.jsonl"
+    script.write_text(f"#!/bin/sh\nexec cat >> '{ran}'\n", "utf-8")
+    script.chmod(0o700)
+    ran.touch()
+    output = tmp_path / "out.jsonl"
+    with receiver_server() as refusing:
+        refusing.answers("401")
+        options = ("--run", script, "--webhook", hook.url, "--notify", f"json://{refusing.url[7:]}/")
+        for number in range(KILLS):
+            hook.answers("503" if 2 <= number < 5 else "200")  # down for three runs
+            pid = processes.start(output, *options)
+            asked_again(simulator)
+            if number == 0:
+                # A new reader begins with the last list: on a slow disk all could be killed before the first.
+                until(lambda: len(marks_in(history)) == 4)
+            if number == KILLS // 2:
+                simulator.fail(Fault.http_status(503), times=3)
+            for step in range(1, 4):
+                put(simulator, number * 10 + step)
+                asked_again(simulator)
+                time.sleep(chance.uniform(0.0, 0.08))
+            assert processes.end(pid, signal.SIGKILL) == -signal.SIGKILL
+        pid = processes.start(output, *options)
         asked_again(simulator)
-        if number == 0:
-            # What a reader without a mark finds is where it begins: on a slow disk all could be killed before the first.
-            until(lambda: anyio.run(reported))
-        if number == KILLS // 2:
-            simulator.fail(Fault.http_status(503), times=3)
-        for step in range(1, 4):
-            put(simulator, number * 10 + step)
-            time.sleep(chance.uniform(0.0, 0.02))
-        assert processes.end(pid, signal.SIGKILL) == -signal.SIGKILL
-        # What was kept is still there.
-        before, kept = kept, len(anyio.run(history.snapshots))
-        assert kept >= before
-    pid = processes.start(tmp_path / "last.jsonl")
-    last = str(KILLS * 10 - 7)
-    until(lambda: f'"new": "{last}"' in "".join(each.read_text("utf-8") for each in tmp_path.glob("*.jsonl")))
-    asked_again(simulator)
+        # The last list, and everything before it, has reached everybody.
+        until(lambda: set(marks_in(history)) == {len(anyio.run(history.periods)) - 1})
+        assert processes.end(pid, signal.SIGINT) == 0
+        received = {
+            "stdout": [json.loads(line)["event_id"] for line in output.read_text("utf-8").splitlines()],
+            "--run": [json.loads(line)["event_id"] for line in ran.read_text("utf-8").splitlines()],
+            "--webhook": [each for each, status in zip(ids_at(hook), hook.statuses, strict=True) if status == "200"],
+            "--notify, refused": [json.loads(body)["message"] for _, body, _ in refusing.got],
+        }
+    periods = anyio.run(history.periods)
+    events = [_event_id("alex", period.since) for period in periods[1:]]
+    texts = [f"dearer 1 Russia api: {old} → {new}" for old, new in pairwise(prices_of(periods))]
+    for name, ids in received.items():
+        if name == "--notify, refused":
+            assert [text.partition(" (")[0] for text in without_repetitions(ids)] == texts
+        else:
+            assert without_repetitions(ids) == events, name
+        # Only a kill between delivery and record repeats a change, and it repeats the last one.
+        assert len(ids) <= len(events) + KILLS, name
+    assert len(events) >= KILLS  # something did change in each run
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are forked")
+def test_two_watches_of_one_history_report_each_change_once(
+    service: tuple[Simulator, str], processes: Processes, tmp_path: Path, history: History, hook: Receiver
+) -> None:
+    simulator, _ = service
+    outputs = [tmp_path / "one.jsonl", tmp_path / "other.jsonl"]
+    pids = [processes.start(output, "--webhook", hook.url) for output in outputs]
+    until(lambda: len(marks_in(history)) == 2)
+    for api in range(1, 11):
+        put(simulator, api)
+        asked_again(simulator)
+        asked_again(simulator)
+    until(lambda: set(marks_in(history)) == {len(anyio.run(history.periods)) - 1})
+    assert [processes.end(pid, signal.SIGTERM) for pid in pids] == [0, 0]
+    events = [_event_id("alex", period.since) for period in anyio.run(history.periods)[1:]]
+    lines = [line for output in outputs for line in output.read_text("utf-8").splitlines()]
+    assert sorted(json.loads(line)["event_id"] for line in lines) == sorted(events)
+    assert ids_at(hook) == events
+    assert len(events) > 1
+
+
+def prices_of(periods: Sequence[Period]) -> list[Decimal | None]:
+    return [period.tariffs.zones[0].api for period in periods]
+
+
+def marks_in(history: History) -> list[int]:
+    """For each reader, the place of the period that it has reported last."""
+    rows: list[tuple[int]] = []
+    with contextlib.closing(sqlite3.connect(history.path)) as connection, contextlib.suppress(sqlite3.OperationalError):
+        rows = connection.execute("SELECT taken_at FROM marks").fetchall()  # once there is such a table
+    sinces = [period.since.timestamp() for period in anyio.run(history.periods)]
+    return [bisect.bisect(sinces, at / 1e6 + 1e-7) - 1 for (at,) in rows]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes are forked")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_for_the_delivery_in_progress_and_its_record(  # noqa: PLR0917  # fixtures
+    service: tuple[Simulator, str],
+    processes: Processes,
+    tmp_path: Path,
+    history: History,
+    hook: Receiver,
+    number: signal.Signals,
+) -> None:
+    simulator, _ = service
+    options = ("--webhook", hook.url)
+    pid = processes.start(tmp_path / "out", *options)
+    until(lambda: len(marks_in(history)) == 2)  # what a new reader begins with is no change
+    hook.delay = 0.5
+    put(simulator, 1)
+    until(lambda: hook.got)
+    assert processes.end(pid, number) == 0
+    hook.delay = 0.0
+    put(simulator, 2)
+    pid = processes.start(tmp_path / "out", *options)
+    until(lambda: len(hook.got) == 2)
+    assert processes.end(pid, number) == 0
+    assert prices_at(hook) == ["1", "2"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk at hand")
+def test_output_that_cannot_be_written_ends_nothing_and_does_not_count_as_delivered(
+    service: tuple[Simulator, str], processes: Processes, tmp_path: Path, history: History, hook: Receiver
+) -> None:
+    simulator, _ = service
+    pid = processes.start(Path("/dev/full"), "--webhook", hook.url)
+    until(lambda: len(marks_in(history)) == 2)
+    for api in (1, 2):
+        put(simulator, api)
+        asked_again(simulator)
+        until(lambda api=api: len(hook.got) == api)  # type: ignore[misc]
     assert processes.end(pid, signal.SIGINT) == 0
-    kept_prices = [str(period.tariffs.zones[0].api) for period in anyio.run(history.periods)]
-    told: list[tuple[str, str]] = []
-    for output in [*outputs, tmp_path / "last.jsonl"]:
-        for place, (_, old, new) in enumerate(reports(output.read_text("utf-8"))):
-            # After a kill the last report may come again; but for that each goes on where the one before ended.
-            if place == 0 and told and (old, new) == told[-1]:
-                continue
-            assert old == (told[-1][1] if told else kept_prices[0])
-            told.append((old, new))
-    assert [new for _, new in told] == kept_prices[1:]
-    assert told[-1][1] == last
+    (tmp_path / "out").touch()
+    pid = processes.start(tmp_path / "out", "--webhook", hook.url)
+    until(lambda: (tmp_path / "out").read_text("utf-8").count("\n") == 2)
+    assert processes.end(pid, signal.SIGINT) == 0
+    assert reports((tmp_path / "out").read_text("utf-8")) == [("alex", "0", "1"), ("alex", "1", "2")]
+    assert prices_at(hook) == ["1", "2"]
+    assert "not delivered to standard output: No space left on device; tried again later" in processes.close()
 
 
-def test_told_to_end_it_ends_well(service: tuple[Simulator, str], processes: Processes, tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="pipes have no names there")
+def test_without_a_reader_it_ends_if_there_is_no_other_receiver(
+    service: tuple[Simulator, str], processes: Processes, tmp_path: Path, history: History
+) -> None:
+    simulator, _ = service
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    pid = processes.start(tmp_path / "pipe")
+    until(lambda: len(marks_in(history)) == 1)
+    os.close(reading)
+    put(simulator, 1)
+    assert processes.wait(pid) == 141
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have no names there")
+def test_a_reader_that_reads_nothing_blocks_no_round_and_no_other_receiver(
+    service: tuple[Simulator, str], processes: Processes, tmp_path: Path, history: History, hook: Receiver
+) -> None:
+    simulator, _ = service
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    pid = processes.start(tmp_path / "pipe", "--webhook", hook.url)
+    until(lambda: len(marks_in(history)) == 2)
+    for api in range(1, 4):
+        zones = tuple(Zone(str(number), "x" * 200, Decimal(api)) for number in range(400))
+        simulator.put(SimulatedAccount("alex", "123", tariffs=Tariffs(zones)))
+        until(lambda api=api: len(hook.got) >= api)  # type: ignore[misc]
+    asked_again(simulator)
+    os.close(reading)
+    assert processes.end(pid, signal.SIGINT) == 0
+
+
+def test_if_it_is_asked_to_end_it_ends_well(
+    service: tuple[Simulator, str], processes: Processes, tmp_path: Path
+) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         pid = processes.start(tmp_path / "out")
         asked_again(service[0])

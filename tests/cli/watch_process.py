@@ -36,7 +36,7 @@ class FleetingStore(MemoryStore):
 
 
 def patch(put: Callable[[object, str, object], None]) -> None:
-    """Let a watch ask as often as it likes, and not wait between the tries of a webhook."""
+    """Let a watch send as many requests as it likes, and not wait between the attempts at a webhook."""
     put(watch, "new_client", eager_client)
     put(watch, "new_store", FleetingStore)
     put(notify, "PAUSES", (0.0,))
@@ -51,6 +51,7 @@ def _run(output: str, *arguments: str) -> None:
 
 if __name__ == "__main__":
     patch(setattr)
+    notify.notification_receiver("json://localhost/")
     # What a command imports when it runs, once for all.
     for name in ("httpcore", "trio", "anyio._backends._asyncio", "smsc_async.history.file"):
         import_module(name)

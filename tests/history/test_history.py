@@ -7,16 +7,19 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import anyio
 import attrs
 import pytest
 
-from smsc_async import Extra, History, MemoryStore, Quota, Snapshot, SQLiteStore, StoreError, Tariffs, Zone
+from smsc_async import Account, Extra, History, MemoryStore, Quota, Snapshot, SQLiteStore, StoreError, Tariffs, Zone
 from smsc_async.history.file import HistoryFile
+from smsc_async.history.packing import packed, text_of
 from smsc_async.simulator import make_tariffs, sample_tariffs
 from tests.support.secret_search import found_in
 from tests.support.simulated import ALEX, client_of, service
@@ -219,21 +222,194 @@ async def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
 async def test_a_history_of_another_version_is_refused(history: History, tmp_path: Path) -> None:
     await history.add(snapshot(0, "1"))
     connection = sqlite3.connect(tmp_path / "history.db")
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 1")
     connection.close()
-    with pytest.raises(StoreError, match="of version 2, and this is 1"):
+    with pytest.raises(StoreError, match="of version 1, and this is 2"):
         await history.snapshots()
 
 
-async def test_a_list_that_is_damaged_is_told(history: History, tmp_path: Path) -> None:
-    await history.add(snapshot(0, "1"))
-    connection = sqlite3.connect(tmp_path / "history.db")
-    connection.execute("UPDATE lists SET packed = x'00'")
+def execute(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
     connection.commit()
     connection.close()
-    with pytest.raises(StoreError, match="damaged"):
-        await history.snapshots()
+
+
+DAMAGE = {
+    "one byte": "UPDATE lists SET packed = x'00' WHERE id = 2",
+    "text": "UPDATE lists SET packed = 'text' WHERE id = 2",
+    "a number": "UPDATE lists SET packed = 7 WHERE id = 2",
+    "more than any list has": "UPDATE lists SET packed = zeroblob(20000000) WHERE id = 2",
+    "another list": "UPDATE lists SET packed = (SELECT packed FROM lists WHERE id = 1) WHERE id = 2",
+    "no list": "DELETE FROM lists WHERE id = 2",
+}
+
+
+@pytest.mark.parametrize("statement", DAMAGE.values(), ids=DAMAGE)
+async def test_a_damaged_list_counts_as_absent_and_is_logged_once(
+    history: History, tmp_path: Path, statement: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for minutes, api in ((0, "1"), (15, "2"), (30, "3")):
+        await history.add(snapshot(minutes, api))
+    await history.mark_reported(snapshot(15, "2"))
+    execute(tmp_path / "history.db", statement)
+    for _ in range(2):
+        assert await history.snapshots() == (snapshot(0, "1"), snapshot(30, "3"))
+        assert [each.count for each in await history.periods("alex")] == [1, 1]
+        assert await history.at("alex", START + QUARTER) == snapshot(0, "1")  # not nothing: the one before is whole
+        assert await history.reported("alex") is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "list 2 is damaged" in caplog.text
+    await history.add(snapshot(45, "2"))  # the same list again: stored anew
+    whole = [0, 30, 45] if "DELETE" in statement else [0, 15, 30, 45]
+    assert [(each.taken_at - START).seconds // 60 for each in await history.snapshots()] == whole
+
+
+ODD_ROWS = {
+    "text as instant": "INSERT INTO snapshots VALUES (1, 'yesterday', 1)",
+    "bytes as instant": "INSERT INTO snapshots VALUES (1, x'ff', 1)",
+    "a fraction as instant": "INSERT INTO snapshots VALUES (1, 1.5, 1)",
+    "an instant after the end of time": "INSERT INTO snapshots VALUES (1, 9000000000000000000, 1)",
+    "an instant before its beginning": "INSERT INTO snapshots VALUES (1, -9000000000000000000, 1)",
+    "text as list": "INSERT INTO snapshots VALUES (1, 5, 'first')",
+    "a list that is not there": "INSERT INTO snapshots VALUES (1, 5, 99)",
+    "an account that is not there": "INSERT INTO snapshots VALUES (99, 5, 1)",
+    "a name of bytes": "INSERT INTO accounts VALUES (2, x'ff', x'')",
+    "credentials of text": "INSERT INTO accounts VALUES (2, 'boris', 'x')",
+    "a name of 20 MB": "INSERT INTO accounts VALUES (2, CAST(zeroblob(20000000) AS TEXT), x'')",
+    "a mark of text": "INSERT INTO marks VALUES (1, 'watch', 'now', 1, NULL)",
+    "a mark on a list that is not there": "INSERT INTO marks VALUES (1, 'watch', 5, 99, NULL)",
+}
+
+
+@pytest.mark.parametrize("statement", ODD_ROWS.values(), ids=ODD_ROWS)
+async def test_a_row_of_odd_types_counts_as_absent(history: History, tmp_path: Path, statement: str) -> None:
+    await history.add(snapshot(0, "1"))
+    execute(tmp_path / "history.db", statement, "INSERT OR IGNORE INTO snapshots VALUES (2, 5, 1)")
     assert await history.accounts() == ("alex",)
+    assert await history.snapshots() == (snapshot(0, "1"),)
+    assert [each.count for each in await history.periods()] == [1]
+    assert await history.reported("alex") is None
+    assert await history.prune(START) == 0 or "instant" in statement or "list" in statement
+
+
+async def test_a_name_that_is_no_text_is_readable(history: History, tmp_path: Path) -> None:
+    await history.add(snapshot(0, "1"))
+    execute(tmp_path / "history.db", "UPDATE accounts SET name = CAST(x'616cff' AS TEXT)")
+    assert await history.accounts() == ("al\ufffd",)
+
+
+ALEX_AGAIN = Account("alex", "another password")
+KEY = Account.with_api_key("k-4711", name="alex")
+
+
+async def test_what_credentials_fetched_is_theirs_alone(history: History) -> None:
+    assert await history.snapshots("alex", credentials=ALEX) == ()  # there is no file yet, and no key is made for it
+    await history.add(snapshot(0, "1"), credentials=ALEX)
+    await history.add(snapshot(0, "2"), credentials=ALEX_AGAIN)
+    await history.add(snapshot(0, "3"), credentials=KEY)
+    await history.add(snapshot(15, "4"))
+    await history.mark_reported(snapshot(0, "1"), credentials=ALEX)
+    for account, api in ((ALEX, "1"), (ALEX_AGAIN, "2"), (KEY, "3")):
+        for reader in (history, History(history.path)):
+            assert await reader.snapshots(credentials=account) == (snapshot(0, api),)
+            assert [each.tariffs for each in await reader.periods("alex", credentials=account)] == [tariffs_of(api)]
+            assert await reader.last("alex", credentials=account) == snapshot(0, api)
+            assert await reader.at("alex", START, credentials=account) == snapshot(0, api)
+            prices = await reader.prices("alex", zone="1", credentials=account)
+            assert [each.price for each in prices] == [Decimal(api)]
+            mark = await reader.reported("alex", credentials=account)
+            assert mark == (snapshot(0, "1") if account is ALEX else None)
+    assert await history.snapshots("boris", credentials=ALEX) == ()
+    # The owner of the file sees all of a name.
+    assert len(await history.snapshots("alex")) == 4
+
+
+async def test_an_account_is_forgotten_by_name_or_by_credentials(history: History, tmp_path: Path) -> None:
+    assert await history.forget("alex") == 0
+    assert not any(tmp_path.iterdir())  # noqa: ASYNC240  # nobody else is in this loop
+    for api, account in (("1", ALEX), ("2", ALEX_AGAIN)):
+        await history.add(snapshot(0, api), credentials=account)
+        await history.add(snapshot(15, "777.123456", "boris"), credentials=Account("boris", "456"))
+        await history.mark_reported(snapshot(0, api), credentials=account)
+    assert await history.forget(ALEX) == 1
+    assert await history.forget(ALEX) == 0
+    assert await history.reported("alex", credentials=ALEX) is None
+    assert await history.last("alex") == snapshot(0, "2")
+    assert await history.forget("boris") == 1
+    assert await history.accounts() == ("alex",)
+    assert await history.snapshots() == (snapshot(0, "2"),)
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())  # noqa: ASYNC240
+    assert b"boris" not in content
+    assert packed(text_of(tariffs_of("777.123456")))[10:30] not in content
+
+
+async def test_the_key_is_its_owners_alone_and_a_lost_one_binds_to_nobody(history: History, tmp_path: Path) -> None:
+    key = tmp_path / "history.db.key"
+    await history.add(snapshot(0, "1"), credentials=ALEX)
+    assert (stat.S_IMODE(key.stat().st_mode), len(key.read_bytes())) == (0o600, 32)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.db", "history.db.key"]  # noqa: ASYNC240
+    whole = key.read_bytes()
+    assert whole not in (tmp_path / "history.db").read_bytes()
+    key.unlink()
+    assert await history.last("alex", credentials=ALEX) is None
+    assert not key.exists()  # reading makes none
+    assert await history.last("alex") == snapshot(0, "1")
+    await history.add(snapshot(15, "2"), credentials=ALEX)
+    assert key.read_bytes() != whole
+    assert await history.snapshots(credentials=ALEX) == (snapshot(15, "2"),)
+    key.write_bytes(whole)
+    assert await history.snapshots(credentials=ALEX) == (snapshot(0, "1"),)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+async def test_a_key_that_others_can_use_or_that_is_none_is_refused(history: History, tmp_path: Path) -> None:
+    key = tmp_path / "history.db.key"
+    await history.add(snapshot(0, "1"), credentials=ALEX)
+    key.chmod(0o640)
+    with pytest.raises(StoreError, match=r"others can use this key file: run chmod 600"):
+        await history.last("alex", credentials=ALEX)
+    key.chmod(0o600)
+    for content in (b"", b"x" * 31, b"x" * 33):
+        key.write_bytes(content)
+        with pytest.raises(StoreError, match="not a key file"):
+            await history.add(snapshot(15, "1"), credentials=ALEX)
+    key.unlink()
+    (tmp_path / "elsewhere").write_bytes(b"x" * 32)
+    key.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="cannot be used"):
+        await history.add(snapshot(15, "1"), credentials=ALEX)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+async def test_a_file_that_others_can_write_is_refused(history: History, tmp_path: Path) -> None:
+    (tmp_path / "history.db").touch()
+    (tmp_path / "history.db").chmod(0o666)
+    with pytest.raises(StoreError, match="others can write to it: run chmod 600"):
+        await history.add(snapshot(0, "1"))
+
+
+async def test_a_history_in_a_folder_that_cannot_be_written_is_read(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await history.add(snapshot(0, "1"))
+    made: list[str] = []
+    real: Callable[..., sqlite3.Connection] = sqlite3.connect
+
+    def connect(address: str, **settings: Any) -> sqlite3.Connection:
+        made.append(address)
+        return real(address, **settings)
+
+    def refuse(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr("smsc_async.history.file.sqlite3.connect", connect)
+    monkeypatch.setattr("smsc_async.history.file.os.access", refuse)  # the tests may run as root
+    before = sorted(tmp_path.iterdir())  # noqa: ASYNC240
+    assert await history.last("alex") == snapshot(0, "1")
+    assert made[0].endswith("?mode=ro&immutable=1")
+    assert sorted(tmp_path.iterdir()) == before  # noqa: ASYNC240
 
 
 async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

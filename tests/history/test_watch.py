@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import attrs
@@ -21,18 +25,32 @@ from smsc_async import (
     Change,
     CircuitOpen,
     CredentialsRefused,
+    DeadlineExceeded,
+    DecodeError,
     History,
     MemoryStore,
-    NotSent,
     ParameterError,
     Quota,
+    QuotaExhausted,
     Snapshot,
     StoreError,
     Tariffs,
+    TransportError,
+    TrialsExhausted,
     Update,
     Zone,
 )
-from smsc_async.history.watch import RETRY_SECONDS, Rounds, Schedule, Watch, Watcher
+from smsc_async.analysis.filters import ChangeFilter
+from smsc_async.fetch.background import BackgroundTasks
+from smsc_async.history.deliveries import Deliveries
+from smsc_async.history.watch import (
+    POSTPONE_SECONDS,
+    RETRY_SECONDS,
+    Recorder,
+    Schedule,
+    Watch,
+)
+from smsc_async.history.watch_many import WatchMany, watch_accounts
 from smsc_async.limiter.clock import now
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator
 from tests.support.simulated import client_of, service
@@ -83,7 +101,8 @@ _minutes = itertools.count()
 
 
 def watch(source: Source, history: History | None, *, every: float = 60.0, reader: str = "watch") -> Watch:
-    return Watch(Watcher("alex", source, history, reader), every)
+    recorder = Recorder("alex", source, history)
+    return Watch(recorder, recorder.reader(reader), every)
 
 
 def prices(update: Update) -> tuple[object, object]:
@@ -179,20 +198,47 @@ async def test_after_a_failure_the_next_round_is_soon() -> None:
     assert [at - source.asked[0] for at in source.asked] == [0, 3_600, 3_600 + RETRY_SECONDS]
 
 
-@pytest.mark.parametrize("error", [AuthenticationError(2), ParameterError(1), CredentialsRefused()])
-async def test_what_only_the_user_can_mend_ends_the_watch(error: Exception) -> None:
-    with pytest.raises(type(error)):
-        await anext(watch(Source(error), None))
+async def test_a_watch_ends_if_its_own_credentials_are_refused(history: History) -> None:
+    for kept, error in ((history, AuthenticationError(2)), (None, CredentialsRefused())):
+        updates = watch(Source(error), kept)
+        with pytest.raises(type(error)):
+            await anext(updates)
+        assert [update async for update in updates] == []
 
 
-async def test_an_address_that_is_not_let_through_for_a_while_is_no_end() -> None:
-    updates = await take(watch(Source(AddressPaused(4, "", 60.0), CircuitOpen(60.0)), None), 2)
-    assert all(isinstance(update.error, NotSent) for update in updates)
+@pytest.mark.parametrize(
+    "error",
+    [
+        ParameterError(1),
+        AddressBlocked(4),
+        AddressPaused(4, "", 60.0),
+        CircuitOpen(60.0),
+        TrialsExhausted(60.0),
+        QuotaExhausted(9.0),
+        DeadlineExceeded("late"),
+        TransportError("cut"),
+        DecodeError("a page"),
+        StoreError("busy"),
+    ],
+)
+async def test_every_other_error_is_an_update_and_the_next_round_comes(error: Exception) -> None:
+    updates = await take(watch(Source(1, error, 2), None), 2)
+    assert updates[0].error is error
+    assert (updates[0].event_id, prices(updates[1])) == ("", (1, 2))
+
+
+async def test_an_error_of_the_users_own_code_surfaces_and_the_watch_can_go_on() -> None:
+    source = Source(1, KeyError("theirs"), 2)
+    updates = watch(source, None, every=3_600)
+    with pytest.raises(KeyError):
+        await anext(updates)
+    assert prices(await anext(updates)) == (1, 2)
+    assert [at - source.asked[0] for at in source.asked] == [0, 3_600, 3_600 + RETRY_SECONDS]
 
 
 async def test_killed_before_it_is_told_a_change_is_told_after_the_restart(history: History) -> None:
     await take(watch(Source(1, 2, 3), history), 2)  # which reports the first, and not the second
-    killed = Watcher("alex", Source(4), history, "watch")
+    killed = Recorder("alex", Source(4), history)
     await killed.round()  # recorded, and no more
     restarted = Source(5)
     updates = await take(watch(restarted, history), 3)
@@ -225,19 +271,42 @@ async def test_a_clock_that_is_slow_for_a_while_makes_no_change_told_twice(histo
         async def fetch() -> Tariffs:
             return next(fetched)
 
-        watcher = Watcher("alex", fetch, history if has_history else None, "watch")
+        recorder = Recorder("alex", fetch, history if has_history else None)
+        reader = recorder.reader("watch")
         updates: list[Update] = []
         for _ in lists:
-            await watcher.round()
-            while watcher.unreported:
-                updates.append(watcher.unreported[0])
-                await watcher.reported()
+            await recorder.round()
+            while (update := await reader.next()) is not None:
+                updates.append(update)
+                await reader.reported()
         return [prices(update) for update in updates]
 
     assert await told((1, 11), (1, 12), (2, 10), (2, 13)) == [(1, 2)]
     assert await told((2, 14)) == []
     if has_history:
         assert [period.tariffs for period in await history.periods("alex")] == [tariffs_of(1), tariffs_of(2)]
+
+
+@pytest.mark.parametrize("has_history", [True, False])
+async def test_a_list_that_is_older_than_the_last_one_is_no_change(history: History, has_history: bool) -> None:
+    # As that of another process, which was slower.
+    fetched = iter([(1, 1), (3, 3), (2, 2), (3, 4)])
+
+    async def fetch() -> Tariffs:
+        price, minute = next(fetched)
+        return attrs.evolve(tariffs_of(price), fetched_at=START + timedelta(minutes=minute))
+
+    recorder = Recorder("alex", fetch, history if has_history else None)
+    reader = recorder.reader("watch")
+    seen: list[tuple[object, object]] = []
+    for _ in range(4):
+        await recorder.round()
+        while (update := await reader.next()) is not None:
+            seen.append(prices(update))
+            await reader.reported()
+    assert seen == [(1, 3)]
+    if has_history:
+        assert [period.tariffs for period in await history.periods("alex")] == [tariffs_of(1), tariffs_of(3)]
 
 
 async def test_what_changed_while_nobody_watched_is_told(history: History) -> None:
@@ -275,50 +344,55 @@ async def test_a_change_that_is_none_of_the_prices_is_none(history: History) -> 
     assert prices(await first(watch(Source(1, 2), history))) == (1, 2)
 
 
-async def test_a_history_that_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
-    (tmp_path / "odd").write_bytes(b"not a database" * 100)
-    source = Source(1)
-    with pytest.raises(StoreError):
-        await anext(watch(source, History(tmp_path / "odd")))
-    assert source.asked == []
+async def test_a_history_that_cannot_be_used_is_an_error_of_each_round_and_the_watch_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    path.write_bytes(b"not a database" * 100)
+    source = Source(1, 1, 1, 2)
+    updates = watch(source, History(path))
+    for _ in range(5):
+        assert isinstance((await anext(updates)).error, StoreError)
+    assert source.asked[-1] - source.asked[0] == 60 * (len(source.asked) - 1) > 0
+    path.unlink()
+    assert prices(await anext(updates)) == (1, 2)
 
 
-class Broken(History):
-    """A history that cannot note what was reported, for a while."""
-
-    broken = False
-
-    async def mark_reported(self, snapshot: Snapshot, *, reader: str = "watch") -> None:
-        if self.broken:
-            raise StoreError("the disk is full")
-        await super().mark_reported(snapshot, reader=reader)
+async def failing(*_: object) -> None:
+    raise StoreError("the disk is full")
 
 
-async def test_a_report_that_could_not_be_noted_is_noted_later_and_not_told_twice(tmp_path: Path) -> None:
-    history = Broken(tmp_path / "history.db")
+async def test_a_report_that_could_not_be_noted_is_noted_later_and_not_told_twice(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = Source(1, 2, 2, 3)
     updates = watch(source, history)
     told = [await anext(updates)]
-    history.broken = True
+    with monkeypatch.context() as patch:
+        patch.setattr(Deliveries, "mark", failing)
+        told.append(await anext(updates))
+        assert isinstance(told.pop().error, StoreError)
+        # Nobody else is given what was reported.
+        assert await Recorder("alex", source, history).reader("watch").next() is None
     told.append(await anext(updates))
-    assert len(source.asked) == 2
-    history.broken = False
-    told.append(await anext(updates))
-    assert isinstance(told.pop(1).error, StoreError)
     assert [prices(update) for update in told] == [(1, 2), (2, 3)]
     assert await history.reported("alex") == told[0].snapshot
 
 
-async def test_a_first_list_that_could_not_be_noted_is_noted_before_the_next_is_fetched(tmp_path: Path) -> None:
-    history = Broken(tmp_path / "history.db")
-    history.broken = True
-    rounds = Rounds(Watcher("alex", Source(1, 2), history, "watch"), 60)
-    assert isinstance(await rounds.next(), Snapshot)
-    assert isinstance(await rounds.next(), StoreError)
-    assert await history.reported("alex") is None
-    history.broken = False
-    assert isinstance(await rounds.next(), Snapshot)
-    assert await history.reported("alex") == (await history.snapshots("alex"))[0]
+async def test_a_first_list_that_could_not_be_noted_is_the_first_of_the_next_look(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder("alex", Source(1, 1, 2), history)
+    reader = recorder.reader("watch")
+    with monkeypatch.context() as patch:
+        patch.setattr(Deliveries, "mark", failing)
+        await recorder.round()
+        assert await reader.next() is None
+    await recorder.round()
+    assert await reader.next() is None
+    assert await history.reported("alex") == (await history.snapshots("alex"))[1]
+    await recorder.round()
+    update = await reader.next()
+    assert update is not None
+    assert prices(update) == (1, 2)
 
 
 def put(simulator: Simulator, api: int) -> None:
@@ -371,6 +445,36 @@ async def test_a_wrong_password_ends_it_and_is_sent_once() -> None:
     assert len(simulator.log) == 1
 
 
+async def test_another_password_sees_no_list_no_change_and_no_name_of_the_right_one(history: History) -> None:
+    simulator = service(rules=Rules(requests=1000))
+    put(simulator, 1)
+    right, wrong = Account("alex", "123"), Account("alex", "wrong")
+    async with client_of(simulator, None, store=MemoryStore(), quota=Quota(requests=1000)) as client:
+        with anyio.move_on_after(1):
+            await anext(client.watch(right, history=history))
+        put(simulator, 2)
+        recorder = Recorder("alex", partial(client.tariffs, right, max_age=0), history, right)
+        await recorder.round()  # a change that was recorded, and not reported yet
+        sent = len(simulator.log)
+        with pytest.raises(AuthenticationError):
+            await anext(client.watch(wrong, history=history))
+        assert len(simulator.log) == sent + 1
+        assert await history.snapshots("alex", credentials=wrong) == ()
+        assert await history.reported("alex", credentials=wrong) is None
+        # The password is changed at the provider: the new one begins with its own first list.
+        simulator.put(SimulatedAccount("alex", "new", tariffs=tariffs_of(3)))
+        updates = client.watch(Account("alex", "new"), history=history, every=60)
+        with anyio.move_on_after(1):
+            await anext(updates)
+        simulator.put(SimulatedAccount("alex", "new", tariffs=tariffs_of(4)))
+        assert prices(await anext(updates)) == (3, 4)
+        await updates.aclose()
+        # What was recorded for the former password is still there for it.
+        update = await Recorder("alex", Source(9), history, right).reader("watch").next()
+        assert update is not None
+        assert prices(update) == (1, 2)
+
+
 async def test_misuse_is_told_at_once() -> None:
     async with client_of(service(), None) as client:
         with pytest.raises(ValueError, match="whose list"):
@@ -399,8 +503,227 @@ async def test_a_key_is_filed_under_the_name_that_it_is_given(history: History) 
     assert await history.accounts() == ("alex", "mine")
 
 
-async def test_a_watch_that_is_closed_ends_and_its_last_change_is_told_again(history: History) -> None:
-    async with contextlib.aclosing(watch(Source(1, 2, 3), history)) as updates:
-        assert prices(await anext(updates)) == (1, 2)
+async def test_two_watches_of_one_history_report_a_change_once(history: History) -> None:
+    one, other = (watch(Source(*[1] * 3, 2, 2, 3, 3, 3), history) for _ in range(2))
+    given: list[Update] = []
+
+    async def consume(updates: Watch) -> None:
+        async for update in updates:
+            assert update.error is None
+            given.append(update)
+            await anyio.sleep(1)  # as long as it has not come back, the change is its own
+
+    with anyio.move_on_after(1_000):
+        async with anyio.create_task_group() as group:
+            group.start_soon(consume, one)
+            group.start_soon(consume, other)
+    assert [prices(update) for update in given] == [(1, 2), (2, 3)]
+    assert len({update.event_id for update in given}) == 2
+
+
+async def test_a_watch_that_is_closed_or_dropped_leaves_its_change_to_the_next(history: History) -> None:
+    for close in (True, False):
+        updates = watch(Source(1, 2), history, reader=str(close))
+        first_time = await anext(updates)
+        waiting = Recorder("alex", Source(2), history).reader(str(close))
+        waiting.release()  # nothing yet
+        assert await waiting.next() is None
+        if close:
+            await updates.aclose()
+            assert [update async for update in updates] == []
+        else:
+            del updates
+            gc.collect()
+        again = await waiting.next()
+        assert again is not None
+        assert (again.event_id, again.changes) == (first_time.event_id, first_time.changes)
+        assert await waiting.next() is again
+        await history.forget("alex")
+
+
+async def test_readers_of_different_progress_give_a_change_the_same_event_id(history: History) -> None:
+    recorder = Recorder("alex", Source(1, 2, 3), history)
+    readers = [recorder.reader(name) for name in ("fast", "slow")]
+    ids: list[list[str]] = [[], []]
+    for turn in range(3):
+        await recorder.round()
+        for place, reader in enumerate(readers):
+            while (update := await reader.next()) is not None and (place == 0 or turn != 1):
+                assert len(update.event_id) == 32
+                ids[place].append(update.event_id)
+                await reader.reported()
+            reader.release()
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 2
+
+
+async def test_a_receiver_is_not_tried_before_it_wants_in_any_process(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder("alex", Source(1, 2), history)
+    reader = recorder.reader("hook")
+    update = None
+    for _ in range(2):
+        await recorder.round()
+        update = await reader.next()
+    assert update is not None
+    await reader.postpone(10**9)
+    for each in (reader, recorder.reader("hook")):
+        assert await each.next() is None
+        assert each.retry_in is not None
+        assert POSTPONE_SECONDS - 60 < each.retry_in <= POSTPONE_SECONDS
+    # A receiver that wanted it until a second ago, and a clock that was set back by a day.
+    deliveries = history.deliveries("alex", reader="hook")
+    for seconds in (-1, 86_400):
+        await deliveries.postpone(datetime.now(UTC) + timedelta(seconds=seconds))
+        assert await reader.next() == update
+        assert reader.retry_in is None
+        reader.release()
+
+
+async def test_a_watch_without_a_history_has_nothing_to_postpone() -> None:
+    recorder = Recorder("alex", Source(1, 2), None)
+    reader = recorder.reader("hook")
+    update = None
+    for _ in range(2):
+        await recorder.round()
+        update = await reader.next()
+    await reader.postpone(60)
+    assert await reader.next() == update
+
+
+@pytest.mark.parametrize("has_history", [True, False])
+async def test_a_price_that_creeps_is_reported_once_its_changes_add_up(history: History, has_history: bool) -> None:
+    # In hundredths, each step less than the threshold of a percent.
+    source = Source(10_000, 10_060, 10_099, 10_100, 10_150, 10_040)
+    recorder = Recorder("alex", source, history if has_history else None)
+    reader = recorder.reader("big", ChangeFilter(min_ratio=Fraction(1, 100)))
+    seen: list[tuple[object, object] | None] = []
+    for _ in range(6):
+        await recorder.round()
+        update = await reader.next()
+        seen.append(None if update is None else prices(update))
+        if update is not None:
+            await reader.reported()
+    assert seen == [None, None, None, (10_000, 10_100), None, None]
+
+
+def many(count: int, fetch: Callable[[Account], Awaitable[Tariffs]], history: History | None = None) -> WatchMany:
+    accounts = [Account(f"u{number}", "p") for number in range(count)]
+    start = BackgroundTasks().start
+    return watch_accounts(fetch, accounts, every=3_600, history=history, reader="watch", start=start)
+
+
+async def test_the_rounds_of_many_accounts_are_spread_over_the_interval() -> None:
+    instants: dict[str, list[float]] = {}
+
+    async def fetch(account: Account) -> Tariffs:
+        instants.setdefault(account.login, []).append(now() - began)
+        return attrs.evolve(tariffs_of(len(instants[account.login])), fetched_at=datetime.now(UTC))
+
+    began = now()
+    updates = many(4, fetch)
+    assert [update.account for update in await take(updates, 4)] == ["u0", "u1", "u2", "u3"]
+    assert {login: [round(at) for at in each] for login, each in instants.items()} == {
+        f"u{place}": [900 * place, 3_600 + 900 * place] for place in range(4)
+    }
+    await updates.aclose()
     assert [update async for update in updates] == []
-    assert prices(await first(watch(Source(3), history))) == (1, 2)
+
+
+async def test_slow_rounds_are_at_the_same_time_and_of_a_bounded_number() -> None:
+    in_progress: list[int] = [0]
+    most = 0
+
+    async def fetch(_: Account) -> Tariffs:
+        nonlocal most
+        in_progress[0] += 1
+        most = max(most, in_progress[0])
+        await anyio.sleep(1_800)
+        in_progress[0] -= 1
+        raise DeadlineExceeded("late")
+
+    updates = await take(many(200, fetch), 200)
+    assert {type(update.error) for update in updates} == {DeadlineExceeded}
+    assert most == 50
+
+
+async def test_of_300_watches_those_with_wrong_passwords_end_and_no_other() -> None:
+    wrong = {f"u{number}" for number in range(0, 300, 60)}
+    cut = {f"u{number}" for number in range(7, 300, 80)}
+    calls: Counter[str] = Counter()
+
+    async def fetch(account: Account) -> Tariffs:
+        calls[account.login] += 1
+        await anyio.sleep(0.1)
+        if account.login in wrong:
+            raise AuthenticationError(2)
+        if account.login in cut and calls[account.login] == 1:
+            raise TransportError("closed the connection without an answer")
+        return attrs.evolve(tariffs_of(1), fetched_at=datetime.now(UTC))
+
+    updates = many(300, fetch)
+    errors: list[Update] = []
+    with anyio.move_on_after(2 * 3_600):
+        async for update in updates:
+            errors.append(update)  # noqa: PERF401  # it does not end
+    assert {update.account for update in errors if isinstance(update.error, AuthenticationError)} == wrong
+    assert {update.account for update in errors if isinstance(update.error, TransportError)} == cut
+    assert len(errors) == len(wrong) + len(cut)
+    assert {login for login, count in calls.items() if count == 1} == wrong
+    assert len(calls) == 300
+
+
+async def test_many_watches_end_with_their_last_account_and_without_any_at_once() -> None:
+    async def fetch(_: Account) -> Tariffs:
+        raise AuthenticationError(2)
+
+    assert len([update async for update in many(2, fetch)]) == 2
+    assert [update async for update in many(0, fetch)] == []
+
+
+async def test_each_change_of_many_accounts_is_reported_once_across_restarts(history: History) -> None:
+    versions: Counter[str] = Counter()
+
+    async def fetch(account: Account) -> Tariffs:
+        await anyio.lowlevel.checkpoint()
+        versions[account.login] += 1
+        return attrs.evolve(tariffs_of(versions[account.login]), fetched_at=START + timedelta(minutes=next(_minutes)))
+
+    first_run = await take(many(3, fetch, history), 4)  # of which the last one is not reported
+    second_run = await take(many(3, fetch, history), 4)
+    assert [update.account for update in [*first_run, *second_run]] == ["u0", "u1", "u2", "u0", "u0", "u0", "u1", "u2"]
+    assert second_run[0].event_id == first_run[-1].event_id
+    assert [prices(update) for update in second_run] == [(2, 3), (3, 4), (2, 3), (2, 3)]
+    assert len({update.event_id for update in [*first_run, *second_run]}) == 7
+
+
+async def test_an_error_of_the_history_is_an_update_of_many_and_one_of_the_users_own_surfaces(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    async def fetch(account: Account) -> Tariffs:
+        calls.append(account.login)
+        if account.login == "u0":
+            return attrs.evolve(tariffs_of(1), fetched_at=datetime.now(UTC))
+        raise KeyError("theirs")
+
+    (tmp_path / "history.db").write_bytes(b"not a database" * 100)
+    updates = many(2, fetch, History(tmp_path / "history.db"))
+    with pytest.raises(KeyError):
+        await take(updates, 99)
+    assert calls.count("u1") == 1
+    assert calls.count("u0") == 7  # every five minutes, until the first round of the other one
+    assert isinstance((await anext(updates)).error, StoreError)
+
+
+def test_misuse_of_many_is_refused_at_once() -> None:
+    async def fetch(_: Account) -> Tariffs:
+        raise NotImplementedError
+
+    for accounts, history, message in (
+        (["alex"], None, "takes accounts such as"),
+        ([Account("alex", "1")], "file", "must be a History"),
+    ):
+        options: dict[str, Any] = {"every": 60, "history": history, "reader": "watch", "start": BackgroundTasks().start}
+        with pytest.raises(TypeError, match=message):
+            watch_accounts(fetch, cast("list[Account]", accounts), **options)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -8,17 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsc_async import OperatorTariff, Service, Tariffs, Zone
-from smsc_async.report.courses import courses_of
+from smsc_async import OperatorTariff, Service, Snapshot, Tariffs, Zone
 from smsc_async.report.embedding import document_of, folded, folded_names
+from smsc_async.report.timelines import timelines_of
 from smsc_async.simulator import make_tariffs
-from tests.report.pages import days_of, listed, unfolded
+from tests.report.pages import DAY, days_of, listed, unfolded
 
 PRICES = st.none() | st.sampled_from(["2.5", "2.50", "0", "10"])
 
 
 def account_of(*lists: Tariffs) -> dict[str, Any]:
-    (account,) = cast("list[dict[str, Any]]", document_of(courses_of(days_of("alex", *lists)), Service.API)["accounts"])
+    (account,) = cast(
+        "list[dict[str, Any]]", document_of(timelines_of(days_of("alex", *lists)), Service.API)["accounts"]
+    )
     return account
 
 
@@ -62,7 +65,7 @@ def test_lines_stand_as_in_the_newest_list_and_those_that_are_gone_after_them() 
         ["1", "Russia", "2.5 2.50", "-", "-", "-", "-"],
         ["9", "gone", "-", "-", "-", "-", "-"],
     ]
-    assert account["codes"] == [["25002", "- 3"], ["25001", "-"]]
+    assert account["codes"] == [["25002", "- 3", "Megafon · RU"], ["25001", "-", "MTS · RU"]]
     assert account["mail"] == "1 -"
     # 2.5 and 2.50 are the same: no change, but the digits of each.
     assert account["changes"] == ["0a 2r 3a 4r 5u0"]
@@ -79,3 +82,13 @@ def test_each_change_has_its_line_its_kind_and_its_price() -> None:
 def test_a_list_that_stays_costs_nearly_nothing() -> None:
     one, many = make_tariffs(300, 20), [make_tariffs(300, 20)] * 30
     assert len(str(account_of(*many))) < 1.05 * len(str(account_of(one))) + 500
+
+
+def test_two_lists_within_a_second_are_two_and_an_unknown_network_has_no_name() -> None:
+    at = DAY + timedelta(milliseconds=250)
+    tariffs = Tariffs((), (OperatorTariff("99999"),))
+    snapshots = [Snapshot("alex", DAY, tariffs), Snapshot("alex", at, tariffs)]
+    (account,) = cast("list[dict[str, Any]]", document_of(timelines_of(snapshots), Service.API)["accounts"])
+    assert account["taken"] == [DAY.timestamp(), at.timestamp()]
+    assert isinstance(account["taken"][0], int)
+    assert account["codes"] == [["99999", "-"]]

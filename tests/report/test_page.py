@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smsc_async import OperatorTariff, Service, Snapshot, Tariffs, Zone, render_report
+from smsc_async.display import escape_for_display
 from smsc_async.simulator import sample_tariffs
 from tests.report.pages import DAY, HOSTILE, Read, data_of, days_of, large, listed, unfolded
 
@@ -33,7 +34,7 @@ def test_names_are_text_whatever_is_in_them() -> None:
     assert read.tags <= OWN_TAGS
     assert not {name for name in read.attributes if name.startswith("on") or name == "style"}
     names = [row[1] for row in read.rows if len(row) == 7 and row[0].isdigit()]
-    assert names[: len(HOSTILE)] == [name.rstrip("\n") for name in reversed(HOSTILE)]
+    assert names[: len(HOSTILE)] == [escape_for_display(name) for name in reversed(HOSTILE)]
     assert data_of(page)["accounts"][0]["name"] == HOSTILE[0]
     assert HOSTILE[0] in read.text
 
@@ -67,7 +68,7 @@ def test_the_page_names_no_other_place() -> None:
     assert not re.search(r"@import|url\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|import\(", page)
 
 
-@pytest.mark.parametrize("name", ["data.js", "sheet.js", "chart.js", "report.js", "report.css"])
+@pytest.mark.parametrize("name", ["data.js", "table_view.js", "chart.js", "report.js", "report.css"])
 def test_a_part_of_the_page_does_not_end_the_element_that_it_stands_in(name: str) -> None:
     text = files("smsc_async.report").joinpath(name).read_text("utf-8")
     assert not re.search(r"</|<!--|\r", text)
@@ -116,9 +117,9 @@ def test_individual_tariffs_of_operators_are_compared_and_marked_where_every_acc
     dash = "–"  # noqa: RUF001  # the dash of a missing price
     rows = Read(page).rows
     assert [row for row in rows if row[1].startswith("operator ")] == [
-        [dash, "operator 25001", "1.85", "1.80 cheapest"],
-        [dash, "operator 25002", "1.90", dash],
-        [dash, "operator 25099", dash, "3"],
+        [dash, "operator 25001 MTS · RU", "1.85", "1.80 cheapest"],
+        [dash, "operator 25002 Megafon · RU", "1.90", dash],
+        [dash, "operator 25099 Beeline · RU", dash, "3"],
     ]
     note = "An account without one pays the price of the operator's zone"
     assert note in Read(page).text
@@ -182,3 +183,15 @@ def test_lists_that_stay_make_a_small_page() -> None:
         for day in range(30)
     )
     assert len(page.encode()) < 120_000
+
+
+def test_the_columns_are_explained() -> None:
+    text = Read(render_report(days_of("alex", listed("Russia")))).text
+    for name, meaning in (("api", "through the API"), ("hlr", "An HLR request"), ("cost", "An individual tariff")):
+        assert f"{name}" in text
+        assert meaning in text
+
+
+def test_an_instant_without_a_time_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="since=2026-11-01 00:00:00: must have a time zone"):
+        render_report([], since=datetime(2026, 11, 1))  # noqa: DTZ001  # what is refused

@@ -21,6 +21,7 @@ from smsc_async.testing import Rules, SmscServer
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+RUSSIAN_README = ROOT / "README.ru.md"
 DOCS = ROOT / "docs"
 PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 
@@ -80,6 +81,8 @@ def service(tariffs: smsc_async.Tariffs | None = None) -> Generator[None]:
         if tariffs is not None:
             server.set_tariffs(tariffs)
         server.add_account("boris", "456")
+        for name, value in {**server.env, "BORIS_PASSWORD": "456"}.items():  # what Account.from_env() reads
+            patch.setenv(name, value)
         # A store that no other test has used up, and one for all clients of the example.
         defaults: dict[str, Any] = {"base_url": server.base_url, "store": smsc_async.MemoryStore()}
 

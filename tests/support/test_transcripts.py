@@ -10,12 +10,12 @@ import pytest
 
 from smsc_async.cli.app import app
 from tests.cli.running import Ran
-from tests.support.doc_examples import DOCS, PAGES, README
+from tests.support.doc_examples import DOCS, PAGES, README, RUSSIAN_README
 from tests.support.transcripts import Transcript, differences_on, is_as_shown, rewritten, run, stage, transcripts_of
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the pages show a shell of POSIX")
 
-WITH_TRANSCRIPTS = [page for page in PAGES if transcripts_of(page)]
+WITH_TRANSCRIPTS = [page for page in [*PAGES, RUSSIAN_README] if transcripts_of(page)]
 COMMANDS = "|".join(
     command.name or command.callback.__name__ for command in app.registered_commands if command.callback is not None
 )

@@ -31,6 +31,7 @@ from smsc_async import (
     Update,
     sync,
 )
+from smsc_async.history.watch import Watch
 
 ACCOUNT = Account("alex", "123")
 
@@ -103,8 +104,7 @@ async def many() -> None:
 
 async def watches(history: History) -> None:
     async with Client(ACCOUNT) as client:
-        async with aclosing(client.watch()) as updates:
-            assert_type([update async for update in updates], list[Update])
+        assert_type(client.watch(), Watch)
         async for update in client.watch(ACCOUNT, every=900, history=history, name="main", reader="mail", deadline=90):
             assert_type(update.account, str)
             assert_type(update.before, Snapshot | None)
@@ -154,7 +154,7 @@ async def own_requests() -> None:
     async with httpx.AsyncClient(transport=transport) as client:
         response = await client.get("https://smscentre.com/sys/balance.php")
         assert_type(await transport.handle_async_request(request=response.request), httpx.Response)
-    LimitedTransport(transport=transport, host="smsc.ru", exchange_limit=60)
+    LimitedTransport(transport=transport, host="smsc.ru", exchange_limit=60, accounts=[ACCOUNT])
     LimitedTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     LimitedTransport(transport, Quota())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 

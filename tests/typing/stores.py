@@ -7,7 +7,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import assert_type
 
-from smsc_async import Client, History, MemoryStore, Period, PricePoint, RedisStore, Service, Snapshot, SQLiteStore
+from smsc_async import (
+    Account,
+    Client,
+    History,
+    MemoryStore,
+    Period,
+    PricePoint,
+    RedisStore,
+    Service,
+    Snapshot,
+    SQLiteStore,
+)
 from smsc_async.stores import Store
 
 
@@ -61,6 +72,18 @@ async def histories(instant: datetime, snapshot: Snapshot) -> None:
         assert_type(await history.mark_reported(snapshot, reader="mail"), None)
         await history.mark_reported(snapshot=snapshot)
         await history.add(snapshot=snapshot)
+        account = Account("alex", "123")
+        await history.add(snapshot, credentials=account)
+        assert_type(await history.record(snapshot=snapshot, credentials=account), Snapshot | None)
+        await history.snapshots("main", credentials=account)
+        await history.at("main", instant, credentials=account)
+        await history.last("main", credentials=account)
+        await history.periods("main", credentials=account)
+        await history.prices("main", zone="1", credentials=account)
+        assert_type(await history.forget(account=account), int)
+        await history.reported("main", credentials=account)
+        await history.mark_reported(snapshot, credentials=account)
+        history.deliveries(account="main", reader="watch", target="webhook", credentials=account)
         await history.aclose()
 
         await history.at("main", "2026-11-24")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -155,6 +155,6 @@ def comparisons(lists: Mapping[str, Tariffs]) -> None:
 def reports(snapshots: list[Snapshot], at: datetime) -> None:
     assert_type(render_report(snapshots), str)
     render_report(snapshots=iter(snapshots), title="Prices", service=Service.MMS, generated_at=at)
-    render_report(snapshots, service="mms")
+    render_report(snapshots, service="mms", since=at)
     render_report(snapshots[0])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     render_report(snapshots, "Prices")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -2,13 +2,21 @@
 // searched and charted; `value(column)`, text or null; `row()`, its element; and `service`, which the chart shows.
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+const ROWS_AT_ONCE = 350;
 const MOVES = { ArrowDown: 1, ArrowUp: -1, PageDown: 15, PageUp: -15, Home: -Infinity, End: Infinity };
 
-class Sheet {
-  constructor(table, models, { open, limit = Infinity, matches = () => true, drawn = () => {} }) {
-    Object.assign(this, { body: table.tBodies[0], models, open, limit, matches, drawn });
+class TableView {
+  constructor(table, models, { open, step = ROWS_AT_ONCE, printed = Infinity, matches = () => true, onDraw = () => {} }) {
+    Object.assign(this, { body: table.tBodies[0], models, open, step, limit: step, matches, onDraw });
+    // All rows of 20,000 zones would take seconds, each time that something is typed.
+    this.more = make("button", { type: "button", class: "more" }, "Show more");
+    this.more.addEventListener("click", () => this.showMore());
+    const cell = make("td", { colspan: table.tHead.rows[0].cells.length }, this.more);
+    table.append(make("tfoot", {}, make("tr", {}, cell)));
+    addEventListener("beforeprint", () => this.drawUpTo(printed));
+    addEventListener("afterprint", () => this.drawUpTo(step));
     this.words = [];
-    this.found = models;
+    this.matching = models;
     this.sorting = null;
     this.heads = [...table.tHead.rows[0].cells];
     this.heads.forEach((head, column) => this.makeSortable(head, column));
@@ -40,19 +48,31 @@ class Sheet {
 
   search(words) {
     this.words = words;
+    this.drawUpTo(this.step);
+  }
+
+  drawUpTo(limit) {
+    this.limit = limit;
     this.draw();
   }
 
+  showMore() {
+    const next = this.rows.length;
+    this.drawUpTo(this.limit + this.step);
+    this.stops[next].focus();
+  }
+
   draw() {
-    this.found = this.models.filter(
+    this.matching = this.models.filter(
       (model) => this.matches(model) && this.words.every((word) => model.line.searched.includes(word)),
     );
-    if (this.sorting) this.found = this.sorted(this.found);
-    this.rows = this.found.slice(0, this.limit).map((model) => model.row());
+    if (this.sorting) this.matching = this.sorted(this.matching);
+    this.rows = this.matching.slice(0, this.limit).map((model) => model.row());
     this.body.replaceChildren(...this.rows);
+    this.more.closest("tfoot").hidden = this.rows.length === this.matching.length;
     this.stops = this.rows.map((row) => find("button", row));
     if (this.stops.length && !this.stops.includes(this.stop)) this.stopAt(this.stops[0]);
-    this.drawn(this);
+    this.onDraw(this);
   }
 
   sorted(models) {
@@ -102,16 +122,19 @@ function opener(model, ...children) {
   return button;
 }
 
-// A row that stands on the page already.
+// A row that stands on the page already. It gets its button when it is first drawn.
 function adopted(row, line, service = null) {
-  const model = { line, service, row: () => row };
+  const model = { line, service };
+  const head = find("th", row);
+  model.row = () => {
+    // A name can be empty; a button cannot.
+    if (!find("button", head)) head.replaceChildren(opener(model, head.textContent || line.title));
+    return row;
+  };
   model.value = (column) => {
     const text = row.cells[column].firstChild?.textContent ?? "";
     return text === MISSING ? null : text;
   };
-  const head = find("th", row);
-  // A name can be empty; a button cannot.
-  head.replaceChildren(opener(model, head.textContent || line.title));
   return model;
 }
 

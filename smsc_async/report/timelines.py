@@ -11,11 +11,11 @@ import attrs
 from smsc_async.analysis.diff import Change, diff
 from smsc_async.analysis.snapshots import Snapshot
 
-__all__ = ["Course", "courses_of"]
+__all__ = ["Timeline", "timelines_of"]
 
 
 @attrs.frozen
-class Course:
+class Timeline:
     """The lists of one account, oldest first; at least one."""
 
     account: str
@@ -31,9 +31,9 @@ class Course:
         return tuple(diff(old.tariffs, new.tariffs) for old, new in pairwise(self.snapshots))
 
 
-def courses_of(snapshots: Iterable[Snapshot]) -> tuple[Course, ...]:
+def timelines_of(snapshots: Iterable[Snapshot]) -> tuple[Timeline, ...]:
     """Return the accounts in the order in which they first come; of two lists of one instant the later given counts."""
     taken: dict[str, dict[datetime, Snapshot]] = {}
     for snapshot in snapshots:
         taken.setdefault(snapshot.account, {})[snapshot.taken_at] = snapshot
-    return tuple(Course(account, tuple(each[instant] for instant in sorted(each))) for account, each in taken.items())
+    return tuple(Timeline(account, tuple(each[instant] for instant in sorted(each))) for account, each in taken.items())

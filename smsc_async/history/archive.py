@@ -1,0 +1,173 @@
+"""The lists in a history file: read and written in a thread, bound to credentials, damaged ones left out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import anyio.to_thread
+import attrs
+
+from smsc_async.accounts import Account
+from smsc_async.analysis.snapshots import Period, Snapshot
+from smsc_async.history import tables
+from smsc_async.history.keys import credential_digest, read_or_make_key
+from smsc_async.history.packing import unpacked
+from smsc_async.records import Tariffs
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["Archive", "instant_after", "instant_of", "micros_of"]
+
+T = TypeVar("T")
+_Row = TypeVar("_Row", tuple[str, int, int], tuple[str, int, int, int, int])
+
+_log: Final = logging.getLogger("smsc_async")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Archive:
+    """A history file.
+
+    Attributes:
+        path: Where it is, or is to be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from smsc_async.history.file import HistoryFile  # noqa: PLC0415  # SQLite is for those who use it
+
+        self.path = path
+        self._file = HistoryFile(path)
+        self._damaged: set[int] = set()  # of which a warning was logged
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what a piece of work in a transaction returns.
+
+        Raises:
+            StoreError: The file cannot be used: nothing was written.
+        """
+
+        def in_thread() -> T:
+            with self._file.writing() as connection:
+                return work(connection)
+
+        return await anyio.to_thread.run_sync(in_thread)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T], *, empty: T) -> T:
+        """Return what a piece of work returns that sees the file at one instant; ``empty`` if there is no file.
+
+        Raises:
+            StoreError: The file cannot be used.
+        """
+
+        def in_thread() -> T:
+            with self._file.reading() as connection:
+                return empty if connection is None else work(connection)
+
+        return await anyio.to_thread.run_sync(in_thread)
+
+    def digest(self, account: Account | None, *, make: bool = True) -> bytes | None:
+        """Return the digest of credentials, in a transaction if ``make`` allows to make the key; ``None`` for ``None``."""
+        if account is None:
+            return None
+        key = read_or_make_key(self.beside("key"), make=make)
+        # Without a key nothing is bound to any credentials, and no digest has one byte.
+        return b"-" if key is None else credential_digest(key, account)
+
+    def account_id(self, connection: sqlite3.Connection, name: str, account: Account | None) -> int:
+        """Return the number of a name and credentials, which is made if it is new."""
+        return tables.account_id(connection, name, self.digest(account) or b"")
+
+    def bound(self, name: str | None, account: Account | None, *limits: int) -> tables.Bound:
+        """Return which snapshots a name and credentials stand for, in a time if two instants are given."""
+        return tables.Bound(name, self.digest(account, make=False), *limits)
+
+    def beside(self, suffix: str) -> Path:
+        """Return the path of a file that belongs to this one."""
+        return self.path.with_name(f"{self.path.name}.{suffix}")
+
+    def snapshots(
+        self, connection: sqlite3.Connection, bound: tables.Bound, limit: int | None = None
+    ) -> tuple[Snapshot, ...]:
+        """Return the last snapshots, oldest first."""
+        rows, lists = self._whole(connection, lambda absent: tables.snapshots(connection, bound, limit, absent))
+        return tuple(Snapshot(name, instant_of(at), _dated(lists[number], at)) for name, at, number in rows)
+
+    def periods(self, connection: sqlite3.Connection, bound: tables.Bound) -> tuple[Period, ...]:
+        """Return the times of one list each, oldest first."""
+        rows, lists = self._whole(connection, lambda absent: tables.periods(connection, bound, absent))
+        return tuple(
+            Period(name, instant_of(began), instant_of(ended), count, _dated(lists[number], ended))
+            for name, began, ended, count, number in rows
+        )
+
+    def marked(
+        self, connection: sqlite3.Connection, bound: tables.Bound, reader: str
+    ) -> tuple[Snapshot | None, datetime | None]:
+        """Return what a reader has reported last, and when its receiver may be tried again."""
+        row = tables.marked(connection, bound, reader)
+        tariffs = None if row is None else self._list(connection, row[2])
+        if row is None or tariffs is None:
+            return None, None
+        name, at, _, retry_at = row
+        return Snapshot(name, instant_of(at), _dated(tariffs, at)), None if retry_at is None else instant_of(retry_at)
+
+    def _whole(
+        self, connection: sqlite3.Connection, rows_without: Callable[[set[int]], list[_Row]]
+    ) -> tuple[list[_Row], dict[int, Tariffs]]:
+        """Return rows whose lists are whole, and these lists, each read once."""
+        lists: dict[int, Tariffs] = {}
+        absent: set[int] = set()
+        while True:
+            rows = rows_without(absent)
+            for number in {row[-1] for row in rows} - lists.keys():
+                tariffs = self._list(connection, number)
+                if tariffs is None:
+                    absent.add(number)
+                else:
+                    lists[number] = tariffs
+            if all(row[-1] in lists for row in rows):
+                return rows, lists
+
+    def _list(self, connection: sqlite3.Connection, number: int) -> Tariffs | None:
+        stored = tables.packed_list(connection, number)
+        tariffs = None if stored is None else unpacked(*stored)
+        if tariffs is None and number not in self._damaged:
+            self._damaged.add(number)
+            _log.warning("%s: list %d is damaged and counts as absent", self.path, number)
+        return tariffs
+
+
+def micros_of(instant: datetime) -> int:
+    """Return an instant as the tables have it.
+
+    Raises:
+        ValueError: It has no time zone.
+    """
+    if instant.utcoffset() is None:
+        raise ValueError(f"{instant}: must have a time zone, such as datetime.now(UTC)")
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant_of(micros: int) -> datetime:
+    """Return an instant of the tables."""
+    return _EPOCH + micros * _MICROSECOND
+
+
+def instant_after(last: Snapshot | None, taken_at: datetime) -> datetime | None:
+    """Return the instant at which a list is recorded; ``None`` if it is older than the last one.
+
+    If the last one is from the future, the clock was set back since: the instant is then the next one.
+    """
+    if last is None or taken_at > last.taken_at:
+        return taken_at
+    return last.taken_at + _MICROSECOND if last.taken_at > datetime.now(UTC) else None
+
+
+def _dated(tariffs: Tariffs, micros: int) -> Tariffs:
+    return attrs.evolve(tariffs, fetched_at=instant_of(micros))

@@ -1,0 +1,122 @@
+"""What one reader has reported of one account: across processes, and across the end of a process.
+
+Invariant: only the holder of the lock delivers, and it reads the mark after it has got the lock. So a change that another
+process has delivered and marked is not delivered again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import attrs
+
+from smsc_async.accounts import Account
+from smsc_async.analysis.snapshots import Snapshot
+from smsc_async.history import tables
+from smsc_async.history.archive import Archive, micros_of
+from smsc_async.history.locks import DeliveryLock
+from smsc_async.history.packing import text_of
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["Deliveries", "Progress"]
+
+
+@attrs.frozen
+class Progress:
+    """How far a reader is.
+
+    Attributes:
+        mark: The list up to which everything was reported; ``None`` for a new reader.
+        later: The lists from then on, without repetitions, oldest first; for a new reader the last one.
+        retry_at: When the receiver may be tried again, if it said so.
+    """
+
+    mark: Snapshot | None
+    later: tuple[Snapshot, ...]
+    retry_at: datetime | None = None
+
+
+class Deliveries:
+    """The state of one reader of one account.
+
+    Args:
+        archive: The history.
+        account: The name.
+        credentials: The account that fetched the lists.
+        reader: The name of the reader.
+        target: What the reader delivers to, such as a secret URL: a digest of it becomes a part of the name.
+    """
+
+    def __init__(
+        self, archive: Archive, account: str, credentials: Account | None, reader: str, target: str = ""
+    ) -> None:
+        self._archive = archive
+        self._account = account
+        self._credentials = credentials
+        self._reader = reader
+        self._target = target
+        self._lock: DeliveryLock | None = None
+
+    async def claim(self) -> Progress | None:
+        """Return how far the reader is, and hold the right to deliver; ``None`` if another process or task holds it.
+
+        Raises:
+            StoreError: The history cannot be used.
+        """
+
+        def work(connection: sqlite3.Connection) -> Progress | None:
+            if self._lock is None:
+                if self._target:
+                    digest = self._archive.digest(Account("target", self._target)) or b""
+                    self._reader = f"{self._reader} {digest.hex()}"
+                digest = self._archive.digest(self._credentials) or b""
+                name = f"{self._account}\0{digest.hex()}\0{self._reader}"
+                self._lock = DeliveryLock(self._archive.beside("lock"), name)
+            if not self._lock.acquire():
+                return None
+            bound = self._archive.bound(self._account, self._credentials)
+            mark, retry_at = self._archive.marked(connection, bound, self._reader)
+            if mark is None:
+                later = self._archive.snapshots(connection, bound, 1)
+            else:
+                since = attrs.evolve(bound, since=micros_of(mark.taken_at))
+                periods = self._archive.periods(connection, since)
+                later = tuple(Snapshot(each.account, each.since, each.tariffs) for each in periods)
+            return Progress(mark, later, retry_at)
+
+        return await self._archive.write(work)
+
+    async def mark(self, snapshot: Snapshot) -> None:
+        """Record that everything up to this list was reported; the receiver may be tried again.
+
+        Raises:
+            StoreError: The history cannot be used: nothing was recorded.
+        """
+        text = text_of(snapshot.tariffs)
+
+        def work(connection: sqlite3.Connection) -> None:
+            account = self._archive.account_id(connection, self._account, self._credentials)
+            tables.mark(connection, account, self._reader, micros_of(snapshot.taken_at), text)
+
+        await self._archive.write(work)
+
+    async def postpone(self, until: datetime) -> None:
+        """Record until when the receiver is not tried again.
+
+        Raises:
+            StoreError: The history cannot be used: nothing was recorded.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            account = self._archive.account_id(connection, self._account, self._credentials)
+            tables.postpone(connection, account, self._reader, micros_of(until))
+
+        await self._archive.write(work)
+
+    def release(self) -> None:
+        """Let others deliver."""
+        if self._lock is not None:
+            self._lock.release()

@@ -1,0 +1,156 @@
+"""Many watched accounts in one iteration, their rounds spread over the interval."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
+from typing import Final, TypeAlias
+
+import anyio
+
+from smsc_async.accounts import Account
+from smsc_async.errors import AuthenticationError, SmscError, StoreError
+from smsc_async.history import History
+from smsc_async.history.watch import Reader, Recorder, Schedule, Update, checked_every, new_recorder
+from smsc_async.limiter.clock import now
+from smsc_async.records import Tariffs
+
+__all__ = ["WatchMany", "watch_accounts"]
+
+# Rounds in progress at the same time, as in `tariffs_for()`.
+_AT_ONCE: Final = 50
+
+Start: TypeAlias = Callable[[Callable[[object], Awaitable[None]], Callable[[], None]], None]
+
+
+class WatchMany(AsyncIterator[Update]):
+    """The updates of many accounts, for one consumer; ``Client.watch_for()`` returns it.
+
+    The rounds of n accounts are spread over the interval: one begins every ``every / n`` seconds. An account whose
+    credentials are refused comes as an update with the error, once, and is not watched any more; the iteration ends after
+    the last of them.
+
+    Args:
+        recorders: One for each account.
+        reader: The name of the reader.
+        every: Seconds between the rounds of an account.
+        start: Begins work in a task of its own and calls back when it has ended; raises if the client is closed.
+    """
+
+    def __init__(self, recorders: Iterable[Recorder], reader: str, every: float, start: Start) -> None:
+        self._recorders = tuple(recorders)
+        self._readers = tuple(recorder.reader(reader) for recorder in self._recorders)
+        self._every = every
+        self._start = start
+        self._schedules: list[Schedule] = []
+        self._due: list[tuple[float, int]] = []  # a heap of instants and places in the lists above
+        self._running = 0
+        self._ready: deque[Exception | Update | Reader] = deque()
+        self._given: Reader | None = None
+        self._ended = False
+        self._wake: anyio.Event | None = None
+
+    async def __anext__(self) -> Update:
+        if not self._schedules:
+            step = self._every / max(1, len(self._recorders))
+            self._schedules = [Schedule(now(), self._every, place * step) for place in range(len(self._recorders))]
+            self._due = [(schedule.first + schedule.phase, place) for place, schedule in enumerate(self._schedules)]
+        if self._given is not None:
+            reader, self._given = self._given, None
+            with contextlib.suppress(StoreError):  # the next look tries again, and reports the error
+                await reader.reported()
+        while not self._ended:
+            self._begin_rounds()
+            if self._ready:
+                update = await self._take(self._ready[0])
+                if update is not None:
+                    return update
+            elif self._due or self._running:
+                await self._wait()
+            else:
+                break
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End the iteration; a change that was given last is not reported, and comes again in the next watch."""
+        self._ended = True
+        for reader in self._readers:
+            reader.release()
+
+    def _begin_rounds(self) -> None:
+        while self._due and self._due[0][0] <= now() and self._running < _AT_ONCE:
+            place = self._due[0][1]
+            outcome: list[Exception | None] = [None]
+            self._start(partial(_round, self._recorders[place], outcome), partial(self._finish, place, outcome))
+            heapq.heappop(self._due)
+            self._running += 1
+
+    def _finish(self, place: int, outcome: list[Exception | None]) -> None:
+        self._running -= 1
+        error, reader, schedule = outcome[0], self._readers[place], self._schedules[place]
+        if not isinstance(error, AuthenticationError):
+            heapq.heappush(self._due, (schedule.after_failure(now()) if error else schedule.after(now()), place))
+        if error is not None:
+            self._ready.append(Update(reader.account, error=error) if isinstance(error, SmscError) else error)
+        # What others have recorded is reported also if this round failed, unless the credentials are refused.
+        if not isinstance(error, AuthenticationError):
+            self._ready.append(reader)
+        assert self._wake is not None  # rounds begin just before the first wait
+        self._wake.set()
+
+    async def _take(self, item: Exception | Update | Reader) -> Update | None:
+        """Return the update that comes of the first item, which stays if it is a reader with a change."""
+        update = item if isinstance(item, Update) else None
+        if isinstance(item, Reader):
+            try:
+                update = await item.next()
+            except StoreError as error:
+                update = Update(item.account, error=error)
+            else:
+                self._given = None if update is None else item
+        if self._given is None:
+            self._ready.popleft()
+        if isinstance(item, Exception):
+            raise item
+        return update
+
+    async def _wait(self) -> None:
+        self._wake = anyio.Event()
+        seconds = self._due[0][0] - now() if self._due and self._running < _AT_ONCE else None
+        with anyio.move_on_after(seconds):
+            await self._wake.wait()
+
+
+async def _round(recorder: Recorder, outcome: list[Exception | None], _: object) -> None:
+    try:
+        await recorder.round()
+    except Exception as error:  # noqa: BLE001  # for the consumer, who may have made it
+        outcome[0] = error
+
+
+def watch_accounts(
+    fetch: Callable[[Account], Awaitable[Tariffs]],
+    accounts: Iterable[Account],
+    *,
+    every: float,
+    history: History | None,
+    reader: str,
+    start: Start,
+) -> WatchMany:
+    """Return the watch of many accounts, each under its login.
+
+    Raises:
+        ValueError: There is no name for one of them, or ``every`` is out of its range.
+        TypeError: ``history`` is no history, or one of the accounts is no account.
+    """
+    recorders: list[Recorder] = []
+    for account in dict.fromkeys(accounts):
+        if not isinstance(account, Account):  # pyright: ignore[reportUnnecessaryIsInstance]  # for callers without a type checker
+            raise TypeError(
+                f"watch_for() takes accounts such as Account(login, password), not {type(account).__name__}"
+            )
+        recorders.append(new_recorder(fetch, account, history, None))
+    return WatchMany(recorders, reader, checked_every(every), start)

@@ -1,0 +1,62 @@
+"""Names that resolve to loopback, certificates for them, and an environment without proxies."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+import trustme
+
+from smsc_async.fetch import attempts
+
+PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+AUTHORITY: Final = trustme.CA()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "_FIRST_STEP", 0.02)
+
+
+@pytest.fixture
+def example_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resolve every name under ``.example`` to 127.0.0.1."""
+    real: Callable[..., Any] = socket.getaddrinfo
+
+    def resolve(host: object, *args: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if isinstance(name, str) and name.endswith(".example"):
+            flags = args[4] if len(args) > 4 else options.get("flags", 0)
+            if flags & socket.AI_NUMERICHOST:  # trio tries a number first
+                raise socket.gaierror(socket.EAI_NONAME, "not a number")
+            host = "127.0.0.1"
+        return real(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+def server_context(*names: str, client_authority: trustme.CA | None = None) -> ssl.SSLContext:
+    """Return the TLS context of a server with these names, which may demand a client certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue_cert(*(names or ("smsc.example", "localhost", "127.0.0.1"))).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]  # of another TLS library as well
+    if client_authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        client_authority.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]  # likewise
+    return context
+
+
+def client_context() -> ssl.SSLContext:
+    """Return a TLS context that trusts the servers of these tests, and nothing else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    AUTHORITY.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]  # likewise
+    return context
