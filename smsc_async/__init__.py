@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from smsc_async.report import render_report
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
     from smsc_async.telemetry.events import CallEnded, RequestEnded
-    from smsc_async.telemetry.statistics import Lockout, Statistics
+    from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics
 else:
     # Imported when asked for: a worker that only decodes, or only names an error, does not pay for the HTTP library.
     _HOMES: Final = {
@@ -80,6 +80,7 @@ else:
         "PricePoint": "analysis.snapshots",
         "Quota": "limiter.quota",
         "QuotaExhausted": "errors",
+        "QuotaState": "telemetry.statistics",
         "RedisStore": "stores",
         "RequestEnded": "telemetry.events",
         "SQLiteStore": "stores",
@@ -144,6 +145,7 @@ __all__ = [
     "PricePoint",
     "Quota",
     "QuotaExhausted",
+    "QuotaState",
     "RedisStore",
     "RequestEnded",
     "SQLiteStore",

@@ -10,14 +10,17 @@ import hashlib
 import hmac
 import os
 import secrets
+import unicodedata
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final, NoReturn
 
 import attrs
 
+from smsc_async.environment import credential_source, hidden, read_credential_file
 from smsc_async.protocol import key_label
 
-__all__ = ["Account", "Secret"]
+__all__ = ["Account", "Secret", "account_without_secret"]
 
 # One for the life of the process: a fingerprint that leaks tells nothing to whoever does not have this key as well.
 _PROCESS_KEY: Final = secrets.token_bytes(32)
@@ -81,8 +84,41 @@ class Secret:
         )
 
 
+class _WithheldSecret(Secret):
+    """The secret of an account that was pickled: it has no value, and is equal to no secret that has one."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def reveal(self) -> NoReturn:
+        raise RuntimeError("this account was pickled without its credential: make a new Account to send requests")
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _WithheldSecret)
+
+    def __hash__(self) -> int:
+        return hash(_WithheldSecret)
+
+
+def account_without_secret(login: str, *, uses_api_key: bool) -> Account:
+    """Return an account that shows its login, and that no request can use."""
+    account = Account.__new__(Account)
+    account.__attrs_init__(login, _WithheldSecret(), uses_api_key=uses_api_key)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    return account
+
+
 def _wrapped(value: str | Secret) -> Secret:
     return value if isinstance(value, Secret) else Secret(value)
+
+
+def _credential(variable: str, what: str, env: Callable[[], Mapping[str, str]]) -> Secret:
+    kind, _, name = credential_source(variable, env()).partition(":")
+    return Secret(read_credential_file(Path(name), what) if kind == "file" else env().get(variable, ""))
 
 
 def _problem(value: object, what: str) -> Exception | None:
@@ -92,6 +128,8 @@ def _problem(value: object, what: str) -> Exception | None:
         return ValueError(f"the {what} is empty: pass the one of your SMSC account")
     if any("\ud800" <= character <= "\udfff" for character in value):
         return ValueError(f"the {what} is not text that can be sent: read it as UTF-8 and pass it again")
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} or character == "\ufeff" for character in value):
+        return ValueError(f"the {what} has a line break, a control character or a byte order mark, which no {what} has")
     return None
 
 
@@ -115,7 +153,8 @@ class Account:
         uses_api_key: Whether ``secret`` is an API key.
 
     Raises:
-        ValueError: The login or the password is empty, or not text that can be sent.
+        ValueError: The login or the password is empty, has a line break, a control character or a byte order mark, or
+            is not text that can be sent.
         TypeError: One of them is not a ``str``.
 
     Example:
@@ -148,7 +187,8 @@ class Account:
                 label made from a one-way digest of it.
 
         Raises:
-            ValueError: The key or the name is empty, or not text that can be sent.
+            ValueError: The key or the name is empty, has a line break, a control character or a byte order mark, or is
+                not text that can be sent.
             TypeError: One of them is not a ``str``.
 
         Example:
@@ -165,29 +205,34 @@ class Account:
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Account:
         """Return the account that the environment names.
 
-        Reads ``SMSC_API_KEY`` (with ``SMSC_LOGIN`` as its name where set), else ``SMSC_LOGIN`` and ``SMSC_PASSWORD``.
+        Reads ``SMSC_API_KEY`` (with ``SMSC_LOGIN`` as its name where set), else ``SMSC_LOGIN`` and ``SMSC_PASSWORD``. The key
+        or the password may be in the file that ``SMSC_API_KEY_FILE`` or ``SMSC_PASSWORD_FILE`` names: yours alone, or below
+        ``/run/secrets``; its last line break does not count.
 
         Args:
             environ: The variables, or ``None`` for those of the process.
 
         Raises:
-            ValueError: A variable is missing or empty, or not text that can be sent.
+            OSError: A file cannot be read.
+            ValueError: Others may use a file, a variable is set beside its file, or one is missing or empty, has a line break, a control character or a byte order mark, or
+                is not text that can be sent.
 
         Example:
             >>> from smsc_async import Account
             >>> Account.from_env({"SMSC_LOGIN": "alex", "SMSC_PASSWORD": "123"})
             Account('alex')
         """
-        env = os.environ if environ is None else environ
-        login = env.get("SMSC_LOGIN", "")
-        password, key = (Secret(env.get(name, "")) for name in ("SMSC_PASSWORD", "SMSC_API_KEY"))
-        del env, environ  # before anything can be raised
-        if key:
-            return cls.with_api_key(key, name=login or None)
+        env = hidden(os.environ if environ is None else environ)
+        del environ  # before anything can be raised
+        login = env().get("SMSC_LOGIN", "")
+        if credential_source("SMSC_API_KEY", env()):
+            return cls.with_api_key(_credential("SMSC_API_KEY", "API key", env), name=login or None)
+        password = _credential("SMSC_PASSWORD", "password", env)
         missing = [name for name, value in (("SMSC_LOGIN", login), ("SMSC_PASSWORD", password)) if not value]
         if missing:
             raise ValueError(
-                f"{' and '.join(missing)} not set: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY, in the environment"
+                f"{' and '.join(missing)} not set: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY, in the environment "
+                "(or SMSC_PASSWORD_FILE, SMSC_API_KEY_FILE)"
             )
         return cls(login, password)
 

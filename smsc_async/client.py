@@ -6,26 +6,28 @@ Invariant: no task group or cancel scope stays open between ``__aenter__`` and `
 from __future__ import annotations
 
 import math
+import os
 import ssl
 import warnings
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from smsc_async.accounts import Account
+from smsc_async.accounts import Account, Secret
+from smsc_async.environment import BASE_URL, checked_url, hidden
 from smsc_async.fetch.attempts import Fetcher
 from smsc_async.fetch.bulk import BulkFetch, Outcome
 from smsc_async.fetch.call import Calls
 from smsc_async.http.connector import Connector, TransportOption
 from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
-from smsc_async.protocol import endpoint, reserve_endpoint, service_of
+from smsc_async.protocol import endpoint, quota_key, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
-from smsc_async.stores import Store, default_store
+from smsc_async.stores import Store, default_store, store_at
 from smsc_async.stores.worker_warning import warn_if_unshared
 from smsc_async.telemetry.events import OnEvent, Telemetry
-from smsc_async.telemetry.statistics import Lockout, Statistics
+from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics, quota_state
 
 if TYPE_CHECKING:
     from smsc_async.history import History
@@ -50,6 +52,9 @@ class Client:
         quota: The rule; the default is the rule of the service.
         store: Where the quota and the cached lists live, or ``None`` for the one ``MemoryStore`` of the process.
         max_age: Seconds for which a cached list is fresh; 0 fetches each time.
+        refresh_after: Seconds, fewer than ``max_age``, after which a list is still returned at once, and refreshed in the
+            background, or ``None``. A refresh never takes the last request of the quota, and is not repeated within 30 s
+            after a failure. All processes that share the store share it.
         deadline: Seconds that a call may take, with all waits and retries.
         retries: How many more attempts a failed request may have; each takes a permit of its own.
         transport: A factory that returns an ``httpx.AsyncBaseTransport``, called once for each request, or an instance.
@@ -83,12 +88,13 @@ class Client:
         self,
         account: Account | None = None,
         *,
-        base_url: str = "https://smscentre.com/sys/",
+        base_url: str = BASE_URL,
         reserve_url: str | None = "auto",
         reply_format: Format = Format.JSON,
         quota: Quota = SERVICE_QUOTA,
         store: Store | None = None,
         max_age: float = 60.0,
+        refresh_after: float | None = None,
         deadline: float = 90.0,
         retries: int = 2,
         transport: TransportOption | None = None,
@@ -115,8 +121,37 @@ class Client:
                 retries=retries,
                 connector=Connector(primary, transport=transport, proxy=proxy, ssl_context=ssl_context),
                 telemetry=Telemetry(on_event, tracing=tracing),
-            )
+            ),
+            math.inf if refresh_after is None else _checked_refresh(refresh_after, max_age),
+            deadline,
         )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Return the client that the environment describes; the commands read the same variables.
+
+        Reads the variables of ``Account.from_env()``, ``SMSC_BASE_URL``, ``SMSC_STORE`` (the path of a ``SQLiteStore``, or the
+        URL of a ``RedisStore``; without it, the store of the process) and ``SMSC_PEPPER``.
+
+        Args:
+            environ: The variables, or ``None`` for those of the process.
+
+        Raises:
+            ValueError: A variable is missing or out of its range; the message names it.
+            OSError: A file of a password cannot be read.
+
+        Example:
+            >>> from smsc_async import Client
+            >>> from smsc_async.testing import SmscServer
+            >>> with SmscServer() as server:
+            ...     client = Client.from_env(server.env)
+        """
+        env = hidden(os.environ if environ is None else environ)
+        del environ  # it may contain a password, and error reporters show the locals of every frame
+        account = Account.from_env(env())
+        base_url = checked_url(env().get("SMSC_BASE_URL") or BASE_URL, "SMSC_BASE_URL")
+        place, pepper = Secret(env().get("SMSC_STORE", "")), Secret(env().get("SMSC_PEPPER", ""))
+        return cls(account, base_url=base_url, store=store_at(place, pepper) if place else None)
 
     async def tariffs(
         self,
@@ -136,8 +171,9 @@ class Client:
             account: Whose list, or ``None`` for the client's own account.
             max_age: Seconds for which a list is fresh, ``None`` for the client's, 0 for a list that comes after now.
             deadline: Seconds that this call may take, or ``None`` for the client's.
-            stale_ok: Whether the last list will do, whatever its age and marked ``stale``, where a fresh one cannot be
-                had. Not where the service refuses the credentials.
+            stale_ok: Whether the last list will do, whatever its age and marked ``stale``, if there is no fresh one: at once
+                if a request would have to wait for the quota or for the end of an outage. Not if the service refuses the
+                credentials.
 
         Raises:
             ApiError: The service refused; see its subclasses.
@@ -163,9 +199,7 @@ class Client:
             ...     asyncio.run(main(server))
             4.10 1
         """
-        who = account or self._account
-        if not isinstance(who, Account):
-            raise _no_account(who)
+        who = self._account_of(account, "tariffs")
         self._check_open()
         age = self._max_age if max_age is None else _checked_age(max_age)
         seconds = self._deadline if deadline is None else _checked_deadline(deadline)
@@ -180,7 +214,7 @@ class Client:
         *,
         max_age: float | None = None,
         deadline: float | None = None,
-    ) -> AsyncIterator[Outcome]:
+    ) -> BulkFetch:
         """Return the lists of many accounts, each as soon as it is there.
 
         Accounts are drawn as there is room for them, 50 at a time; so ``accounts`` may be endless. What one account
@@ -193,7 +227,8 @@ class Client:
             deadline: Seconds for each account, counted from when it is drawn, or ``None`` for the client's.
 
         Returns:
-            An async iterator of one ``Outcome`` for each account, in the order in which they are ready.
+            An async iterator of one ``Outcome`` for each account, in the order in which they are ready. After ``aclose()``
+            no account is drawn any more, as with ``contextlib.aclosing``.
 
         Raises:
             ValueError: A number is out of its range.
@@ -289,9 +324,7 @@ class Client:
         # Most programs watch nothing.
         from smsc_async.history.watch import checked_every, watch_account  # noqa: PLC0415
 
-        who = account or self._account
-        if not isinstance(who, Account):
-            raise _no_account(who, "watch")
+        who = self._account_of(account, "watch")
         self._check_open()
         # A program that is started again and again does not use up the quota; but each round has a list of its own.
         age = min(self._max_age, checked_every(every) / 2)
@@ -301,6 +334,34 @@ class Client:
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""
         return self._calls.fetcher.counters.statistics()
+
+    async def quota(self, account: Account | None = None) -> QuotaState:
+        """Return what is left of the quota of an account's login; takes nothing of it.
+
+        Another caller may use the rest before this one does: to send a request if the quota allows it, use the ``deadline``
+        of ``tariffs()``. The lockouts are those that this process knows.
+
+        Args:
+            account: The account, or ``None`` for the client's own account.
+
+        Raises:
+            StoreError: The store does not answer.
+            ValueError: There is no account.
+
+        Example:
+            >>> import asyncio
+            >>> from smsc_async import Account, Client, MemoryStore
+            >>> async def main() -> None:
+            ...     async with Client(Account("alex", "123"), store=MemoryStore()) as client:
+            ...         print(await client.quota())
+            >>> asyncio.run(main())
+            QuotaState(remaining=3, next_in=0.0, in_flight=0, lockouts=())
+        """
+        who, fetcher = self._account_of(account, "quota"), self._calls.fetcher
+        usage = await fetcher.store.usage(quota_key(fetcher.service, who.login), fetcher.quota)
+        logins = {None, quota_key("", who.login)}
+        own = (each for each in self.lockouts() if (each.login and quota_key("", each.login)) in logins)
+        return quota_state(usage, fetcher.quota, tuple(own))
 
     def lockouts(self) -> tuple[Lockout, ...]:
         """Return what is not sent at present, the longest first, as far as this process knows.
@@ -374,6 +435,12 @@ class Client:
             return Outcome(account, None, result)
         raise result
 
+    def _account_of(self, account: Account | None, method: str) -> Account:
+        who = account or self._account
+        if not isinstance(who, Account):
+            raise _no_account(who, method)
+        return who
+
     def _check_open(self) -> None:
         if self._calls.is_closed:
             raise RuntimeError("this client is closed: make one for the life of the application, or re-enter it")
@@ -414,6 +481,15 @@ def _checked_age(seconds: float) -> float:
     except TypeError:
         raise _no_number("max_age", seconds) from None
     raise ValueError(f"max_age={seconds}: must be 0 (always fresh) or more seconds")
+
+
+def _checked_refresh(seconds: float, max_age: float) -> float:
+    try:
+        if 0 < seconds < max_age:
+            return seconds
+    except TypeError:
+        raise _no_number("refresh_after", seconds) from None
+    raise ValueError(f"refresh_after={seconds}: must be more than 0 seconds, and less than max_age={max_age}")
 
 
 def _checked_deadline(seconds: float) -> float:

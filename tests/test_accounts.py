@@ -180,6 +180,11 @@ def test_a_copy_of_a_secret_is_the_secret_and_pickling_it_is_refused() -> None:
             pickle.dumps(Account("alex", secret), protocol)
 
 
+@pytest.mark.parametrize("password", ["пароль и пробел", " 123 ", "a\u200db", "ß-\u00a0-€", "x" * 4096])
+def test_any_text_that_can_be_typed_is_a_password(password: str) -> None:
+    assert Account(password, password).secret.reveal() == password
+
+
 @pytest.mark.parametrize("account", ACCOUNTS, ids=repr)
 def test_copies_of_an_account_are_equal_hash_alike_and_keep_the_credential(account: Account) -> None:
     for twin in (copy.copy(account), copy.deepcopy(account), attrs.evolve(account)):
@@ -271,6 +276,40 @@ MISUSES: dict[str, tuple[Callable[[Any], Account], Any, type[Exception], str]] =
     "blank login": (lambda it: Account(" \t", it), PASSWORD, ValueError, "the login is empty"),
     "login of bytes": (lambda it: Account(b"alex", it), PASSWORD, TypeError, "the login must be a str, not bytes"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     "login that cannot be sent": (lambda it: Account("\udcff", it), PASSWORD, ValueError, "the login is not text"),
+    "login with a line break": (lambda it: Account("alex\n", it), PASSWORD, ValueError, "the login has a line break"),
+    "login with a byte order mark": (
+        lambda it: Account("\ufeffalex", it),
+        PASSWORD,
+        ValueError,
+        "the login has a line",
+    ),
+    "password with a line break": (lambda it: Account("alex", it), f"{PASSWORD}\r\n", ValueError, "the password has a"),
+    "password with a separator": (
+        lambda it: Account("alex", it),
+        f"{PASSWORD}\u2028",
+        ValueError,
+        "the password has a",
+    ),
+    "secret with a control character": (
+        lambda it: Account("alex", it),
+        Secret(f"{PASSWORD}\0"),
+        ValueError,
+        "has a line",
+    ),
+    "key with a tab": (Account.with_api_key, f"{PASSWORD}\t", ValueError, "the API key has a line break"),
+    "key with a byte order mark": (Account.with_api_key, f"\ufeff{PASSWORD}", ValueError, "the API key has a line"),
+    "name with a C1 control": (
+        lambda it: Account.with_api_key(it, name="a\x85"),
+        PASSWORD,
+        ValueError,
+        "the login has",
+    ),
+    "password of the environment with a line break": (
+        Account.from_env,
+        {"SMSC_LOGIN": "alex", "SMSC_PASSWORD": f"{PASSWORD}\n"},
+        ValueError,
+        "which no password has",
+    ),
     "empty password": (lambda it: Account("alex", it), "", ValueError, "the password is empty: pass the one of your"),
     "secret of nothing": (lambda it: Account("alex", it), Secret(" "), ValueError, "the password is empty"),
     "password of bytes": (lambda it: Account("alex", it), PASSWORD.encode(), TypeError, "must be a str, not bytes"),

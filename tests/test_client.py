@@ -17,6 +17,7 @@ import pytest
 from smsc_async import (
     Account,
     AuthenticationError,
+    CircuitOpen,
     Client,
     DeadlineExceeded,
     DecodeError,
@@ -25,7 +26,9 @@ from smsc_async import (
     MemoryStore,
     Quota,
     QuotaExhausted,
+    QuotaState,
     SmscError,
+    StoreError,
     Tariffs,
     TooManyRequests,
     TransportError,
@@ -568,3 +571,203 @@ async def test_a_quota_of_ones_own_is_kept() -> None:
         for _ in range(3):
             await client.tariffs(max_age=0)
     assert not simulator.violations()
+
+
+async def test_the_quota_of_an_account_is_shown_and_nothing_of_it_is_taken() -> None:
+    simulator = service(latency=1.0)
+    async with client_of(simulator) as client:
+        for _ in range(5):
+            assert await client.quota() == QuotaState(3, 0.0, 0)
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.tariffs)
+            await anyio.sleep(0.5)
+            assert await client.quota(Account(" ALEX ", "other")) == QuotaState(2, 0.0, 1)
+        await client.tariffs(max_age=0)
+        await client.tariffs(max_age=0)
+        state = await client.quota()
+        assert (state.remaining, state.in_flight) == (0, 0)
+        assert 55 < state.next_in < 61
+        await anyio.sleep(state.next_in)
+        assert (await client.quota()).remaining == 1
+        assert await client.quota(BORIS) == QuotaState(3, 0.0, 0)
+    assert len(simulator.log) == 3
+
+
+async def test_the_quota_of_an_account_comes_with_its_lockouts_alone() -> None:
+    async with client_of(service()) as client:
+        with pytest.raises(AuthenticationError):
+            await client.tariffs(Account("boris", "wrong"))
+        assert [each.cause for each in (await client.quota(Account("Boris", "wrong"))).lockouts] == ["credentials"]
+        assert (await client.quota()).lockouts == ()
+        with pytest.raises(ValueError, match=r"quota\(\)"):
+            await Client(base_url=URL).quota()
+
+
+async def test_a_store_that_waits_after_its_start_has_no_request_left() -> None:
+    async with client_of(service(), store=MemoryStore(cold_start="wait")) as client:
+        assert await client.quota() == QuotaState(0, 61.0, 0)
+
+
+@pytest.mark.no_cover
+async def test_nobody_waits_for_a_list_that_is_refreshed_in_the_background() -> None:
+    simulator = service(latency=2.0)
+    async with client_of(simulator, max_age=3600, refresh_after=20) as client:
+        await client.tariffs()
+        began = now()
+        for tick in range(9_000):
+            before = now()
+            for _ in range(3):
+                await client.tariffs()
+            assert now() == before
+            await anyio.sleep(max(began + (tick + 1) / 100 - now(), 0))
+        # The second refresh has to leave the last token, until the first one is free.
+        assert [round(each.at - began) for each in simulator.log] == [-2, 20, 72]
+        assert client.statistics().shared == 0
+    assert simulator.violations() == []
+
+
+async def test_a_refresh_never_takes_the_last_request_of_the_quota() -> None:
+    simulator = service()
+    async with client_of(simulator, max_age=3600, refresh_after=1) as client:
+        await client.tariffs()
+        await client.tariffs(max_age=0)
+        for _ in range(50):
+            await anyio.sleep(1)
+            await client.tariffs()
+        assert len(simulator.log) == 2
+        await client.tariffs(max_age=0, deadline=1)
+    async with client_of(simulator, max_age=3600, refresh_after=1, quota=Quota(requests=1)) as client:
+        await anyio.sleep(100)
+        await client.tariffs()
+        await anyio.sleep(100)
+        await client.tariffs()
+        await anyio.sleep(1)
+        assert len(simulator.log) == 4
+
+
+async def test_a_refresh_that_fails_is_not_repeated_for_half_a_minute_and_the_list_is_returned() -> None:
+    simulator = service()
+    quota = Quota(requests=100)
+    async with client_of(simulator, max_age=3600, refresh_after=10, quota=quota, retries=0) as client:
+        first = await client.tariffs()
+        simulator.fail(Fault.http_status(503))
+        await anyio.sleep(11)
+        for _ in range(65):
+            assert await client.tariffs() is first
+            await anyio.sleep(1)
+        assert len(simulator.log) == 1 + 3
+        simulator.heal()
+        await anyio.sleep(30)
+        assert await client.tariffs() is first
+        await anyio.sleep(1)
+        assert await client.tariffs() is not first
+
+
+async def test_a_call_for_a_new_list_waits_for_the_refresh_and_does_not_share_its_failure() -> None:
+    simulator = service(latency=2.0)
+    async with client_of(simulator, max_age=3600, refresh_after=10, retries=0) as client:
+        await client.tariffs()
+        await anyio.sleep(11)
+        await client.tariffs()
+        await anyio.sleep(1)
+        assert not (await client.tariffs(max_age=0)).stale
+        assert len(simulator.log) == 2
+        await anyio.sleep(100)
+        simulator.fail(Fault.http_status(503), times=1)
+        await client.tariffs()
+        await anyio.sleep(1)
+        assert not (await client.tariffs(max_age=0)).stale
+        assert len(simulator.log) == 4
+
+
+async def test_clients_of_one_store_share_a_refresh() -> None:
+    simulator, store = service(latency=2.0), MemoryStore()
+    async with (
+        client_of(simulator, store=store, max_age=3600, refresh_after=10) as one,
+        client_of(simulator, store=store, max_age=3600, refresh_after=10) as two,
+    ):
+        await one.tariffs()
+        await anyio.sleep(11)
+        for client in (one, two, one, two):
+            await client.tariffs()
+        await anyio.sleep(5)
+        assert len(simulator.log) == 2
+        assert await one.tariffs() is await two.tariffs()
+
+
+@pytest.mark.parametrize("refresh_after", [0, -1, 60, 61, math.nan])
+async def test_a_refresh_comes_before_the_end_of_the_age(refresh_after: float) -> None:
+    with pytest.raises(ValueError, match=r"refresh_after=.*less than max_age=60"):
+        Client(refresh_after=refresh_after)
+    with pytest.raises(TypeError, match="refresh_after='20'"):
+        Client(refresh_after="20")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def test_the_last_list_comes_at_once_if_the_quota_is_used_up() -> None:
+    simulator = service()
+    async with client_of(simulator) as client:
+        await client.tariffs()
+        await client.tariffs(max_age=0)
+        last = await client.tariffs(max_age=0)
+        began = now()
+        stale = await client.tariffs(max_age=0, stale_ok=True)
+        assert now() == began
+        assert stale.stale
+        assert stale == last
+        assert isinstance(stale.error, QuotaExhausted)
+        assert 55 < stale.error.retry_after < 61
+        await anyio.sleep(62)
+        assert not (await client.tariffs(max_age=0, stale_ok=True)).stale
+
+
+async def test_the_last_list_comes_at_once_if_the_service_refuses_with_error_9() -> None:
+    simulator = service()
+    async with client_of(simulator) as client:
+        await client.tariffs()
+        simulator.fail(Fault.refusal(9), times=1)
+        began = now()
+        assert isinstance((await client.tariffs(max_age=0, stale_ok=True)).error, QuotaExhausted)
+        assert now() - began < 1
+
+
+async def test_the_last_list_comes_at_once_in_an_outage() -> None:
+    simulator = service()
+    async with client_of(simulator, quota=Quota(requests=100), retries=0) as client:
+        await client.tariffs()
+        simulator.fail(Fault.http_status(503))
+        while not client.lockouts():
+            await client.tariffs(max_age=0, stale_ok=True)
+        for _ in range(20):
+            began = now()
+            stale = await client.tariffs(max_age=0, stale_ok=True)
+            assert stale.stale
+            if isinstance(stale.error, CircuitOpen):
+                assert now() == began
+                return
+        pytest.fail("no call was refused by the circuit breaker")
+
+
+async def test_a_store_that_fails_makes_a_refresh_fail_and_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    async with client_of(service(), store=store, max_age=60, refresh_after=10) as client:
+        first = await client.tariffs()
+
+        async def broken(*_: object) -> None:
+            raise StoreError("the disk is full", "here")
+
+        monkeypatch.setattr(store, "usage", broken)
+        await anyio.sleep(11)
+        assert await client.tariffs() is first
+        await anyio.sleep(1)
+        assert await client.tariffs() is first
+
+
+async def test_without_a_last_list_a_call_with_stale_ok_waits_for_the_quota() -> None:
+    simulator = service()
+    async with client_of(simulator) as client:
+        for _ in range(3):
+            await client.tariffs(max_age=0)
+    async with client_of(simulator, store=MemoryStore(cold_start="wait")) as client:
+        assert not (await client.tariffs(stale_ok=True)).stale
+        assert not (await client.tariffs(stale_ok=True)).stale
+    assert len(simulator.log) == 4

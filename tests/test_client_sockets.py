@@ -11,16 +11,19 @@ import warnings
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
 
 import anyio
 import pytest
 
-from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted
+from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, SQLiteStore
 from smsc_async.fetch import lockout
 from smsc_async.limiter import queue as gate
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.bucket import Completion
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
+from smsc_async.testing import SmscServer
 
 # The server's window is 0.4 s; the client's guard is as wide again as a busy machine may need.
 RULES = Rules(per=0.4)
@@ -342,3 +345,29 @@ def _in_the_child(client: Client) -> int:
     thread.start()
     thread.join(30.0)
     return ended[0]
+
+
+@pytest.mark.asyncio
+@pytest.mark.no_cover
+async def test_workers_that_share_a_store_send_one_request_for_each_refresh(tmp_path: Path) -> None:
+    quota = Quota(requests=50, per=5, guard=0.1, linger=0.1)
+    with SmscServer(rules=Rules(requests=50, per=5), latency=0.1) as server:
+        stores = [SQLiteStore(tmp_path / "store.db", pepper="a long random text") for _ in range(4)]
+        clients = [
+            Client(server.account, base_url=server.base_url, store=store, quota=quota, max_age=60, refresh_after=0.5)
+            for store in stores
+        ]
+        for client in clients:
+            await client.tariffs()
+        began = time.monotonic()
+        while time.monotonic() - began < 2.5:
+            for client in clients:
+                await client.tariffs()
+            await asyncio.sleep(0.01)
+        intervals = (time.monotonic() - began) / 0.5
+        for client, store in zip(clients, stores, strict=True):
+            await client.aclose()
+            await store.aclose()
+        assert 3 <= len(server.log) <= intervals + 2
+        arrivals = [arrival.at for arrival in server.log]
+        assert min(after - before for before, after in pairwise(arrivals)) >= 0.5

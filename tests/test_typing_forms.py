@@ -29,6 +29,7 @@ RESULTS = {
     "Lockout",
     "Outcome",
     "Period",
+    "QuotaState",
     "RequestEnded",
     "Service",
     "Statistics",

@@ -171,8 +171,9 @@ def parts(
     columns: o.Columns = None,
 ) -> None:
     """Count the SMS parts that a text takes, and show its alphabet."""
-    from smsc_async.cli.files import decoded_text, without_line_break
+    from smsc_async.cli.files import decoded_text
     from smsc_async.cli.pricing import write_parts
+    from smsc_async.environment import without_line_break
 
     if text == "-":
         text = without_line_break(decoded_text(sys.stdin.buffer.read(), "standard input"))

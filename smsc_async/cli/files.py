@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
 
+from smsc_async import environment
 from smsc_async.cli.cli_error import CliError, ExitCode
 
-__all__ = ["check_output", "decoded_text", "replace_file", "user_folder", "without_line_break"]
-
-_ENCODINGS: Final = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+__all__ = ["check_output", "decoded_text", "replace_file", "user_folder"]
 
 
 def decoded_text(body: bytes, where: str) -> str:
@@ -27,17 +20,10 @@ def decoded_text(body: bytes, where: str) -> str:
     Raises:
         CliError: It is neither; ``where`` names it.
     """
-    encoding = next((name for mark, name in _ENCODINGS.items() if body.startswith(mark)), "utf-8")
-    try:
-        return body.decode(encoding).replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        reason = f"{where} is not text in UTF-8 or UTF-16 (byte {error.start + 1})"
-    raise CliError(reason, ExitCode.FILES)
-
-
-def without_line_break(text: str) -> str:
-    """Return a text without its last line break, which editors and shells put there."""
-    return text.removesuffix("\n").removesuffix("\r")
+    text = environment.decoded_text(body)
+    if isinstance(text, str):
+        return text
+    raise CliError(f"{where} is not text in UTF-8 or UTF-16 (byte {text})", ExitCode.FILES)
 
 
 def user_folder(path_of: Callable[[str], Path]) -> Path | None:

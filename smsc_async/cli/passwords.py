@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import getpass
 import os
-import stat
 import sys
 import unicodedata
 import warnings
@@ -19,7 +18,8 @@ from urllib.parse import urlsplit
 
 from smsc_async.accounts import Secret
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.files import decoded_text, without_line_break
+from smsc_async.cli.files import decoded_text
+from smsc_async.environment import read_credential_file, without_line_break
 
 if TYPE_CHECKING:
     from smsc_async.cli.profiles import Profile
@@ -28,8 +28,6 @@ __all__ = ["prompt_secret", "read_secret", "source_problem", "store_in_keyring"]
 
 _KEYRING_SERVICE: Final = "smsc-async"
 _LONGEST: Final = 4096
-# Where container runtimes mount secrets, which nobody outside of the container can read.
-_MOUNTED: Final = Path("/run/secrets")
 
 
 def read_secret(profile: Profile) -> Secret:
@@ -119,15 +117,11 @@ def _from_stdin() -> str:
 
 
 def _from_file(path: Path, what: str) -> str:
-    with path.open("rb") as file:
-        found = os.fstat(file.fileno())
-        others_may = stat.S_IMODE(found.st_mode) & (stat.S_IRWXG | stat.S_IRWXO)
-        if os.name != "nt" and others_may and _MOUNTED not in path.absolute().parents:
-            raise CliError(f"{path} holds a {what}, and others may use it: chmod 600 {path}", ExitCode.FILES)
-        body = file.read(_LONGEST + 1)
-    if len(body) > _LONGEST:
-        raise CliError(f"{path} is too long to hold a {what} alone", ExitCode.FILES)
-    return without_line_break(decoded_text(body, str(path)))
+    try:
+        return read_credential_file(path, what)
+    except ValueError as error:
+        refused = str(error)
+    raise CliError(refused, ExitCode.FILES)
 
 
 def _from_keyring(profile: Profile) -> str:

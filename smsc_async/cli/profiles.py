@@ -18,12 +18,13 @@ from typing import Final, cast
 import attrs
 import platformdirs
 
+from smsc_async import environment
 from smsc_async.accounts import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.files import decoded_text, user_folder
 from smsc_async.cli.passwords import read_secret
+from smsc_async.environment import BASE_URL
 from smsc_async.networks import suggest
-from smsc_async.protocol import endpoint
 
 __all__ = [
     "BASE_URL",
@@ -43,7 +44,6 @@ __all__ = [
     "secret_variables",
 ]
 
-BASE_URL: Final = "https://smscentre.com/sys/"
 ENVIRONMENT: Final = "env"
 """The name of the account of the environment, for commands that take several."""
 
@@ -163,7 +163,8 @@ def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
     sources = [each.source for each in profiles]
     sources += [str(members.get(name, "")) for members in known for name in ("password_from", "api_key_from")]
     named = {name for kind, _, name in (source.partition(":") for source in sources) if kind == "env"}
-    return frozenset({"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_NOTIFY", "SMSC_WEBHOOK", *named})
+    hidden = {"SMSC_PASSWORD", "SMSC_API_KEY", "SMSC_NOTIFY", "SMSC_WEBHOOK", "SMSC_PEPPER", "SMSC_STORE"}
+    return frozenset(hidden | named)
 
 
 def checked_source(source: str, where: str) -> str:
@@ -254,15 +255,11 @@ def checked_url(base_url: str, where: str) -> str:
     Raises:
         CliError: It is none; ``where`` names it.
     """
-    if not (base_url.isascii() and base_url.isprintable()):
-        raise _misuse(f"{where} must be printable ASCII: letters that look alike name another host")
     try:
-        endpoint(base_url)
+        return environment.checked_url(base_url, where)
     except ValueError as error:
         refused = str(error)
-    else:
-        return base_url
-    raise _misuse(refused.replace("base_url", where, 1))
+    raise _misuse(refused)
 
 
 def _texts(members: Mapping[str, object], where: str) -> dict[str, str]:
@@ -278,7 +275,7 @@ def _texts(members: Mapping[str, object], where: str) -> dict[str, str]:
 
 
 def _is_in_environment() -> bool:
-    return bool(os.environ.get("SMSC_LOGIN") or os.environ.get("SMSC_API_KEY"))
+    return any(map(os.environ.get, ("SMSC_LOGIN", "SMSC_API_KEY", "SMSC_API_KEY_FILE")))
 
 
 def _from_environment() -> Profile:
@@ -286,12 +283,20 @@ def _from_environment() -> Profile:
     base_url = checked_url(os.environ.get("SMSC_BASE_URL") or BASE_URL, "SMSC_BASE_URL")
     if not login.isprintable():
         raise _misuse("SMSC_LOGIN has a line break or a control character in it: no login has")
-    if os.environ.get("SMSC_API_KEY"):
-        return Profile(ENVIRONMENT, login, base_url, "env:SMSC_API_KEY", uses_api_key=True)
+    if source := _environment_source("SMSC_API_KEY"):
+        return Profile(ENVIRONMENT, login, base_url, source, uses_api_key=True)
     if not login:
         raise _misuse("there is no account in the environment: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY")
-    prompts = not os.environ.get("SMSC_PASSWORD") and sys.stdin.isatty()
-    return Profile(ENVIRONMENT, login, base_url, "prompt" if prompts else "env:SMSC_PASSWORD")
+    source = _environment_source("SMSC_PASSWORD") or ("prompt" if sys.stdin.isatty() else "env:SMSC_PASSWORD")
+    return Profile(ENVIRONMENT, login, base_url, source)
+
+
+def _environment_source(variable: str) -> str:
+    try:
+        return environment.credential_source(variable, os.environ)
+    except ValueError as error:
+        refused = str(error)
+    raise _misuse(refused)
 
 
 def _from_file(name: str | None, path: Path | None) -> Profile:

@@ -10,7 +10,7 @@ import anyio
 import platformdirs
 from rich.console import Console
 
-from smsc_async.accounts import Account
+from smsc_async.accounts import Account, Secret
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes, progress
 from smsc_async.cli.files import user_folder
@@ -19,7 +19,7 @@ from smsc_async.client import Client
 from smsc_async.fetch.bulk import Outcome
 from smsc_async.history import History
 from smsc_async.records import Tariffs
-from smsc_async.stores import SQLiteStore, Store
+from smsc_async.stores import Store, store_at
 
 __all__ = ["DEADLINE", "fetch", "fetch_all", "new_client", "new_history", "new_store", "store_path"]
 
@@ -50,19 +50,28 @@ def store_path() -> Path:
     Raises:
         CliError: There is no home folder.
     """
+    if "://" in os.environ.get("SMSC_STORE", ""):
+        raise CliError(f"SMSC_STORE names {new_store()!r}", ExitCode.STORE)
     return _state_file(Path(os.environ.get("SMSC_STORE", "")), "store.sqlite3", "SMSC_STORE")
 
 
-def new_store() -> SQLiteStore:
+def new_store() -> Store:
     """Return the store of a command.
 
     Each command is a process of its own: commands that run within a minute of each other share one quota and the lists
     that they fetched.
 
     Raises:
-        CliError: There is no home folder.
+        CliError: There is no home folder, or ``SMSC_STORE`` or ``SMSC_PEPPER`` cannot be used.
     """
-    return SQLiteStore(store_path())
+    place = os.environ.get("SMSC_STORE", "")
+    try:
+        return store_at(
+            Secret(place if "://" in place else str(store_path())), Secret(os.environ.get("SMSC_PEPPER", ""))
+        )
+    except ValueError as error:
+        refused = str(error)
+    raise CliError(refused, ExitCode.STORE)
 
 
 def new_history(path: Path | None, *, is_needed: bool = True) -> History:

@@ -45,7 +45,7 @@ from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store
 from smsc_async.stores.single_flight import InFlight
 from smsc_async.telemetry.events import RequestEnded, Telemetry
-from smsc_async.telemetry.statistics import Counters
+from smsc_async.telemetry.statistics import Counters, quota_state
 
 __all__ = ["Fetcher", "deadline_exceeded"]
 
@@ -111,7 +111,9 @@ class Fetcher:
                 flight.failure = outcome
                 await anyio.sleep(wait)
             credentials = Credentials(self.service, account)
-            attempt = Attempt(quota_key(self.service, account.login), self.quota, credentials, number=number)
+            attempt = Attempt(
+                quota_key(self.service, account.login), self._quota_of(flight), credentials, number=number
+            )
             attempts.append(attempt)
             again, reply = await self._attempt(account, attempt, flight, scope)
             # If another attempt cannot be made in time, the caller needs the failure of the last one.
@@ -131,7 +133,7 @@ class Fetcher:
         sending: Sending | None = None
         try:
             self.connector.check_owner()
-            flight.set_permit_due(self.store.queue.expected_wait(attempt.login, token=True))
+            flight.set_permit_due(await self._permit_due_in(attempt, flight))
             while sending is None:
                 await self.circuit.wait()
                 # The permit contains a token, a slot and, for credentials at risk, a place: together or not at all.
@@ -166,6 +168,18 @@ class Fetcher:
                 await self.store.drain_tokens(attempt.login, self.quota)
         flight.begin_waiting(scope)
         return outcome, reply if isinstance(reply, Reply) else None
+
+    def _quota_of(self, flight: InFlight) -> Quota:
+        """Return the quota; for a refresh without its last token, so that no store grants it, whatever others do."""
+        return self.quota.without_last() if flight.is_refresh else self.quota
+
+    async def _permit_due_in(self, attempt: Attempt, flight: InFlight) -> float:
+        """Return the seconds before which there is no permit, as far as it is known."""
+        wait = self.store.queue.expected_wait(attempt.login, token=True)
+        if not flight.is_impatient:
+            return wait
+        usage = await self.store.usage(attempt.login, attempt.quota)
+        return max(wait, quota_state(usage, attempt.quota, ()).next_in, self.circuit.seconds())
 
     def _endpoint(self) -> str:
         """Return the first host that had a connection lately, else the one that was given up first."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 
-from smsc_async.accounts import Account
+from smsc_async.accounts import Account, account_without_secret
 from smsc_async.fetch.call import closed_error
 from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.records import Tariffs
@@ -22,7 +22,7 @@ class Outcome:
     """What came of one account of many: a list or an error.
 
     Attributes:
-        account: Whose.
+        account: The account. After pickling it has its login, but no credential.
         tariffs: The list, or ``None`` where there is an error.
         error: Why there is no list, or ``None``.
 
@@ -35,6 +35,19 @@ class Outcome:
     account: Account
     tariffs: Tariffs | None = None
     error: Exception | None = None
+
+    def __copy__(self) -> Outcome:
+        return self  # not by __reduce__, which leaves out the credential
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Outcome:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Outcome], tuple[object, ...]]:
+        return _unpickled, (self.account.login, self.account.uses_api_key, self.tariffs, self.error)
+
+
+def _unpickled(login: str, uses_api_key: bool, *rest: Any) -> Outcome:  # noqa: FBT001  # the arguments of a pickle
+    return Outcome(account_without_secret(login, uses_api_key=uses_api_key), *rest)
 
 
 _Start: TypeAlias = Callable[[Callable[[object], Awaitable[None]], Callable[[], None]], None]
@@ -73,12 +86,13 @@ class BulkFetch(AsyncIterator[Outcome]):
         self._at_once = at_once
         self._under_way = 0
         self._drawing = False
+        self._is_closed = False
         self._ready: deque[Outcome] = deque()
         self._fault: BaseException | None = None
         self._waiters: set[Waiter] = set()  # one, unless several tasks share the work on the outcomes
 
     async def __anext__(self) -> Outcome:
-        while True:
+        while not self._is_closed:
             self._fill()
             if self._ready:
                 return self._ready.popleft()
@@ -92,6 +106,13 @@ class BulkFetch(AsyncIterator[Outcome]):
                 await waiter.wait(_LIMITLESS)
             finally:
                 self._waiters.remove(waiter)
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End the iteration: no account is drawn any more. Calls in progress go on, and fill the store."""
+        self._is_closed = True
+        self._ready.clear()
+        self._wake()
 
     def _fill(self) -> None:
         while self._under_way + len(self._ready) < self._at_once:
@@ -129,13 +150,16 @@ class BulkFetch(AsyncIterator[Outcome]):
 
     def _ended(self, told: list[Outcome]) -> None:
         self._under_way -= 1
-        self._ready.append(told[0])
+        if not self._is_closed:
+            self._ready.append(told[0])
         self._wake()
 
     async def _draw(self, _: object) -> None:
         assert self._stream is not None
         try:
-            self._begin(await anext(self._stream))
+            account = await anext(self._stream)
+            if not self._is_closed:
+                self._begin(account)
         except StopAsyncIteration:
             self._stream = None
         except Exception as error:  # noqa: BLE001  # the source's own, for whoever runs the loop

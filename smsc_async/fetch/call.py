@@ -1,5 +1,7 @@
 """The path of a call: from the cache, from a flight in progress, or from a flight of its own, within its deadline.
 
+A list that is older than ``refresh_after`` is returned at once, and refreshed in the background.
+
 Invariants: a list goes to no credentials but those that fetched it; a caller gets its own copy of a shared error.
 """
 
@@ -9,17 +11,18 @@ import copy
 import math
 from collections.abc import Hashable
 from functools import partial
+from typing import Final
 
 import anyio
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.errors import AuthenticationError, QuotaExhausted, SmscError, transport_error
+from smsc_async.errors import AuthenticationError, CircuitOpen, QuotaExhausted, SmscError, transport_error
 from smsc_async.fetch.attempts import Fetcher, deadline_exceeded
 from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.fetch.interpret import without_traceback
 from smsc_async.limiter.clock import now
-from smsc_async.protocol import Reply
+from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Tariffs
 from smsc_async.stores import FetchLease
 from smsc_async.stores.single_flight import InFlight, Result
@@ -27,16 +30,24 @@ from smsc_async.telemetry.events import CallSpan
 
 __all__ = ["Calls"]
 
+# Seconds between a refresh that failed and the next one.
+_REFRESH_PAUSE: Final = 30.0
+
 
 class Calls:
     """The calls of a client.
 
     Args:
         fetcher: Makes the attempts.
+        refresh_after: Seconds after which a list is refreshed in the background; ``inf`` for never.
+        refresh_seconds: The deadline of a refresh.
     """
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    def __init__(self, fetcher: Fetcher, refresh_after: float, refresh_seconds: float) -> None:
         self.fetcher: Fetcher = fetcher
+        self._refresh_after = refresh_after
+        self._refresh_seconds = refresh_seconds
+        self._no_refresh_before: dict[bytes, float] = {}
         self.tasks: BackgroundTasks = BackgroundTasks()
         self.is_closed: bool = False
         self._store = fetcher.store
@@ -46,7 +57,12 @@ class Calls:
         """Return the last list if it is at most that many seconds old."""
         counters, telemetry = self.fetcher.counters, self.fetcher.telemetry
         counters.calls += 1
-        cached = self._store.get_cached(self._endpoint, account, max_age) if max_age > 0 else None
+        fresh = min(max_age, self._refresh_after)
+        cached = self._store.get_cached(self._endpoint, account, fresh) if max_age > 0 else None
+        if cached is None and fresh < max_age:
+            cached = self._store.get_cached(self._endpoint, account, max_age)
+            if cached is not None:
+                self._start_refresh(account)
         if cached is not None:
             counters.hits += 1
             if telemetry.wants_cached:
@@ -65,7 +81,7 @@ class Calls:
             stale_ok: Whether the last list is good enough if there is no fresh one.
         """
         with self.fetcher.telemetry.call(account.login) as span:
-            result = await self._join(account, max_age, seconds, span)
+            result = await self._join(account, max_age, seconds, span, is_impatient=stale_ok)
             if isinstance(result, Tariffs):
                 return result
             span.outcome = "failed"
@@ -77,23 +93,40 @@ class Calls:
                     return attrs.evolve(last, stale=True, error=result)
             return result
 
-    async def _join(self, account: Account, max_age: float, seconds: float, span: CallSpan) -> Tariffs | BaseException:
+    async def _join(
+        self,
+        account: Account,
+        max_age: float,
+        seconds: float,
+        span: CallSpan,
+        *,
+        is_impatient: bool = False,
+        is_refresh: bool = False,
+    ) -> Tariffs | BaseException:
         key = (self._endpoint, account.fingerprint)
         until = now() + seconds
+        permit_by = now() if is_impatient else until
         while not self.is_closed:
             flight, is_new = self._store.flights.join(key, until)
+            flight.is_impatient |= is_impatient
             try:
                 if is_new:
+                    flight.is_refresh = is_refresh
                     self._start(account, key, flight, max_age)
-                await flight.wait(until)
+                await flight.wait(until, permit_by)
+                # The flight has looked into the store by now.
+                if flight.permit_due_at > permit_by and not self._store.get_cached(self._endpoint, account, math.inf):
+                    permit_by = until
+                    await flight.wait(until)
             finally:
                 flight.leave()
             span.outcome = "fetched" if is_new else "shared"
             span.attempts = sum(attempt.permit is not None for attempt in flight.attempts)
             span.waited = sum(attempt.waited for attempt in flight.attempts)
             if not flight.is_complete:
-                if flight.permit_due_at > until:
-                    return QuotaExhausted(flight.permit_due_at - now())
+                if flight.permit_due_at > permit_by:
+                    left = flight.permit_due_at - now()
+                    return CircuitOpen(left) if self.fetcher.circuit.seconds() else QuotaExhausted(left)
                 if now() >= until:
                     return deadline_exceeded(seconds, flight)
                 flight.complete(None)  # its event loop is lost: the next flight takes its place
@@ -101,13 +134,32 @@ class Calls:
             if is_new and result is not None:
                 return result
             # Do not share the result of a flight that was lost, that a later deadline could change, or that accepted an
-            # older list.
+            # older list. A refresh fails more easily than a call.
             could_change = isinstance(result, SmscError) and result.retryable and flight.deadline < until
-            if result is None or could_change or flight.max_age > max_age:
+            has_failed = flight.is_refresh and not is_refresh and not isinstance(result, Tariffs)
+            if result is None or could_change or has_failed or flight.max_age > max_age:
                 continue
             self.fetcher.counters.shared += 1
             return copy.copy(result) if isinstance(result, SmscError) else result
         return closed_error()
+
+    def _start_refresh(self, account: Account) -> None:
+        """Refresh a list in the background, unless that is in progress or has failed a moment ago."""
+        key = account.fingerprint
+        if self._no_refresh_before.get(key, -math.inf) > now():
+            return
+        # No longer than it can take: its event loop may be lost.
+        self._no_refresh_before[key] = now() + self._refresh_seconds
+
+        async def refresh(_: anyio.CancelScope) -> None:
+            seconds = self._refresh_seconds
+            result = await self._join(account, self._refresh_after, seconds, CallSpan(), is_refresh=True)
+            if isinstance(result, Tariffs):
+                self._no_refresh_before.pop(key, None)
+            else:
+                self._no_refresh_before[key] = now() + _REFRESH_PAUSE
+
+        self.tasks.start(refresh, _nothing)
 
     def _start(self, account: Account, key: Hashable, flight: InFlight, max_age: float) -> None:
         """Start the task of a flight; the flight completes however the task ends."""
@@ -154,12 +206,21 @@ class Calls:
         result: Tariffs | SmscError | None = None
         reply: Reply | None = None
         try:
+            if flight.is_refresh:
+                await self._check_spare_token(account)
             result, reply = await self.fetcher.fetch(account, flight, scope)
         finally:
             tariffs = result if isinstance(result, Tariffs) else None
             await self._store.release_lease(self._endpoint, account, turn, reply, tariffs)
         assert result is not None, "fetch() returned, or an exception has left this function"
         return result
+
+    async def _check_spare_token(self, account: Account) -> None:
+        """Raise ``QuotaExhausted`` if a request would take the last token: a refresh does not wait for another."""
+        fetcher = self.fetcher
+        usage = await self._store.usage(quota_key(fetcher.service, account.login), fetcher.quota)
+        if len(usage.tokens_in) >= fetcher.quota.requests - 1:
+            raise QuotaExhausted(usage.tokens_in[0] if usage.tokens_in else math.inf)
 
     async def _renew(self, lease: FetchLease, _: anyio.CancelScope) -> None:
         await self._store.renew_lease(lease)

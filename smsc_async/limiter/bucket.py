@@ -36,10 +36,12 @@ __all__ = [
     "Held",
     "Permit",
     "Refusal",
+    "Usage",
     "drained",
     "free_at",
     "held_of",
     "refusal_of",
+    "usage_of",
 ]
 
 # Two values of "free at": an instant that is not known yet, and an instant that has passed.
@@ -132,6 +134,19 @@ class Refusal:
     error: Callable[[float], NotSent] = QuotaExhausted
 
 
+@attrs.frozen
+class Usage:
+    """What is in use of a login's quota.
+
+    Attributes:
+        tokens_in: Seconds until each token in use can be free at the earliest, in ascending order.
+        slots: The number of slots in use.
+    """
+
+    tokens_in: tuple[float, ...] = ()
+    slots: int = 0
+
+
 def free_at(
     now: float, quota: Quota, completion: Completion, *, token: bool, seen: float | None
 ) -> tuple[float, float]:
@@ -176,6 +191,16 @@ def refusal_of(held: Held, now: float, permit: Permit) -> Refusal | None:
     if (surplus := len(slots) - quota.concurrent) >= 0:
         return Refusal(slots[surplus] - now)
     return None
+
+
+def usage_of(held: Held, now: float, quota: Quota) -> Usage:
+    """Return what is in use, of what ``held_of`` returned."""
+    tokens = (at for each in held if (at := _token_free_at(each)) > now)
+    # The reply of a token in flight may be seen this instant.
+    return Usage(
+        tuple(sorted(quota.window if at == IN_USE else at - now for at in tokens)),
+        sum(isinstance(each, Permit) and each.slot_free_at > now for each in held),
+    )
 
 
 def drained(held: Held, until: Sequence[float]) -> Held:

@@ -24,10 +24,12 @@ from smsc_async.limiter.bucket import (
     Held,
     Permit,
     Refusal,
+    Usage,
     drained,
     free_at,
     held_of,
     refusal_of,
+    usage_of,
 )
 from smsc_async.limiter.quota import Quota
 
@@ -97,6 +99,11 @@ class Buckets:
                 self._remove_free(permit.login, now)
             finally:
                 self._lock.release()
+
+    def usage(self, login: str, now: float, quota: Quota) -> Usage:
+        """Return what is in use of a login's quota."""
+        with self._lock:
+            return usage_of(held_of(self._table.get(login, ()), now), now, quota)
 
     def drain_tokens(self, login: str, now: float, quota: Quota) -> None:
         """Grant no token of the login for a window: the service has refused a request with error 9."""

@@ -36,6 +36,7 @@ class Quota:
         linger: Seconds during which a request that ended without a reply may still arrive at the server.
         concurrent: Requests of a login in flight at once.
         window: ``per + guard``: seconds from the head of the reply until the token is free again.
+        stated_requests: ``requests`` as the users of a store compare it: the same for ``without_last()``.
         absence: ``linger + window``: the most seconds from the end of an exchange until its token is free again.
 
     Raises:
@@ -58,11 +59,19 @@ class Quota:
     concurrent: int = attrs.field(default=14, validator=_count)
     window: float = attrs.field(init=False, eq=False, repr=False)
     absence: float = attrs.field(init=False, eq=False, repr=False)
+    stated_requests: int = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         # Stored, since they are read for every request.
         object.__setattr__(self, "window", self.per + self.guard)
         object.__setattr__(self, "absence", self.linger + self.window)
+        object.__setattr__(self, "stated_requests", self.requests)
+
+    def without_last(self) -> Quota:
+        """Return the quota of a request that leaves the last token to others; stores take it for the same quota."""
+        reduced = attrs.evolve(self, requests=max(self.requests - 1, 1))
+        object.__setattr__(reduced, "stated_requests", self.stated_requests)
+        return reduced
 
 
 SERVICE_QUOTA: Final = Quota()

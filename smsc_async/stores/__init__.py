@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from smsc_async.accounts import Secret
 from smsc_async.stores.base import FetchLease, Store
 from smsc_async.stores.memory import MemoryStore
 
@@ -26,11 +27,35 @@ else:
         return value
 
 
-__all__ = ["FetchLease", "MemoryStore", "RedisStore", "SQLiteStore", "Store", "default_store"]
+__all__ = ["FetchLease", "MemoryStore", "RedisStore", "SQLiteStore", "Store", "default_store", "store_at"]
 
+_REDIS: Final = ("redis://", "rediss://", "unix://", "redis+")
+_SHORTEST_PEPPER: Final = 16
 _DEFAULT = MemoryStore()
 
 
 def default_store() -> MemoryStore:
     """Return the store of this process, which every client without a store of its own uses."""
     return _DEFAULT
+
+
+def store_at(place: Secret, pepper: Secret) -> Store:
+    """Return the store that the environment names.
+
+    Args:
+        place: ``SMSC_STORE``: a path or a URL. A URL may contain a password.
+        pepper: ``SMSC_PEPPER``, or an empty one.
+
+    Raises:
+        ValueError: One of them cannot be so.
+    """
+    from smsc_async import stores  # noqa: PLC0415  # by the names that are imported at their first use
+
+    is_url = "://" in place.reveal()
+    if is_url and not place.reveal().startswith(_REDIS):
+        raise ValueError("SMSC_STORE must be a path, or a URL that begins with redis://, rediss:// or unix://")
+    if len(pepper.reveal()) < _SHORTEST_PEPPER and (is_url or pepper):
+        raise ValueError(f"SMSC_PEPPER must have {_SHORTEST_PEPPER} characters or more, the same for all processes")
+    if is_url:
+        return stores.RedisStore(place.reveal(), pepper=pepper)
+    return stores.SQLiteStore(place.reveal(), pepper=pepper or None)

@@ -12,6 +12,7 @@ import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.fetch.lockout import LockoutView
+from smsc_async.limiter.bucket import Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import PermitSource, WaiterQueue
 from smsc_async.limiter.quota import Quota
@@ -115,6 +116,14 @@ class Store(PermitSource, Protocol):
         """Renew a lease until its release; raises nothing.
 
         Runs beside the fetch, in a task of its own, if the lease has an identifier.
+        """
+        ...
+
+    async def usage(self, login: str, quota: Quota) -> Usage:
+        """Return what is in use of a login's quota; acquires nothing.
+
+        Raises:
+            StoreError: The store does not answer.
         """
         ...
 

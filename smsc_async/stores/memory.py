@@ -16,7 +16,7 @@ from smsc_async.accounts import Account
 from smsc_async.errors import StoreNotReady
 from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import CredentialsState, LockoutView, Refused, ServiceState, Verdict
-from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
@@ -154,6 +154,11 @@ class MemoryStore(Store):
     async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
         """Release a permit."""
         self.try_release(permit, completion, verdict)
+
+    async def usage(self, login: str, quota: Quota) -> Usage:
+        """Return what is in use of a login's quota."""
+        closed = self._closed_by_cold_start(now(), quota)
+        return self._buckets.usage(login, now(), quota) if closed is None else Usage(closed.tokens_in)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""

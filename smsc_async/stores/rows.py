@@ -13,10 +13,10 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from smsc_async.limiter.bucket import Completion, Refusal, free_at
+from smsc_async.limiter.bucket import Completion, Refusal, Usage, free_at
 from smsc_async.limiter.quota import Quota
 
-__all__ = ["Row", "poll_pause", "quota_text", "refusal_of", "released", "taken"]
+__all__ = ["Row", "poll_pause", "quota_text", "refusal_of", "released", "taken", "usage_of"]
 
 
 class Row(NamedTuple):
@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 def quota_text(quota: Quota) -> str:
     """Return a quota as it is stored beside the permits of a login, which must all have the same."""
-    return f"{quota.requests} in {quota.per:g}+{quota.guard:g} s, linger {quota.linger:g} s, {quota.concurrent} at once"
+    return f"{quota.stated_requests} in {quota.per:g}+{quota.guard:g} s, linger {quota.linger:g} s, {quota.concurrent} at once"
 
 
 def taken(now: float, quota: Quota, *, token: bool, lease: float) -> Row:
@@ -58,18 +58,25 @@ def refusal_of(rows: Sequence[Row], now: float, quota: Quota, *, token: bool) ->
         tokens = [row for row in rows if row.token_free_at > now]
         if (surplus := len(tokens) - quota.requests) >= 0:
             latest = sorted(row.token_free_at - now for row in tokens)
-            # The reply of a token in flight may be seen this instant: then the token is free one window from now.
-            earliest = sorted(
-                min(row.token_free_at - now, quota.window) if row.in_flight else row.token_free_at - now
-                for row in tokens
-            )
+            earliest = usage_of(rows, now, quota).tokens_in
             is_certain = not any(row.in_flight for row in tokens)
             retry_in = latest[surplus] if is_certain else min(latest[surplus], poll_pause(quota.window))
-            return Refusal(retry_in, tuple(earliest[surplus:]))
+            return Refusal(retry_in, earliest[surplus:])
     slots = sorted(row.slot_free_at - now for row in rows if row.slot_free_at > now)
     if (surplus := len(slots) - quota.concurrent) >= 0:
         return Refusal(min(slots[surplus], poll_pause(2.0)))
     return None
+
+
+def usage_of(rows: Sequence[Row], now: float, quota: Quota) -> Usage:
+    """Return what those rows have in use."""
+    # The reply of a token in flight may be seen this instant: then the token is free one window from now.
+    tokens_in = (
+        min(row.token_free_at - now, quota.window) if row.in_flight else row.token_free_at - now
+        for row in rows
+        if row.token_free_at > now
+    )
+    return Usage(tuple(sorted(tokens_in)), sum(row.slot_free_at > now for row in rows))
 
 
 def poll_pause(window: float) -> float:

@@ -253,11 +253,7 @@ class SharedStore(Store, ABC):
             StoreError: The quota is another one than that of other processes.
         """
         if isinstance(why, OtherQuota):
-            raise misconfigured(
-                f"other processes use this login with Quota {why.quota}, and this one with {quota_text(quota)}: pass the "
-                "same Quota everywhere; after a change, wait two minutes",
-                self.name,
-            )
+            raise self._other_quota(why, quota)
         error = partial(StoreNotReady, f"{why.event}, so permits may be lost", self.name, True)
         if not self.closed_for:
             _LOG.warning("%s", error(why.wait))
@@ -265,6 +261,13 @@ class SharedStore(Store, ABC):
         if why.wait > seconds:
             raise error(why.wait)
         return Refusal(why.wait, (why.wait,) * quota.requests, error=error)
+
+    def _other_quota(self, other: OtherQuota, quota: Quota) -> StoreError:
+        return misconfigured(
+            f"other processes use this login with Quota {other.quota}, and this one with {quota_text(quota)}: pass the "
+            "same Quota everywhere; after a change, wait two minutes",
+            self.name,
+        )
 
     def _unsealed(self, lookup: Lookup, key: ListKey) -> tuple[Unsealed | None, float]:
         """Return a stored list and its age, or ``None`` if there is none or its seal is wrong."""

@@ -43,6 +43,8 @@ class InFlight:
         is_complete: Whether the result is there.
         result: A list, an error, or ``None`` if the flight was lost.
         max_age: Seconds that the list may be old if it came from the store, or 0 if it was fetched.
+        is_refresh: Whether the flight began in the background; then it never takes the last token.
+        is_impatient: Whether a caller prefers the last list to a wait for the permit.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -54,6 +56,8 @@ class InFlight:
         self.is_complete: bool = False
         self.result: Result = None
         self.max_age: float = 0.0
+        self.is_refresh: bool = False
+        self.is_impatient: bool = False
         # Reentrant: the garbage collector may end an abandoned caller while this thread holds the lock.
         self._lock = threading.RLock()
         self._callers = 0
@@ -102,6 +106,7 @@ class InFlight:
         with self._lock:
             self._scope = None
         scope.deadline = math.inf
+        self.permit_due_at = -math.inf
 
     def set_permit_due(self, seconds: float) -> None:
         """Set the time before the permit, so that callers with less time leave at once."""
@@ -121,14 +126,14 @@ class InFlight:
             self.is_complete = True
         self._notify()
 
-    async def wait(self, until: float) -> None:
-        """Return when the flight is complete, at ``until``, or when its permit will come too late for ``until``."""
+    async def wait(self, until: float, permit_by: float = math.inf) -> None:
+        """Return when the flight is complete, at ``until``, or when its permit will come after ``until`` or ``permit_by``."""
         until = min(until, self.deadline + _OVERDUE)
         waiter = new_waiter()
         with self._lock:
             self._on_change[waiter.notify] = None
         try:
-            while not self.is_complete and self.permit_due_at <= until and (left := until - now()) > 0:
+            while not self.is_complete and self.permit_due_at <= min(until, permit_by) and (left := until - now()) > 0:
                 await waiter.wait(left)
         finally:
             with self._lock:

@@ -9,9 +9,11 @@ import attrs
 
 from smsc_async.errors import ApiError, NotSent, SmscError
 from smsc_async.limiter.attempt import Attempt
+from smsc_async.limiter.bucket import Usage
+from smsc_async.limiter.quota import Quota
 from smsc_async.records import Tariffs
 
-__all__ = ["Counters", "Lockout", "Statistics"]
+__all__ = ["Counters", "Lockout", "QuotaState", "Statistics", "quota_state"]
 
 
 @attrs.frozen
@@ -67,6 +69,34 @@ class Lockout:
     service: str
     login: str | None
     seconds: float
+
+
+@attrs.frozen
+class QuotaState:
+    """What is left of a login's quota.
+
+    Attributes:
+        remaining: Tariff requests that the quota allows now.
+        next_in: Seconds until the quota allows the next one, at the earliest; 0 if it allows one now.
+        in_flight: Requests in progress, and those that ended without a reply a few seconds ago.
+        lockouts: The lockouts of the login and of all logins, as in ``Client.lockouts()``. They are not part of ``remaining``.
+
+    Example:
+        >>> from smsc_async import QuotaState
+        >>> QuotaState(remaining=0, next_in=42.0, in_flight=1).next_in
+        42.0
+    """
+
+    remaining: int
+    next_in: float
+    in_flight: int
+    lockouts: tuple[Lockout, ...] = ()
+
+
+def quota_state(usage: Usage, quota: Quota, lockouts: tuple[Lockout, ...]) -> QuotaState:
+    """Return the state of a quota of which that much is in use."""
+    remaining = max(quota.requests - len(usage.tokens_in), 0)
+    return QuotaState(remaining, 0.0 if remaining else usage.tokens_in[-quota.requests], usage.slots, lockouts)
 
 
 class Counters:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.files import check_output, decoded_text, replace_file, user_folder, without_line_break
+from smsc_async.cli.files import check_output, decoded_text, replace_file, user_folder
+from smsc_async.environment import without_line_break
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_a_file_that_others_can_use_is_refused(mode: int, tmp_path: Path, monkey
     with pytest.raises(CliError, match="others may use it: chmod 600") as caught:
         read_secret(profile)
     assert caught.value.code is ExitCode.FILES
-    monkeypatch.setattr("smsc_async.cli.passwords._MOUNTED", tmp_path)
+    monkeypatch.setattr("smsc_async.environment._MOUNTED", tmp_path)
     assert read_secret(profile).reveal() == "p"
 
 

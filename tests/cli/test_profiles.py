@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import platformdirs
 import pytest
 
+from smsc_async import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.profiles import account_names, account_of, all_profiles, config_file, find_profile
 from tests.cli.running import Terminal
@@ -282,3 +283,22 @@ def test_the_file_is_in_the_users_folder_for_configuration(
     assert config_file() == plain_environment
     monkeypatch.delenv("SMSC_CONFIG")
     assert config_file() == platformdirs.user_config_path("smsc-async") / "config.toml"
+
+
+def test_the_environment_may_name_a_file_with_the_password_or_the_key(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text("hunter2\n")
+    path.chmod(0o600)
+    for name in ("SMSC_LOGIN", "SMSC_PASSWORD", "SMSC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SMSC_API_KEY_FILE", str(path))
+    assert account_of(find_profile(None)) == Account.with_api_key("hunter2")
+    monkeypatch.delenv("SMSC_API_KEY_FILE")
+    monkeypatch.setenv("SMSC_LOGIN", "alex")
+    monkeypatch.setenv("SMSC_PASSWORD_FILE", str(path))
+    assert account_of(find_profile(None)) == Account("alex", "hunter2")
+    monkeypatch.setenv("SMSC_PASSWORD", "123")
+    with pytest.raises(CliError, match="both set"):
+        find_profile(None)

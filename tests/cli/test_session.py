@@ -10,8 +10,8 @@ import pytest
 
 import smsc_async
 from smsc_async.cli import session
-from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.session import new_history, new_store
+from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.session import new_history, new_store, store_path
 from smsc_async.records import Format
 from smsc_async.simulator import Fault, Simulator, render, sample_tariffs
 from tests.cli.running import invoke
@@ -94,3 +94,14 @@ def test_nothing_is_made_before_it_is_written(monkeypatch: pytest.MonkeyPatch, t
     ):  # fmt: skip
         assert invoke(*arguments).code in {0, 2}
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("XDG")]
+
+
+def test_a_store_may_be_a_server_as_for_clients_and_its_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMSC_STORE", "redis://:hunter2@127.0.0.1/0")
+    with pytest.raises(CliError, match="SMSC_PEPPER must have 16 characters") as caught:
+        new_store()
+    assert caught.value.code is ExitCode.STORE
+    monkeypatch.setenv("SMSC_PEPPER", "a long random text")
+    assert repr(new_store()) == "RedisStore('127.0.0.1:6379')"
+    with pytest.raises(CliError, match=r"^SMSC_STORE names RedisStore\('127\.0\.0\.1:6379'\)$"):
+        store_path()

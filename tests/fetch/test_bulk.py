@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
+import pickle
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 import anyio
 import httpx
 import pytest
 
-from smsc_async import Account, AuthenticationError, Client, MemoryStore, Outcome, TransportError
+from smsc_async import Account, AuthenticationError, Client, MemoryStore, Outcome, Tariffs, TransportError, decode
 from smsc_async.fetch.call import Calls
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
@@ -297,3 +300,75 @@ async def test_a_signal_in_a_fetch_ends_the_loop_over_the_outcomes() -> None:
         with pytest.raises(KeyboardInterrupt):
             async for _ in client.tariffs_for([Account("0-a", "123"), Account("0-b", "123")]):
                 pass
+
+
+@pytest.mark.parametrize(
+    "account", [Account("alex", "hunter2"), Account.with_api_key("hunter2", name="alex")], ids=repr
+)
+@pytest.mark.parametrize("error", [None, AuthenticationError(2, "no"), KeyError("a bug")], ids=repr)
+async def test_an_outcome_is_pickled_without_its_credential(account: Account, error: Exception | None) -> None:
+    outcome = Outcome(account, decode(BODY) if error is None else None, error)
+    pickled = pickle.dumps(outcome)
+    restored = pickle.loads(pickled)
+    assert b"hunter2" not in pickled
+    assert (restored.tariffs, repr(restored.error)) == (outcome.tariffs, repr(outcome.error))
+    assert repr(restored.account) == repr(account)
+    assert restored.account != account
+    assert account.secret != restored.account.secret
+    assert restored.account.secret
+    again = pickle.loads(pickle.dumps(restored))
+    assert {again.account, restored.account} == {restored.account}
+
+
+async def test_an_account_that_was_pickled_sends_nothing_and_says_why(client: Client, service: Service) -> None:
+    restored = pickle.loads(pickle.dumps(Outcome(Account("0", "123"))))
+    for max_age in (0, 60):
+        with pytest.raises(RuntimeError, match="make a new Account"):
+            await client.tariffs(restored.account, max_age=max_age)
+    assert [type(each.error) for each in [o async for o in client.tariffs_for([restored.account])]] == [RuntimeError]
+    assert service.asked == []
+
+
+async def test_a_copy_of_an_outcome_has_the_credential() -> None:
+    outcome = Outcome(Account("alex", "123"))
+    for same in (copy.copy(outcome), copy.deepcopy(outcome)):
+        assert same.account.secret.reveal() == "123"
+
+
+@pytest.mark.parametrize("source", [list, streamed])
+async def test_a_bulk_fetch_that_is_closed_draws_no_more_and_its_calls_fill_the_store(
+    client: Client, service: Service, source: Callable[[Iterable[Account]], Iterable[Account]]
+) -> None:
+    given = accounts(1, 2, 3, *[4] * 200)
+    async with contextlib.aclosing(client.tariffs_for(source(given))) as outcomes:
+        first = await anext(outcomes)
+    assert first.account == given[0]
+    assert [outcome async for outcome in outcomes] == []
+    await anyio.sleep(5)
+    assert Client.AT_ONCE <= len(service.asked) <= Client.AT_ONCE + 2
+    assert isinstance(await client.tariffs(given[2], deadline=0.1), Tariffs)
+
+
+async def test_a_bulk_fetch_that_is_closed_ends_the_tasks_that_wait_for_outcomes(client: Client) -> None:
+    outcomes = client.tariffs_for(accounts(10))
+    ended: list[bool] = []
+
+    async def consume() -> None:
+        ended.append([outcome async for outcome in outcomes] == [])
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(consume)
+            group.start_soon(consume)
+            await anyio.sleep(1)
+            await outcomes.aclose()
+    assert ended == [True, True]
+
+
+async def test_an_account_that_comes_after_the_closing_is_not_fetched(client: Client, service: Service) -> None:
+    outcomes = client.tariffs_for(streamed(accounts(1, 1), pause=2.0))
+    with anyio.move_on_after(1):
+        await anext(outcomes)
+    await outcomes.aclose()
+    await anyio.sleep(10)
+    assert service.asked == []

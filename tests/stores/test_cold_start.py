@@ -34,6 +34,9 @@ async def test_the_first_list_comes_after_a_window_though_no_credentials_have_wo
 ) -> None:
     began = time.monotonic()
     async with Client(smsc_server.account, base_url=smsc_server.base_url, quota=BRIEF, store=store) as client:
+        before = await client.quota()
+        assert (before.remaining, before.in_flight) == (0, 0)
+        assert 0 < before.next_in <= 0.7
         assert (await client.tariffs()).zones
     assert time.monotonic() - began >= BRIEF.window
     await getattr(store, "aclose", _nothing)()

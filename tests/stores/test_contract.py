@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from smsc_async import Account, QuotaExhausted, Tariffs, decode
-from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
@@ -130,6 +130,26 @@ async def test_logins_and_quotas_have_nothing_to_do_with_each_other(make_store: 
     answers = [await _take(here, "alex", quota=wide) for _ in range(5)]
     assert [isinstance(answer, Permit) for answer in answers] == [True, True, True, True, False]
     assert isinstance(await _take(there, "boris"), Permit)
+
+
+async def test_the_usage_of_a_login_takes_nothing_and_counts_what_all_processes_have_in_use(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    assert await there.usage("alex", LONG) == Usage()
+    first, second = await _taken(here, quota=LONG), await _taken(here, quota=LONG)
+    slot = await _taken(here, token=False, quota=LONG)
+    assert await there.usage("alex", LONG) == Usage((LONG.window,) * 2, 3)
+    first.seen = now()
+    await _answered(here, first)
+    await here.release(slot, Completion.INCOMPLETE)
+    usage = await there.usage("alex", LONG)
+    assert usage.slots == 2  # one lingers
+    assert LONG.window - 30 < usage.tokens_in[0] < usage.tokens_in[1] == LONG.window
+    await here.release(second, Completion.NOT_SENT)
+    assert len((await there.usage("alex", LONG)).tokens_in) == 1
+    assert [isinstance(await _take(there, quota=LONG), Permit) for _ in range(3)] == [True, True, False]
+    assert await there.usage("boris", LONG) == Usage()
+    await here.drain_tokens("alex", LONG)
+    assert len((await there.usage("alex", LONG)).tokens_in) >= LONG.requests
 
 
 async def test_a_login_that_is_shut_has_no_token_for_a_window(make_store: Make) -> None:

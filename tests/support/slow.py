@@ -30,6 +30,7 @@ SLOW: Final = {
         "stores/test_processes.py",
         "support/test_transcripts.py",
         "test_benchmarks.py",
+        "test_sync.py",
     ],
     "runs pytest inside of pytest": [
         "support/test_loopback_only.py::test_a_swallowed_attempt_fails_the_test_all_the_same",

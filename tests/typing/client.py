@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from decimal import Decimal
 from typing import assert_type
 
@@ -20,12 +21,15 @@ from smsc_async import (
     MemoryStore,
     Outcome,
     Quota,
+    QuotaState,
     RequestEnded,
     SmscError,
     Snapshot,
     SQLiteStore,
     Statistics,
     Tariffs,
+    Update,
+    sync,
 )
 from smsc_async.history.watch import Watch
 
@@ -38,6 +42,7 @@ async def constructors() -> None:
     Client(account=ACCOUNT)
     Client(None, base_url="https://smsc.ru/sys/", reserve_url=None)
     Client(reserve_url="https://smsc.kz/sys/", reply_format=Format.XML, quota=Quota(requests=2))
+    Client(refresh_after=20)
     Client(store=MemoryStore(), max_age=60, deadline=90.0, retries=0, tracing=True)
     Client(store=SQLiteStore("quota.db"), on_event=print)
     Client(transport=httpx.AsyncHTTPTransport())
@@ -45,6 +50,8 @@ async def constructors() -> None:
     Client(transport=lambda: httpx.AsyncHTTPTransport(http2=False))
     Client(proxy="http://proxy.example:3128", ssl_context=ssl.create_default_context())
 
+    assert_type(Client.from_env(), Client)
+    Client.from_env(environ={"SMSC_LOGIN": "alex"})
     Client("alex", "123")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
     Client("alex")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Client(ACCOUNT, "https://smsc.ru/sys/")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -80,8 +87,10 @@ async def _accounts() -> AsyncIterator[Account]:
 
 async def many() -> None:
     async with Client() as client:
-        assert_type(client.tariffs_for([ACCOUNT]), AsyncIterator[Outcome])
-        assert_type(client.tariffs_for(_accounts(), max_age=0, deadline=5), AsyncIterator[Outcome])
+        given: AsyncIterator[Outcome] = client.tariffs_for(_accounts(), max_age=0, deadline=5)
+        async with aclosing(client.tariffs_for([ACCOUNT])) as outcomes:
+            assert_type([outcome async for outcome in outcomes], list[Outcome])
+        assert_type(await anext(given), Outcome)
         async for outcome in client.tariffs_for(accounts={ACCOUNT}):
             assert_type(outcome, Outcome)
             assert_type(outcome.account, Account)
@@ -112,6 +121,8 @@ async def states(client: Client) -> None:
     assert_type(client.statistics(), Statistics)
     assert_type(client.statistics().waited, float)
     assert_type(Lockout(cause="address", service="smsc", login=None, seconds=1800).seconds, float)
+    assert_type(await client.quota(), QuotaState)
+    assert_type((await client.quota(account=ACCOUNT)).lockouts, tuple[Lockout, ...])
     assert_type(client.lockouts(), tuple[Lockout, ...])
     assert_type(await client.reset_lockouts(), None)
     await client.reset_lockouts(account=ACCOUNT)
@@ -146,3 +157,15 @@ async def own_requests() -> None:
     LimitedTransport(transport=transport, host="smsc.ru", exchange_limit=60, accounts=[ACCOUNT])
     LimitedTransport(httpx.HTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     LimitedTransport(transport, Quota())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def synchronous() -> None:
+    with sync.Client(ACCOUNT, max_age=3600, refresh_after=20, store=SQLiteStore("quota.db")) as client:
+        assert_type(client, sync.Client)
+        assert_type(client.tariffs(account=ACCOUNT, max_age=0, deadline=5, stale_ok=True), Tariffs)
+        assert_type(client.quota(), QuotaState)
+        assert_type(list(client.tariffs_for([ACCOUNT], max_age=0)), list[Outcome])
+        assert_type(next(client.watch(every=900)), Update)
+        client.close()
+    sync.Client(timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    sync.Client(max_age="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

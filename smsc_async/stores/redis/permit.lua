@@ -2,7 +2,7 @@
 --
 -- KEYS[2]  the permits: {quota, rows}; a row is {id, instant at which the token is free, the same for the slot, whether it
 --          is in flight, instant of the writing, era of the writing}
--- ARGV[4]  the action: acquire, release or drain
+-- ARGV[4]  the action: acquire, usage (which writes nothing), release or drain
 -- ARGV[5]  the permit's id: a repeated acquire, whose first answer was lost, acquires nothing more
 -- ARGV[6]  the quota
 local now, suffix, record = the_time()
@@ -73,6 +73,10 @@ for _, row in ipairs(rows) do
     in_flight = in_flight + row[4]
   end
   if row[3] > now then slots[#slots + 1] = row[3] - now end
+end
+if ARGV[4] == 'usage' then
+  table.sort(earliest)
+  return {'usage' .. suffix, now, 0, #slots, unpack(earliest)}
 end
 if token and #latest >= requests then
   table.sort(latest)

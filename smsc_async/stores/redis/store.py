@@ -27,7 +27,7 @@ from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError
 from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import Place, Verdict
-from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
@@ -208,15 +208,13 @@ class RedisStore(SharedStore):
 
     async def _acquire(self, permit: Permit, lease: float) -> Permit | Refusal:
         """Acquire token and slot."""
-        login, quota, token = permit.login, permit.quota, permit.token
+        quota = permit.quota
         bounded = self._lease if lease == math.inf else max(lease, 0.0)
-        permit.lease = permit_id = _PermitId(secrets.token_hex(8), self._key_ring.login(login))
+        permit.lease = permit_id = _PermitId(secrets.token_hex(8), self._key_ring.login(permit.login))
         started = now()
-        rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
-        times = (bounded * _MICRO, self._closed_for(quota) * _MICRO)
-        matters_for = quota.absence + self._lease + bounded
+        rule = self._rule(quota, bounded, token=permit.token)
         try:
-            kind, _, *values = await self._permits(permit_id, "acquire", quota, (matters_for, *rule, token, *times))
+            kind, _, *values = await self._permits(permit_id, "acquire", quota, rule)
         except asyncio.CancelledError:
             # The server may have granted the permit, which nobody will use.
             self._begin(self._release(permit, Completion.NOT_SENT))
@@ -336,6 +334,27 @@ class RedisStore(SharedStore):
         finally:
             if has_turn:
                 lock.release()
+
+    def _rule(self, quota: Quota, lease: float, *, token: bool) -> tuple[float, ...]:
+        """Return the numbers of an acquire: the seconds for which its row matters come first."""
+        times = (lease * _MICRO, self._closed_for(quota) * _MICRO)
+        rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
+        return (quota.absence + self._lease + lease, *rule, token, *times)
+
+    async def usage(self, login: str, quota: Quota) -> Usage:
+        """Return what is in use of a login's quota.
+
+        Raises:
+            StoreError: The server does not answer.
+        """
+        permit_id, rule = _PermitId("", self._key_ring.login(login)), self._rule(quota, 0.0, token=False)
+        kind, _, *values = await self._permits(permit_id, "usage", quota, rule)
+        if kind == b"closed":
+            return Usage((values[0] / _MICRO,) * quota.requests)
+        if kind == b"quota":
+            raise self._other_quota(OtherQuota(values[0].decode()), quota)
+        _, slots, *tokens = values
+        return Usage(tuple(each / _MICRO for each in tokens), slots)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""

@@ -23,7 +23,7 @@ from smsc_async.accounts import Account
 from smsc_async.errors import StoreError
 from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import Place, Verdict
-from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
@@ -151,6 +151,20 @@ class SQLiteStore(SharedStore):
         unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
         with contextlib.suppress(StoreError):
             await self._worker.run(partial(self._release, permit, instant, row, verdict or unknown))
+
+    async def usage(self, login: str, quota: Quota) -> Usage:
+        """Return what is in use of a login's quota.
+
+        Raises:
+            StoreError: The file cannot be used.
+        """
+        name = (await self._keys()).login(login)
+
+        def work() -> Usage:
+            with self._file.reading() as connection:
+                return tables.usage(connection, name, now(), quota, closed_for=self._closed_for(quota))
+
+        return await self._worker.run(work)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""

@@ -9,10 +9,10 @@ import math
 import random
 from typing import TYPE_CHECKING, Final
 
-from smsc_async.limiter.bucket import Refusal
+from smsc_async.limiter.bucket import Refusal, Usage
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
-from smsc_async.stores.rows import Row, quota_text, refusal_of
+from smsc_async.stores.rows import Row, quota_text, refusal_of, usage_of
 from smsc_async.stores.sealed_reply import SEALED_BYTES
 from smsc_async.stores.shared import Closed, Lookup, OtherQuota
 
@@ -51,9 +51,8 @@ def acquire(
         row: The row to insert; it has a token if the request needs one.
         closed_for: Seconds for which a store that was lost grants nothing.
     """
-    closed_at, event = connection.execute("SELECT closed_at, event FROM store").fetchone()
-    if closed_at is not None and (wait := closed_at + closed_for - instant) > 0:
-        return Closed(wait, event)
+    if (closed := _closed(connection, instant, closed_for)) is not None:
+        return closed
     select = "SELECT quota, token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
     peers, text = connection.execute(select, (login,)).fetchall(), quota_text(quota)
     rows = [Row(*values) for _, *values in peers]
@@ -65,6 +64,21 @@ def acquire(
         delete = "DELETE FROM permits WHERE login = ? AND token_free_at <= ? AND slot_free_at <= ?"
         connection.execute(delete, (login, instant, instant))
     return insert(connection, login, quota, instant, row)
+
+
+def usage(connection: sqlite3.Connection, login: str, instant: float, quota: Quota, *, closed_for: float) -> Usage:
+    """Return what is in use of a login's quota; for reading."""
+    if (closed := _closed(connection, instant, closed_for)) is not None:
+        return Usage((closed.wait,) * quota.requests)
+    select = "SELECT token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
+    return usage_of([Row(*each) for each in connection.execute(select, (login,))], instant, quota)
+
+
+def _closed(connection: sqlite3.Connection, instant: float, closed_for: float) -> Closed | None:
+    """Return until when a store that was lost grants no permit, or ``None`` if it grants them."""
+    closed_at, event = connection.execute("SELECT closed_at, event FROM store").fetchone()
+    wait = -1.0 if closed_at is None else closed_at + closed_for - instant
+    return Closed(wait, event) if wait > 0 else None
 
 
 def insert(connection: sqlite3.Connection, login: str, quota: Quota, instant: float, row: Row) -> int:
