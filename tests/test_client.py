@@ -23,6 +23,7 @@ from smsc_async import (
     DecodeError,
     Format,
     LimitedTransport,
+    Lockout,
     MemoryStore,
     Quota,
     QuotaExhausted,
@@ -605,7 +606,7 @@ async def test_the_quota_of_an_account_comes_with_its_lockouts_alone() -> None:
 
 async def test_a_store_that_waits_after_its_start_has_no_request_left() -> None:
     async with client_of(service(), store=MemoryStore(cold_start="wait")) as client:
-        assert await client.quota() == QuotaState(0, 61.0, 0)
+        assert await client.quota() == QuotaState(0, 61.0, 0, (Lockout("store", "smsc.example", None, 61.0),))
 
 
 @pytest.mark.no_cover

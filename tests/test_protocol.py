@@ -68,6 +68,7 @@ def test_a_key_has_a_label_of_its_own_that_does_not_show_it() -> None:
         ("/sys/get.php", "", "application/json", b"{" * 100_000, None),
         ("/sys/get.php", "", "application/json", b"[1]", None),
         ("/sys/get.php", "", FORM, b"\xff\xfe", None),
+        ("/sys/get.php", "", FORM, b"get_price=1&login=%CF&psw=1", Claim("\N{CYRILLIC CAPITAL LETTER PE}", token=True)),
     ],
 )
 def test_a_request_is_told_by_its_login_and_what_it_asks_for(
@@ -110,3 +111,8 @@ def test_a_retry_after_is_seconds_or_a_date_or_nothing_usable(value: str, second
     told = retry_after(value, now=100.0)
     assert told == seconds
     assert told is None or math.isfinite(told)
+
+
+def test_a_host_that_no_name_server_can_look_up_is_refused() -> None:
+    with pytest.raises(ValueError, match="bad host"):
+        endpoint("https://" + "\N{CYRILLIC SMALL LETTER ER}" * 63 + "/sys/")

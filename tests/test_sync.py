@@ -28,7 +28,9 @@ from smsc_async.testing import SmscServer
 
 @pytest.fixture(params=["memory", "sqlite"])
 def client(request: pytest.FixtureRequest, smsc_server: SmscServer, tmp_path: Path) -> Client:
-    store = MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "store.db", pepper="a long text")
+    store = (
+        MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "store.db", pepper="a long random text")
+    )
     return Client(smsc_server.account, base_url=smsc_server.base_url, store=store, retries=0, deadline=20)
 
 

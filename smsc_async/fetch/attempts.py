@@ -39,7 +39,7 @@ from smsc_async.http.send import send
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
-from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.quota import Quota, quota_without_last
 from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store
@@ -139,21 +139,21 @@ class Fetcher:
                 # The permit contains a token, a slot and, for credentials at risk, a place: together or not at all.
                 async with LimitedExchange(self.store, attempt) as exchange:
                     sending = self.circuit.try_start(attempt.login)
-                    if sending is None:
-                        continue  # another request has become the probe: give the permit back, and wait
-                    flight.begin_exchange(scope)
-                    reply = await send(
-                        account,
-                        attempt,
-                        exchange,
-                        self.connector,
-                        endpoint=endpoint,
-                        reply_format=self.reply_format,
-                        connect_seconds=self._connect_seconds(flight.deadline - now()),
-                    )
-                    redactor = Redactor(account.secret)
-                    outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
-                    attempt.reply_verdict = _verdict(outcome)
+                    # Without it another request has become the probe: give the permit back, and wait.
+                    if sending is not None:
+                        flight.begin_exchange(scope)
+                        reply = await send(
+                            account,
+                            attempt,
+                            exchange,
+                            self.connector,
+                            endpoint=endpoint,
+                            reply_format=self.reply_format,
+                            connect_seconds=self._connect_seconds(flight.deadline - now()),
+                        )
+                        redactor = Redactor(account.secret)
+                        outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
+                        attempt.reply_verdict = _verdict(outcome)
         except SmscError as error:
             outcome = without_traceback(error)
         finally:
@@ -171,7 +171,7 @@ class Fetcher:
 
     def _quota_of(self, flight: InFlight) -> Quota:
         """Return the quota; for a refresh without its last token, so that no store grants it, whatever others do."""
-        return self.quota.without_last() if flight.is_refresh else self.quota
+        return quota_without_last(self.quota) if flight.is_refresh else self.quota
 
     async def _permit_due_in(self, attempt: Attempt, flight: InFlight) -> float:
         """Return the seconds before which there is no permit, as far as it is known."""

@@ -61,7 +61,14 @@ class PermitSource(Protocol):
         ...
 
     async def acquire(
-        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+        self,
+        login: str,
+        quota: Quota,
+        *,
+        token: bool,
+        lease: float,
+        patience: float | None = None,
+        credentials: Credentials | None = None,
     ) -> Permit | Refusal:
         """Return a permit, or when to try again.
 
@@ -70,6 +77,8 @@ class PermitSource(Protocol):
             quota: The quota of the login.
             token: Whether the request is a tariff request.
             lease: Seconds after which the request has ended even if this process dies; ``inf`` if unknown.
+            patience: Seconds for which the caller can wait, ``None`` for as long as ``lease``. A store that is closed for
+                longer raises ``StoreNotReady``.
             credentials: The credentials that the lockout rules guard, or ``None``.
         """
         ...
@@ -295,6 +304,7 @@ class WaiterQueue:
             request.quota,
             token=request.token,
             lease=request.ends_at - now() if request.lease is None else request.lease,
+            patience=request.ends_at - now(),
             credentials=request.credentials,
         )
 

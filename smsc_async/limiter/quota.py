@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["SERVICE_QUOTA", "Quota"]
+__all__ = ["SERVICE_QUOTA", "Quota", "quota_without_last"]
 
 
 def _count(_: Quota, field: attrs.Attribute[int], value: int) -> None:
@@ -36,7 +36,7 @@ class Quota:
         linger: Seconds during which a request that ended without a reply may still arrive at the server.
         concurrent: Requests of a login in flight at once.
         window: ``per + guard``: seconds from the head of the reply until the token is free again.
-        stated_requests: ``requests`` as the users of a store compare it: the same for ``without_last()``.
+        stated_requests: ``requests`` as the users of a store compare it: the same for ``quota_without_last()``.
         absence: ``linger + window``: the most seconds from the end of an exchange until its token is free again.
 
     Raises:
@@ -67,11 +67,12 @@ class Quota:
         object.__setattr__(self, "absence", self.linger + self.window)
         object.__setattr__(self, "stated_requests", self.requests)
 
-    def without_last(self) -> Quota:
-        """Return the quota of a request that leaves the last token to others; stores take it for the same quota."""
-        reduced = attrs.evolve(self, requests=max(self.requests - 1, 1))
-        object.__setattr__(reduced, "stated_requests", self.stated_requests)
-        return reduced
+
+def quota_without_last(quota: Quota) -> Quota:
+    """Return the quota of a request that leaves the last token to others; stores take it for the same quota."""
+    reduced = attrs.evolve(quota, requests=max(quota.requests - 1, 1))
+    object.__setattr__(reduced, "stated_requests", quota.stated_requests)
+    return reduced
 
 
 SERVICE_QUOTA: Final = Quota()

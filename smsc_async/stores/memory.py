@@ -117,18 +117,19 @@ class MemoryStore(Store):
         *,
         token: bool,
         lease: float,
+        patience: float | None = None,
         credentials: Credentials | None = None,
     ) -> Permit | Refusal:
         """Return a permit, or when to try again.
 
         Raises:
-            StoreNotReady: The store waits after its first use, for longer than ``lease``.
+            StoreNotReady: The store waits after its first use, for longer than ``patience``.
         """
         instant = now()
         permit = Permit(login, quota, token)
         permit.credentials = credentials
         refusal = self._closed_by_cold_start(instant, quota)
-        if refusal is not None and refusal.retry_in > lease:
+        if refusal is not None and refusal.retry_in > (lease if patience is None else patience):
             raise refusal.error(refusal.retry_in)
         refusal = refusal or self._admit(permit, instant)
         if refusal is None:

@@ -109,7 +109,14 @@ class Slow:
         return None
 
     async def acquire(
-        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+        self,
+        login: str,
+        quota: Quota,
+        *,
+        token: bool,
+        lease: float,
+        patience: float | None = None,
+        credentials: Credentials | None = None,
     ) -> Permit | Refusal:
         await anyio.sleep(0.001)
         return Permit(login, quota, token)

@@ -376,3 +376,13 @@ async def test_a_machine_that_was_suspended_was_not_restarted(path: Path, monkey
         monkeypatch.setattr(f"smsc_async.stores.{module}.now", lambda: now() + 28_800.0)
     async with SQLiteStore(path, pepper=PEPPER) as store:
         assert isinstance(await _take(store), Permit)
+
+
+async def test_a_call_with_enough_time_waits_for_a_closed_store(tmp_path: Path) -> None:
+    # The lease of the request is shorter than the time for which the store is closed.
+    for store in (SQLiteStore(tmp_path / "store.db", lease=0.2, cold_start="wait"), MemoryStore(cold_start="wait")):
+        async with store:
+            with anyio.fail_after(60):
+                permit = await store.queue.acquire("alex", SHORT, token=True, lease=0.01)
+            assert store.closed_for == 0.0
+            await store.queue.release(permit, Completion.NOT_SENT)

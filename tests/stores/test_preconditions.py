@@ -110,6 +110,9 @@ async def test_a_quota_that_differs_from_that_of_a_peer_is_refused_while_permits
     permit = await _take(here)
     assert isinstance(permit, Permit)
     await _refused(there, "pass the same Quota", other)
+    if isinstance(there, RedisStore):
+        with pytest.raises(StoreError, match="pass the same Quota"):
+            await there.usage("alex", other)
     assert isinstance(await there.acquire("boris", other, token=True, lease=5.0), Permit)
     await here.release(permit, Completion.NOT_SENT)
     permit = await _take(there, other)

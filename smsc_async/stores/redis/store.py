@@ -179,26 +179,33 @@ class RedisStore(SharedStore):
         await self._redis.aclose()
 
     async def acquire(
-        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+        self,
+        login: str,
+        quota: Quota,
+        *,
+        token: bool,
+        lease: float,
+        patience: float | None = None,
+        credentials: Credentials | None = None,
     ) -> Permit | Refusal:
         """Return a permit, or when to try again.
 
         Raises:
-            StoreNotReady: The store lost its state, and grants nothing for longer than ``lease``.
+            StoreNotReady: The store lost its state, and grants nothing for longer than ``patience``.
             StoreError: The server does not answer, or must not be used.
             RuntimeError: The event loop is not asyncio's.
         """
         permit = Permit(login, quota, token)
         permit.credentials = credentials
         if credentials is None:
-            return await self._acquire(permit, lease)
+            return await self._acquire(permit, lease, lease if patience is None else patience)
         # The place first. If token or slot is missing, the place is returned at once.
         place = await self._take_place(credentials)
         if isinstance(place, Refusal):
             return place
         permit.place = place
         try:
-            answer = await self._acquire(permit, lease)
+            answer = await self._acquire(permit, lease, lease if patience is None else patience)
         except BaseException:
             self._begin(self._return_place(credentials, place.request))
             raise
@@ -206,7 +213,7 @@ class RedisStore(SharedStore):
             await asyncio.shield(self._begin(self._return_place(credentials, place.request)))
         return answer
 
-    async def _acquire(self, permit: Permit, lease: float) -> Permit | Refusal:
+    async def _acquire(self, permit: Permit, lease: float, patience: float) -> Permit | Refusal:
         """Acquire token and slot."""
         quota = permit.quota
         bounded = self._lease if lease == math.inf else max(lease, 0.0)
@@ -227,9 +234,9 @@ class RedisStore(SharedStore):
                 await asyncio.shield(self._begin(self._release(permit, Completion.NOT_SENT)))
                 return Refusal(0.0)
             case b"closed":
-                return self._denied(Closed(values[0] / _MICRO, values[1].decode()), quota, lease)
+                return self._denied(Closed(values[0] / _MICRO, values[1].decode()), quota, patience)
             case b"quota":
-                return self._denied(OtherQuota(values[0].decode()), quota, lease)
+                return self._denied(OtherQuota(values[0].decode()), quota, patience)
             case _:
                 retry_in, in_flight, *tokens = values
         # Another process may release a permit in flight before the end of its lease.

@@ -120,12 +120,19 @@ class SQLiteStore(SharedStore):
             await anyio.to_thread.run_sync(self._worker.close)
 
     async def acquire(
-        self, login: str, quota: Quota, *, token: bool, lease: float, credentials: Credentials | None = None
+        self,
+        login: str,
+        quota: Quota,
+        *,
+        token: bool,
+        lease: float,
+        patience: float | None = None,
+        credentials: Credentials | None = None,
     ) -> Permit | Refusal:
         """Return a permit, or when to try again.
 
         Raises:
-            StoreNotReady: The file lost its state, and grants nothing for longer than ``lease``.
+            StoreNotReady: The file lost its state, and grants nothing for longer than ``patience``.
             StoreError: The file cannot be used.
         """
         bounded = self._lease if lease == math.inf else max(lease, 0.0)
@@ -137,7 +144,7 @@ class SQLiteStore(SharedStore):
         work = partial(self._acquire, permit, started, row, names)
         answer = await self._worker.run(work, self._undo_acquire)
         if isinstance(answer, Closed | OtherQuota):
-            return self._denied(answer, quota, lease)
+            return self._denied(answer, quota, lease if patience is None else patience)
         if isinstance(answer, Permit) and now() - started >= bounded:
             # This process stood still for the whole lease: another process may have the permit by now.
             await self.release(answer, Completion.NOT_SENT, Verdict.NOT_SENT)
