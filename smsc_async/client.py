@@ -40,8 +40,9 @@ class Client:
     """Fetches tariff lists.
 
     One client serves an application, for any number of accounts. It opens nothing before the first call, works in several
-    event loops and after a fork, and is closed by ``async with`` or ``aclose()``. It reads no environment variable; httpx
-    reads ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``, ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``.
+    event loops and after a fork, and is closed by ``async with`` or ``aclose()``. It takes no option from the
+    environment, apart from ``from_env()``; httpx reads ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``, ``SSL_CERT_FILE`` and
+    ``SSL_CERT_DIR``.
 
     Args:
         account: The account of calls that name none, or ``None``.
