@@ -220,3 +220,25 @@ async def test_a_reset_sends_the_calls_that_wait_for_a_probe() -> None:
             await anyio.sleep(0.5)
             await client.reset_lockouts()
         assert anyio.current_time() - began < 1.0
+
+
+@pytest.mark.anyio
+async def test_a_call_whose_permit_comes_in_an_outage_gives_it_back_and_waits() -> None:
+    scripted = in_turn([*[good()] * 7, *[status(503)] * 5, good()])
+    async with client_of(scripted, None, retries=0) as client:
+        await _confirm(client)
+        for _ in range(2):
+            await client.tariffs(Account("login-0", "123"), max_age=0)
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: client.tariffs(Account("login-0", "123"), max_age=0))
+            await anyio.sleep((await client.quota(Account("login-0", "123"))).next_in - 0.5)
+            for n in (1, 2, 3, 4, 1):
+                with suppress(SmscError):
+                    await client.tariffs(Account(f"login-{n}", "123"), max_age=0)
+            (outage,) = client.lockouts()
+            assert outage.seconds > 0.5
+            await anyio.sleep(0.6)
+            # Its token has come, and nothing was sent.
+            assert len(scripted.requests) == 12
+        assert len(scripted.requests) == 13
+        assert client.lockouts() == ()
