@@ -279,7 +279,7 @@ class SharedStore(Store, ABC):
                 _LOG.warning(
                     "%s: a cached list has a wrong seal and counts as absent: somebody has changed the store", self.name
                 )
-            self.rejected_lists += 1
+            self.rejected_lists: int = self.rejected_lists + 1
             return None, math.inf
         wall_age = max(time.time() - stored.wall, 0.0)
         return stored, wall_age if lookup.age == math.inf else max(lookup.age, wall_age - _CLOCK_SKEW)
