@@ -39,17 +39,17 @@ class Source:
     path: Path | None = None
 
 
-def _source(told: str) -> Source:
-    path = Path(told)
+def _source(text: str) -> Source:
+    path = Path(text)
     if is_there(path):
         return Source(path.stem, path)
-    account, _, file = told.partition("=")
+    account, _, file = text.partition("=")
     if account and file:
         path = Path(file)
         if is_there(path):
             return Source(account, path)
-    elif not told or (not path.suffix and len(path.parts) == 1):
-        return Source(told)
+    elif not text or (not path.suffix and len(path.parts) == 1):
+        return Source(text)
     raise no_file(path)
 
 
@@ -95,7 +95,7 @@ def earlier_lists(accounts: Iterable[str], history: History, since: datetime | N
 
 
 def gather(
-    told: Sequence[str],
+    texts: Sequence[str],
     *,
     history: History,
     since: datetime | None,
@@ -103,10 +103,10 @@ def gather(
     fresh: bool,
     deadline: float,
 ) -> tuple[list[Snapshot], ExitCode]:
-    """Return the lists, by account in the order in which they were told, and the exit code of the first that failed.
+    """Return the lists, by account in the given order, and the exit code of the first that failed.
 
     Args:
-        told: Accounts, and files as ``FILE`` or ``ACCOUNT=FILE``; without any, the account of a command without one.
+        texts: Accounts, and files as ``FILE`` or ``ACCOUNT=FILE``; without any, the account of a command without one.
         history: Where lists of the accounts are kept over time; it need not be there.
         since: From when on those are taken, or ``None`` for all.
         password_from: Where the passwords are, or ``None`` for what the configuration says.
@@ -118,7 +118,7 @@ def gather(
         StoreError: The history cannot be used.
         OSError: A file cannot be read.
     """
-    sources = [_source(each) for each in told] or [Source(find_profile(None, source=password_from).name)]
+    sources = [_source(each) for each in texts] or [Source(find_profile(None, source=password_from).name)]
     # Before anything is fetched: a file that is no list costs no request.
     snapshots = read_files(sources)
     names = [source.account for source in sources if source.path is None]
