@@ -17,10 +17,20 @@ import time
 from importlib import import_module
 from pathlib import Path
 
+import anyio
+import typer
+
 from smsc_async.cli.app import run
 
+# Import here what the commands import lazily, so that no fork has to.
 for name in ("accounts", "demo", "history_output", "report", "simulator", "status", "watch"):
-    import_module(f"smsc_async.cli.{name}")  # so that no fork has to
+    import_module(f"smsc_async.cli.{name}")
+for name in ("history.watch", "http.send", "stores.sqlite.store"):
+    import_module(f"smsc_async.{name}")
+anyio.run(anyio.sleep, 0)
+any_parameter = typer.Typer()
+any_parameter.command()(lambda number=1: None)  # typer imports pydantic when it reads the first parameter
+any_parameter(["--number", "1"], standalone_mode=False)
 
 
 def start(command: list[str]) -> int:
