@@ -16,7 +16,7 @@ from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
 from tests.support.loopback_only import Forbidden, loopback_only
-from tests.support.slow import is_slow
+from tests.support.slow import is_exhaustive, is_slow
 
 # Needs Chromium and a dependency group of its own: `.ci/run browser` names this folder.
 collect_ignore = ["browser"]
@@ -35,17 +35,33 @@ settings.register_profile("thorough", max_examples=10_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--exhaustive",
+        action="store_true",
+        help="run the tests of the table EXHAUSTIVE in tests/support/slow.py as well",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Restore Ctrl-C for the processes that the tests start: a shell ignores SIGINT for its background jobs, and children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A file or a test that is named is wanted. Worker processes get the option from here.
+    config.option.exhaustive |= any(".py" in each for each in config.args)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that ``-m "not slow"`` leaves out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of the tables of ``tests/support/slow.py``, and leave out the exhaustive ones if they are not asked for."""
     for item in items:
         if is_slow(item.nodeid):
             item.add_marker(pytest.mark.slow)
+        if is_exhaustive(item.nodeid):
+            item.add_marker(pytest.mark.exhaustive)
+    if not config.option.exhaustive:
+        exhaustive = [item for item in items if item.get_closest_marker("exhaustive")]
+        config.hook.pytest_deselected(items=exhaustive)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
 def pytest_collection_finish() -> None:

@@ -28,9 +28,15 @@ for name in ("accounts", "demo", "history_output", "report", "simulator", "statu
 for name in ("history.watch", "http.send", "stores.sqlite.store"):
     import_module(f"smsc_async.{name}")
 anyio.run(anyio.sleep, 0)
-any_parameter = typer.Typer()
-any_parameter.command()(lambda number=1: None)  # typer imports pydantic when it reads the first parameter
-any_parameter(["--number", "1"], standalone_mode=False)
+any_command = typer.Typer()
+
+
+@any_command.command()
+def count(number: int) -> int:
+    return number
+
+
+any_command(["1"], standalone_mode=False)  # typer imports pydantic when it reads the first parameter
 
 
 def start(command: list[str]) -> int:

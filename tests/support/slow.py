@@ -1,13 +1,17 @@
-"""The tests that ``pytest -m "not slow"`` leaves out, in one table, so that the inner loop stays under 20 seconds.
+"""The tests that do not always run, in two tables.
 
-An entry is a module or one test of a module. Add a test that uses more than half a second of processor time, starts
-processes, or waits for seconds. A new test can use ``@pytest.mark.slow`` as well.
+- ``SLOW``: ``pytest -m "not slow"`` leaves these tests out, so that the inner loop stays under 20 seconds. Add a test that uses
+  more than half a second of processor time, starts processes, or waits for seconds.
+- ``EXHAUSTIVE``: ``pytest`` leaves these tests out, unless a file or ``--exhaustive`` is named on its command line. They repeat what other
+  tests show, over whole matrices, hundreds of accounts or dozens of processes. ``.ci/run`` runs them once.
+
+An entry is a module or one test of a module. Each exhaustive test counts as slow.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +33,6 @@ SLOW: Final = {
         "stores/test_lazily.py",
         "stores/test_processes.py",
         "support/test_transcripts.py",
-        "test_benchmarks.py",
         "test_sync.py",
     ],
     "runs pytest inside of pytest": [
@@ -51,23 +54,63 @@ SLOW: Final = {
         "faults/test_circuit_breaker.py",
         "faults/test_lockout_scenarios.py",
         "faults/test_secrecy.py::test_the_password_shows_nowhere_but_in_the_body",
-        "test_client.py::test_ten_thousand_callers_of_one_account_make_one_request",
     ],
     "draws or renders much": [
         "cli/test_history.py::test_a_price_over_time_is_drawn",
         "report/test_page.py::test_it_is_small_though_every_price_is_another_in_every_list",
     ],
 }
-_ENTRIES: Final = frozenset(entry for entries in SLOW.values() for entry in entries)
+EXHAUSTIVE: Final = {
+    "every command in every environment": ["cli/test_environments.py"],
+    "every section, page or setting, each in processes of its own": [
+        "cli/test_chart.py::test_the_settings_of_matplotlib_have_no_effect",
+        "support/test_transcripts.py::test_the_commands_of_a_page_print_what_it_shows",
+        "test_benchmarks.py::test_every_section_prints_its_table",
+    ],
+    "hundreds of accounts, thousands of calls, or many seeds": [
+        "examples/test_telegram_bot.py::test_three_hundred_users_of_whom_five_are_wrong_a_restart_and_a_changed_password",
+        "faults/test_circuit_breaker.py::test_an_hour_without_the_service_costs_no_more_requests_than_one_with_it",
+        "fetch/test_lockout_scenarios.py",
+        "limiter/test_schedules.py",
+        "test_client.py::test_ten_thousand_callers_of_one_account_make_one_request",
+    ],
+    "the same at every line, in every order, or after every kill": [
+        "cli/test_watch.py::test_killed_twelve_times_with_a_receiver_down_and_one_refusing_it_loses_nothing_and_repeats_at_most_the_last",
+        "http/test_connections.py::test_every_connection_carries_one_request_in_loops_in_turn_and_around_a_fork",
+        "http/test_trace_secrets.py",
+        "stores/test_processes.py::test_a_program_that_is_restarted_over_and_over_keeps_the_quota",
+    ],
+    "tables of 20,000 rows": [
+        "cli/test_table.py::test_a_table_of_20_000_rows_costs_at_most_three_times_its_csv",
+        "cli/test_table.py::test_changes_cost_at_most_three_times_their_csv",
+    ],
+}
+
+
+def _entries(*tables: Mapping[str, list[str]]) -> frozenset[str]:
+    return frozenset(entry for table in tables for entries in table.values() for entry in entries)
+
+
+_SLOW: Final = _entries(SLOW, EXHAUSTIVE)
+_EXHAUSTIVE: Final = _entries(EXHAUSTIVE)
 
 
 def is_slow(nodeid: str) -> bool:
-    """Return whether the table contains a test, its class or its module."""
+    """Return whether a table contains a test, its class or its module."""
+    return _contains(_SLOW, nodeid)
+
+
+def is_exhaustive(nodeid: str) -> bool:
+    """Return whether the table of exhaustive tests contains a test, its class or its module."""
+    return _contains(_EXHAUSTIVE, nodeid)
+
+
+def _contains(entries: frozenset[str], nodeid: str) -> bool:
     module, *names = nodeid.removeprefix("tests/").partition("[")[0].split("::")
-    return any("::".join([module, *names[:length]]) in _ENTRIES for length in range(len(names) + 1))
+    return any("::".join([module, *names[:length]]) in entries for length in range(len(names) + 1))
 
 
-def stale(entries: Iterable[str] = _ENTRIES, *, tests: Path = TESTS) -> list[str]:
+def stale(entries: Iterable[str] = _SLOW, *, tests: Path = TESTS) -> list[str]:
     """Return the entries without a module or a test of that name."""
     return [entry for entry in sorted(entries) if not _exists(tests, *entry.partition("::")[::2])]
 

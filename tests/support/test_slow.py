@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.slow import is_slow, stale
+from tests.support.slow import is_exhaustive, is_slow, stale
 
 
 def test_every_entry_names_a_module_or_a_test_that_exists() -> None:
@@ -41,3 +41,29 @@ def test_the_marker_deselects_the_tests_of_the_table(request: pytest.FixtureRequ
     marked = {item.nodeid for item in request.session.items if item.get_closest_marker("slow")}
     assert marked >= {item.nodeid for item in request.session.items if is_slow(item.nodeid)}
     assert request.node.nodeid not in marked
+
+
+def test_an_exhaustive_test_is_slow_and_runs_only_if_it_is_asked_for(request: pytest.FixtureRequest) -> None:
+    nodeid = "tests/http/test_trace_secrets.py::test_a_fault_at_any_line_shows_the_secret_nowhere[list]"
+    assert is_exhaustive(nodeid)
+    assert is_slow(nodeid)
+    assert not is_exhaustive(request.node.nodeid)
+    chosen = [item for item in request.session.items if is_exhaustive(item.nodeid)]
+    assert not chosen or request.config.option.exhaustive
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcomes"),
+    [((), {"passed": 1}), (("--exhaustive",), {"passed": 2}), (("test_client.py",), {"passed": 2})],
+)
+def test_a_run_of_everything_leaves_exhaustive_tests_out(
+    pytester: pytest.Pytester, arguments: tuple[str, ...], outcomes: dict[str, int]
+) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nmarkers =\n    slow\n    exhaustive\n")
+    pytester.makeconftest(
+        "from tests.conftest import pytest_addoption, pytest_collection_modifyitems, pytest_configure"
+    )
+    name = "test_ten_thousand_callers_of_one_account_make_one_request"
+    pytester.makepyfile(test_client=f"def {name}(): pass\ndef test_another(): pass")
+    result = pytester.runpytest_inprocess(*arguments, "-p", "no:xdist", "-p", "no:cacheprovider")
+    result.assert_outcomes(**outcomes, deselected=2 - outcomes["passed"])
