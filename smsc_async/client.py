@@ -32,6 +32,7 @@ from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics, quo
 if TYPE_CHECKING:
     from smsc_async.history import History
     from smsc_async.history.watch import Watch
+    from smsc_async.history.watch_many import WatchMany
 
 __all__ = ["Client"]
 
@@ -257,13 +258,7 @@ class Client:
         age = self._max_age if max_age is None else _checked_age(max_age)
         seconds = self._deadline if deadline is None else _checked_deadline(deadline)
         call = partial(self._outcome, age=age, seconds=seconds)
-
-        def start(work: Callable[[object], Awaitable[None]], ended: Callable[[], None]) -> None:
-            # The loop that iterates need not run yet when the iterator is made.
-            self._check_open()
-            self._calls.tasks.start(work, ended)
-
-        return BulkFetch(accounts, call, start, self.AT_ONCE)
+        return BulkFetch(accounts, call, self._start, self.AT_ONCE)
 
     def watch(
         self,
@@ -323,14 +318,64 @@ class Client:
             4.10 4.51
         """
         # Most programs watch nothing.
-        from smsc_async.history.watch import checked_every, watch_account  # noqa: PLC0415
+        from smsc_async.history.watch import watch_account  # noqa: PLC0415
 
         who = self._account_of(account, "watch")
-        self._check_open()
-        # A program that is started again and again does not use up the quota; but each round has a list of its own.
-        age = min(self._max_age, checked_every(every) / 2)
-        fetch = partial(self.tariffs, max_age=age, deadline=None if deadline is None else _checked_deadline(deadline))
+        fetch = self._fetch_for_rounds(every, deadline)
         return watch_account(fetch, who, every=every, history=history, name=name, reader=reader)
+
+    def watch_for(
+        self,
+        accounts: Iterable[Account] | Mapping[str, Account],
+        *,
+        every: float = 900.0,
+        history: History | None = None,
+        reader: str = "watch",
+        deadline: float | None = None,
+    ) -> WatchMany:
+        """Return the changes in the lists of many accounts, each when it is seen, for as long as somebody iterates.
+
+        The rounds are spread over the interval: with 300 accounts and 900 s, one begins every 3 s. Otherwise each account
+        is watched as by ``watch()``, with one difference: if the credentials of an account are refused, the error comes as
+        an update, the watch of this account ends, and the others go on.
+
+        Args:
+            accounts: Whose lists, each under its login; or a mapping of names to accounts, for example if two users have
+                the same login.
+            every: Seconds between rounds of an account. After a failed one the next is made in five minutes at the latest.
+            history: Where lists are kept, or ``None`` to compare with what this loop has seen alone.
+            reader: The name under which reports are recorded, as in ``watch()``.
+            deadline: Seconds for the list of each round, or ``None`` for the client's.
+
+        Returns:
+            An async iterator of ``Update``, for one consumer, with ``aclose()``. Each update names its account. The iterator
+            ends after the last account has ended; without any account, at once.
+
+        Raises:
+            ValueError: There is no name for an account, or a number is out of its range.
+            TypeError: One of the accounts is no ``Account``, or ``history`` no ``History``.
+            RuntimeError: The client is closed.
+
+        Example:
+            >>> import asyncio
+            >>> from smsc_async import Account
+            >>> from smsc_async.testing import SmscServer  # in place of the service
+            >>> async def main(server: SmscServer) -> None:
+            ...     accounts = [server.account, Account("clara", "wrong"), Account("boris", "wrong")]
+            ...     async with server.client() as client:
+            ...         async for update in client.watch_for(accounts, every=0.2):
+            ...             print(update.account, type(update.error).__name__)
+            ...             if update.account == "boris":
+            ...                 break
+            >>> with SmscServer() as server:
+            ...     asyncio.run(main(server))
+            clara AuthenticationError
+            boris AuthenticationError
+        """
+        from smsc_async.history.watch_many import watch_accounts  # noqa: PLC0415
+
+        fetch = self._fetch_for_rounds(every, deadline)
+        return watch_accounts(fetch, accounts, every=every, history=history, reader=reader, start=self._start)
 
     def statistics(self) -> Statistics:
         """Return what this client has done so far."""
@@ -435,6 +480,19 @@ class Client:
         if isinstance(result, Exception):
             return Outcome(account, None, result)
         raise result
+
+    def _fetch_for_rounds(self, every: float, deadline: float | None) -> Callable[[Account], Awaitable[Tariffs]]:
+        from smsc_async.history.watch import checked_every  # noqa: PLC0415
+
+        self._check_open()
+        # A program that is started again and again does not use up the quota; but each round has a list of its own.
+        age = min(self._max_age, checked_every(every) / 2)
+        return partial(self.tariffs, max_age=age, deadline=None if deadline is None else _checked_deadline(deadline))
+
+    def _start(self, work: Callable[[object], Awaitable[None]], ended: Callable[[], None]) -> None:
+        # The loop that iterates need not run yet when the iterator is made.
+        self._check_open()
+        self._calls.tasks.start(work, ended)
 
     def _account_of(self, account: Account | None, method: str) -> Account:
         who = account or self._account

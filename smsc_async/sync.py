@@ -124,6 +124,20 @@ class Client:
             self._client.watch(account, every=every, history=history, name=name, reader=reader, deadline=deadline)
         )
 
+    def watch_for(
+        self,
+        accounts: Iterable[Account] | Mapping[str, Account],
+        *,
+        every: float = 900.0,
+        history: History | None = None,
+        reader: str = "watch",
+        deadline: float | None = None,
+    ) -> Iterator[Update]:
+        """Return the changes in the lists of many accounts, each when it is seen; see ``smsc_async.Client.watch_for``."""
+        return _iterated(
+            self._client.watch_for(accounts, every=every, history=history, reader=reader, deadline=deadline)
+        )
+
     def quota(self, account: Account | None = None) -> QuotaState:
         """Return what is left of the quota of an account's login; see ``smsc_async.Client.quota``."""
         return _run(self._client.quota(account))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import os
 import subprocess
 import sys
@@ -106,6 +107,15 @@ def test_a_watch_is_an_iterator() -> None:
         update = next(client.watch(every=0.1))
         change.join()
     assert {change.name for change in update.changes} > {"Latvia"}
+
+
+def test_a_watch_of_many_accounts_is_an_iterator(client: Client, smsc_server: SmscServer) -> None:
+    accounts = [smsc_server.account, Account("clara", "wrong"), Account("boris", "wrong")]
+    updates = client.watch_for(accounts, every=0.3)
+    assert [(update.account, type(update.error)) for update in itertools.islice(updates, 2)] == [
+        ("clara", AuthenticationError),
+        ("boris", AuthenticationError),
+    ]
 
 
 def test_accounts_are_read_in_the_thread_of_the_caller(client: Client, smsc_server: SmscServer) -> None:

@@ -392,7 +392,8 @@ def new_recorder(
         raise TypeError(f"history must be a History, such as History(path), not {type(history).__name__}")
     if name is None and account.uses_api_key and account.login == key_label(account.secret.reveal()):
         raise ValueError(
-            'under which name? Pass name=… to watch(), or the login to Account.with_api_key(key, name="…")'
+            "under which name? Pass name=… to watch(), a mapping of names to watch_for(), or the login to "
+            'Account.with_api_key(key, name="…")'
         )
     return Recorder(account.login if name is None else name, partial(fetch, account), history, account)
 

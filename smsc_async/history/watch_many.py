@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Final, TypeAlias
+from itertools import repeat
+from typing import Final, TypeAlias, cast
 
 import anyio
 
@@ -48,7 +49,7 @@ class WatchMany(AsyncIterator[Update]):
         self._schedules: list[Schedule] = []
         self._due: list[tuple[float, int]] = []  # a heap of instants and places in the lists above
         self._running = 0
-        self._ready: deque[Exception | Update | Reader] = deque()
+        self._ready: deque[BaseException | Update | Reader] = deque()
         self._given: Reader | None = None
         self._ended = False
         self._wake: anyio.Event | None = None
@@ -83,12 +84,12 @@ class WatchMany(AsyncIterator[Update]):
     def _begin_rounds(self) -> None:
         while self._due and self._due[0][0] <= now() and self._running < _AT_ONCE:
             place = self._due[0][1]
-            outcome: list[Exception | None] = [None]
+            outcome: list[BaseException | None] = [None]
             self._start(partial(_round, self._recorders[place], outcome), partial(self._finish, place, outcome))
             heapq.heappop(self._due)
             self._running += 1
 
-    def _finish(self, place: int, outcome: list[Exception | None]) -> None:
+    def _finish(self, place: int, outcome: list[BaseException | None]) -> None:
         self._running -= 1
         error, reader, schedule = outcome[0], self._readers[place], self._schedules[place]
         if not isinstance(error, AuthenticationError):
@@ -101,7 +102,7 @@ class WatchMany(AsyncIterator[Update]):
         assert self._wake is not None  # rounds begin just before the first wait
         self._wake.set()
 
-    async def _take(self, item: Exception | Update | Reader) -> Update | None:
+    async def _take(self, item: BaseException | Update | Reader) -> Update | None:
         """Return the update that comes of the first item, which stays if it is a reader with a change."""
         update = item if isinstance(item, Update) else None
         if isinstance(item, Reader):
@@ -113,7 +114,7 @@ class WatchMany(AsyncIterator[Update]):
                 self._given = None if update is None else item
         if self._given is None:
             self._ready.popleft()
-        if isinstance(item, Exception):
+        if isinstance(item, BaseException):
             raise item
         return update
 
@@ -124,33 +125,37 @@ class WatchMany(AsyncIterator[Update]):
             await self._wake.wait()
 
 
-async def _round(recorder: Recorder, outcome: list[Exception | None], _: object) -> None:
+async def _round(recorder: Recorder, outcome: list[BaseException | None], _: object) -> None:
     try:
         await recorder.round()
-    except Exception as error:  # noqa: BLE001  # for the consumer, who may have made it
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001  # for the consumer: no task can raise these
         outcome[0] = error
 
 
 def watch_accounts(
     fetch: Callable[[Account], Awaitable[Tariffs]],
-    accounts: Iterable[Account],
+    accounts: Iterable[Account] | Mapping[str, Account],
     *,
     every: float,
     history: History | None,
     reader: str,
     start: Start,
 ) -> WatchMany:
-    """Return the watch of many accounts, each under its login.
+    """Return the watch of many accounts, each under its name or its login.
 
     Raises:
         ValueError: There is no name for one of them, or ``every`` is out of its range.
         TypeError: ``history`` is no history, or one of the accounts is no account.
     """
+    if isinstance(accounts, Account):
+        raise TypeError("watch_for() takes many accounts, such as a list; for one there is watch()")
+    is_named = isinstance(accounts, Mapping)
+    named = cast("Mapping[str, Account]", accounts).items() if is_named else zip(repeat(None), dict.fromkeys(accounts))
     recorders: list[Recorder] = []
-    for account in dict.fromkeys(accounts):
+    for name, account in named:
         if not isinstance(account, Account):  # pyright: ignore[reportUnnecessaryIsInstance]  # for callers without a type checker
             raise TypeError(
                 f"watch_for() takes accounts such as Account(login, password), not {type(account).__name__}"
             )
-        recorders.append(new_recorder(fetch, account, history, None))
+        recorders.append(new_recorder(fetch, account, history, name))
     return WatchMany(recorders, reader, checked_every(every), start)

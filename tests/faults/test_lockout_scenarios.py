@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,7 @@ from smsc_async import (
     SQLiteStore,
     TransportError,
     TrialsExhausted,
+    Update,
 )
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.limiter.attempt import Attempt
@@ -309,31 +311,49 @@ def _low(low: float, _high: float) -> float:
     return low
 
 
-async def test_10_watches_end_only_for_their_own_wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
+async def _watch_each(client: Client, accounts: Sequence[Account], updates: list[Update]) -> None:
+    async def watch(account: Account) -> None:
+        try:
+            async for update in client.watch(account, every=10 * MINUTE):
+                updates.append(update)  # noqa: PERF401  # it does not end
+        except AuthenticationError as error:
+            updates.append(Update(account.login, error=error))
+
+    async with anyio.create_task_group() as group:
+        for account in accounts:
+            group.start_soon(watch, account)
+
+
+async def _watch_for(client: Client, accounts: Sequence[Account], updates: list[Update]) -> None:
+    async with aclosing(client.watch_for(accounts, every=10 * MINUTE)) as watched:
+        async for update in watched:
+            updates.append(update)  # noqa: PERF401  # it does not end
+
+
+@pytest.mark.parametrize("watch", [_watch_each, _watch_for], ids=["watch", "watch_for"])
+async def test_10_watches_end_only_for_their_own_wrong_password(
+    monkeypatch: pytest.MonkeyPatch, watch: Callable[[Client, Sequence[Account], list[Update]], Awaitable[None]]
+) -> None:
     monkeypatch.setattr(random, "uniform", _low)  # rounds at whole seconds, which are exact numbers
     chance = random.Random(0)
     accounts = _accounts(300)
     wrong = {each.login for each in chance.sample(accounts, 5)}
     accounts = [Account(each.login, "wrong") if each.login in wrong else each for each in accounts]
     service = Service(cut={each.login for each in chance.sample(accounts, 4)})
-    ended: set[str] = set()
-    failures: set[type[BaseException]] = set()
-
-    async def watch(client: Client, account: Account) -> None:
-        with suppress(AuthenticationError):
-            async for update in client.watch(account, every=10 * MINUTE):
-                assert update.error is not None
-                failures.add(type(update.error))
-        ended.add(account.login)
-
+    updates: list[Update] = []
     async with service.client() as client:
+        began = now()
         with anyio.move_on_after(HOUR + MINUTE):
-            async with anyio.create_task_group() as group:
-                for account in accounts:
-                    group.start_soon(watch, client, account)
-    assert ended == wrong
+            await watch(client, accounts, updates)
+        assert now() - began >= HOUR
+    assert {each.account for each in updates if isinstance(each.error, AuthenticationError)} == wrong
+    assert {type(each.error) for each in updates} <= {AuthenticationError, TransportError, TrialsExhausted}
+    assert not service.cut
+    # The others are alive: each of them fetched a list in its last interval.
+    lately = {each.login for each in service.requests if each.at > began + HOUR - 10 * MINUTE}
+    assert lately == service.served
     assert len(service.served) == 295
-    assert failures <= {TransportError, TrialsExhausted}
+    assert Counter(login for _, login in service.errors) == Counter(wrong)
     assert service.peak() <= 4
 
 

@@ -721,6 +721,59 @@ async def test_an_error_of_the_history_is_an_update_of_many_and_one_of_the_users
     assert isinstance((await anext(updates)).error, StoreError)
 
 
+async def test_a_client_watches_many_accounts_under_names_and_each_sees_its_own_changes(history: History) -> None:
+    simulator = service(rules=Rules(requests=1000))
+    named = {"chat 1": Account("alex", "123"), "chat 2": Account("alex", "wrong"), "chat 3": Account("boris", "456")}
+    for number, login in enumerate(("alex", "boris")):
+        simulator.put(SimulatedAccount(login, named[f"chat {2 * number + 1}"].secret.reveal(), tariffs=tariffs_of(1)))
+    async with client_of(simulator, None, store=MemoryStore(), quota=Quota(requests=1000)) as client:
+        updates = client.watch_for(named, every=30, history=history, deadline=20)
+        refused = await anext(updates)
+        assert (refused.account, type(refused.error)) == ("chat 2", AuthenticationError)
+        with anyio.move_on_after(30):
+            await anext(updates)
+        for login, password, price in (("alex", "123", 2), ("boris", "456", 5)):
+            simulator.put(SimulatedAccount(login, password, tariffs=tariffs_of(price)))
+        changes = [(update.account, prices(update)) for update in await take(updates, 2)]
+        assert sorted(changes) == [("chat 1", (1, 2)), ("chat 3", (1, 5))]
+        await updates.aclose()
+        assert [update async for update in updates] == []
+    assert await history.accounts() == ("chat 1", "chat 3")
+    assert [arrival.code for arrival in simulator.log].count(2) == 1
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+async def test_what_ends_a_program_leaves_the_iteration_of_many(kind: type[BaseException]) -> None:
+    async def fetch(_: Account) -> Tariffs:
+        raise kind
+
+    with pytest.raises(kind):
+        await anext(many(1, fetch))
+
+
+async def test_a_client_that_is_closed_ends_the_watch_of_many() -> None:
+    async with client_of(service(), None) as client:
+        updates = client.watch_for([Account("alex", "123")], every=30)
+    with pytest.raises(RuntimeError, match="closed"):
+        await anext(updates)
+    with pytest.raises(RuntimeError, match="closed"):
+        client.watch_for([])
+
+
+async def test_misuse_of_a_watch_of_many_is_refused_at_once() -> None:
+    alex: Any = Account("alex", "123")
+    async with client_of(service(), None) as client:
+        with pytest.raises(TypeError, match=r"many accounts.*watch\(\)$"):
+            client.watch_for(alex)
+        with pytest.raises(ValueError, match="every="):
+            client.watch_for([alex], every=0)
+        with pytest.raises(ValueError, match="deadline="):
+            client.watch_for([alex], deadline=0)
+        with pytest.raises(ValueError, match="a mapping of names to watch_for"):
+            client.watch_for([Account.with_api_key("k-alex")])
+        await client.watch_for({"mine": Account.with_api_key("k-alex")}).aclose()
+
+
 def test_misuse_of_many_is_refused_at_once() -> None:
     async def fetch(_: Account) -> Tariffs:
         raise NotImplementedError

@@ -32,6 +32,7 @@ from smsc_async import (
     sync,
 )
 from smsc_async.history.watch import Watch
+from smsc_async.history.watch_many import WatchMany
 
 ACCOUNT = Account("alex", "123")
 
@@ -112,9 +113,16 @@ async def watches(history: History) -> None:
             assert_type(update.error, SmscError | None)
             assert_type([change.difference for change in update.changes], list[Decimal | None])
         client.watch(account=ACCOUNT)
+        assert_type(client.watch_for([ACCOUNT]), WatchMany)
+        async for update in client.watch_for({"main": ACCOUNT}, every=900, history=history, reader="mail", deadline=90):
+            assert_type(update, Update)
+        client.watch_for(accounts=(account for account in [ACCOUNT]))
+        assert_type(await client.watch_for([]).aclose(), None)
 
         client.watch(history="history.db")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         client.watch(every="15m")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        client.watch_for(ACCOUNT)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        client.watch_for([ACCOUNT], 900)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 async def states(client: Client) -> None:
@@ -166,6 +174,7 @@ def synchronous() -> None:
         assert_type(client.quota(), QuotaState)
         assert_type(list(client.tariffs_for([ACCOUNT], max_age=0)), list[Outcome])
         assert_type(next(client.watch(every=900)), Update)
+        assert_type(next(client.watch_for({"main": ACCOUNT}, every=900)), Update)
         client.close()
     sync.Client(timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     sync.Client(max_age="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
