@@ -247,8 +247,9 @@ class _Watched:
             while await self._round(rounds) is not ExitCode.AUTHENTICATION:
                 for delivery in self._deliveries:
                     delivery.wake()
-            group.cancel_scope.cancel()  # pragma: no cover  # coverage.py misses this tested line on CPython 3.11
-        return ExitCode.AUTHENTICATION  # pragma: no cover  # and this one
+            for delivery in self._deliveries:
+                delivery.end()
+        return ExitCode.AUTHENTICATION
 
     async def _deliver(self) -> list[ExitCode]:
         codes: list[ExitCode] = []
@@ -292,23 +293,29 @@ class _Delivery:
         name = f"{plan.reader} {receiver.option}" if receiver.target else plan.reader
         self._reader: Reader = recorder.reader(name, plan.changes, target=receiver.target)
         self._woken = anyio.Event()
+        self._scope = anyio.CancelScope()
 
     def close(self) -> None:
         """Let other watches deliver."""
         self._reader.release()
+
+    def end(self) -> None:
+        """Let ``run()`` return, after the delivery in progress."""
+        self._scope.cancel()
 
     def wake(self) -> None:
         """Look for changes again."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Deliver changes for ever."""
-        while True:
-            code = await self.deliver()
-            seconds = self._reader.retry_in or (None if code is ExitCode.OK else RETRY_SECONDS)
-            with anyio.move_on_after(seconds):
-                await self._woken.wait()
-            self._woken = anyio.Event()
+        """Deliver changes until ``end()``."""
+        with self._scope:
+            while True:
+                code = await self.deliver()
+                seconds = self._reader.retry_in or (None if code is ExitCode.OK else RETRY_SECONDS)
+                with anyio.move_on_after(seconds):
+                    await self._woken.wait()
+                self._woken = anyio.Event()
 
     async def deliver(self) -> ExitCode:
         """Deliver the changes that were not delivered yet, as far as it goes; explain what went wrong."""

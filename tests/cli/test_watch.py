@@ -182,6 +182,37 @@ def test_an_account_that_only_the_user_can_help_ends_and_the_others_go_on(simula
     assert ran.code == 4
 
 
+@pytest.mark.usefixtures("both")
+def test_while_it_runs_an_account_that_is_refused_ends_alone(simulator: Simulator, rounds: Callable[..., None]) -> None:
+    put(simulator, 1, "boris", "another")
+    rounds(*[nothing] * 5)
+    ran = invoke("watch", "mine", "theirs", "--every", "0.01")
+    assert (ran.code, ran.stderr.count("theirs: ")) == (0, 1)
+    before, _, after = ran.stderr.partition("it is not watched any more\n")
+    assert "theirs: the service refused with error 2" in before
+    assert after.count("mine: no changes") >= 2
+    assert after.endswith("ended\n")
+    assert [arrival.login for arrival in simulator.log if arrival.code == 2] == ["boris"]
+
+
+@pytest.mark.usefixtures("alex")
+def test_a_refusal_waits_for_the_delivery_in_progress_and_its_record(
+    simulator: Simulator, rounds: Callable[..., None], hook: Receiver
+) -> None:
+    hook.delay = 0.5
+    put(simulator, 1)
+    rounds(
+        nothing,
+        lambda: put(simulator, 2),
+        lambda: put(simulator, 3, password="changed"),
+        lambda: put(simulator, 4),
+    )
+    assert invoke("watch", "--every", "0.01", "--webhook", hook.url).code == 4
+    assert prices_at(hook) == ["2"]
+    assert invoke("watch", "--once", "--webhook", hook.url).code == 0
+    assert prices_at(hook) == ["2", "4"]
+
+
 @pytest.mark.usefixtures("alex")
 def test_a_round_that_fails_is_the_exit_code_of_a_single_one(simulator: Simulator) -> None:
     simulator.fail(Fault.http_status(503))
