@@ -385,7 +385,7 @@ class Client:
         """Return what is left of the quota of an account's login; takes nothing of it.
 
         Another caller may use the rest before this one does: to send a request if the quota allows it, use the ``deadline``
-        of ``tariffs()``. The lockouts are those that this process knows.
+        of ``tariffs()``. The lockouts are those of the store, and the outage that this client has seen.
 
         Args:
             account: The account, or ``None`` for the client's own account.
@@ -405,6 +405,7 @@ class Client:
         """
         who, fetcher = self._account_of(account, "quota"), self._calls.fetcher
         usage = await fetcher.store.usage(quota_key(fetcher.service, who.login), fetcher.quota)
+        await fetcher.store.load_lockouts(fetcher.service, who)
         logins = {None, quota_key("", who.login)}
         own = (each for each in self.lockouts() if (each.login and quota_key("", each.login)) in logins)
         return quota_state(usage, fetcher.quota, tuple(own))

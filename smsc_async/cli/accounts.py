@@ -15,7 +15,7 @@ from rich.console import Console
 
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import notes, output, show
-from smsc_async.cli.files import decoded_text, replace_file
+from smsc_async.cli.files import decoded_text, expanded, replace_file
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
 from smsc_async.cli.passwords import source_problem, store_in_keyring
 from smsc_async.cli.profiles import (
@@ -173,7 +173,7 @@ def _new_profile(
     option = "--password-from" if password_from else "--api-key-from"
     kind, _, path = (source := checked_source(password_from or api_key_from or "", option)).partition(":")
     if kind == "file":
-        source = f"file:{Path(path).expanduser().absolute()}"  # the commands run in any folder
+        source = f"file:{expanded(path).absolute()}"  # the commands run in any folder
     url = BASE_URL if base_url is None else checked_url(base_url, "--base-url")
     return Profile(name, login or "", url, source, api_key_from is not None)
 

@@ -536,7 +536,7 @@ def status(
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
 ) -> None:
-    """Show accounts, where their passwords are, and the files of the commands. Sends nothing."""
+    """Show accounts, where their passwords are, what is left of their quotas, and files. Sends and creates nothing."""
     from smsc_async.cli.profiles import all_profiles, find_profile
     from smsc_async.cli.selection import check_columns
     from smsc_async.cli.status import STATUS_COLUMNS, write_status

@@ -11,7 +11,7 @@ from pathlib import Path
 from smsc_async import environment
 from smsc_async.cli.cli_error import CliError, ExitCode
 
-__all__ = ["check_output", "decoded_text", "replace_file", "user_folder"]
+__all__ = ["check_output", "decoded_text", "expanded", "replace_file", "user_folder"]
 
 
 def decoded_text(body: bytes, where: str) -> str:
@@ -36,6 +36,18 @@ def user_folder(path_of: Callable[[str], Path]) -> Path | None:
     except RuntimeError:  # of newer versions; older ones leave the ~
         return None
     return path if path.is_absolute() else None
+
+
+def expanded(path: str) -> Path:
+    """Return a path, with the home folder in place of a ~.
+
+    Raises:
+        CliError: There is no such home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise CliError(f"{path}: there is no home folder for ~", ExitCode.FILES) from None
 
 
 def check_output(output: Path, inputs: Iterable[Path]) -> None:

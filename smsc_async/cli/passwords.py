@@ -18,13 +18,13 @@ from urllib.parse import urlsplit
 
 from smsc_async.accounts import Secret
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.files import decoded_text
+from smsc_async.cli.files import decoded_text, expanded
 from smsc_async.environment import read_credential_file, without_line_break
 
 if TYPE_CHECKING:
     from smsc_async.cli.profiles import Profile
 
-__all__ = ["prompt_secret", "read_secret", "source_problem", "store_in_keyring"]
+__all__ = ["is_read_silently", "prompt_secret", "read_secret", "source_problem", "store_in_keyring"]
 
 _KEYRING_SERVICE: Final = "smsc-async"
 _LONGEST: Final = 4096
@@ -42,7 +42,7 @@ def read_secret(profile: Profile) -> Secret:
         if not text:
             raise _misuse(f"{name} is not set: it is to hold the {profile.what} of {profile.name!r}")
     elif kind == "file":
-        text = _from_file(Path(name).expanduser(), profile.what)
+        text = _from_file(expanded(name), profile.what)
     elif kind == "prompt":
         return prompt_secret(profile)
     elif kind == "stdin":
@@ -75,14 +75,18 @@ def prompt_secret(profile: Profile) -> Secret:
 
 def source_problem(profile: Profile) -> str | None:
     """Return why there is no password where the source says, or ``None``. Asks nobody, and reads no keyring."""
-    kind, _, name = profile.source.partition(":")
     try:
-        # Not a pipe, whose reader takes what is in it.
-        if kind == "env" or (kind == "file" and not Path(name).is_fifo()):
+        if is_read_silently(profile):
             read_secret(profile)
     except (CliError, OSError) as error:
         return str(error)
     return None
+
+
+def is_read_silently(profile: Profile) -> bool:
+    """Whether reading the password asks nobody, and takes nothing from a pipe or a terminal."""
+    kind, _, name = profile.source.partition(":")
+    return kind == "env" or (kind == "file" and (not (path := expanded(name)).exists() or path.is_file()))
 
 
 def store_in_keyring(profile: Profile) -> bool:

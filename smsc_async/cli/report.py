@@ -20,7 +20,7 @@ from smsc_async.cli.files import check_output, replace_file
 from smsc_async.cli.formats import Output, write_text
 from smsc_async.cli.history import name_in_history
 from smsc_async.cli.profiles import ENVIRONMENT, config_file, find_profile
-from smsc_async.cli.session import store_path
+from smsc_async.cli.session import new_store
 from smsc_async.history import History
 
 __all__ = ["Source", "check_place", "earlier_lists", "gather", "inputs_of", "read_files", "write_page"]
@@ -177,7 +177,7 @@ def inputs_of(texts: Sequence[str], history: History) -> list[Path]:
     """Return the files that a report reads."""
     files = [source.path for source in map(_source, texts) if source.path is not None]
     with contextlib.suppress(CliError):  # without a home folder there is no store to protect
-        files.append(store_path())
+        files.append(Path(new_store().name))
     return [*files, history.path, *filter(None, [config_file()])]
 
 

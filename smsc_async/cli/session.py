@@ -20,8 +20,9 @@ from smsc_async.fetch.bulk import Outcome
 from smsc_async.history import History
 from smsc_async.records import Tariffs
 from smsc_async.stores import Store, store_at
+from smsc_async.stores.shared import SharedStore
 
-__all__ = ["DEADLINE", "fetch", "fetch_all", "new_client", "new_history", "new_store", "store_path"]
+__all__ = ["DEADLINE", "fetch", "fetch_all", "new_client", "new_history", "new_store"]
 
 DEADLINE = 90.0
 # Seconds after which a command explains why nothing happens.
@@ -44,19 +45,8 @@ def _state_file(path: Path | None, name: str, variable: str) -> Path:
     raise CliError(f"there is no home folder (HOME is not set): set {variable} to the path of a file", ExitCode.STORE)
 
 
-def store_path() -> Path:
-    """Return where the store of a command is: ``SMSC_STORE``, or a file in the user's state folder.
-
-    Raises:
-        CliError: There is no home folder.
-    """
-    if "://" in os.environ.get("SMSC_STORE", ""):
-        raise CliError(f"SMSC_STORE names {new_store()!r}", ExitCode.STORE)
-    return _state_file(Path(os.environ.get("SMSC_STORE", "")), "store.sqlite3", "SMSC_STORE")
-
-
-def new_store() -> Store:
-    """Return the store of a command.
+def new_store(*, only_looks: bool = False) -> SharedStore:
+    """Return the store of a command; a command that only looks changes and creates no file.
 
     Each command is a process of its own: commands that run within a minute of each other share one quota and the lists
     that they fetched.
@@ -65,10 +55,10 @@ def new_store() -> Store:
         CliError: There is no home folder, or ``SMSC_STORE`` or ``SMSC_PEPPER`` cannot be used.
     """
     place = os.environ.get("SMSC_STORE", "")
+    if "://" not in place:
+        place = str(_state_file(Path(place), "store.sqlite3", "SMSC_STORE"))
     try:
-        return store_at(
-            Secret(place if "://" in place else str(store_path())), Secret(os.environ.get("SMSC_PEPPER", ""))
-        )
+        return store_at(Secret(place), Secret(os.environ.get("SMSC_PEPPER", "")), only_looks=only_looks)
     except ValueError as error:
         refused = str(error)
     raise CliError(refused, ExitCode.STORE)

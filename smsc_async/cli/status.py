@@ -1,27 +1,46 @@
-"""``status``: the accounts, and the files that commands share. Sends nothing."""
+"""``status``: the accounts, what is left of their quotas, and the files that commands share. Sends and creates nothing."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import math
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 
+import anyio
 from rich.console import Console
 
-from smsc_async.cli.accounts import account_row, account_table
+from smsc_async.accounts import Account
+from smsc_async.cli.accounts import ACCOUNT_COLUMNS, account_row, account_table
 from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.console import output, show
+from smsc_async.cli.durations import shown
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
-from smsc_async.cli.profiles import Profile
-from smsc_async.cli.selection import to_plain, with_columns
-from smsc_async.cli.session import new_history, store_path
+from smsc_async.cli.passwords import is_read_silently
+from smsc_async.cli.profiles import BASE_URL, Profile, account_of
+from smsc_async.cli.selection import Plain, with_columns
+from smsc_async.cli.session import new_history, new_store
 from smsc_async.cli.tables import pair_table
+from smsc_async.client import Client
+from smsc_async.errors import StoreError
 from smsc_async.records import Row
+from smsc_async.telemetry.statistics import Lockout, QuotaState
 
 __all__ = ["STATUS_COLUMNS", "write_status"]
 
-STATUS_COLUMNS = ("account", "login", "base_url", "password_from", "problem")
+STATUS_COLUMNS = (*ACCOUNT_COLUMNS, "remaining", "next_in", "lockouts")
+
+_SENTENCES = ("problem", "lockouts")  # too long for a column
+_CAUSES = {
+    "credentials": "the service refused these credentials",
+    "trials": "too many untested credentials were refused or have no reply",
+    "address": "the service has blocked this address",
+    "store": "the store lost its state",
+}
 
 
 def write_status(profiles: Sequence[Profile], history: Path | None, shape: Shape) -> None:
@@ -30,42 +49,104 @@ def write_status(profiles: Sequence[Profile], history: Path | None, shape: Shape
     Raises:
         CliError: There is no such column.
     """
-    rows = with_columns([account_row(profile) for profile in profiles], shape.columns)
-    files = {"store": _file(store_path), "history": _file(lambda: new_history(history).path)}
+    now = datetime.now(UTC).replace(microsecond=0)
+    quotas, store = anyio.run(_look, profiles)
+    rows = with_columns(list(map(_row, profiles, quotas, repeat(now))), shape.columns)
+    try:
+        files = {"store": store, "history": _file(str(new_history(history).path))}
+    except CliError as error:
+        files = {"store": store, "history": _file(None, str(error))}
     if shape.output is Output.JSON:
-        write_json(to_plain({"accounts": rows, **{name: _counted(file) for name, file in files.items()}}))
+        accounts: list[Plain] = [
+            {**_counts(row), **({"lockouts": _documents(quota, now)} if "lockouts" in row else {})}
+            for row, quota in zip(rows, quotas, strict=True)
+        ]
+        write_json({"accounts": accounts, **{name: _counts(file) for name, file in files.items()}})
     elif shape.output is not Output.TABLE:
         write_rows(rows, shape)
     else:
-        _print(rows, files, output())
+        _print(rows, files, output(), hidden=() if shape.columns else _SENTENCES)
 
 
-def _print(rows: Sequence[Row], files: Mapping[str, Row], out: Console) -> None:
-    if rows:
-        show(out, account_table(rows, out))
-    else:
-        out.print("no accounts: smsc-async accounts add main --login LOGIN --password-from prompt")
-    out.print()
-    show(out, pair_table({name: _sentence(file) for name, file in files.items()}, out))
-
-
-def _file(path_of: Callable[[], Path]) -> Row:
-    """Return where a file is and how many bytes it has; without them if it does not exist."""
+async def _look(profiles: Sequence[Profile]) -> tuple[list[QuotaState | None], Row]:
+    """Return what is left for each account, and where the store is."""
+    quotas: list[QuotaState | None] = [None] * len(profiles)
+    name = None
     try:
-        path = path_of()
-    except CliError as error:
-        return {"path": None, "bytes": None, "problem": str(error)}
-    size: Decimal | None = None
-    with contextlib.suppress(OSError):
-        size = Decimal(path.stat().st_size)
-    return {"path": str(path), "bytes": size, "problem": None}
+        async with new_store(only_looks=True) as store:
+            name = store.name
+            for place, account in enumerate(map(_account, profiles)):
+                client = Client(base_url=profiles[place].base_url, store=store)
+                quotas[place] = None if account is None else await client.quota(account)
+    except (CliError, StoreError) as error:
+        return quotas, _file(name, str(error))
+    return quotas, _file(name)
+
+
+def _account(profile: Profile) -> Account | None:
+    """Return an account to look up: the quota belongs to the login, so it is known without the password."""
+    with contextlib.suppress(CliError, OSError):
+        if is_read_silently(profile):
+            return account_of(profile)
+    return Account(profile.login, secrets.token_hex()) if profile.login.strip() else None
+
+
+def _row(profile: Profile, quota: QuotaState | None, now: datetime) -> Row:
+    row: Row = {**account_row(profile), "remaining": None, "next_in": None, "lockouts": None}
+    if quota is None:
+        return row if profile.login else {**row, "problem": row["problem"] or "without the key, its quota is unknown"}
+    lockouts = [f"not sent until {shown(_end(each, now))} UTC: {_CAUSES[each.cause]}" for each in quota.lockouts]
+    numbers = {"remaining": Decimal(quota.remaining), "next_in": Decimal(math.ceil(quota.next_in))}
+    return {**row, **numbers, "lockouts": "; ".join(lockouts) or None}
+
+
+def _documents(quota: QuotaState | None, now: datetime) -> list[Plain]:
+    return [
+        {
+            "cause": each.cause,
+            "login": each.login,
+            "seconds": math.ceil(each.seconds),
+            "until": _end(each, now).isoformat(),
+        }
+        for each in (quota.lockouts if quota else ())
+    ]
+
+
+def _end(lockout: Lockout, now: datetime) -> datetime:
+    return now + timedelta(seconds=math.ceil(lockout.seconds))
+
+
+def _print(rows: Sequence[Row], files: Mapping[str, Row], out: Console, *, hidden: Sequence[str]) -> None:
+    """Write tables; the hidden columns as sentences in a table of their own."""
+    if not rows:
+        out.print("no accounts: smsc-async accounts add main --login LOGIN --password-from prompt")
+    usual = {"base_url"} if hidden and all(row["base_url"] == BASE_URL for row in rows) else set[str]()
+    short = [{name: value for name, value in row.items() if name not in {*hidden, *usual}} for row in rows]
+    show(out, account_table(short, out))
+    sentences = {str(row.get("account")): "; ".join(str(row[name]) for name in hidden if row[name]) for row in rows}
+    for table in (sentences, {name: _sentence(file) for name, file in files.items()}):
+        if any(table.values()):
+            out.print()
+            show(out, pair_table({name: text or None for name, text in table.items()}, out))
+
+
+def _file(name: str | None, problem: str | None = None) -> Row:
+    """Return where a file or a server is, and how many bytes a file has that exists."""
+    is_there = name is not None and Path(name).is_file()
+    return {
+        "path": name,
+        "bytes": Decimal(Path(name).stat().st_size) if name and is_there else None,
+        "problem": problem,
+    }
 
 
 def _sentence(file: Row) -> str:
-    size = "does not exist yet" if file["bytes"] is None else f"{file['bytes']} bytes"
-    return str(file["problem"] or f"{file['path']} ({size})")
+    path, size, problem = map(str, file.values())
+    is_missing = Path(path).is_absolute() and not Path(path).exists()  # not the address of a server
+    note = " (does not exist yet)" if is_missing else "" if file["bytes"] is None else f" ({size} bytes)"
+    return "; ".join(([f"{path}{note}"] if file["path"] else []) + ([problem] if file["problem"] else []))
 
 
-def _counted(file: Row) -> dict[str, object]:
+def _counts(row: Row) -> dict[str, Plain]:
     # A count is a number in JSON; only money is text.
-    return {name: int(value) if isinstance(value, Decimal) else value for name, value in file.items()}
+    return {name: int(value) if isinstance(value, Decimal) else value for name, value in row.items()}

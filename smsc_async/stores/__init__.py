@@ -15,10 +15,15 @@ from smsc_async.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from smsc_async.stores.redis.store import RedisStore
-    from smsc_async.stores.sqlite.store import SQLiteStore
+    from smsc_async.stores.shared import SharedStore
+    from smsc_async.stores.sqlite.store import SQLiteSnapshot, SQLiteStore
 else:
     # Imported at their first use: they cost a third of the package's import, and most programs use neither.
-    _MODULES: Final = {"RedisStore": "redis.store", "SQLiteStore": "sqlite.store"}
+    _MODULES: Final = {
+        "RedisStore": "redis.store",
+        "SQLiteSnapshot": "sqlite.store",
+        "SQLiteStore": "sqlite.store",
+    }
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:
@@ -27,7 +32,16 @@ else:
         return value
 
 
-__all__ = ["FetchLease", "MemoryStore", "RedisStore", "SQLiteStore", "Store", "default_store", "store_at"]
+__all__ = [
+    "FetchLease",
+    "MemoryStore",
+    "RedisStore",
+    "SQLiteSnapshot",
+    "SQLiteStore",
+    "Store",
+    "default_store",
+    "store_at",
+]
 
 _REDIS: Final = ("redis://", "rediss://", "unix://", "redis+")
 _SHORTEST_PEPPER: Final = 16
@@ -39,12 +53,13 @@ def default_store() -> MemoryStore:
     return _DEFAULT
 
 
-def store_at(place: Secret, pepper: Secret) -> Store:
+def store_at(place: Secret, pepper: Secret, *, only_looks: bool = False) -> SharedStore:
     """Return the store that the environment names.
 
     Args:
         place: ``SMSC_STORE``: a path or a URL. A URL may contain a password.
         pepper: ``SMSC_PEPPER``, or an empty one.
+        only_looks: Whether a file must stay as it is, and must not be created.
 
     Raises:
         ValueError: One of them cannot be so.
@@ -58,4 +73,4 @@ def store_at(place: Secret, pepper: Secret) -> Store:
         raise ValueError(f"SMSC_PEPPER must have {_SHORTEST_PEPPER} characters or more, the same for all processes")
     if is_url:
         return stores.RedisStore(place.reveal(), pepper=pepper)
-    return stores.SQLiteStore(place.reveal(), pepper=pepper or None)
+    return (stores.SQLiteSnapshot if only_looks else stores.SQLiteStore)(place.reveal(), pepper=pepper or None)

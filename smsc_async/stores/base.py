@@ -135,6 +135,10 @@ class Store(PermitSource, Protocol):
         """Return what the lockout rules refuse at present, the longest first, as far as this process knows."""
         ...
 
+    async def load_lockouts(self, service: str, account: Account) -> None:
+        """Let ``lockouts()`` know what other processes have learned about an account and its service; changes nothing."""
+        ...
+
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
         """End the lockouts of an account, or with ``None`` all lockouts of the service."""
         ...

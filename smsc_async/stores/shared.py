@@ -28,7 +28,7 @@ import attrs
 from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError, StoreNotReady
 from smsc_async.fetch.lockout import LockoutView
-from smsc_async.limiter.bucket import Refusal
+from smsc_async.limiter.bucket import Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter
@@ -119,6 +119,7 @@ class SharedStore(Store, ABC):
 
     LEASE_SECONDS: float = 5.0
     """Seconds until a lease ends that is not renewed: followers of a killed leader wait that long."""
+    _warned_until: float = -math.inf
     LIST_TTL: float = 7 * 86_400.0
     """Seconds for which a list is stored at most."""
 
@@ -255,12 +256,20 @@ class SharedStore(Store, ABC):
         if isinstance(why, OtherQuota):
             raise self._other_quota(why, quota)
         error = partial(StoreNotReady, f"{why.event}, so permits may be lost", self.name, True)
-        if not self.closed_for:
+        if self._warned_until <= now():
             _LOG.warning("%s", error(why.wait))
-        self._closed_until = max(self._closed_until, now() + why.wait)
+        self._warned_until = self._note_closed(why)
         if why.wait > seconds:
             raise error(why.wait)
         return Refusal(why.wait, (why.wait,) * quota.requests, error=error)
+
+    def _note_closed(self, why: Closed) -> float:
+        self._closed_until = max(self._closed_until, now() + why.wait)
+        return self._closed_until
+
+    def _closed_usage(self, why: Closed, quota: Quota) -> Usage:
+        self._note_closed(why)
+        return Usage((why.wait,) * quota.requests)
 
     def _other_quota(self, other: OtherQuota, quota: Quota) -> StoreError:
         return misconfigured(

@@ -217,29 +217,3 @@ def test_a_keyring_without_the_password_asks_for_it(monkeypatch: pytest.MonkeyPa
     }
     assert "still in the keyring" in invoke("accounts", "remove", "other").stderr
     assert "password" not in invoke("accounts", "remove", "key").stderr
-
-
-def test_status_shows_where_everything_is_and_never_a_password(
-    plain_environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PW", "s3cret")
-    invoke(*ADD, "env:PW")
-    add("other", "--login", "boris", "--password-from", "env:NOT_SET")
-    (tmp_path / "history.sqlite3").write_bytes(b"12345")
-    document = json.loads(invoke("status", "-o", "json").stdout)
-    assert [(each["account"], each["password_from"]) for each in document["accounts"]] == [
-        ("main", "env:PW"),
-        ("other", "env:NOT_SET"),
-    ]
-    assert document["accounts"][1]["problem"] == "NOT_SET is not set: it is to hold the password of 'other'"
-    assert document["store"] == {"path": str(tmp_path / "store.sqlite3"), "bytes": None, "problem": None}
-    assert document["history"] == {"path": str(tmp_path / "history.sqlite3"), "bytes": 5, "problem": None}
-    for arguments in (("status",), ("status", "main", "-o", "json"), ("accounts", "list", "-o", "csv")):
-        ran = invoke(*arguments)
-        assert ran.code == 0
-        assert "s3cret" not in ran.stdout + ran.stderr
-    assert "does not exist yet" in invoke("status").stdout
-    assert "no accounts" in invoke("status", env={"SMSC_CONFIG": "/dev/null"}).stdout
-    assert invoke("status", "--columns", "acount").code == 2
-    assert invoke("status", "--columns", "login", "-o", "tsv").stdout == "login\nalex\nboris\n"
-    assert not (tmp_path / "store.sqlite3").exists()

@@ -11,7 +11,7 @@ import pytest
 import smsc_async
 from smsc_async.cli import session
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.session import new_history, new_store, store_path
+from smsc_async.cli.session import new_history, new_store
 from smsc_async.records import Format
 from smsc_async.simulator import Fault, Simulator, render, sample_tariffs
 from tests.cli.running import invoke
@@ -103,5 +103,3 @@ def test_a_store_may_be_a_server_as_for_clients_and_its_password_is_not_shown(mo
     assert caught.value.code is ExitCode.STORE
     monkeypatch.setenv("SMSC_PEPPER", "a long random text")
     assert repr(new_store()) == "RedisStore('127.0.0.1:6379')"
-    with pytest.raises(CliError, match=r"^SMSC_STORE names RedisStore\('127\.0\.0\.1:6379'\)$"):
-        store_path()

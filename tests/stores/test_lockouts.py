@@ -85,6 +85,18 @@ async def _places(store: Store, accounts: Sequence[Account]) -> int:
     return sum(isinstance(permit, Permit) for permit in permits)
 
 
+async def test_another_instance_shows_a_lockout_without_taking_anything(make_store: Make) -> None:
+    here, there = make_store(), make_store()
+    await _exchange(here, WRONG, Verdict.REFUSED)
+    for _ in range(2):
+        await there.load_lockouts(SERVICE, WRONG)
+        (shown,) = there.lockouts(SERVICE)
+        assert (shown.cause, shown.seconds > 2600) == (Cause.CREDENTIALS, True)
+    assert (await there.usage(f"{SERVICE} alex", QUOTA)).slots == 0
+    await there.load_lockouts("another.example", WRONG)
+    assert there.lockouts("another.example") == []
+
+
 async def test_refused_credentials_are_known_to_another_instance_and_others_are_not_concerned(make_store: Make) -> None:
     here, there = make_store(), make_store()
     await _exchange(here, WRONG, Verdict.REFUSED)

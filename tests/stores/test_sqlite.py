@@ -651,3 +651,45 @@ async def test_a_store_whose_making_has_failed_can_be_shown(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="lease"):
         store.__init__(tmp_path / "store.db", lease=0)  # type: ignore[misc]
     assert repr(store) == "SQLiteStore()"
+
+
+def _usage(path: Path, *, pepper: Secret | None = None) -> list[tuple[object, ...]]:
+    """Return the permits that a snapshot of the file has."""
+    snapshot = sqlite_file.StoreSnapshot(path, cold=False, pepper=pepper)
+    try:
+        with snapshot.reading() as connection:
+            return connection.execute("SELECT login FROM permits").fetchall()
+    finally:
+        snapshot.close()
+
+
+async def test_a_snapshot_is_made_again_if_the_file_changes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, pepper = tmp_path / "store.db", Secret("a long random text")
+    async with _open(path) as store:
+        await _take(store)
+    real, rounds = sqlite_file.StoreSnapshot._check_ours, 0  # pyright: ignore[reportPrivateUsage]
+
+    def changed_meanwhile(snapshot: sqlite_file.StoreSnapshot, connection: sqlite3.Connection) -> bool:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            other = sqlite3.connect(path)
+            with other:
+                other.execute("DELETE FROM permits")
+            other.close()
+        return real(snapshot, connection)
+
+    monkeypatch.setattr(sqlite_file.StoreSnapshot, "_check_ours", changed_meanwhile)
+    assert _usage(path, pepper=pepper) == []
+    assert rounds == 2
+
+
+async def test_a_snapshot_of_a_file_whose_key_is_lost_is_refused_as_the_file_is(tmp_path: Path) -> None:
+    async with _open(tmp_path / "store.db", pepper=None) as store:
+        await _take(store)
+    (tmp_path / "store.db.key").unlink()
+    with pytest.raises(StoreError, match="restore its key file"):
+        _usage(tmp_path / "store.db")
+    assert os.listdir(tmp_path) == ["store.db"]  # noqa: PTH208  # a list at once

@@ -254,6 +254,14 @@ class RedisStore(SharedStore):
 
         await asyncio.shield(self._begin(release()))
 
+    async def load_lockouts(self, service: str, account: Account) -> None:
+        """Let ``lockouts()`` know what other processes have learned about an account and its service."""
+
+        def look(_: LoadedStates, __: float) -> Refusal:
+            return Refusal(0.0)  # with which nothing is saved
+
+        await self._change_states(service, account, look)
+
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
         """End the lockouts of an account, or with ``None`` all lockouts of the service."""
 
@@ -357,7 +365,7 @@ class RedisStore(SharedStore):
         permit_id, rule = _PermitId("", self._key_ring.login(login)), self._rule(quota, 0.0, token=False)
         kind, _, *values = await self._permits(permit_id, "usage", quota, rule)
         if kind == b"closed":
-            return Usage((values[0] / _MICRO,) * quota.requests)
+            return self._closed_usage(Closed(values[0] / _MICRO, values[1].decode()), quota)
         if kind == b"quota":
             raise self._other_quota(OtherQuota(values[0].decode()), quota)
         _, slots, *tokens = values

@@ -41,7 +41,7 @@ try:
 except ImportError:  # pragma: no cover  # Windows, where a file that is open cannot be deleted
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["StoreFile"]
+__all__ = ["StoreFile", "StoreSnapshot"]
 
 _APPLICATION_ID: Final = 0x534D5343  # "SMSC", in the header of the file
 # Version 1 had instants of a clock that stops during sleep; version 2 had lists without seals.
@@ -129,6 +129,7 @@ class StoreFile:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
         try:
             self._check_ours(connection)
+            self._set_wal_mode(connection)
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA journal_size_limit = 4194304")
@@ -159,10 +160,11 @@ class StoreFile:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             return lost
 
-    def _check_ours(self, connection: sqlite3.Connection) -> None:
+    def _check_ours(self, connection: sqlite3.Connection) -> bool:
+        """Check a file, and return whether it has the tables of a store; otherwise it is empty."""
         # In this order: another process may create the tables meanwhile, and writes both in one transaction.
         used = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,)
-        ours = connection.execute("PRAGMA application_id").fetchone() == (_APPLICATION_ID,)
+        ours: bool = connection.execute("PRAGMA application_id").fetchone() == (_APPLICATION_ID,)
         if used and not ours:
             raise misconfigured("this is a database of another program: pass another path", self.path)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -172,6 +174,9 @@ class StoreFile:
                 "delete it, wait two minutes, and start them with one version",
                 self.path,
             )
+        return ours
+
+    def _set_wal_mode(self, connection: sqlite3.Connection) -> None:
         if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
             raise misconfigured("SQLite cannot share this file between processes: put it on a local disk", self.path)
 
@@ -229,6 +234,51 @@ class StoreFile:
         if not isinstance(error, sqlite3.Error):
             return StoreError("the file is damaged: stop all workers, wait two minutes and delete it", str(self.path))
         return StoreError(f"SQLite cannot use the file ({error}); the file was not changed", str(self.path))
+
+
+class StoreSnapshot(StoreFile):
+    """What the file contains now, in memory: creates and changes no file, and works on files that cannot be written."""
+
+    def _open(self) -> sqlite3.Connection:
+        self._place = _place(self.path)
+        if self.path.parent.exists():
+            check_database(self.path)
+        if self.keys is None:
+            key = Path(f"{self.path}.key")
+            # Without a key nothing can be there yet.
+            self.keys = Keys(read_or_create_key(key) if os.path.lexists(key) else Secret(os.urandom(32).hex()))
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        try:
+            while self._place is not None and not self._copy_to(connection):
+                pass
+            self._id = self._set_up(connection, "")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _copy_to(self, copy: sqlite3.Connection) -> bool:
+        """Copy the tables without the lists; return whether no process has written meanwhile."""
+        log, before = Path(f"{self.path}-wal"), self.path.stat().st_mtime_ns
+        # Without a log no process uses the file. SQLite then creates no file beside it, and takes no lock.
+        has_log = log.exists()
+        mode = "mode=ro" if has_log else "mode=ro&immutable=1"
+        with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?{mode}", uri=True, timeout=PATIENCE)) as file:
+            if not self._check_ours(file):
+                return True
+            file.execute("BEGIN")
+            tables = {
+                name: file.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608  # constants
+                for name in ("store", "permits", "lockouts")
+            }
+        if not has_log and (log.exists() or self.path.stat().st_mtime_ns != before):
+            return False
+        for statement in (*SCHEMA, f"PRAGMA user_version = {_VERSION}"):
+            copy.execute(statement)
+        for name, rows in tables.items():
+            for row in rows:
+                copy.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608  # constants
+        return True
 
 
 def _begin(connection: sqlite3.Connection) -> None:

@@ -37,7 +37,9 @@ from smsc_async.stores.sqlite.worker_thread import Worker
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["SQLiteStore"]
+    from smsc_async.stores.sqlite.file import StoreFile
+
+__all__ = ["SQLiteSnapshot", "SQLiteStore"]
 
 Ts = TypeVarTuple("Ts")
 
@@ -99,13 +101,16 @@ class SQLiteStore(SharedStore):
         del pepper
         if os.fspath(path) == ":memory:":
             raise ValueError("path=':memory:': the processes must share a file; for one process use MemoryStore()")
-        from smsc_async.stores.sqlite.file import StoreFile  # noqa: PLC0415  # SQLite is imported at its first use
-
         full_path = Path(path).absolute()
         super().__init__(str(full_path), keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
-        self._file = StoreFile(full_path, cold=cold_start == "wait", pepper=self._pepper)
+        self._file = self._new_file(full_path, cold=cold_start == "wait")
         self._worker = Worker(self._file.close, "smsc_async SQLiteStore")
         self._acquired = 0
+
+    def _new_file(self, path: Path, *, cold: bool) -> StoreFile:
+        from smsc_async.stores.sqlite.file import StoreFile  # noqa: PLC0415  # SQLite is imported at its first use
+
+        return StoreFile(path, cold=cold, pepper=self._pepper)
 
     def __repr__(self) -> str:
         name = getattr(self, "name", None)  # error reporters also show a store whose constructor has failed
@@ -167,11 +172,12 @@ class SQLiteStore(SharedStore):
         """
         name = (await self._keys()).login(login)
 
-        def work() -> Usage:
+        def work() -> Usage | Closed:
             with self._file.reading() as connection:
                 return tables.usage(connection, name, now(), quota, closed_for=self._closed_for(quota))
 
-        return await self._worker.run(work)
+        answer = await self._worker.run(work)
+        return self._closed_usage(answer, quota) if isinstance(answer, Closed) else answer
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
@@ -182,6 +188,16 @@ class SQLiteStore(SharedStore):
                 tables.insert(connection, name, quota, instant, Row(instant + quota.window, 0.0, in_flight=False))
 
         await self._write(drain)
+
+    async def load_lockouts(self, service: str, account: Account) -> None:
+        """Let ``lockouts()`` know what other processes have learned about an account and its service."""
+        names = await self._names(service, account)
+
+        def work() -> None:
+            with self._file.reading() as connection:
+                self._lockout_view.note(tables.load_states(connection, names), tables.lockout_clock(connection))
+
+        await self._worker.run(work)
 
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
         """End the lockouts of an account, or with ``None`` all lockouts of the service."""
@@ -294,3 +310,12 @@ class SQLiteStore(SharedStore):
 
     async def _delete_lists(self, prefix: str) -> None:
         await self._write(tables.delete_lists, prefix, f"{prefix}\x7f")
+
+
+class SQLiteSnapshot(SQLiteStore):
+    """A copy of the store's state in memory, made at its first use, for commands that only look: the file stays as it is."""
+
+    def _new_file(self, path: Path, *, cold: bool) -> StoreFile:
+        from smsc_async.stores.sqlite.file import StoreSnapshot  # noqa: PLC0415  # as above
+
+        return StoreSnapshot(path, cold=cold, pepper=self._pepper)

@@ -66,10 +66,12 @@ def acquire(
     return insert(connection, login, quota, instant, row)
 
 
-def usage(connection: sqlite3.Connection, login: str, instant: float, quota: Quota, *, closed_for: float) -> Usage:
+def usage(
+    connection: sqlite3.Connection, login: str, instant: float, quota: Quota, *, closed_for: float
+) -> Usage | Closed:
     """Return what is in use of a login's quota; for reading."""
     if (closed := _closed(connection, instant, closed_for)) is not None:
-        return Usage((closed.wait,) * quota.requests)
+        return closed
     select = "SELECT token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
     return usage_of([Row(*each) for each in connection.execute(select, (login,))], instant, quota)
 
