@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from smsc_async.report import render_report
     from smsc_async.stores import MemoryStore, RedisStore, SQLiteStore
     from smsc_async.telemetry.events import CallEnded, RequestEnded
+    from smsc_async.telemetry.metrics import OpenTelemetryMetrics
     from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics
 else:
     # Imported when asked for: a worker that only decodes, or only names an error, does not pay for the HTTP library.
@@ -72,6 +73,7 @@ else:
         "LimitedTransport": "http.limited_transport",
         "MemoryStore": "stores",
         "Lockout": "telemetry.statistics",
+        "OpenTelemetryMetrics": "telemetry.metrics",
         "OperatorTariff": "records",
         "Outcome": "fetch.bulk",
         "ParameterError": "errors",
@@ -137,6 +139,7 @@ __all__ = [
     "Lockout",
     "MemoryStore",
     "NotSent",
+    "OpenTelemetryMetrics",
     "OperatorTariff",
     "Outcome",
     "ParameterError",

@@ -122,7 +122,7 @@ class Client:
                 store=used_store,
                 retries=retries,
                 connector=Connector(primary, transport=transport, proxy=proxy, ssl_context=ssl_context),
-                telemetry=Telemetry(on_event, tracing=tracing),
+                telemetry=Telemetry(on_event, tracing=tracing, url=primary),
             ),
             math.inf if refresh_after is None else _checked_refresh(refresh_after, max_age),
             deadline,

@@ -44,7 +44,7 @@ from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store
 from smsc_async.stores.single_flight import InFlight
-from smsc_async.telemetry.events import RequestEnded, Telemetry
+from smsc_async.telemetry.events import RequestEnded, RequestOutcome, Telemetry
 from smsc_async.telemetry.statistics import Counters, quota_state
 
 __all__ = ["Fetcher", "deadline_exceeded"]
@@ -159,7 +159,7 @@ class Fetcher:
         finally:
             if sending is not None:
                 self.circuit.settle(sending, outcome)
-            self._report(account.login, attempt, outcome)
+            self._report(account.login, attempt, outcome, is_refresh=flight.is_refresh)
         assert outcome is not None, "the exchange returned a result, or an exception has left this function"
         self._note_host(endpoint, outcome)
         if type(outcome) is TooManyRequests:
@@ -200,11 +200,15 @@ class Fetcher:
     def _has_other_host(self, outcome: SmscError, number: int) -> bool:
         return number < len(self.endpoints) and _is_unreached(outcome)
 
-    def _report(self, login: str, attempt: Attempt, outcome: Tariffs | SmscError | None) -> None:
+    def _report(self, login: str, attempt: Attempt, outcome: Tariffs | SmscError | None, *, is_refresh: bool) -> None:
         error = outcome if isinstance(outcome, SmscError) else None
         status = error.status if isinstance(error, TransportError) else None
+        name: RequestOutcome = "cancelled" if outcome is None else "fetched"
+        if error is not None:
+            name = "not_sent" if isinstance(error, NotSent) else "failed"
         sent = attempt.may_have_counted
-        self.telemetry.request(RequestEnded(login, attempt.number, sent, attempt.waited, error, status))
+        event = RequestEnded(login, attempt.number, sent, attempt.waited, error, status, name, refresh=is_refresh)
+        self.telemetry.request(event)
         self.counters.count(attempt, outcome)
 
 

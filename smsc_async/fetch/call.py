@@ -84,8 +84,7 @@ class Calls:
             result = await self._join(account, max_age, seconds, span, is_impatient=stale_ok)
             if isinstance(result, Tariffs):
                 return result
-            span.outcome = "failed"
-            span.error = result if isinstance(result, Exception) else None
+            span.fail(result)
             if stale_ok and isinstance(result, SmscError) and not isinstance(result, AuthenticationError):
                 last = self._store.get_cached(self._endpoint, account, math.inf)
                 if last is not None:
@@ -132,6 +131,8 @@ class Calls:
                 flight.complete(None)  # its event loop is lost: the next flight takes its place
             result = flight.result
             if is_new and result is not None:
+                if isinstance(result, Tariffs) and not flight.attempts:
+                    self._note_stored(account, flight, span)
                 return result
             # Do not share the result of a flight that was lost, that a later deadline could change, or that accepted an
             # older list. A refresh fails more easily than a call.
@@ -139,9 +140,17 @@ class Calls:
             has_failed = flight.is_refresh and not is_refresh and not isinstance(result, Tariffs)
             if result is None or could_change or has_failed or flight.max_age > max_age:
                 continue
-            self.fetcher.counters.shared += 1
+            self.fetcher.counters.shared += not is_refresh
             return copy.copy(result) if isinstance(result, SmscError) else result
         return closed_error()
+
+    def _note_stored(self, account: Account, flight: InFlight, span: CallSpan) -> None:
+        """Note that the list of a flight comes from the store; one that is younger than the flight was fetched meanwhile."""
+        is_shared = self._store.get_cached(self._endpoint, account, now() - flight.started_at) is not None
+        span.outcome = "shared" if is_shared else "cached"
+        if not flight.is_refresh:
+            self.fetcher.counters.shared += is_shared
+            self.fetcher.counters.hits += not is_shared
 
     def _start_refresh(self, account: Account) -> None:
         """Refresh a list in the background, unless that is in progress or has failed a moment ago."""
@@ -152,13 +161,15 @@ class Calls:
         self._no_refresh_before[key] = now() + self._refresh_seconds
 
         async def refresh(_: anyio.CancelScope) -> None:
-            seconds = self._refresh_seconds
-            result = await self._join(account, self._refresh_after, seconds, CallSpan(), is_refresh=True)
-            if isinstance(result, Tariffs):
-                self._no_refresh_before.pop(key, None)
-            else:
-                self._no_refresh_before[key] = now() + _REFRESH_PAUSE
+            with self.fetcher.telemetry.call(account.login, is_refresh=True) as span:
+                result = await self._join(account, self._refresh_after, self._refresh_seconds, span, is_refresh=True)
+                if isinstance(result, Tariffs):
+                    self._no_refresh_before.pop(key, None)
+                else:
+                    span.fail(result)
+                    self._no_refresh_before[key] = now() + _REFRESH_PAUSE
 
+        self.fetcher.counters.refreshes += 1
         self.tasks.start(refresh, _nothing)
 
     def _start(self, account: Account, key: Hashable, flight: InFlight, max_age: float) -> None:

@@ -1,42 +1,57 @@
-"""What a client tells of its calls: log records, events for whoever asks, and spans.
+"""What a client reports about its calls: log records, events, and spans of OpenTelemetry.
 
-One log record for each call, on the logger ``smsc_async``: at DEBUG where the list was kept, else at INFO, failures
-too: their caller has the error, and Python prints a WARNING to the terminal of every program that has set up no logging.
-The library adds no handler and sets no level.
+The logger ``smsc_async`` gets one record for each call and each refresh: DEBUG if the list was cached, otherwise INFO.
+Failures are INFO too: the caller has the error, and Python prints a WARNING on the terminal of every program that
+configures no logging. The library adds no handler and sets no level.
 
-Invariant: nothing here holds a credential: an account is told by its login, an error by its own words.
+Invariants: no event, record or span contains a credential; the span of a call is current while the call runs, so spans of
+its HTTP requests are children, and log records and events carry its id.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import attrs
 
 from smsc_async.limiter.clock import now
 
-__all__ = ["CallEnded", "CallSpan", "OnEvent", "RequestEnded", "Telemetry"]
+__all__ = [
+    "CallEnded",
+    "CallOutcome",
+    "CallSpan",
+    "OnEvent",
+    "RequestEnded",
+    "RequestOutcome",
+    "Telemetry",
+    "otel_module",
+]
 
 _LOG: Final = logging.getLogger("smsc_async")
 
 CallOutcome: TypeAlias = Literal["cached", "fetched", "shared", "stale", "failed", "cancelled"]
+RequestOutcome: TypeAlias = Literal["fetched", "failed", "not_sent", "cancelled"]
 
 
 @attrs.frozen
 class RequestEnded:
-    """A request has come to its end, or an attempt at one that was not let through.
+    """A request has ended, or was refused before it was sent.
 
     Attributes:
-        login: Whose.
-        attempt: 0 for the first of a fetch, then 1, 2, …
-        sent: Whether the transport had it.
-        waited: Seconds that it waited for its permit.
-        error: Why it brought no list, or ``None``; also ``None`` where it was cut off by a deadline or by closing.
-        status: The HTTP status where one came and was no list, else ``None``.
+        login: The login.
+        attempt: 0 for the first request of a fetch, then 1, 2, …
+        sent: Whether the transport has read the request.
+        waited: Seconds that the request waited for its permit.
+        error: Why there is no list, or ``None``.
+        status: The HTTP status of a reply that is not a list, or ``None``.
+        outcome: ``"fetched"``, ``"failed"``, ``"not_sent"`` if the library refused it locally, or ``"cancelled"`` by a deadline,
+            by closing the client or by a bug in user code.
+        refresh: Whether the fetch began as a refresh in the background.
 
     Example:
         >>> import asyncio
@@ -60,20 +75,23 @@ class RequestEnded:
     waited: float
     error: Exception | None = None
     status: int | None = None
+    outcome: RequestOutcome = "fetched"
+    refresh: bool = False
 
 
 @attrs.frozen
 class CallEnded:
-    """A call has come to its end.
+    """A call has ended, or a refresh in the background.
 
     Attributes:
-        login: Whose list.
-        outcome: ``"cached"`` from the store at once, ``"fetched"`` by this call, ``"shared"`` with a call that had asked
-            before, ``"stale"`` an older one in place of an error, ``"failed"``, or ``"cancelled"`` by the caller.
-        seconds: How long it took.
-        waited: Of them, seconds for permits, of all attempts together; those of others where it was shared.
-        attempts: Requests that were let through for it; those of others where it was shared.
+        login: The login.
+        outcome: ``"cached"`` from the store, ``"fetched"`` by this call, ``"shared"`` with an earlier call of this process
+            or another one, ``"stale"`` if an older list replaces an error, ``"failed"``, or ``"cancelled"`` by the caller.
+        seconds: The duration.
+        waited: Seconds of them that all requests waited for permits; those of the earlier call if the result is shared.
+        attempts: Requests that got a permit; those of the earlier call if the result is shared.
         error: Why there is no fresh list, or ``None``.
+        refresh: Whether this is a refresh in the background, and not a call of the program.
 
     Example:
         >>> from smsc_async import CallEnded
@@ -90,13 +108,14 @@ class CallEnded:
     waited: float = 0.0
     attempts: int = 0
     error: Exception | None = None
+    refresh: bool = False
 
 
 OnEvent: TypeAlias = Callable[[CallEnded | RequestEnded], object]
 
 
 class CallSpan:
-    """A call under way, as it will be told of."""
+    """A call in progress, with the values of its event."""
 
     __slots__ = ("attempts", "error", "outcome", "waited")
 
@@ -106,91 +125,135 @@ class CallSpan:
         self.attempts: int = 0
         self.error: Exception | None = None
 
+    def fail(self, result: BaseException) -> None:
+        """Note why there is no list."""
+        self.outcome = "failed"
+        self.error = result if isinstance(result, Exception) else None
+
 
 class Telemetry:
-    """Tells of the calls of one client.
+    """Reports the calls of one client.
 
     Args:
-        on_event: Called with each event, in the loop where it happens; what it raises is logged and goes no further.
+        on_event: Called with each event, in the event loop of the call; its exceptions are logged and have no other effect.
         tracing: Whether each call is a span of OpenTelemetry.
+        url: The URL of the service.
 
     Raises:
         ImportError: ``tracing`` without the extra ``otel``.
     """
 
-    def __init__(self, on_event: OnEvent | None, *, tracing: bool) -> None:
+    def __init__(self, on_event: OnEvent | None, *, tracing: bool, url: str) -> None:
         self._on_event = on_event
-        self._tracer: Any = _tracer() if tracing else None
+        self._trace: Any = None
+        self._tracer: Any = None
+        if tracing:
+            self._trace = otel_module("trace", "tracing=True")
+            self._tracer = self._trace.get_tracer("smsc_async")
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._server = {"server.address": parts.hostname or "", "server.port": port}
 
     @property
     def wants_cached(self) -> bool:
-        """Whether anybody wants to know of a list that was kept: there are many, and each takes half a microsecond."""
+        """Whether anything receives cached calls: there are many, and each event takes half a microsecond."""
         return self._on_event is not None or self._tracer is not None or _LOG.isEnabledFor(logging.DEBUG)
 
     def cached(self, login: str) -> None:
-        """Tell of a call that was answered from the store."""
-        with self.call(login) as watched:
-            watched.outcome = "cached"
+        """Report a call that the cache answered."""
+        with self.call(login) as span:
+            span.outcome = "cached"
 
     def request(self, event: RequestEnded) -> None:
-        """Tell of a request."""
-        self._tell(event)
+        """Report a request."""
+        self._notify(event)
 
     @contextmanager
-    def call(self, login: str) -> Generator[CallSpan]:
-        """Watch a call, and tell of it when the block ends."""
-        watched = CallSpan()
-        span = None if self._tracer is None else self._tracer.start_span("smsc_async.tariffs")
+    def call(self, login: str, *, is_refresh: bool = False) -> Generator[CallSpan]:
+        """Report a call when the block ends."""
+        call = CallSpan()
         began = now()
-        try:
-            yield watched
-        finally:
-            event = CallEnded(login, watched.outcome, now() - began, watched.waited, watched.attempts, watched.error)
-            if span is not None:
-                _end(span, event)
-            self._log(event)
-            self._tell(event)
+        with self._new_span() as span:
+            try:
+                yield call
+            finally:
+                seconds = now() - began
+                event = CallEnded(
+                    login, call.outcome, seconds, call.waited, call.attempts, call.error, refresh=is_refresh
+                )
+                fields = _fields(event)
+                if span is not None:
+                    span.set_attributes(fields)
+                    if event.error is not None:
+                        span.set_status(self._trace.StatusCode.ERROR, str(event.error))
+                self._log(event, fields)
+                self._notify(event)
 
-    def _log(self, event: CallEnded) -> None:
+    def _new_span(self) -> AbstractContextManager[Any]:
+        if self._tracer is None:
+            return nullcontext()
+        span: AbstractContextManager[Any] = self._tracer.start_as_current_span(
+            "smsc_async.tariffs",
+            kind=self._trace.SpanKind.CLIENT,
+            attributes=self._server,
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+        return span
+
+    def _log(self, event: CallEnded, fields: dict[str, str | float]) -> None:
         level = logging.DEBUG if event.outcome == "cached" else logging.INFO
         if _LOG.isEnabledFor(level):
             _LOG.log(
                 level,
-                "tariffs of %s: %s in %.3f s (waited %.3f s, %d requests)%s",
+                "%s of %s: %s in %.3f s (waited %.3f s, %d requests)%s",
+                "refresh" if event.refresh else "tariffs",
                 event.login,
                 event.outcome,
                 event.seconds,
                 event.waited,
                 event.attempts,
                 "" if event.error is None else f": {type(event.error).__name__}: {event.error}",
+                extra={**fields, "smsc.seconds": event.seconds},
             )
 
-    def _tell(self, event: CallEnded | RequestEnded) -> None:
+    def _notify(self, event: CallEnded | RequestEnded) -> None:
         if self._on_event is None:
             return
         try:
             self._on_event(event)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException:  # noqa: BLE001  # a user's, which must not end the call; pytest.fail() is no Exception
+        except BaseException:  # noqa: BLE001  # a bug in user code must not end the call; pytest.fail() is no Exception
             _LOG.exception("on_event failed; the call goes on")
 
 
-def _tracer() -> Any:
+def otel_module(name: str, feature: str) -> Any:
+    """Return a module of OpenTelemetry.
+
+    Args:
+        name: The module.
+        feature: What needs the module, for the error.
+
+    Raises:
+        ImportError: The extra ``otel`` is not installed.
+    """
     try:
-        return import_module("opentelemetry.trace").get_tracer("smsc_async")
+        return import_module(f"opentelemetry.{name}")
     except ModuleNotFoundError:
         pass
-    raise ImportError('tracing=True needs OpenTelemetry: pip install "smsc-async[otel]"')
+    raise ImportError(f'{feature} needs OpenTelemetry: pip install "smsc-async[otel]"')
 
 
-def _end(span: Any, event: CallEnded) -> None:
-    span.set_attribute("smsc.login", event.login)
-    span.set_attribute("smsc.outcome", event.outcome)
-    span.set_attribute("smsc.attempts", event.attempts)
-    span.set_attribute("smsc.waited", event.waited)
+def _fields(event: CallEnded) -> dict[str, str | float]:
+    """Return the attributes of a span, which are also the fields of a log record."""
+    fields: dict[str, str | float] = {
+        "smsc.login": event.login,
+        "smsc.outcome": event.outcome,
+        "smsc.attempts": event.attempts,
+        "smsc.waited": event.waited,
+        "smsc.refresh": event.refresh,
+    }
     if event.error is not None:
-        trace = import_module("opentelemetry.trace")
-        span.set_attribute("error.type", type(event.error).__name__)
-        span.set_status(trace.StatusCode.ERROR, str(event.error))
-    span.end()
+        fields["error.type"] = type(event.error).__name__
+    return fields

@@ -18,17 +18,18 @@ __all__ = ["Counters", "Lockout", "QuotaState", "Statistics", "quota_state"]
 
 @attrs.frozen
 class Statistics:
-    """What a client has done since it was made.
+    """What a client has done since its creation.
 
     Attributes:
-        calls: Lists asked for.
-        hits: Of them, answered from the store at once.
-        shared: Of them, answered by a request that was under way already.
-        requests: Requests let through to the service, retries among them.
-        waits: Of them, those that had to wait for a permit.
-        waited: Seconds that they waited, together.
-        retries: Requests that were a second or later try.
+        calls: Calls for a list; refreshes in the background do not count.
+        hits: Calls that the cache or the store answered.
+        shared: Calls that got the result of an earlier call of this process or another one.
+        requests: Requests that were sent, including retries and refreshes.
+        waits: Requests that had to wait for a permit.
+        waited: Seconds that they waited, in total.
+        retries: Requests that were a second or later attempt.
         refusals: How often the service refused, by its error code.
+        refreshes: Refreshes in the background.
 
     Example:
         >>> from smsc_async import Statistics
@@ -45,6 +46,7 @@ class Statistics:
     waited: float = 0.0
     retries: int = 0
     refusals: Mapping[int, int] = MappingProxyType({})
+    refreshes: int = 0
 
 
 @attrs.frozen
@@ -100,18 +102,20 @@ def quota_state(usage: Usage, quota: Quota, lockouts: tuple[Lockout, ...]) -> Qu
 
 
 class Counters:
-    """The numbers of one client, as they grow.
+    """The counters of one client.
 
     Attributes:
-        calls: As in ``Statistics``, like the next two.
-        hits: Of them, answered from the store at once.
-        shared: Of them, answered by a request that was under way already.
+        calls: As in ``Statistics``, like the next three.
+        hits: Calls that the cache or the store answered.
+        shared: Calls that got the result of an earlier call.
+        refreshes: Refreshes in the background.
     """
 
     def __init__(self) -> None:
         self.calls: int = 0
         self.hits: int = 0
         self.shared: int = 0
+        self.refreshes: int = 0
         self._requests = 0
         self._waits = 0
         self._waited = 0.0
@@ -129,7 +133,7 @@ class Counters:
             self._refusals[outcome.code] = self._refusals.get(outcome.code, 0) + 1
 
     def statistics(self) -> Statistics:
-        """Return them as they are now."""
+        """Return the current values."""
         return Statistics(
             calls=self.calls,
             hits=self.hits,
@@ -139,4 +143,5 @@ class Counters:
             waited=self._waited,
             retries=self._retries,
             refusals=MappingProxyType(dict(self._refusals)),
+            refreshes=self.refreshes,
         )

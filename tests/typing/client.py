@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import assert_type
 
 import httpx
+from opentelemetry.sdk.metrics import MeterProvider
 
 from smsc_async import (
     Account,
@@ -19,6 +20,7 @@ from smsc_async import (
     LimitedTransport,
     Lockout,
     MemoryStore,
+    OpenTelemetryMetrics,
     Outcome,
     Quota,
     QuotaState,
@@ -33,6 +35,7 @@ from smsc_async import (
 )
 from smsc_async.history.watch import Watch
 from smsc_async.history.watch_many import WatchMany
+from smsc_async.telemetry.events import RequestOutcome
 
 ACCOUNT = Account("alex", "123")
 
@@ -128,6 +131,7 @@ async def watches(history: History) -> None:
 async def states(client: Client) -> None:
     assert_type(client.statistics(), Statistics)
     assert_type(client.statistics().waited, float)
+    assert_type(client.statistics().refreshes, int)
     assert_type(Lockout(cause="address", service="smsc", login=None, seconds=1800).seconds, float)
     assert_type(await client.quota(), QuotaState)
     assert_type((await client.quota(account=ACCOUNT)).lockouts, tuple[Lockout, ...])
@@ -142,6 +146,7 @@ def events() -> None:
         match event:
             case RequestEnded():
                 assert_type(event.attempt, int)
+                assert_type(event.outcome, RequestOutcome)
                 assert_type(event.sent, bool)
                 assert_type(event.status, int | None)
                 assert_type(event.error, Exception | None)
@@ -150,10 +155,15 @@ def events() -> None:
                 assert_type(event.seconds, float)
                 assert_type(event.waited, float)
                 assert_type(event.attempts, int)
+                assert_type(event.refresh, bool)
 
     def only_calls(event: CallEnded) -> None: ...
 
     Client(on_event=on_event)
+    Client(on_event=OpenTelemetryMetrics())
+    Client(on_event=OpenTelemetryMetrics(meter_provider=MeterProvider()))
+    OpenTelemetryMetrics("http://127.0.0.1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(OpenTelemetryMetrics()(CallEnded("alex", "cached", 0.0, refresh=True)), None)
     Client(on_event=only_calls)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
