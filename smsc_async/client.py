@@ -174,8 +174,8 @@ class Client:
             max_age: Seconds for which a list is fresh, ``None`` for the client's, 0 for a list that comes after now.
             deadline: Seconds that this call may take, or ``None`` for the client's.
             stale_ok: Whether the last list will do, whatever its age and marked ``stale``, if there is no fresh one: at once
-                if a request would have to wait for the quota or for the end of an outage. Not if the service refuses the
-                credentials.
+                if no request may be sent now, whatever the cause (the quota, a lockout, an outage, a store that lost its
+                state, or a pause that the server demands). Not if the service refuses the credentials.
 
         Raises:
             ApiError: The service refused; see its subclasses.

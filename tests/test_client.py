@@ -6,6 +6,7 @@ import gc
 import math
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -610,20 +611,26 @@ async def test_a_store_that_waits_after_its_start_has_no_request_left() -> None:
 
 
 @pytest.mark.no_cover
-async def test_nobody_waits_for_a_list_that_is_refreshed_in_the_background() -> None:
-    simulator = service(latency=2.0)
-    async with client_of(simulator, max_age=3600, refresh_after=20) as client:
-        await client.tariffs()
+async def test_no_call_of_four_workers_waits_for_a_list_that_is_refreshed_in_the_background() -> None:
+    simulator, store = service(latency=2.0), MemoryStore()
+    async with AsyncExitStack() as stack:
+        workers = [
+            await stack.enter_async_context(client_of(simulator, store=store, max_age=3600, refresh_after=20))
+            for _ in range(4)
+        ]
+        await workers[0].tariffs()
         began = now()
-        for tick in range(9_000):
+        for tick in range(90 * 100):  # 1,000 calls a second for 90 s
             before = now()
-            for _ in range(3):
-                await client.tariffs()
+            for number in range(10):
+                await workers[number % 4].tariffs()
             assert now() == before
             await anyio.sleep(max(began + (tick + 1) / 100 - now(), 0))
         # The second refresh has to leave the last token, until the first one is free.
         assert [round(each.at - began) for each in simulator.log] == [-2, 20, 72]
-        assert client.statistics().shared == 0
+        done = [client.statistics() for client in workers]
+        assert sum(each.hits for each in done) == 90_000
+        assert sum(each.shared for each in done) == 0
     assert simulator.violations() == []
 
 

@@ -8,6 +8,7 @@ attempt takes a permit of its own. The reserve host is used only if no connectio
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from contextlib import suppress
@@ -45,7 +46,7 @@ from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store
 from smsc_async.stores.single_flight import InFlight
 from smsc_async.telemetry.events import RequestEnded, RequestOutcome, Telemetry
-from smsc_async.telemetry.statistics import Counters, quota_state
+from smsc_async.telemetry.statistics import Counters
 
 __all__ = ["Fetcher", "deadline_exceeded"]
 
@@ -109,6 +110,8 @@ class Fetcher:
                 if flight.deadline - now() <= wait or not flight.is_wanted:
                     break
                 flight.failure = outcome
+                if wait and outcome.retry_after:
+                    flight.refuse(outcome)
                 await anyio.sleep(wait)
             credentials = Credentials(self.service, account)
             attempt = Attempt(
@@ -133,27 +136,35 @@ class Fetcher:
         sending: Sending | None = None
         try:
             self.connector.check_owner()
-            flight.set_permit_due(await self._permit_due_in(attempt, flight))
+            wait = False  # the first try does not: callers that prefer the last list to a wait need to know
             while sending is None:
-                await self.circuit.wait()
-                # The permit contains a token, a slot and, for credentials at risk, a place: together or not at all.
-                async with LimitedExchange(self.store, attempt) as exchange:
-                    sending = self.circuit.try_start(attempt.login)
-                    # Without it another request has become the probe: give the permit back, and wait.
-                    if sending is not None:  # pragma: no branch  # tested; coverage.py misses the exit on CPython 3.11
-                        flight.begin_exchange(scope)
-                        reply = await send(
-                            account,
-                            attempt,
-                            exchange,
-                            self.connector,
-                            endpoint=endpoint,
-                            reply_format=self.reply_format,
-                            connect_seconds=self._connect_seconds(flight.deadline - now()),
-                        )
-                        redactor = Redactor(account.secret)
-                        outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
-                        attempt.reply_verdict = _verdict(outcome)
+                try:
+                    await self.circuit.wait(math.inf if wait else 0.0)
+                    # The permit contains a token, a slot and, for credentials at risk, a place: together or not at all.
+                    async with LimitedExchange(self.store, attempt, wait=wait) as exchange:
+                        sending = self.circuit.try_start(attempt.login)
+                        # Without it another request has become the probe: give the permit back, and wait.
+                        if (
+                            sending is not None
+                        ):  # pragma: no branch  # tested; coverage.py misses the exit on CPython 3.11
+                            flight.begin_exchange(scope)
+                            reply = await send(
+                                account,
+                                attempt,
+                                exchange,
+                                self.connector,
+                                endpoint=endpoint,
+                                reply_format=self.reply_format,
+                                connect_seconds=self._connect_seconds(flight.deadline - now()),
+                            )
+                            redactor = Redactor(account.secret)
+                            outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
+                            attempt.reply_verdict = _verdict(outcome)
+                except NotSent as error:
+                    if wait or sending is not None or not error.retryable:
+                        raise
+                    flight.refuse(without_traceback(error))
+                    wait = True
         except SmscError as error:
             outcome = without_traceback(error)
         finally:
@@ -172,14 +183,6 @@ class Fetcher:
     def _quota_of(self, flight: InFlight) -> Quota:
         """Return the quota; for a refresh without its last token, so that no store grants it, whatever others do."""
         return quota_without_last(self.quota) if flight.is_refresh else self.quota
-
-    async def _permit_due_in(self, attempt: Attempt, flight: InFlight) -> float:
-        """Return the seconds before which there is no permit, as far as it is known."""
-        wait = self.store.queue.expected_wait(attempt.login, token=True)
-        if not flight.is_impatient:
-            return wait
-        usage = await self.store.usage(attempt.login, attempt.quota)
-        return max(wait, quota_state(usage, attempt.quota, ()).next_in, self.circuit.seconds())
 
     def _endpoint(self) -> str:
         """Return the first host that had a connection lately, else the one that was given up first."""

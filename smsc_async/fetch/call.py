@@ -17,7 +17,7 @@ import anyio
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.errors import AuthenticationError, CircuitOpen, QuotaExhausted, SmscError, transport_error
+from smsc_async.errors import AuthenticationError, QuotaExhausted, SmscError, transport_error
 from smsc_async.fetch.attempts import Fetcher, deadline_exceeded
 from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.fetch.interpret import without_traceback
@@ -104,28 +104,26 @@ class Calls:
     ) -> Tariffs | BaseException:
         key = (self._endpoint, account.fingerprint)
         until = now() + seconds
-        permit_by = now() if is_impatient else until
         while not self.is_closed:
             flight, is_new = self._store.flights.join(key, until)
-            flight.is_impatient |= is_impatient
             try:
                 if is_new:
                     flight.is_refresh = is_refresh
                     self._start(account, key, flight, max_age)
-                await flight.wait(until, permit_by)
+                await flight.wait(until, is_impatient=is_impatient)
                 # The flight has looked into the store by now.
-                if flight.permit_due_at > permit_by and not self._store.get_cached(self._endpoint, account, math.inf):
-                    permit_by = until
+                if is_impatient and not self._store.get_cached(self._endpoint, account, math.inf):
+                    is_impatient = False
                     await flight.wait(until)
+                refusal = flight.refusal_by(until, is_impatient=is_impatient)
             finally:
                 flight.leave()
             span.outcome = "fetched" if is_new else "shared"
             span.attempts = sum(attempt.permit is not None for attempt in flight.attempts)
             span.waited = sum(attempt.waited for attempt in flight.attempts)
             if not flight.is_complete:
-                if flight.permit_due_at > permit_by:
-                    left = flight.permit_due_at - now()
-                    return CircuitOpen(left) if self.fetcher.circuit.seconds() else QuotaExhausted(left)
+                if refusal is not None:
+                    return refusal
                 if now() >= until:
                     return deadline_exceeded(seconds, flight)
                 flight.complete(None)  # its event loop is lost: the next flight takes its place
@@ -135,9 +133,10 @@ class Calls:
                     self._note_stored(account, flight, span)
                 return result
             # Do not share the result of a flight that was lost, that a later deadline could change, or that accepted an
-            # older list. A refresh fails more easily than a call.
+            # older list. A refresh, or a flight that all callers had left, fails more easily than a call.
             could_change = isinstance(result, SmscError) and result.retryable and flight.deadline < until
-            has_failed = flight.is_refresh and not is_refresh and not isinstance(result, Tariffs)
+            fails_easily = flight.is_abandoned or (flight.is_refresh and not is_refresh)
+            has_failed = fails_easily and not isinstance(result, Tariffs)
             if result is None or could_change or has_failed or flight.max_age > max_age:
                 continue
             self.fetcher.counters.shared += not is_refresh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import anyio
@@ -43,14 +44,15 @@ class CircuitBreaker:
         self._sendings: set[Sending] = set()
         self._waiters: set[Waiter] = set()
 
-    async def wait(self) -> None:
+    async def wait(self, patience: float = math.inf) -> None:
         """Return when a request may be sent.
 
         Raises:
-            CircuitOpen: The next probe comes after the deadline of the enclosing cancel scope.
+            CircuitOpen: The next probe comes in more than ``patience`` seconds, or after the deadline of the enclosing cancel
+                scope.
         """
         while wait := self.seconds():
-            if wait > anyio.current_effective_deadline() - anyio.current_time():
+            if wait > min(patience, anyio.current_effective_deadline() - anyio.current_time()):
                 raise CircuitOpen(wait)
             waiter = new_waiter()
             self._waiters.add(waiter)

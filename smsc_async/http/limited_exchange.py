@@ -26,23 +26,27 @@ class LimitedExchange:
     Args:
         store: Where the quota lives.
         attempt: The record of the request. The block fills it in, and the exit settles the permit by it.
+        wait: Whether the entry waits for the permit.
 
     Raises:
-        QuotaExhausted: On entry: the permit comes later than the deadline of the enclosing cancel scope.
+        NotSent: On entry: the permit comes later than the deadline of the enclosing cancel scope; without ``wait``, later
+            than now.
         StoreError: On entry: the store failed.
     """
 
-    __slots__ = ("_attempt", "_queue", "_store")
+    __slots__ = ("_attempt", "_queue", "_store", "_wait")
 
-    def __init__(self, store: Store, attempt: Attempt) -> None:
+    def __init__(self, store: Store, attempt: Attempt, *, wait: bool = True) -> None:
         self._store = store
         self._queue: WaiterQueue = store.queue
         self._attempt = attempt
+        self._wait = wait
 
     async def __aenter__(self) -> Self:
         attempt = self._attempt
+        acquire = self._queue.acquire if self._wait else self._queue.acquire_now
         attempt.permit = _owned(
-            await self._queue.acquire(
+            await acquire(
                 attempt.login,
                 attempt.quota,
                 token=attempt.token,

@@ -194,6 +194,28 @@ class WaiterQueue:
                 permit.waited = now() - started
                 return permit
 
+    async def acquire_now(
+        self, login: str, quota: Quota, *, token: bool, lease: float | None, credentials: Credentials | None
+    ) -> Permit:
+        """Return a permit without a wait for it; the arguments are those of ``acquire``.
+
+        Raises:
+            NotSent: There is none now, by cause.
+            StoreError: The store does not answer.
+        """
+        permit = self.try_acquire(login, quota, token=token, credentials=credentials)
+        if permit is not None:
+            return permit
+        queue = self._queues.get((login, token))
+        if queue is not None:
+            raise queue.error(queue.shortest_wait(len(queue.waiters), now(), quota))
+        answer = await self._ask(_Request(login, quota, token, lease, credentials, now()))
+        if isinstance(answer, Permit):
+            return answer
+        if answer.locked_out is not None:
+            raise not_sent(answer.locked_out)
+        raise answer.error(min(answer.retry_in, quota.window))
+
     def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         """Release a permit if that is possible without an ``await``; return whether it was."""
         service = None if permit.credentials is None else permit.credentials.service
@@ -221,11 +243,6 @@ class WaiterQueue:
         if service is not None:
             self._events.append(((service, None), None))
         self._handle_events()
-
-    def expected_wait(self, login: str, *, token: bool) -> float:
-        """Return seconds before which no request that waits for this bucket can have its permit, or 0 if none waits."""
-        queue = self._queues.get((login, token))
-        return max(queue.tokens_free_at[0] - now(), 0.0) if queue is not None and queue.tokens_free_at else 0.0
 
     def waiting(self) -> int:
         """Return the number of waiters of all buckets."""

@@ -9,6 +9,7 @@ Callers that already wait detect it when the flight is overdue.
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections.abc import Callable, Hashable, Sequence
@@ -16,7 +17,7 @@ from typing import Final, TypeAlias
 
 import anyio
 
-from smsc_async.errors import SmscError
+from smsc_async.errors import SmscError, TrialsExhausted
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.waiter import call_in_loop, is_other_closed_loop, new_waiter, running_loop
@@ -39,12 +40,13 @@ class InFlight:
         deadline: The instant, on the limiter's clock, after which no attempt starts.
         attempts: The requests so far.
         failure: The error of an attempt that is being retried, or ``None``.
-        permit_due_at: The instant before which the fetch cannot have its permit; ``-inf`` while that is unknown.
+        refusal: Why the next request cannot be sent now, or ``None`` if it can, or if that is unknown.
+        due_at: The instant before which the next request cannot be sent; ``-inf`` while that is unknown.
         is_complete: Whether the result is there.
         result: A list, an error, or ``None`` if the flight was lost.
         max_age: Seconds that the list may be old if it came from the store, or 0 if it was fetched.
         is_refresh: Whether the flight began in the background; then it never takes the last token.
-        is_impatient: Whether a caller prefers the last list to a wait for the permit.
+        is_abandoned: Whether the last caller has left while nothing was in progress, so that the flight ends by itself.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -52,12 +54,13 @@ class InFlight:
         self.deadline: float = deadline
         self.attempts: Sequence[Attempt] = ()
         self.failure: SmscError | None = None
-        self.permit_due_at: float = -math.inf
+        self.refusal: SmscError | None = None
+        self.due_at: float = -math.inf
         self.is_complete: bool = False
         self.result: Result = None
         self.max_age: float = 0.0
         self.is_refresh: bool = False
-        self.is_impatient: bool = False
+        self.is_abandoned: bool = False
         # Reentrant: the garbage collector may end an abandoned caller while this thread holds the lock.
         self._lock = threading.RLock()
         self._callers = 0
@@ -91,6 +94,7 @@ class InFlight:
             self._callers -= 1
             scope = None if self._callers else self._scope
         if scope is not None:
+            self.refusal, self.is_abandoned = None, True
             call_in_loop(self._loop, scope.cancel)
 
     def begin_waiting(self, scope: anyio.CancelScope) -> None:
@@ -106,12 +110,28 @@ class InFlight:
         with self._lock:
             self._scope = None
         scope.deadline = math.inf
-        self.permit_due_at = -math.inf
+        self.refusal = None
+        self.due_at = -math.inf
 
-    def set_permit_due(self, seconds: float) -> None:
-        """Set the time before the permit, so that callers with less time leave at once."""
-        self.permit_due_at = now() + seconds
+    def refuse(self, error: SmscError) -> None:
+        """Note why the next request is not sent now: callers with less time, and those that do not wait, leave at once."""
+        # The end of another trial can free a place earlier.
+        if error.retry_after is not None and not isinstance(error, TrialsExhausted):
+            self.due_at = now() + error.retry_after
+        self.refusal = error
         self._notify()
+
+    def refusal_by(self, until: float, *, is_impatient: bool) -> SmscError | None:
+        """Return why the next request is not sent by ``until``, or now for an impatient caller; else ``None``."""
+        refusal = self.refusal
+        if refusal is None or (self.due_at <= until and not is_impatient):
+            return None
+        if self.failure is not None and not is_impatient:
+            return copy.copy(self.failure)  # another attempt cannot be made in time: the last one says more
+        error = copy.copy(refusal)
+        if self.due_at > now():
+            error.retry_after = self.due_at - now()
+        return error
 
     def is_lost(self) -> bool:
         """Whether nothing will complete this flight."""
@@ -126,14 +146,16 @@ class InFlight:
             self.is_complete = True
         self._notify()
 
-    async def wait(self, until: float, permit_by: float = math.inf) -> None:
-        """Return when the flight is complete, at ``until``, or when its permit will come after ``until`` or ``permit_by``."""
+    async def wait(self, until: float, *, is_impatient: bool = False) -> None:
+        """Return when the flight is complete, at ``until``, or when ``refusal_by`` has an error."""
         until = min(until, self.deadline + _OVERDUE)
         waiter = new_waiter()
         with self._lock:
             self._on_change[waiter.notify] = None
         try:
-            while not self.is_complete and self.permit_due_at <= min(until, permit_by) and (left := until - now()) > 0:
+            while not self.is_complete and (left := until - now()) > 0:
+                if self.refusal is not None and (is_impatient or self.due_at > until):
+                    break
                 await waiter.wait(left)
         finally:
             with self._lock:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -138,4 +139,22 @@ def test_a_program_that_is_restarted_over_and_over_keeps_the_quota(
         workers.start(f"run{i}", "one_list", store_name, base_url, PER, 0)
         assert workers.hear()[::2] == (f"run{i}", "66 zones")
     assert len(service.log) == 10
+    assert service.violations() == []
+
+
+def test_no_call_of_four_processes_waits_while_one_of_them_refreshes_the_list(
+    store_name: str, workers: Workers
+) -> None:
+    after = 1.0
+    service = Simulator([SimulatedAccount("alex", "123")], rules=Rules(per=PER), latency=0.7)
+    with serve(service) as server:
+        for number in range(4):
+            workers.start(f"worker-{number}", "refresh", store_name, server.base_url, PER, after, 6.0)
+        reports = [workers.hear()[2] for _ in range(4)]
+    counts, outcomes = zip(*(report.split(" ", 1) for report in reports), strict=True)
+    assert set(outcomes) == {"{'cached'}"}, "only the first call of a process waits"
+    assert sum(map(int, counts)) > 400
+    arrivals = [arrival.at for arrival in service.log]
+    assert len(arrivals) > 2, "the list was refreshed"
+    assert min(later - earlier for earlier, later in pairwise(arrivals)) >= after
     assert service.violations() == []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from smsc_async.errors import QuotaExhausted
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
@@ -73,7 +74,7 @@ async def test_a_wait_ends_at_once_when_the_permit_will_come_too_late() -> None:
 
     async def report() -> None:
         await anyio.sleep(1.0)
-        flight.set_permit_due(30.0)
+        flight.refuse(QuotaExhausted(30.0))
 
     async with anyio.create_task_group() as group:
         group.start_soon(report)

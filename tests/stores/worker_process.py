@@ -6,6 +6,7 @@ Reads lines ``NAME CALL ARGUMENTS`` and forks a process for each, which says ``N
     hang STORE BASE_URL PER            takes a permit, says its pid, and never ends
     one_list STORE BASE_URL PER MAX_AGE   fetches the list once with a client
     hang_list STORE BASE_URL PER       leads a flight, says its pid, and never lands
+    refresh STORE BASE_URL PER AFTER SECONDS   asks for the list every 4 ms, with ``refresh_after``, and counts the outcomes
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import httpx
 
-from smsc_async import Account, Client, LimitedTransport, RedisStore, SQLiteStore
+from smsc_async import Account, CallEnded, Client, LimitedTransport, RedisStore, SQLiteStore
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.sqlite import file as sqlite_file
 from smsc_async.stores.sqlite import worker_thread as worker
@@ -71,8 +73,34 @@ async def hang_list(store: str, base_url: str, _per: str) -> str:
     return "leads"
 
 
+async def refresh(store: str, base_url: str, per: str, after: str, seconds: str) -> str:
+    shared = open_store(store)
+    outcomes: list[str] = []
+
+    def note(event: object) -> None:
+        if isinstance(event, CallEnded) and not event.refresh:
+            outcomes.append(event.outcome)
+
+    async with Client(
+        ALEX,
+        base_url=base_url,
+        store=shared,
+        quota=quota(float(per)),
+        max_age=3600,
+        refresh_after=float(after),
+        on_event=note,
+    ) as client:
+        await client.tariffs()
+        until = time.monotonic() + float(seconds)
+        while time.monotonic() < until:
+            await client.tariffs()
+            await asyncio.sleep(0.004)
+    await shared.aclose()
+    return f"{len(outcomes)} {set(outcomes[1:])}"
+
+
 CALLS: Final[dict[str, Callable[..., Awaitable[str]]]] = {
-    call.__name__: call for call in (fetch, hang, one_list, hang_list)
+    call.__name__: call for call in (fetch, hang, one_list, hang_list, refresh)
 }
 
 
