@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
 from decimal import Decimal
 from importlib import import_module
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from smsc_async import OperatorTariff, Tariffs, Zone
+from tests.support.django_settings import django_settings
 
 LIST = Tariffs(
     (Zone("1", "Россия\x9b\ud800", Decimal("9.50")),),
@@ -19,11 +21,11 @@ LIST = Tariffs(
 )
 
 
-@pytest.fixture(scope="module")
-def app() -> Any:
-    """A Django project in one module; settings can be configured only once in a process."""
+@pytest.fixture
+def app() -> Iterator[Any]:
+    """A Django project in one module."""
     # Django has no types; imported by name, it is Any to the type checkers.
-    conf, asgi, http, urls = map(import_module, ("django.conf", "django.core.asgi", "django.http", "django.urls"))
+    asgi, http, urls = map(import_module, ("django.core.asgi", "django.http", "django.urls"))
 
     async def by_dict(_request: object) -> object:
         return http.JsonResponse(LIST.to_dict())
@@ -33,8 +35,8 @@ def app() -> Any:
 
     root: Any = types.ModuleType("root")
     root.urlpatterns = [urls.path("dict", by_dict), urls.path("json", by_json)]
-    conf.settings.configure(ALLOWED_HOSTS=["service"], ROOT_URLCONF=root, SECRET_KEY="x", LOGGING_CONFIG=None)
-    return asgi.get_asgi_application()
+    with django_settings(ALLOWED_HOSTS=["service"], ROOT_URLCONF=root, MIDDLEWARE=[]):
+        yield asgi.get_asgi_application()
 
 
 @pytest.mark.asyncio

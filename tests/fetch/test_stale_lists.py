@@ -113,6 +113,7 @@ async def test_a_call_does_not_wait_for_a_request_that_is_refused(
         assert now() == began
         assert stale.stale
         assert stale == first
+        assert stale.error is not None
         assert type(stale.error) is error
         assert stale.error.retry_after is not None
         # Without it the call waits: each cause ends within the deadline.

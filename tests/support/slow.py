@@ -24,6 +24,8 @@ SLOW: Final = {
         "cli/test_simulator.py",
         "cli/test_terminal.py",
         "cli/test_watch.py::test_if_it_is_asked_to_end_it_ends_well",
+        "examples/test_celery_tasks.py",
+        "examples/test_django_service.py",
         "examples/test_fastapi_service.py",
         "examples/test_programs.py",
         "examples/test_telegram_bot.py",
@@ -54,6 +56,7 @@ SLOW: Final = {
         "faults/test_circuit_breaker.py",
         "faults/test_lockout_scenarios.py",
         "faults/test_secrecy.py::test_the_password_shows_nowhere_but_in_the_body",
+        "test_client.py::test_no_call_of_four_workers_waits_for_a_list_that_is_refreshed_in_the_background",
     ],
     "draws or renders much": [
         "cli/test_history.py::test_a_price_over_time_is_drawn",
