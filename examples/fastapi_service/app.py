@@ -13,14 +13,19 @@ Without SMSC_STORE, the workers share the file ``tariffs.db``.
 import logging
 import math
 import os
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from smsc_async import Account, Client, RedisStore, SmscError, SQLiteStore, Tariffs
+from smsc_async import Account, Client, OpenTelemetryMetrics, RedisStore, SmscError, SQLiteStore, Tariffs
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +41,55 @@ def open_store() -> RedisStore | SQLiteStore:
     return RedisStore(place, pepper=os.environ["SMSC_PEPPER"], cold_start="grant" if trust else "wait")
 
 
+class MetricsServer(ThreadingHTTPServer):
+    """Serves the metrics of one worker to Prometheus, on a port of its own: each worker has its own counters."""
+
+    allow_reuse_port = False  # or workers would share a port, and Prometheus would read a worker by chance
+
+
+class MetricsHandler(BaseHTTPRequestHandler):
+    """Answers with the metrics, and writes no line for each request, because the log is JSON."""
+
+    def do_GET(self) -> None:  # the name that http.server calls
+        """Answer every path."""
+        body = generate_latest()
+        self.send_response(200)
+        self.send_header("Content-Type", CONTENT_TYPE_LATEST)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that http.server uses
+        """Write nothing."""
+
+
+def open_server() -> MetricsServer:
+    """Return a server on the first free port from METRICS_PORT on: four workers use 9464 to 9467."""
+    host, first = os.environ.get("METRICS_HOST", "127.0.0.1"), int(os.environ.get("METRICS_PORT", "9464"))
+    for port in range(first, first + 64):
+        try:
+            return MetricsServer((host, port), MetricsHandler)
+        except OSError:  # of another worker
+            continue
+    raise RuntimeError(f"no free port for metrics from {first} on")
+
+
+@contextmanager
+def served_metrics() -> Generator[OpenTelemetryMetrics]:
+    """Yield the receiver of a client's events, whose metrics are served meanwhile."""
+    provider = MeterProvider([PrometheusMetricReader()])
+    with open_server() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        log.info("metrics on port %d", server.server_port)
+        try:
+            yield OpenTelemetryMetrics(provider)
+        finally:
+            server.shutdown()
+            thread.join()
+            provider.shutdown()
+
+
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Open a client for the life of this worker, and fetch the list before the first visitor comes."""
@@ -43,13 +97,18 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     store = open_store()
     try:
         # The deadline is the longest time that a visitor waits.
-        async with Client(Account.from_env(), base_url=base_url, store=store, max_age=300, deadline=10) as client:
-            app.state.client = client
-            try:
-                await client.tariffs()
-            except SmscError as error:  # the worker starts all the same, and /ready answers 503 until there is a list
-                log.warning("no tariff list yet: %s", error)
-            yield
+        with served_metrics() as metrics:
+            async with Client(
+                Account.from_env(), base_url=base_url, store=store, max_age=300, deadline=10, on_event=metrics
+            ) as client:
+                app.state.client = client
+                try:
+                    await client.tariffs()
+                except (
+                    SmscError
+                ) as error:  # the worker starts all the same, and /ready answers 503 until there is a list
+                    log.warning("no tariff list yet: %s", error)
+                yield
     finally:
         await store.aclose()
 

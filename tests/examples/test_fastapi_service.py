@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -30,6 +31,15 @@ def environment(smsc_server: SmscServer, monkeypatch: pytest.MonkeyPatch, tmp_pa
     for name, value in smsc_server.env.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SMSC_STORE", str(tmp_path / "tariffs.db"))
+    monkeypatch.setenv("METRICS_PORT", str(free_ports()))
+
+
+def free_ports() -> int:
+    """Return the first of some ports that are free, as far as one can know."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return min(port, 60_000)
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -70,6 +80,12 @@ def container(folder: Path, log: Path) -> Generator[str]:
             process.wait(60)
 
 
+def counted(name: str, label: str, scrapes: list[str]) -> float:
+    """Return the sum of a metric over all workers."""
+    samples = re.findall(rf"^{name}\{{(.*)\}} (\S+)$", "\n".join(scrapes), re.MULTILINE)
+    return sum(float(value) for labels, value in samples if label in labels)
+
+
 @asynccontextmanager
 async def visitor() -> AsyncGenerator[httpx.AsyncClient]:
     from examples.fastapi_service.app import app  # half a second: left to the process that runs these tests
@@ -100,10 +116,15 @@ def test_four_workers_that_start_together_send_one_request_and_share_one_quota(
         assert visitor.get("/tariffs").json() == sample_tariffs().to_dict()
         assert len(smsc_server.log) == 1
         answers = [visitor.get("/prices/32?fresh=true") for _ in range(8)]
+        ports = re.findall(r"metrics on port (\d+)", log.read_text())
+        assert len(set(ports)) == WORKERS
+        scrapes = [visitor.get(f"http://127.0.0.1:{port}/metrics").text for port in ports]
     assert [answer.status_code for answer in answers] == [200] * 2 + [503] * 6
     assert all(0 < int(answer.headers["retry-after"]) <= 61 for answer in answers[2:])
     assert len(smsc_server.log) == 3
     assert smsc_server.violations() == []
+    assert counted("smsc_client_requests_total", 'smsc_outcome="fetched"', scrapes) == 3
+    assert counted("smsc_client_call_duration_seconds_count", 'error_type="QuotaExhausted"', scrapes) == 6
     records = [json.loads(line) for line in log.read_text().splitlines()]
     refusals = [record for record in records if record.get("error") == "QuotaExhausted"]
     assert len(refusals) == 6
@@ -156,3 +177,16 @@ def test_a_log_record_is_one_line_of_json_with_its_exception() -> None:
     members = json.loads(JsonFormatter().format(record))
     assert (members["level"], members["message"], members["c"]) == ("ERROR", "b\n", "d")
     assert "ZeroDivisionError" in members["exception"]
+
+
+@pytest.mark.asyncio
+async def test_a_worker_without_a_port_for_its_metrics_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from examples.fastapi_service import app
+
+    def taken(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(app, "MetricsServer", taken)
+    with pytest.raises(RuntimeError, match="no free port for metrics"):
+        async with visitor():
+            pass
