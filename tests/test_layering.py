@@ -63,6 +63,7 @@ PURE = [
     "fetch.circuit",
     "fetch.circuit",
     "fetch.lockout",
+    "stores.redis.topology",
     "http.redaction",
 ]
 IMPURE_IMPORTS = {"httpx", "httpcore", "anyio", "asyncio", "time", "random", "logging", "socket", "os", "threading"}

@@ -43,6 +43,8 @@ __all__ = [
     "dump",
     "enter",
     "expire",
+    "is_at_full_speed",
+    "is_confirmed",
     "load_credentials",
     "load_service",
     "lockouts",
@@ -349,6 +351,16 @@ def reset(service: ServiceState, credentials: CredentialsState | None, now: floa
     service.unanswered.clear()
     service.suspended_at = service.paused_at = NEVER
     service.forgiven = (NEVER, now)
+
+
+def is_confirmed(service: ServiceState, credentials: CredentialsState, now: float) -> bool:
+    """Return whether rule 2 admits the credentials, apart from its limit."""
+    return standing(service, credentials, now) is Standing.CONFIRMED and _pause_left(service, now) == 0
+
+
+def is_at_full_speed(service: ServiceState) -> bool:
+    """Return whether rule 2 has grown to its limit: then a store may leave out the places of confirmed credentials."""
+    return not service.errors and service.successes >= FAST - PLACES
 
 
 def lockouts(service: ServiceState, credentials: Iterable[CredentialsState], now: float) -> list[LockoutView]:

@@ -43,7 +43,7 @@ __all__ = [
     "store_at",
 ]
 
-_REDIS: Final = ("redis://", "rediss://", "unix://", "redis+")
+_REDIS: Final = ("redis://", "rediss://", "unix://", "redis+", "rediss+")
 _SHORTEST_PEPPER: Final = 16
 _DEFAULT = MemoryStore()
 
@@ -68,7 +68,9 @@ def store_at(place: Secret, pepper: Secret, *, only_looks: bool = False) -> Shar
 
     is_url = "://" in place.reveal()
     if is_url and not place.reveal().startswith(_REDIS):
-        raise ValueError("SMSC_STORE must be a path, or a URL that begins with redis://, rediss:// or unix://")
+        raise ValueError(
+            "SMSC_STORE must be a path, or a URL that begins with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
+        )
     if len(pepper.reveal()) < _SHORTEST_PEPPER and (is_url or pepper):
         raise ValueError(f"SMSC_PEPPER must have {_SHORTEST_PEPPER} characters or more, the same for all processes")
     if is_url:

@@ -11,6 +11,7 @@ import pytest
 from smsc_async import MemoryStore, RedisStore, SQLiteStore
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores import Store
+from tests.stores.redis_cluster import RedisCluster
 from tests.stores.redis_server import RedisServer
 
 QUOTA = Quota(per=0.3, guard=0.02, linger=0.1)
@@ -19,10 +20,11 @@ Make: TypeAlias = Callable[[], Store]
 """Returns another store over the same file or server, as another process would have it."""
 
 LOOPS_OF_STORES = [
-    pytest.param((loop, kind), id=f"{loop}-{kind}")
-    for kind in ("memory", "sqlite", "redis")
+    # A cluster takes seconds to start.
+    pytest.param((loop, kind), id=f"{loop}-{kind}", marks=[pytest.mark.slow] if kind == "cluster" else [])
+    for kind in ("memory", "sqlite", "redis", "cluster")
     for loop in ("asyncio", "trio")
-    if (loop, kind) != ("trio", "redis")
+    if (loop, kind) not in {("trio", "redis"), ("trio", "cluster")}
 ]
 
 
@@ -30,6 +32,12 @@ LOOPS_OF_STORES = [
 def redis_server() -> Iterator[RedisServer]:
     with RedisServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    with RedisCluster(replicas=False) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -43,6 +51,11 @@ async def make_store(
         server: RedisServer = request.getfixturevalue("redis_server")
         server.ask("FLUSHALL")
         url = server.url
+    elif store_kind == "cluster":
+        cluster: RedisCluster = request.getfixturevalue("redis_cluster")
+        for node in cluster.nodes:
+            node.ask("FLUSHALL")
+        url = cluster.url
 
     def make() -> Store:
         if store_kind == "memory":

@@ -33,10 +33,22 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self._start("--save", "")
+
+    def start_sentinel(self, name: str, port: int, quorum: int) -> None:
+        """Start as a Sentinel of one master, which counts as down after half a second."""
+        file = self.socket.with_name("sentinel.conf")
+        settings = (f"monitor {name} 127.0.0.1 {port} {quorum}", f"down-after-milliseconds {name} 500")
+        settings = (*settings, f"failover-timeout {name} 5000")
+        file.write_text("".join(f"sentinel {setting}\n" for setting in settings), "utf-8")
+        self._start(file=file, mode=("--sentinel",))
+
+    def _start(self, *options: str, file: Path | None = None, mode: tuple[str, ...] = ()) -> None:
         self._process = subprocess.Popen(
             [
-                *(_executable(), "--port", "0", "--unixsocket", self.socket, "--dir", self._folder.name),
-                *("--save", "", "--daemonize", "no", "--loglevel", "warning", *self._options),
+                *(_executable(), *([] if file is None else [file])),
+                *("--port", "0", "--unixsocket", self.socket, "--dir", self._folder.name),
+                *("--daemonize", "no", "--loglevel", "warning", *options, *self._options, *mode),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -67,7 +79,7 @@ class RedisServer:
 
     def _answers(self) -> bool:
         try:
-            return self.ask("PING") == b"+PONG\r\n"
+            return self.ask("PING").startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 

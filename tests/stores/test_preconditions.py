@@ -244,10 +244,10 @@ async def test_an_answer_of_the_wrong_shape_is_an_error_of_the_store(tmp_path: P
         writer.close()
 
     async with await asyncio.start_unix_server(serve, tmp_path / "s"), _open(f"unix://{tmp_path / 's'}") as store:
-        await store._redis.info()  # pyright: ignore[reportPrivateUsage]
-        monkey: Any = store
-        monkey._identity = redis_store._Identity("id", "abc")  # pyright: ignore[reportPrivateUsage]
-        monkey._policy_read_at = math.inf
+        await (await store._redis.owner("")).info()  # pyright: ignore[reportPrivateUsage]
+        shard = store._shards["{smsc}"]  # pyright: ignore[reportPrivateUsage]
+        shard.identity = redis_store._Identity("id", "abc")  # pyright: ignore[reportPrivateUsage]
+        shard.policy_read_at = math.inf
         for _ in range(2):
             with pytest.raises(StoreError) as caught:
                 await _take(store)
@@ -262,7 +262,7 @@ async def test_an_answer_to_another_call_is_never_taken_for_ones_own(server: Red
     async with _open(server.url) as store:
         permits = [await _take(store) for _ in range(3)]
         assert all(isinstance(each, Permit) for each in permits)
-        pool = store._redis._pool()  # pyright: ignore[reportPrivateUsage]
+        pool = (await store._redis.owner(""))._pool()  # pyright: ignore[reportPrivateUsage]
         (connection,) = pool.idle
         # An answer of an earlier call that comes late: it would grant a fourth permit.
         any_permit: Any = permits[0]

@@ -405,10 +405,10 @@ async def _delayed(store: RedisStore, work: Awaitable[object], *seconds: float) 
 
     async def late(*call: Any) -> object:
         script, keys, arguments, *rest = call
-        words = tuple(arguments())
+        words = tuple(arguments(None))
         if left:
             await asyncio.sleep(left.pop(0))
-        return await real(script, keys, lambda: words, *rest)
+        return await real(script, keys, lambda _: words, *rest)
 
     wire.call = late  # type: ignore[method-assign,assignment] # pyright: ignore[reportAttributeAccessIssue]
     try:
@@ -527,7 +527,7 @@ async def test_a_wrong_url_is_refused() -> None:
 
 
 async def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "smsc_async.stores.redis.connection", None)
+    monkeypatch.setitem(sys.modules, "smsc_async.stores.redis.nodes", None)
     with pytest.raises(ImportError, match=r"smsc-async\[redis\]"):
         RedisStore("redis://localhost")
 

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AskError, NoPermissionError, NoScriptError, RedisError
+from redis.exceptions import AskError, MovedError, NoPermissionError, NoScriptError, RedisError, TryAgainError
 from redis.exceptions import ConnectionError as ConnectionClosed
 
 from smsc_async.accounts import Secret
@@ -34,12 +34,15 @@ from smsc_async.errors import StoreError
 from smsc_async.protocol import is_loopback
 from smsc_async.stores.private_files import misconfigured
 from smsc_async.stores.redis.scripts import Script, StoreLostError
+from smsc_async.stores.redis.topology import Address
 
-__all__ = ["RedisConnections"]
+__all__ = ["ONE_TAG", "SECONDS", "ElsewhereError", "RedisConnections", "Word"]
 
 T = TypeVar("T")
 
 SECONDS: Final = 0.9
+# The hash tag of all keys on a single server.
+ONE_TAG: Final = ("{smsc}",)
 _CONNECT_SECONDS: Final = 5.0
 # For all connections together.
 _CLOSE_SECONDS: Final = 0.5
@@ -49,6 +52,23 @@ _MAX_CONNECTIONS: Final = 16
 Word: TypeAlias = str | bytes | int
 # redis-py's connection, whose types differ between releases.
 _Connection: TypeAlias = Any
+
+
+class ElsewhereError(Exception):
+    """A node of a cluster does not answer for a key.
+
+    Attributes:
+        node: The node that does; ``None`` if the key is on its way from one to another.
+        moved: Whether it answers from now on; otherwise for this one command.
+    """
+
+    def __init__(self, node: Address | None, *, moved: bool = False) -> None:
+        self.node: Address | None = node
+        self.moved: bool = moved
+
+
+class _OtherModeError(Exception):
+    """A server is not what the URL says: a node of a cluster, or a Sentinel."""
 
 
 class _Pool:
@@ -117,12 +137,15 @@ class RedisConnections:
     """Calls to one server, from any number of event loops.
 
     Attributes:
+        tags: The hash tags of the keys.
         name: The host and port of the server, or the path of its socket.
         is_open_to_listeners: Whether the URL leads over a network without TLS.
         run: The ``run_id`` of the server, which changes with a restart; ``None`` before the first connection.
     """
 
-    def __init__(self, url: Secret) -> None:
+    tags: tuple[str, ...] = ONE_TAG
+
+    def __init__(self, url: Secret, mode: str = "") -> None:
         problem = _problem(url)
         if problem is not None:
             raise ValueError(problem)
@@ -130,6 +153,8 @@ class RedisConnections:
         self.name: str = _name(url)
         self.is_open_to_listeners: bool = parts.scheme == "redis" and not is_loopback(parts.hostname or "localhost")
         self._url = url
+        self._host = parts.hostname or ""
+        self._mode = mode
         self.run: str | None = None
         self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = weakref.WeakKeyDictionary()
 
@@ -142,35 +167,53 @@ class RedisConnections:
         self,
         script: Script,
         keys: Sequence[str],
-        arguments: Callable[[], Iterable[Word]],
+        arguments: Callable[[str | None], Iterable[Word]],
         read: Callable[[Any], T],
         spent: float = 0.0,
+        *,
+        asking: bool = False,
     ) -> T:
         """Return what ``read`` makes of a script's answer.
 
-        ``spent`` is how much of its seconds the call has used before.
-        ``arguments`` is called after the connection is open, immediately before the sending: it may read the clock. ``read``
-        raises a ``ValueError``, ``TypeError`` or ``LookupError`` if the answer cannot be the script's.
+        ``spent`` is how much of its seconds the call has used before. With ``asking``, the node of a cluster also runs a
+        script whose keys it is just receiving.
+        ``arguments`` is called after the connection is open, immediately before the sending: it may read the clock. It gets
+        the server's ``run``, except with ``asking``: then the store is still that of another node. ``read`` raises a
+        ``ValueError``, ``TypeError`` or ``LookupError`` if the answer cannot be the script's.
 
         Raises:
             StoreError: The server does not answer in time, or refuses.
+            ElsewhereError: The keys are on another node.
             RuntimeError: The event loop is not asyncio's.
         """
 
         def packed(command: str, script: str) -> bytes:
-            return _packed((command, script, len(keys), *keys, *arguments()))
+            words = arguments(None if asking else self.run)
+            return (_ASKING if asking else b"") + _packed((command, script, len(keys), *keys, *words))
 
+        by = partial(self._by, answers=1 + asking, read=lambda answers: read(answers[-1]))
         try:
-            return await self._by(
-                SECONDS - spent, partial(packed, "EVALSHA", script.name), 1, lambda answers: read(*answers)
-            )
+            return await by(SECONDS - spent, partial(packed, "EVALSHA", script.name))
         except NoScriptError:
             # The server does not know the script yet, or no longer (SCRIPT FLUSH, a restart).
-            return await self._by(SECONDS, partial(packed, "EVAL", script.text), 1, lambda answers: read(*answers))
+            return await by(SECONDS, partial(packed, "EVAL", script.text))
 
-    async def ask(self, *commands: Sequence[Word], read: Callable[[list[Any]], T]) -> T:
-        """Return what ``read`` makes of the answers to commands that are sent together; errors as in ``call``."""
-        return await self._by(SECONDS, lambda: b"".join(map(_packed, commands)), len(commands), read)
+    async def ask(
+        self, *commands: Sequence[Word], read: Callable[[list[Any]], T], spent: float = 0.0, asking: bool = False
+    ) -> T:
+        """Return what ``read`` makes of the answers to commands that are sent together; arguments and errors as in ``call``."""
+        sent = [each for command in commands for each in ((("ASKING",), command) if asking else (command,))]
+        step = 1 + asking
+        return await self._by(
+            SECONDS - spent,
+            lambda: b"".join(map(_packed, sent)),
+            len(sent),
+            lambda answers: read(answers[step - 1 :: step]),
+        )
+
+    async def owner(self, key: str) -> RedisConnections:  # noqa: ARG002  # the interface of RedisNodes
+        """Return the server of a key: this one."""
+        return self
 
     async def info(self) -> dict[str, str]:
         """Return INFO with the statistics of commands."""
@@ -192,17 +235,19 @@ class RedisConnections:
         if pool is not None:
             await pool.aclose()
 
-    async def _by(self, seconds: float, pack: Callable[[], bytes], answers: int, read: Callable[[list[Any]], T]) -> T:
+    async def _by(  # noqa: C901  # each way to fail has its error
+        self, seconds: float, pack: Callable[[], bytes], answers: int, read: Callable[[list[Any]], T]
+    ) -> T:
         pool, loop = self._pool(), asyncio.get_running_loop()
         step, is_repeated = "accept a connection", False
         try:
-            async with asyncio.timeout(SECONDS) as limit, pool.room:
+            async with asyncio.timeout(seconds) as limit, pool.room:
                 while True:
                     connection = await pool.connection()
                     limit.reschedule(loop.time() + seconds)
                     step = "answer"
                     try:
-                        return await _exchange(pool, connection, pack, answers, read)
+                        return await self._exchange(pool, connection, pack, answers, read)
                     except ConnectionClosed:
                         # The server closed an idle connection, and the other idle ones with it. It may have run the
                         # command: the id of the permit ensures that a repetition has no second effect.
@@ -214,15 +259,23 @@ class RedisConnections:
             raise
         except TimeoutError:
             problem = StoreError(f"Redis did not {step} within {SECONDS:g} s: try again", self.name)
-        except AskError:  # and its subclass MovedError
+        except ElsewhereError:
+            if self._mode == "cluster":
+                raise
             problem = misconfigured(
-                "Redis is one node of a cluster, and some keys are on other nodes: pass the address of a single server",
+                "Redis is one node of a cluster, and some keys are on other nodes: pass redis+cluster://HOST:PORT, with one "
+                "address or several",
+                self.name,
+            )
+        except _OtherModeError:
+            problem = misconfigured(
+                f"the URL is that of a {self._mode}, and this server is not of a {self._mode}: correct its address, or the URL",
                 self.name,
             )
         except NoPermissionError:
             problem = misconfigured(
-                "the access list of the Redis user lacks a command or a key: allow ~{smsc}* and the commands in the docs, "
-                "among them +info",
+                "the access list of the Redis user lacks a command or a key: allow ~{smsc* and the commands in the docs, among "
+                "them +info, and for a cluster +cluster|slots and +asking",
                 self.name,
             )
         except (ValueError, TypeError, LookupError, AttributeError):
@@ -235,6 +288,35 @@ class RedisConnections:
             problem = StoreError(f"Redis cannot be used ({type(error).__name__}{words})", self.name)
         # Raised here, so that it has no context: frames of redis-py may contain parts of the URL.
         raise problem
+
+    async def _exchange(
+        self,
+        pool: _Pool,
+        connection: _Connection,
+        pack: Callable[[], bytes],
+        answers: int,
+        read: Callable[[list[Any]], T],
+    ) -> T:
+        try:
+            await connection.send_packed_command(pack(), check_health=False)
+            result = read([await connection.read_response() for _ in range(answers)])
+        except (NoScriptError, StoreLostError):
+            pool.idle.append(connection)
+            raise
+        except AskError as error:  # and its subclass MovedError
+            pool.idle.append(connection)
+            # A node that does not know the host of another one leaves it out: it is that of the node itself.
+            moved: Any = error
+            node = Address(str(moved.host) or self._host, int(moved.port))
+            raise ElsewhereError(node, moved=isinstance(error, MovedError)) from None
+        except TryAgainError:
+            pool.idle.append(connection)
+            raise ElsewhereError(None) from None
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        pool.idle.append(connection)
+        return result
 
     def _pool(self) -> _Pool:
         try:
@@ -255,26 +337,13 @@ class RedisConnections:
         """Read the server's ``run_id`` before any command: a restarted server may have lost granted permits."""
         await connection.on_connect()
         await connection.send_packed_command(_packed(("INFO", "server")), check_health=False)
-        run = _info(await connection.read_response())["run_id"]
+        info = _info(await connection.read_response())
+        if self._mode and info.get("redis_mode") != self._mode:
+            raise _OtherModeError
+        run = info["run_id"]
         if run != self.run:
             await self._pool().drop()  # they lead to another server
         self.run = run
-
-
-async def _exchange(
-    pool: _Pool, connection: _Connection, pack: Callable[[], bytes], answers: int, read: Callable[[list[Any]], T]
-) -> T:
-    try:
-        await connection.send_packed_command(pack(), check_health=False)
-        result = read([await connection.read_response() for _ in range(answers)])
-    except (NoScriptError, StoreLostError):
-        pool.idle.append(connection)
-        raise
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
-    pool.idle.append(connection)
-    return result
 
 
 def _info(text: bytes) -> dict[str, str]:
@@ -305,7 +374,7 @@ def _problem(url: Secret) -> str | None:
     """Return the fault of a URL, or ``None``; without any part of the URL, which may contain a password."""
     text = url.reveal()
     if not text.startswith(("redis://", "rediss://", "unix://")):
-        return "the URL must begin with redis://, rediss:// (TLS) or unix://"
+        return "the URL must begin with redis://, rediss:// (TLS), unix://, redis+sentinel:// or redis+cluster://"
     try:
         _name(url)
         _maker(url, _untyped(None))()
@@ -336,6 +405,9 @@ def _packed(words: Sequence[Word]) -> bytes:
         parts += (b"$%d" % len(encoded), encoded)
     parts.append(b"")
     return b"\r\n".join(parts)
+
+
+_ASKING: Final = _packed(("ASKING",))
 
 
 def _untyped(thing: object) -> Any:

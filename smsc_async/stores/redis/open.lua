@@ -3,7 +3,8 @@
 -- KEYS[1]  the record, as in clock.lua
 -- ARGV     the format number, the pepper, the run of the server, a new id for a store that is missing, '1' to trust a
 --          missing store that the caller has not used; then microseconds: since the server's start (-1 if that proves
---          nothing), and since the caller was last certain of its store (-1 for never)
+--          nothing), and since the caller was last certain of its store (-1 for never); the run of the server that gave
+--          the store to this one with all its keys, empty for none
 --
 -- Returns {'open', id}, or {'format', the other number}, or {'pepper'}.
 local format, pepper, run, id, trusts = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
@@ -26,13 +27,13 @@ if not record then
   elseif not trusts then
     lost_at, event = since_start, 'the store is new on this server'
   end
-elseif record[4] ~= run then
+elseif record[4] ~= run and record[4] ~= ARGV[8] then
   lost_at, event = since_start, 'the server was restarted or replaced'
-elseif certain_for >= 0 and record[6] < now - certain_for then
+elseif certain_for >= 0 and ARGV[8] == '' and record[6] < now - certain_for then
   -- This caller used another server since then, and came back. Another caller that did so closes the store only once.
   lost_at, event = now, 'another server was used meanwhile'
 end
-if packed and not event then return {'open', record[2]} end
+if packed and not event and record[4] == run then return {'open', record[2]} end
 record[4] = run
 if event then record[6], record[9] = lost_at, event end
 redis.call('SET', KEYS[1], cmsgpack.pack(record))

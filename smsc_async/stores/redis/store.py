@@ -3,9 +3,11 @@
 Scripts on the server make the decisions, each over the keys of one login. This side sends the arguments, checks the
 server's clock, and checks that a permit is still valid when it arrives.
 
-All keys have one hash tag. The record of the state that the processes share (``clock.lua``) has no TTL: if it is missing,
-the store was flushed. Each process knows when it was last certain that the store was whole (``_certain_at``); a store that
-was closed before that, on a server to which the process comes back, is an old copy and closes again (``open.lua``).
+All keys of a single server have one hash tag, those of a cluster one of 64 (``_Shard``). A shard has a record of the state
+that the processes share (``clock.lua``), without TTL: if it is missing, the store was flushed. Each process knows when it
+was last certain that a shard was whole (``certain_at``); a shard that was closed before that, on a server to which the
+process comes back, is an old copy and closes again (``open.lua``). On a cluster the state of a service and that of
+credentials are in different shards: ``cluster_lockouts.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import secrets
 import struct
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import attrs
 
@@ -34,18 +36,20 @@ from smsc_async.limiter.quota import Quota
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import LoadedStates
 from smsc_async.stores.private_files import misconfigured
+from smsc_async.stores.redis.cluster_lockouts import ChangedError, ClosedError, ClusterLockouts, milliseconds_of
 from smsc_async.stores.redis.scripts import FLIGHT, LOCKOUT, OPEN, PERMIT, Script, StoreLostError
 from smsc_async.stores.rows import poll_pause, quota_text, released
 from smsc_async.stores.sealed_reply import SEALED_BYTES
 from smsc_async.stores.shared import KEEP_BYTES, OTHER_PEPPER, Closed, ColdStart, Lookup, OtherQuota, SharedStore
 
+if TYPE_CHECKING:
+    from smsc_async.stores.redis.connection import RedisConnections
+
 __all__ = ["RedisStore"]
 
 T = TypeVar("T")
 
-_RECORD: Final = "{smsc}:store"
-_LISTS: Final = "{smsc}:lists"
-_LIST_KEYS: Final = (_LISTS, "{smsc}:lists:used", "{smsc}:lists:bytes")
+_LIST_KEYS: Final = ("lists", "lists:used", "lists:bytes")
 # Version 1 had no number. A change of any key, or of what is in one, needs the next one.
 _FORMAT: Final = "2"
 # A store that is flushed or restarted in the middle of a call is opened again so often.
@@ -57,7 +61,6 @@ _LOSSES: Final = tuple(
     f"cmdstat_{command}" for command in ("flushall", "flushdb", "swapdb", "replicaof", "slaveof", "debug", "restore")
 )
 _MICRO: Final = 1_000_000
-_DAY: Final = 86_400.0
 # The server's clock counts as stepped if it differs from the expected time by more than the last round trip, plus this
 # slack, plus the drift of two clocks (twenty times the drift of a crystal).
 _SLACK: Final = 0.25
@@ -100,6 +103,29 @@ class _Identity:
     run: str
 
 
+@attrs.define(eq=False)
+class _Shard:
+    """What this process knows about the keys with one hash tag.
+
+    Attributes:
+        tag: The hash tag.
+        identity: The identity of the store, as this process uses it; ``None`` if it must be read.
+        certain_at: The instant of the last answer.
+        clock_sample: What the last answer said about the server's clock.
+        policy_read_at: When the server's policy was read.
+        node: The server that was used last.
+        run: Its ``run`` at that time.
+    """
+
+    tag: str
+    identity: _Identity | None = None
+    certain_at: float | None = None
+    clock_sample: _ClockSample | None = None
+    policy_read_at: float = -math.inf
+    node: RedisConnections | None = None
+    run: str = ""
+
+
 class RedisStore(SharedStore):
     """Stores quota, lists and lockouts in a Redis, for all processes of all machines.
 
@@ -114,7 +140,8 @@ class RedisStore(SharedStore):
 
     Args:
         url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, with user, password and database if there are any; redis-py
-            reads it.
+            reads it. ``redis+sentinel://HOST:PORT,HOST:PORT/NAME`` for the master that Sentinel knows by that name, and
+            ``redis+cluster://HOST:PORT,HOST:PORT`` for a cluster; with TLS ``rediss+sentinel://`` and ``rediss+cluster://``.
         pepper: Your secret for digests and seals, at least 16 characters, the same for all processes that share the store.
         keep_bytes: Bytes of packed lists in the server, and a quarter of it for lists in this process; the least recently
             used lists are dropped first. The state of the quota is never dropped.
@@ -146,19 +173,22 @@ class RedisStore(SharedStore):
         del url
         try:
             # An extra, whose import takes half a second: better here than in the first call.
-            from smsc_async.stores.redis.connection import RedisConnections  # noqa: PLC0415
+            from smsc_async.stores.redis.nodes import connections_to  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise ImportError('RedisStore needs redis-py: pip install "smsc-async[redis]"') from error
         self._pepper = checked_pepper(pepper)
         del pepper
         self._url = hidden
-        self._redis = RedisConnections(hidden)
+        self._redis = connections_to(hidden)
         super().__init__(self._redis.name, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
         self._key_ring = Keys(self._pepper)
-        self._identity: _Identity | None = None
-        self._certain_at: float | None = None
-        self._policy_read_at = -math.inf
-        self._clock_sample: _ClockSample | None = None
+        self._shards: dict[str, _Shard] = {tag: _Shard(tag) for tag in self._redis.tags}
+        # The runs of the nodes all of whose shards this process has opened.
+        self._opened: set[str] = set()
+        self._cluster: ClusterLockouts | None = None
+        if len(self._shards) > 1:
+            self._cluster = ClusterLockouts(self._run, self._lockout_key, self._turn, self._begin, self._lockout_view)
+        self._warned = False
         self._unfinished: set[asyncio.Task[None]] = set()
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
 
@@ -172,6 +202,8 @@ class RedisStore(SharedStore):
     async def aclose(self) -> None:
         """Close the connections of this event loop, within a second. The store can be used again."""
         loop = asyncio.get_running_loop()
+        if self._cluster is not None:
+            self._begin(self._cluster.aclose())
         mine = [task for task in list(self._unfinished) if task.get_loop() is loop]
         if mine:
             # gather() would cancel them together with this task. A permit that they do not release ends with its lease.
@@ -200,7 +232,7 @@ class RedisStore(SharedStore):
         if credentials is None:
             return await self._acquire(permit, lease, lease if patience is None else patience)
         # The place first. If token or slot is missing, the place is returned at once.
-        place = await self._take_place(credentials)
+        place = await self._take_place(credentials, quota, lease if patience is None else patience)
         if isinstance(place, Refusal):
             return place
         permit.place = place
@@ -248,9 +280,12 @@ class RedisStore(SharedStore):
         unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
 
         async def release() -> None:
-            await self._release(permit, completion)
+            released = self._begin(self._release(permit, completion))
+            if self._cluster is None:
+                await released
             if permit.credentials is not None and permit.place is not None:
                 await self._settle(permit.credentials, permit.place, verdict or unknown)
+            await released  # on a cluster beside the settlement, since they are on different nodes
 
         await asyncio.shield(self._begin(release()))
 
@@ -271,7 +306,7 @@ class RedisStore(SharedStore):
         await self._change_states(service, account, reset)
         self.queue.notify(None, service)
 
-    async def _take_place(self, credentials: Credentials) -> Place | Refusal:
+    async def _take_place(self, credentials: Credentials, quota: Quota, patience: float) -> Place | Refusal:
         request = secrets.token_hex(8)
 
         def take(states: LoadedStates, instant: float) -> Place | Refusal:
@@ -283,7 +318,15 @@ class RedisStore(SharedStore):
             return place
 
         try:
-            return await self._change_states(credentials.service, credentials.account, take)
+            if self._cluster is None:
+                return await self._change_states(credentials.service, credentials.account, take)
+            names = await self._names(credentials.service, credentials.account)
+            return await self._cluster.take(names, request, take, self._closed_for(quota))
+        except ClosedError as error:
+            return self._denied(error.why, quota, patience)
+        except ChangedError:
+            await asyncio.shield(self._begin(self._return_place(credentials, request)))
+            return Refusal(0.0)
         except BaseException:
             # The server may have saved the place, which nobody will use.
             self._begin(self._return_place(credentials, request))
@@ -296,7 +339,10 @@ class RedisStore(SharedStore):
 
         # If the server does not answer, the lease of the place ends by itself.
         with contextlib.suppress(StoreError):
-            await self._change_states(credentials.service, credentials.account, give_back)
+            if self._cluster is not None and self._cluster.has(request):
+                await self._cluster.settle(request, Verdict.NOT_SENT)
+            else:
+                await self._change_states(credentials.service, credentials.account, give_back)
 
     async def _settle(self, credentials: Credentials, place: Place, verdict: Verdict) -> None:
         was_in_flight = False
@@ -311,26 +357,37 @@ class RedisStore(SharedStore):
 
         # If the store does not answer, the place ends by itself.
         with contextlib.suppress(StoreError):
-            await self._change_states(credentials.service, credentials.account, settle)
+            if self._cluster is not None and self._cluster.has(place.request):
+                await self._cluster.settle(place.request, verdict)
+            else:
+                await self._change_states(credentials.service, credentials.account, settle)
 
     async def _change_states(
         self, service: str, account: Account | None, change: Callable[[LoadedStates, float], T]
     ) -> T:
         """Return what ``change`` returns, once its result is saved and nobody has changed the states meanwhile."""
         names = await self._names(service, account)
-        keys = (f"{{smsc}}:lockout:{names.service}", f"{{smsc}}:lockout:{names.credentials}")
+        if self._cluster is not None:
+            return await self._cluster.change(names, change)
+        keys = [self._lockout_key(service, each) for each in (None, names.credentials)]
         async with self._turn():
-            answer = await self._run(LOCKOUT, keys, (0.0,), ("", "", "", ""))
+            answer = await self._run(LOCKOUT, keys, (0.0, 0.0, 0.0), ("", "", "", ""))
             while True:
                 _, instant, *former = answer
                 states = LoadedStates.of(names, *(each.decode() or None for each in former))
                 result = change(states, instant)
                 if not isinstance(result, Refusal):
-                    lasts = max(states.credentials.expires_at - instant, 0.0) + _DAY
-                    answer = await self._run(LOCKOUT, keys, (lasts * 1_000,), (*former, *states.texts()))
+                    numbers = (0.0, 0.0, milliseconds_of(states.credentials, instant))
+                    answer = await self._run(LOCKOUT, keys, numbers, (*former, *states.texts()))
                 if isinstance(result, Refusal) or answer[0] == b"saved":
                     self._lockout_view.note(states, instant - now())
                     return result
+
+    def _lockout_key(self, service: str, credentials: str | None) -> str:
+        """Return the key of a lockout state: of the service, or of the service and the digest of credentials."""
+        if credentials is None:
+            return f"{self._redis.tags[0]}:lockout:{service}"
+        return f"{self._tag(credentials.rpartition(' ')[2] or '0')}:lockout:{credentials}"
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:
@@ -394,24 +451,31 @@ class RedisStore(SharedStore):
 
     async def _permits(self, permit_id: _PermitId, action: str, quota: Quota, numbers: Sequence[float]) -> list[Any]:
         """Run the permit script of a login; the first number is the seconds for which the written row matters."""
-        key = f"{{smsc}}:permits:{permit_id.login}"
+        key = f"{self._tag(permit_id.login)}:permits:{permit_id.login}"
         return await self._run(PERMIT, (key,), numbers, (action, permit_id.id, quota_text(quota)))
+
+    def _tag(self, digest: str) -> str:
+        """Return the hash tag of the keys that belong to a digest."""
+        return self._redis.tags[int(digest[:8], 16) % len(self._redis.tags)]
 
     async def _run(
         self, script: Script, keys: Sequence[str], numbers: Sequence[float], words: Sequence[str | bytes]
     ) -> list[Any]:
         """Return the answer of a script: its first word, the time, and what follows; again if the store was lost."""
+        shard = self._shards[keys[0].partition("}")[0] + "}"]
         for _ in range(_TRIES):
-            identity = await self._identified()
+            identity = shard.identity
             try:
-                return await self._run_in(identity, script, keys, numbers, words)
+                identity = await self._identified(shard)
+                return await self._run_in(shard, identity, script, keys, numbers, words)
             except StoreLostError:
-                if self._identity is identity:
-                    self._identity = None
+                if shard.identity is identity:
+                    shard.identity = None
         raise StoreError("Redis was flushed or restarted several times during the call: try again", self.name)
 
-    async def _run_in(  # the arguments of a script, in its order
+    async def _run_in(  # noqa: PLR0917  # the arguments of a script, in its order
         self,
+        shard: _Shard,
         identity: _Identity,
         script: Script,
         keys: Sequence[str],
@@ -423,12 +487,11 @@ class RedisStore(SharedStore):
         sent_at = expected = slack = 0.0
         call = ""
 
-        def arguments() -> tuple[str | bytes, ...]:
+        def arguments(run: str | None) -> tuple[str | bytes, ...]:
             nonlocal sent_at, expected, slack, call
-            if self._redis.run != identity.run:
-                raise StoreLostError  # the connection is new: acquire nothing in a store that was restarted
+            _check_run(run, identity.run)
             sent_at = now()
-            sample = self._clock_sample
+            sample = shard.clock_sample
             expected = slack = 0.0
             era, call = 0, str(next(_calls))
             if sample is not None:
@@ -445,7 +508,9 @@ class RedisStore(SharedStore):
             return kind, int(era), answer[1] / _MICRO, answer[2:]
 
         while True:  # until the connections find that the call is overdue
-            kind, era, server_time, values = await self._redis.call(script, (_RECORD, *keys), arguments, read, spent)
+            kind, era, server_time, values = await self._redis.call(
+                script, (f"{shard.tag}:store", *keys), arguments, read, spent
+            )
             answered_at = now()
             if kind == b"lost":
                 raise StoreLostError
@@ -457,22 +522,37 @@ class RedisStore(SharedStore):
             # was set; else the command was only slow.
             allowed = expected - slack <= server_time <= expected + (answered_at - sent_at) + slack
             step = 0.0 if allowed else server_time - expected - (answered_at - sent_at) / 2
-        self._certain_at = answered_at
+        shard.certain_at = answered_at
         ahead = server_time - (sent_at + answered_at) / 2
-        self._clock_sample = _ClockSample(ahead, answered_at, answered_at - sent_at, era)
+        shard.clock_sample = _ClockSample(ahead, answered_at, answered_at - sent_at, era)
         return [kind, server_time, *values]
 
-    async def _identified(self) -> _Identity:
-        identity = self._identity
-        if identity is not None and now() - self._policy_read_at < _POLICY_SECONDS:
+    async def _identified(self, shard: _Shard) -> _Identity:
+        identity = shard.identity
+        if identity is not None and now() - shard.policy_read_at < _POLICY_SECONDS:
             return identity
-        async with self._redis.opening():
-            is_checked = now() - self._policy_read_at < _POLICY_SECONDS
-            if self._identity is None or not is_checked:
-                info = await self._redis.info()
+        node = await self._redis.owner(f"{shard.tag}:store")
+        async with node.opening():
+            is_checked = now() - shard.policy_read_at < _POLICY_SECONDS
+            if shard.identity is None or not is_checked:
+                info = await node.info()
                 self._check_policy(info)
-                self._identity = self._identity or await self._identify(info)
-            return self._identity
+                shard.policy_read_at = now()
+                shard.identity = shard.identity or await self._identify(shard, node, info)
+        if self._cluster is not None and node.run is not None and node.run not in self._opened:
+            # All at once: the loss of a node counts from now, and not from the first use of each shard.
+            self._opened.add(node.run)
+            self._begin(self._open_shards(node))
+        return shard.identity
+
+    async def _open_shards(self, node: RedisConnections) -> None:
+        with contextlib.suppress(StoreError, StoreLostError):
+            for shard in self._shards.values():
+                if await self._redis.owner(f"{shard.tag}:store") is not node:
+                    continue
+                if shard.identity is not None and shard.identity.run != node.run:
+                    shard.identity = None
+                await self._identified(shard)
 
     def _check_policy(self, info: dict[str, str]) -> None:
         policy = info.get("maxmemory_policy", "")
@@ -481,33 +561,59 @@ class RedisStore(SharedStore):
                 f"maxmemory-policy is {policy}, so Redis may drop granted permits: set noeviction on a server of its own",
                 self.name,
             )
-        self._policy_read_at = now()
 
-    async def _identify(self, info: dict[str, str]) -> _Identity:
+    async def _identify(self, shard: _Shard, node: RedisConnections, info: dict[str, str]) -> _Identity:
         """Open the store: create its record, or check it, and close a store that may have lost granted permits."""
-        if self._certain_at is None and self._redis.is_open_to_listeners:
+        if shard.certain_at is None and self._redis.is_open_to_listeners and not self._warned:
+            self._warned = True
             _LOG.warning(
                 "%s: Redis is reached without TLS, so others can read prices and digests: use rediss://", self.name
             )
         run, pepper = info["run_id"], self._key_ring.pepper_name
-        certain_for = -1.0 if self._certain_at is None else (now() - self._certain_at) * _MICRO
+        certain_for = -1.0 if shard.certain_at is None else (now() - shard.certain_at) * _MICRO
         trusts = int(self._cold_start == "grant")
-        words = (_FORMAT, pepper, run, secrets.token_hex(16), trusts, _seconds_without_loss(info) * _MICRO, certain_for)
+        lossless_for = _seconds_without_loss(info) * _MICRO
+        moved_from = await self._moved_from(shard, node, info)
+        words = (_FORMAT, pepper, run, secrets.token_hex(16), trusts, lossless_for, certain_for, moved_from)
+
+        def arguments(actual: str | None) -> Sequence[str]:
+            _check_run(actual, run)
+            return [str(word) for word in words]
 
         def read(answer: list[bytes]) -> tuple[str, str]:
             return answer[0].decode(), answer[-1].decode()
 
-        status, value = await self._redis.call(OPEN, (_RECORD,), lambda: map(str, words), read)
+        status, value = await self._redis.call(OPEN, (f"{shard.tag}:store",), arguments, read)
         if status == "pepper":
             raise misconfigured(OTHER_PEPPER, self.name)
         if status == "format":
             raise misconfigured(
                 f"the store has format {value}, and this version needs {_FORMAT}: stop all workers, delete the keys "
-                "{smsc}*, wait two minutes, and start the workers with one version",
+                "{smsc*, wait two minutes, and start the workers with one version",
                 self.name,
             )
-        self._clock_sample = None
+        shard.node, shard.run = node, run
+        if not moved_from:  # else the next script corrects the difference between the clocks of the two nodes
+            shard.clock_sample = None
         return _Identity(value, run)
+
+    @staticmethod
+    async def _moved_from(shard: _Shard, node: RedisConnections, info: dict[str, str]) -> str:
+        """Return the run of the node of a cluster that gave the shard to this one, if nothing was lost; else nothing.
+
+        Nothing was lost if both have run since this process was last certain of the shard.
+        """
+        former, certain_at = shard.node, shard.certain_at
+        if former is None or former is node or certain_at is None:
+            return ""
+        # The keys came with this command.
+        own = {name: value for name, value in info.items() if name != "cmdstat_restore-asking"}
+        with contextlib.suppress(StoreError):
+            theirs = await former.info()
+            runs_on = theirs["run_id"] == shard.run and theirs["role"] == "master"
+            if runs_on and _seconds_without_loss(own) > now() - certain_at:
+                return shard.run
+        return ""
 
     async def _keys(self) -> Keys:
         return self._key_ring
@@ -531,24 +637,26 @@ class RedisStore(SharedStore):
 
     async def _end_lease(self, key: str, holder: int, shared: bytes | None) -> None:
         with contextlib.suppress(StoreError):
-            await self._flights(key, "release", holder, (self._keep_bytes,), shared or b"")
+            await self._flights(key, "release", holder, (self._keep_bytes / len(self._shards),), shared or b"")
 
     async def _flights(
         self, key: str, action: str, holder: int, numbers: Sequence[float] = (), *words: str | bytes
     ) -> list[Any]:
         """Run the flight script of a list."""
-        keys = (f"{{smsc}}:lease:{key}", *_LIST_KEYS)
+        tag = self._tag(key)
+        keys = [f"{tag}:{each}" for each in (f"lease:{key}", *_LIST_KEYS)]
         times = (self.LEASE_SECONDS * _MICRO, self.LIST_TTL * _MICRO, *numbers)
         return await self._run(FLIGHT, keys, times, (action, key, str(holder), *words))
 
     async def _delete_lists(self, prefix: str) -> None:
-        cursor = b"0"
+        cursor, tag = b"0", self._tag(prefix)
+        lists, *others = (f"{tag}:{each}" for each in _LIST_KEYS)
         while True:
-            scan = ("HSCAN", _LISTS, cursor, "MATCH", f"{prefix}*", "COUNT", _SCAN_COUNT)
+            scan = ("HSCAN", lists, cursor, "MATCH", f"{prefix}*", "COUNT", _SCAN_COUNT)
             cursor, found = await self._redis.ask(scan, read=lambda answers: (bytes(answers[0][0]), answers[0][1][::2]))
             if found:
                 times = (self.LEASE_SECONDS * _MICRO, self.LIST_TTL * _MICRO)
-                await self._run(FLIGHT, ("{smsc}:lease:", *_LIST_KEYS), times, ("forget", *found))
+                await self._run(FLIGHT, (f"{tag}:lease:", lists, *others), times, ("forget", *found))
             if cursor == b"0":
                 return
 
@@ -561,6 +669,12 @@ class RedisStore(SharedStore):
 
 # Seconds for which closing waits for the release of permits.
 _UNFINISHED_SECONDS: Final = 0.4
+
+
+def _check_run(run: str | None, expected: str) -> None:
+    """Acquire nothing in a store that was restarted: its connection is new. ``None`` is the run of no matter which server."""
+    if run not in {None, expected}:
+        raise StoreLostError
 
 
 def _seconds_without_loss(info: dict[str, str]) -> float:

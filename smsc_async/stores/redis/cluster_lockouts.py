@@ -1,0 +1,326 @@
+"""The lockout rules on a cluster, where the state of a service and the states of credentials are on different nodes.
+
+The service's state is the one that bounds the errors of an address, so each change is saved there first: a process that
+dies between the two leaves a place or an error too many, never one too few.
+
+Invariants:
+
+- A request of credentials at risk has a place in the state of the service.
+- Confirmed credentials need no place while the service is at full speed, by a look that is at most ``_VIEW_SECONDS`` old.
+  Neither while the state of the service cannot be reached or lost something: then four are in flight in each process.
+- An error 2 or 4 of such a request is saved at once, and again until it is saved. Successes are saved together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from smsc_async.errors import StoreError
+from smsc_async.fetch import lockout as rules
+from smsc_async.fetch.lockout import Cause, CredentialsState, Place, Refused, ServiceState, Verdict
+from smsc_async.limiter.bucket import Refusal
+from smsc_async.limiter.clock import now
+from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
+from smsc_async.stores.redis.scripts import LOCKOUT, Script
+from smsc_async.stores.rows import poll_pause
+from smsc_async.stores.shared import Closed
+
+__all__ = ["ChangedError", "ClosedError", "ClusterLockouts", "milliseconds_of"]
+
+T = TypeVar("T")
+
+_VIEW_SECONDS: Final = 1.0
+# Shorter than the second without requests after which the rules start slowly again.
+_BATCH_SECONDS: Final = rules.IDLE / 2
+_AGAIN_SECONDS: Final = 1.0
+_DAY: Final = 86_400.0
+_ON_SERVICE: Final = (Verdict.LIST, Verdict.REFUSED, Verdict.BLOCKED)
+
+
+class ClosedError(Exception):
+    """The node with the state of the service lost something."""
+
+    def __init__(self, why: Closed) -> None:
+        self.why: Closed = why
+
+
+class ChangedError(Exception):
+    """Another process changed the credentials between the two steps, and now the rules refuse the request."""
+
+
+@attrs.define
+class _View:
+    """The state of a service as this process saw it last, with its own requests since then.
+
+    Attributes:
+        service: The state.
+        ahead: By how much the clock of the state is ahead of the library's.
+        at: The instant of the look.
+    """
+
+    service: ServiceState
+    ahead: float
+    at: float
+
+
+@attrs.frozen
+class _Ended:
+    """A request without a place in the state of the service, and what it showed."""
+
+    place: Place
+    credentials: CredentialsState
+    verdict: Verdict
+
+
+Run = Callable[[Script, Sequence[str], Sequence[float], Sequence[str | bytes]], Awaitable[list[Any]]]
+
+
+def milliseconds_of(credentials: CredentialsState, instant: float) -> float:
+    """Return after how many milliseconds a state of credentials means nothing."""
+    return (max(credentials.expires_at - instant, 0.0) + _DAY) * 1_000
+
+
+class ClusterLockouts:
+    """Takes and returns places on a cluster.
+
+    Args:
+        run: Runs a script.
+        key: Returns the key of a state; the digest, or ``None`` for the service.
+        turn: Lets the changes of this event loop take turns.
+        begin: Starts work that the end of a call does not interrupt.
+        view: What ``lockouts()`` shows.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        key: Callable[[str, str | None], str],
+        turn: Callable[[], AbstractAsyncContextManager[None]],
+        begin: Callable[[Coroutine[Any, Any, None]], object],
+        view: LockoutStates,
+    ) -> None:
+        self._run = run
+        self._key = key
+        self._turn = turn
+        self._begin = begin
+        self._shown = view
+        self._views: dict[str, _View] = {}
+        # The requests in flight without a place in the state of the service.
+        self._in_flight: dict[str, tuple[Place, CredentialNames, str]] = {}
+        self._ended: dict[str, list[_Ended]] = {}
+        self._timers: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle]] = {}
+        self._unreachable_until = -math.inf
+
+    async def change(
+        self,
+        names: CredentialNames,
+        change: Callable[[LoadedStates, float], T],
+        *,
+        credentials: str | None = None,
+        closed_for: float = 0.0,
+    ) -> T:
+        """Return what ``change`` returns, once its result is saved in both states; ``credentials`` is what is known of one.
+
+        Raises:
+            ClosedError: The store lost its state within the last ``closed_for`` seconds.
+            StoreError: A node does not answer.
+        """
+        if credentials is None:
+            credentials = await self._read_credentials(names)
+        async with self._turn():
+            result, before, changed, instant = await self._change_service(names, credentials, change, closed_for)
+        if not isinstance(result, Refusal) and names.credentials and changed != credentials:
+            await self._save_credentials(names, before, credentials, changed, instant, change)
+        return result
+
+    async def _change_service(
+        self, names: CredentialNames, credentials: str, change: Callable[[LoadedStates, float], T], closed_for: float
+    ) -> tuple[T, str, str, float]:
+        """Return the result, the state of the service before the change, that of the credentials after it, the instant."""
+        key = self._key(names.service, None)
+        _, instant, service = await self._save(key, "", "")
+        changed, before = credentials, service
+        while True:
+            states = LoadedStates.of(names, service or None, credentials or None)
+            result = change(states, instant)
+            if isinstance(result, Refusal):
+                break
+            new_service, new_credentials = states.texts()
+            if new_credentials != credentials:
+                # If an answer was lost, the next round finds the change of the service done, and changes nothing.
+                changed, before = new_credentials, service
+            kind, instant, *values = await self._save(key, service, new_service, closed_for=closed_for)
+            if kind == b"closed":
+                raise ClosedError(Closed(values[0] / 1e6, values[1].decode()))
+            if kind == b"saved":
+                break
+            service = values[0]
+        self._note(states, instant)
+        return result, before, changed, instant
+
+    async def take(
+        self,
+        names: CredentialNames,
+        request: str,
+        take: Callable[[LoadedStates, float], Place | Refusal],
+        closed_for: float,
+    ) -> Place | Refusal:
+        """Return a place, in the state of the service only if it needs one.
+
+        Raises:
+            ChangedError: The place is saved, and must be returned.
+            ClosedError: The state of the service lost something, and the credentials are at risk.
+            StoreError: The same if a node does not answer.
+        """
+        text, view = await self._read_credentials(names), self._views.get(names.service)
+        service = ServiceState() if view is None else view.service
+        states = LoadedStates(names, service, LoadedStates.of(names, None, text or None).credentials)
+        instant = self._instant(names.service)
+        is_confirmed = rules.is_confirmed(service, states.credentials, instant)
+        is_fresh = view is not None and now() - view.at < _VIEW_SECONDS
+        if is_confirmed and is_fresh and rules.is_at_full_speed(service) and len(self._in_flight) < rules.FAST:
+            return self._enter(names, request, text, instant)
+        if not is_confirmed or now() >= self._unreachable_until:
+            try:
+                return await self.change(names, take, credentials=text, closed_for=closed_for)
+            except (StoreError, ClosedError) as error:
+                if not is_confirmed or (isinstance(error, StoreError) and not error.retryable):
+                    raise
+                self._unreachable_until = now() + _AGAIN_SECONDS
+        if len(self._in_flight) >= rules.PLACES:
+            return Refusal(poll_pause(2.0), (), Refused(Cause.TRIALS, 0.0))
+        return self._enter(names, request, text, instant)
+
+    def has(self, request: str) -> bool:
+        """Return whether a request is in flight without a place in the state of the service."""
+        return request in self._in_flight
+
+    async def settle(self, request: str, verdict: Verdict) -> None:
+        """Learn from a request without a place in the state of the service."""
+        place, names, text = self._in_flight.pop(request)
+        view, instant = self._views.get(names.service), self._instant(names.service)
+        service = ServiceState() if view is None else view.service
+        before = LoadedStates.of(names, None, text or None).credentials
+
+        def change(states: LoadedStates, instant: float) -> None:
+            states.settle(place, verdict, instant)
+
+        if verdict in _ON_SERVICE:
+            self._ended.setdefault(names.service, []).append(_Ended(place, copy.deepcopy(before), verdict))
+        states = LoadedStates(names, copy.deepcopy(service), before)
+        text_of_service = states.texts()[0]
+        change(states, instant)
+        if view is not None:
+            view.service = states.service  # what this process knows counts at once
+        changed = states.texts()[1]
+        if verdict in (Verdict.REFUSED, Verdict.BLOCKED):
+            await self.flush(names.service)
+        else:
+            self._flush_in(_BATCH_SECONDS, names.service)
+        if changed != text:
+            await self._save_credentials(names, text_of_service, text, changed, instant, change)
+
+    async def flush(self, service: str) -> None:
+        """Save what requests without a place have shown; raises nothing."""
+        ended = self._ended.pop(service, [])
+        if not ended:
+            return
+
+        def learn(states: LoadedStates, instant: float) -> None:
+            # All first: between two of them the service was not idle.
+            states.service.fast.update({each.place.request: each.place for each in ended})
+            for each in ended:
+                rules.settle(states.service, copy.deepcopy(each.credentials), each.place, each.verdict, instant)
+
+        try:
+            await self.change(CredentialNames(service, "", ""), learn)
+        except StoreError:
+            # Successes are not missed: the service starts more slowly without them.
+            errors = [each for each in ended if each.verdict is not Verdict.LIST]
+            if errors:
+                self._ended.setdefault(service, []).extend(errors)
+                self._flush_in(_AGAIN_SECONDS, service)
+
+    async def aclose(self) -> None:
+        """Save what is left, and stop the timers of this event loop."""
+        loop = asyncio.get_running_loop()
+        for service, (timer_loop, timer) in list(self._timers.items()):
+            if timer_loop is loop:
+                timer.cancel()
+                del self._timers[service]
+        await asyncio.gather(*(self.flush(service) for service in list(self._ended)))
+
+    def _enter(self, names: CredentialNames, request: str, text: str, instant: float) -> Place:
+        place = Place(request, names.login, fast=True, probe=False, sent_at=instant)
+        self._in_flight[request] = place, names, text
+        if names.service in self._views:
+            self._views[names.service].service.fast[request] = place
+        return place
+
+    def _instant(self, service: str) -> float:
+        view = self._views.get(service)
+        return now() if view is None else now() + view.ahead
+
+    def _note(self, states: LoadedStates, instant: float) -> None:
+        ahead = instant - now()
+        self._views[states.names.service] = _View(states.service, ahead, now())
+        self._shown.note(states, ahead)
+
+    def _flush_in(self, seconds: float, service: str) -> None:
+        loop = asyncio.get_running_loop()
+        if service in self._timers and not self._timers[service][0].is_closed():
+            return
+
+        def flush() -> None:
+            self._timers.pop(service, None)
+            self._begin(self.flush(service))
+
+        self._timers[service] = loop, loop.call_later(seconds, flush)
+
+    async def _read_credentials(self, names: CredentialNames) -> str:
+        if not names.credentials:
+            return ""
+        _, _, text = await self._save(self._key(names.service, names.credentials), "", "")
+        return str(text)
+
+    async def _save_credentials(  # noqa: PLR0917  # two states before and after a change
+        self,
+        names: CredentialNames,
+        service: str,
+        credentials: str,
+        changed: str,
+        instant: float,
+        change: Callable[[LoadedStates, float], object],
+    ) -> None:
+        """Save the state of credentials; if another process has changed it, change that state in the same way."""
+        key = self._key(names.service, names.credentials)
+        while True:
+            lasts = milliseconds_of(rules.load_credentials(changed), instant)
+            kind, _, *values = await self._save(key, credentials, changed, lasts)
+            if kind == b"saved":
+                return
+            credentials = values[0]
+            states = LoadedStates.of(names, service or None, credentials or None)
+            if isinstance(change(states, instant), Refusal):
+                raise ChangedError
+            changed = states.texts()[1]
+
+    async def _save(
+        self, key: str, former: str, new: str, lasts: float = 0.0, *, closed_for: float = 0.0
+    ) -> tuple[Any, ...]:
+        """Save a state, or with an empty one read it; return the first word, the instant and the state as text.
+
+        If another process saved the same, or this one with an answer that was lost, it is saved.
+        """
+        kind, instant, *values = await self._run(LOCKOUT, (key,), (closed_for * 1e6, lasts), (former, new))
+        if kind == b"read":
+            values = [values[0].decode()]
+            kind = b"saved" if new and values[0] == new else kind
+        return kind, instant, *values

@@ -1,0 +1,502 @@
+"""A real Redis Cluster: keys that move, masters that fail, and lockouts that are on two nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from smsc_async import Account, Quota, RedisStore, StoreError, StoreNotReady
+from smsc_async.fetch.lockout import Verdict
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.limiter.credentials import Credentials
+from smsc_async.stores.redis import cluster_lockouts
+from smsc_async.stores.redis.connection import RedisConnections
+from smsc_async.stores.redis.scripts import LOCKOUT, PERMIT, Script
+from smsc_async.stores.redis.topology import shard_tag, slot_of
+from tests.stores.redis_cluster import Node, RedisCluster, free_ports
+from tests.support.stopwatch import Stopwatch
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
+
+QUOTA = Quota(per=0.6, guard=0.02, linger=0.05)
+LONG = Quota()
+SERVICE = "smsc"
+
+
+@pytest.fixture
+def cluster(redis_cluster: RedisCluster) -> RedisCluster:
+    """Three masters that no test of this kind may damage."""
+    for node in redis_cluster.nodes:
+        node.ask("FLUSHALL")
+    return redis_cluster
+
+
+@pytest.fixture
+def fragile() -> Iterator[RedisCluster]:
+    """Three masters and three replicas of the test's own."""
+    with RedisCluster() as cluster:
+        yield cluster
+
+
+@asynccontextmanager
+async def _open(cluster: RedisCluster, *, lease: float = 0.5, cold: bool = False) -> AsyncGenerator[RedisStore]:
+    store = RedisStore(cluster.url, pepper="a long random text", lease=lease, cold_start="wait" if cold else "grant")
+    yield store
+    await store.aclose()
+
+
+async def _take(store: RedisStore, login: str, quota: Quota = LONG) -> Permit | Refusal:
+    return await store.acquire(login, quota, token=True, lease=30.0)
+
+
+async def _try(store: RedisStore, login: str, password: str = "123", quota: Quota = LONG) -> Permit | Refusal:
+    credentials = Credentials(SERVICE, Account(login, password))
+    return await store.acquire(f"{SERVICE} {login}", quota, token=True, lease=30.0, credentials=credentials)
+
+
+async def _end(store: RedisStore, permit: Permit | Refusal, verdict: Verdict) -> None:
+    assert isinstance(permit, Permit)
+    await store.release(permit, Completion.COMPLETE, verdict)
+
+
+def _tag(store: RedisStore, login: str) -> str:
+    return store._tag(store._key_ring.login(login))  # pyright: ignore[reportPrivateUsage]
+
+
+def _logins(store: RedisStore, tags: list[str], count: int, *, among: bool = True) -> list[str]:
+    """Return logins whose keys are in these groups, or in none of them."""
+    names = (f"login-{number}" for number in range(100_000))
+    return [
+        name for name, _ in zip((n for n in names if (_tag(store, n) in tags) == among), range(count), strict=False)
+    ]
+
+
+async def _all_opened(store: RedisStore) -> None:
+    while store._unfinished:  # pyright: ignore[reportPrivateUsage]
+        await asyncio.gather(*store._unfinished)  # pyright: ignore[reportPrivateUsage]
+
+
+class Calls:
+    """The scripts that a store runs, by node."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.log: list[tuple[str, Script, str]] = []
+        real = RedisConnections.call
+
+        async def call(node: RedisConnections, script: Script, keys: Any, *arguments: Any, **options: Any) -> Any:
+            self.log.append((node.name, script, keys[-1]))
+            return await real(node, script, keys, *arguments, **options)
+
+        monkeypatch.setattr(RedisConnections, "call", call)
+
+
+# Routing
+
+
+async def test_each_login_has_its_quota_and_all_masters_have_their_share(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(monkeypatch)
+    async with _open(cluster) as store, _open(cluster) as other:
+        for number in range(60):
+            stores = (store, other) * 2
+            granted = [isinstance(await _take(each, f"login-{number}"), Permit) for each in stores]
+            assert granted == [True, True, True, False]
+        await _all_opened(store)
+        answered = [node for node, script, _ in calls.log if script is PERMIT]
+        shares = [answered.count(node.address) for node in cluster.masters]
+        assert min(shares) > 0.6 * max(shares)
+        # Each group of keys was opened before its first use, by the first process.
+        for node in cluster.masters:
+            stored = node.ask("KEYS", "*:store").count(b":store")
+            assert stored == len(cluster.tags_of(node))
+
+
+async def test_a_store_that_knows_one_node_finds_all(cluster: RedisCluster) -> None:
+    one = RedisStore(f"redis+cluster://{cluster.masters[1].address}", pepper="a long random text", cold_start="grant")
+    async with one as store:
+        for number in range(12):
+            assert isinstance(await _take(store, f"login-{number}"), Permit)
+
+
+async def test_a_node_that_does_not_answer_is_no_reason_to_fail(cluster: RedisCluster) -> None:
+    url = f"redis+cluster://127.0.0.1:1,{cluster.masters[0].address}"
+    async with RedisStore(url, pepper="a long random text", cold_start="grant") as store:
+        assert isinstance(await _take(store, "alex"), Permit)
+
+
+async def test_a_cluster_that_does_not_answer_is_an_error_in_time() -> None:
+    async with RedisStore("redis+cluster://127.0.0.1:1,127.0.0.1:2", pepper="a long random text") as store:
+        with pytest.raises(StoreError) as caught:
+            await _take(store, "alex")
+        assert caught.value.retryable
+
+
+async def test_slots_without_a_master_are_an_error() -> None:
+    with Node(free_ports(1)[0], "--cluster-enabled", "yes") as node:
+        store = RedisStore(f"redis+cluster://{node.address}", pepper="a long random text")
+        with pytest.raises(StoreError, match="no master for a slot") as caught:
+            await _take(store, "alex")
+        assert caught.value.retryable
+        await store.aclose()
+
+
+async def test_a_single_server_says_that_it_is_no_cluster() -> None:
+    with Node(free_ports(1)[0]) as node:
+        store = RedisStore(f"redis+cluster://{node.address}", pepper="a long random text")
+        with pytest.raises(StoreError, match="not of a cluster") as caught:
+            await _take(store, "alex")
+        assert not caught.value.retryable
+        await store.aclose()
+
+
+def _move(cluster: RedisCluster, tag: str, *, finish: bool = True) -> tuple[Node, Node]:
+    """Move the slot of a hash tag to another master as an operator does; return both masters."""
+    slot = slot_of(tag)
+    source = next(node for node in cluster.masters if node.ask("CLUSTER", "COUNTKEYSINSLOT", str(slot)) != b":0\r\n")
+    target = cluster.masters[cluster.masters.index(source) - 1]
+    target.ask("CLUSTER", "SETSLOT", str(slot), "IMPORTING", cluster.id_of(source))
+    source.ask("CLUSTER", "SETSLOT", str(slot), "MIGRATING", cluster.id_of(target))
+    keys = [
+        each for each in source.ask("CLUSTER", "GETKEYSINSLOT", str(slot), "100").decode().split("\r\n") if tag in each
+    ]
+    for key in keys:
+        assert source.ask("MIGRATE", "127.0.0.1", str(target.port), key, "0", "1000").startswith(b"+OK")
+    if finish:
+        _finish(cluster, tag, target)
+    return source, target
+
+
+def _finish(cluster: RedisCluster, tag: str, target: Node) -> None:
+    for node in (target, *(each for each in cluster.masters if each is not target)):
+        node.ask("CLUSTER", "SETSLOT", str(slot_of(tag)), "NODE", cluster.id_of(target))
+
+
+async def test_a_slot_that_moves_takes_its_permits_along_and_closes_nothing(fragile: RedisCluster) -> None:
+    async with _open(fragile, cold=True) as store, _open(fragile) as first, _open(fragile) as other:
+        assert [isinstance(await _take(each, "alex"), Permit) for each in (first, other)] == [True, True]
+        await _all_opened(first)
+        _move(fragile, _tag(first, "alex"))
+        assert isinstance(await _take(first, "alex"), Permit)
+        # Another worker learns that it has moved, and a new one finds it there.
+        assert isinstance(refusal := await _take(other, "alex"), Refusal)
+        assert refusal.tokens_in
+        assert isinstance(refusal := await _take(store, "alex"), Refusal)
+        assert refusal.tokens_in
+        assert store.closed_for == first.closed_for == other.closed_for == 0.0
+        # And back, which makes no old copy of the first node.
+        _move(fragile, _tag(first, "alex"))
+        assert isinstance(await _take(other, "alex"), Refusal)
+        assert other.closed_for == 0.0
+
+
+async def test_a_new_worker_does_not_trust_a_slot_that_moved(fragile: RedisCluster) -> None:
+    async with _open(fragile) as former:
+        assert isinstance(await _take(former, "alex"), Permit)
+    _move(fragile, _tag(former, "alex"))
+    async with _open(fragile) as store:
+        with pytest.raises(StoreNotReady, match="restarted or replaced"):
+            await _take(store, "alex")
+
+
+async def test_keys_on_their_way_are_found_on_the_other_node(fragile: RedisCluster) -> None:
+    async with _open(fragile) as store, _open(fragile) as other:
+        assert isinstance(await _take(store, "alex"), Permit)
+        source, target = _move(fragile, _tag(store, "alex"), finish=False)
+        assert b"{smsc" not in source.ask("CLUSTER", "GETKEYSINSLOT", str(slot_of(_tag(store, "alex"))), "9")
+        assert isinstance(await _take(store, "alex"), Permit)  # by ASK
+        target.ask("SCRIPT", "FLUSH")
+        assert isinstance(await _take(store, "alex"), Permit)
+        assert isinstance(await _take(store, "alex"), Refusal)
+        _finish(fragile, _tag(store, "alex"), target)
+        assert isinstance(await _take(store, "alex"), Refusal)
+        assert store.closed_for == other.closed_for == 0.0
+
+
+async def test_a_key_that_is_nowhere_while_its_slot_moves_is_waited_for(fragile: RedisCluster) -> None:
+    async with _open(fragile) as store:
+        assert isinstance(await _take(store, "alex"), Permit)
+        tag = _tag(store, "alex")
+        newcomer = _logins(store, [tag], 1)[0]
+        _, target = _move(fragile, tag, finish=False)
+        watch = Stopwatch()
+        watch.start()
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="moving keys") as caught:
+            await _take(store, newcomer)
+        watch.stop()
+        assert caught.value.retryable
+        assert time.monotonic() - began - watch.stalled < 1.4
+        taking = asyncio.create_task(_take(store, newcomer))
+        await asyncio.sleep(0.2)
+        _finish(fragile, tag, target)
+        assert isinstance(await taking, Permit)
+
+
+async def test_lists_are_shared_and_forgotten_while_their_slot_moves(fragile: RedisCluster) -> None:
+    endpoint, account = "https://smsc.example/sys/get.php", Account("alex", "123")
+    async with _open(fragile) as store:
+        await store.forget(account)
+        tag = store._tag(store._key_ring.credentials(account))  # pyright: ignore[reportPrivateUsage]
+        await store._flights(f"{store._key_ring.credentials(account)}:1", "release", 1, (1e6,), b"list")  # pyright: ignore[reportPrivateUsage]
+        _, target = _move(fragile, tag, finish=False)
+        with pytest.raises(StoreError, match="moving keys"):  # there is no lease, which may be on either node
+            await store.forget(account)
+        _finish(fragile, tag, target)
+        assert target.ask("HLEN", f"{tag}:lists") == b":1\r\n"
+        await store.forget(account)
+        assert target.ask("EXISTS", f"{tag}:lists") == b":0\r\n"
+        lease = await store.lease_or_reply(endpoint, account, 60.0, 5.0)
+        assert not hasattr(lease, "zones")
+
+
+# Masters that fail
+
+
+async def test_a_failover_closes_the_logins_of_its_node_alone(fragile: RedisCluster) -> None:
+    victim = fragile.masters[2]
+    async with _open(fragile, lease=30.0) as store, _open(fragile, lease=30.0) as idle:
+        hit = _logins(store, fragile.tags_of(victim), 3)
+        spared = _logins(store, fragile.tags_of(victim), 3, among=False)
+        for login in (*hit, *spared):
+            assert isinstance(await _take(store, login), Permit)
+        assert isinstance(await _take(idle, hit[0]), Permit)
+        await _all_opened(store)
+        await asyncio.to_thread(fragile.fail_over, victim)
+        await _until_moved(store, hit[0])
+        for login in hit:
+            with pytest.raises(StoreNotReady, match="restarted or replaced"):
+                await _take(store, login, Quota(per=5.0))
+        for login in spared:
+            assert isinstance(await _take(store, login), Permit)
+        closed_for = store.closed_for
+        assert 0 < closed_for <= LONG.absence + 30.0
+        # All groups of the node count from the discovery, also those that are used later and by others.
+        await _all_opened(store)
+        await asyncio.sleep(0.3)
+        with pytest.raises(StoreNotReady):
+            await _take(idle, hit[1], Quota(per=5.0))
+        assert idle.closed_for < closed_for
+
+
+async def _until_moved(store: RedisStore, login: str) -> None:
+    """Wait until the store reaches the new master of a login."""
+    while True:
+        try:
+            await _take(store, login, Quota(per=5.0))
+        except StoreNotReady:
+            return
+        except StoreError as error:
+            assert error.retryable  # noqa: PT017
+        await asyncio.sleep(0.05)
+
+
+async def test_a_stopped_node_stops_its_own_logins_alone_and_each_call_ends_in_time(cluster: RedisCluster) -> None:
+    stopped = cluster.masters[2]
+    async with _open(cluster) as store:
+        hit, spared = (_logins(store, cluster.tags_of(stopped), 4, among=among) for among in (True, False))
+        for login in (*hit, *spared):
+            assert isinstance(await _take(store, login), Permit)
+        watch = Stopwatch()
+        stopped.signal(signal.SIGSTOP)
+        try:
+            watch.start()
+            began = time.monotonic()
+            answers = await asyncio.gather(*[_take(store, each) for each in (*hit, *spared)], return_exceptions=True)
+            seconds = time.monotonic() - began
+            watch.stop()
+        finally:
+            stopped.signal(signal.SIGCONT)
+        assert [type(each) for each in answers] == [StoreError] * 4 + [Permit] * 4
+        assert seconds - watch.stalled < 1.4
+        await _patiently(lambda: _take(store, hit[0]))
+
+
+async def _patiently(call: Callable[[], Any]) -> Any:
+    while True:
+        try:
+            return await call()
+        except StoreError as error:
+            assert error.retryable  # noqa: PT017
+            await asyncio.sleep(0.05)
+
+
+# Lockouts on two nodes
+
+
+async def test_confirmed_credentials_at_full_speed_need_their_own_node_alone(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _open(cluster) as store:
+        for number in range(50):
+            await _end(store, await _try(store, f"login-{number}"), Verdict.LIST)
+        for number in range(50):
+            await _end(store, await _try(store, f"login-{number}"), Verdict.LIST)
+        calls = Calls(monkeypatch)
+        permit = await _try(store, "login-7")
+        assert [script for _, script, _ in calls.log] == [LOCKOUT, PERMIT]
+        calls.log.clear()
+        await _end(store, permit, Verdict.LIST)
+        assert sorted(script is LOCKOUT for _, script, _ in calls.log) == [False, True]
+        assert f"{shard_tag(0)}:lockout:{SERVICE}" not in {key for *_, key in calls.log}
+        # The successes reach the service together, within a second.
+        await asyncio.sleep(0.7)
+        assert sum(key == f"{shard_tag(0)}:lockout:{SERVICE}" for *_, key in calls.log) == 2  # read, and saved
+        assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
+        view = store._cluster._views[SERVICE]  # pyright: ignore[reportPrivateUsage]
+        assert view.service.successes >= 51
+
+
+async def test_an_error_of_confirmed_credentials_at_full_speed_counts_for_all_at_once(cluster: RedisCluster) -> None:
+    async with _open(cluster) as store, _open(cluster) as other:
+        for _ in range(2):
+            for number in range(50):
+                await _end(store, await _try(store, f"login-{number}"), Verdict.LIST)
+        refused = await _try(store, "login-7")
+        others = [await _try(store, f"login-{number}") for number in range(8, 12)]
+        await _end(store, refused, Verdict.REFUSED)
+        # Suspended: at most three more at once, besides the error.
+        answers = [await _try(other, f"login-{number}") for number in range(20, 26)]
+        assert sum(isinstance(each, Permit) for each in answers) == 3
+        assert isinstance(await _try(store, "login-30"), Refusal)
+        again = await _try(other, "login-7")
+        assert isinstance(again, Refusal)
+        assert again.locked_out is not None
+        assert again.locked_out.final
+        for each in others:
+            await _end(store, each, Verdict.NOT_SENT)
+
+
+async def _confirm(store: RedisStore, logins: list[str]) -> None:
+    for login in logins:
+        await _end(store, await _try(store, login), Verdict.LIST)
+
+
+async def test_without_the_state_of_the_service_four_confirmed_requests_go_on_and_no_other(
+    cluster: RedisCluster,
+) -> None:
+    keeper = next(node for node in cluster.masters if shard_tag(0) in cluster.tags_of(node))
+    async with _open(cluster) as store, _open(cluster) as other:
+        spared = [
+            login
+            for login in _logins(store, cluster.tags_of(keeper), 60, among=False)
+            if store._tag(store._key_ring.credentials(Account(login, "123"))) not in cluster.tags_of(keeper)  # pyright: ignore[reportPrivateUsage]
+            and _tag(store, f"{SERVICE} {login}") not in cluster.tags_of(keeper)
+        ][:7]
+        assert len(spared) == 7
+        await _confirm(store, spared[:6])
+        keeper.signal(signal.SIGSTOP)
+        try:
+            permits = [await _try(store, login) for login in spared[:4]]
+            assert all(isinstance(each, Permit) for each in permits)
+            assert isinstance(waiting := await _try(store, spared[4]), Refusal)
+            assert waiting.locked_out is not None
+            assert not waiting.locked_out.final
+            with pytest.raises(StoreError) as caught:
+                await _try(store, spared[6])  # untested
+            assert caught.value.retryable
+            await _end(store, permits[0], Verdict.REFUSED)
+            await _end(store, permits[1], Verdict.LIST)
+            # The others are suspended now, as far as this process knows: they are at risk.
+            with pytest.raises(StoreError):
+                await _try(store, spared[4])
+        finally:
+            keeper.signal(signal.SIGCONT)
+        # The error is saved as soon as that is possible, and counts for everybody.
+        await _patiently(lambda: _until_errors(other))
+        assert isinstance(await _patiently(lambda: _try(other, spared[0])), Refusal)
+
+
+async def _until_errors(store: RedisStore) -> None:
+    async with asyncio.timeout(20):
+        while not await store._change_states(SERVICE, None, lambda each, _: len(each.service.errors)):  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0.1)
+
+
+async def test_a_service_whose_node_lost_something_admits_confirmed_credentials_alone(cluster: RedisCluster) -> None:
+    async with _open(cluster, lease=30.0) as store:
+        await _confirm(store, ["alex"])
+        await _all_opened(store)
+        # The state is there, but the node lost something.
+        keeper = next(node for node in cluster.masters if shard_tag(0) in cluster.tags_of(node))
+        keeper.ask("DEL", f"{shard_tag(0)}:store")
+        for login in ("new", "newer"):
+            with pytest.raises(StoreNotReady, match="emptied"):
+                await _try(store, login)
+        assert _tag(store, f"{SERVICE} alex") != shard_tag(0)
+        assert isinstance(await _try(store, "alex"), Permit)
+
+
+async def test_credentials_that_others_refuse_between_the_two_steps_get_no_place(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _open(cluster) as store, _open(cluster) as other:
+        first = await _try(other, "alex", "wrong")
+        real = cluster_lockouts.ClusterLockouts._save_credentials  # pyright: ignore[reportPrivateUsage]
+
+        async def late(lockouts: Any, *arguments: Any) -> None:
+            if lockouts is store._cluster:  # pyright: ignore[reportPrivateUsage]
+                monkeypatch.setattr(cluster_lockouts.ClusterLockouts, "_save_credentials", real)
+                await _end(other, first, Verdict.REFUSED)
+            await real(lockouts, *arguments)
+
+        monkeypatch.setattr(cluster_lockouts.ClusterLockouts, "_save_credentials", late)
+        assert await _try(store, "alex", "wrong") == Refusal(0.0)
+        again = await _try(store, "alex", "wrong")
+        assert isinstance(again, Refusal)
+        assert again.locked_out is not None
+        assert again.locked_out.final
+        # The place was returned: beside the error there are three.
+        answers = [await _try(other, f"new-{number}") for number in range(4)]
+        assert [isinstance(each, Permit) for each in answers] == [True, True, True, False]
+
+
+async def test_lost_answers_take_no_second_place_and_count_no_second_error(cluster: RedisCluster) -> None:
+    async with _open(cluster) as store:
+        await _take(store, "warm")
+        nodes: Any = store._redis  # pyright: ignore[reportPrivateUsage]
+        real = nodes.call
+
+        async def losing(script: Script, *arguments: Any) -> object:
+            if script is LOCKOUT:
+                await real(script, *arguments)
+            return await real(script, *arguments)
+
+        nodes.call = losing
+        for number in range(3):
+            await _end(store, await _try(store, f"login-{number}", "wrong"), Verdict.REFUSED)
+        nodes.call = real
+        for number in range(3):
+            assert isinstance(refusal := await _try(store, f"login-{number}", "wrong"), Refusal)
+            assert refusal.locked_out is not None
+            assert refusal.locked_out.final
+        assert isinstance(await _try(store, "alex"), Permit)
+        assert isinstance(await _try(store, "boris"), Refusal)
+
+
+async def test_a_request_that_was_not_sent_leaves_nothing_behind(cluster: RedisCluster) -> None:
+    async with _open(cluster) as store:
+        for _ in range(2):
+            await _confirm(store, [f"login-{number}" for number in range(50)])
+        await store.drain_tokens(f"{SERVICE} login-3", LONG)
+        assert isinstance(refusal := await _try(store, "login-3"), Refusal)
+        assert refusal.locked_out is None
+        assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
+        assert not store._cluster._in_flight  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_closing_saves_what_requests_without_a_place_have_shown(cluster: RedisCluster) -> None:
+    async with _open(cluster) as store:
+        for _ in range(2):
+            await _confirm(store, [f"login-{number}" for number in range(50)])
+        await _end(store, await _try(store, "login-3"), Verdict.LIST)
+        await store.aclose()
+        assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
+        assert not store._cluster._ended  # pyright: ignore[reportPrivateUsage]
+        assert not store._cluster._timers  # pyright: ignore[reportPrivateUsage]
