@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from smsc_async.accounts import Account, Secret
+from smsc_async.protocol import quota_key, service_of
 
 __all__ = ["Keys", "ListKey", "Pepper", "checked_pepper"]
 
@@ -31,7 +32,7 @@ class ListKey:
     """The key of an account's list in the store.
 
     Attributes:
-        name: The digest of the credentials, a colon, and a digest of the endpoint.
+        name: Digests of the credentials, of the endpoint and of the login, which decides the node of a cluster; with colons.
         seal_key: The key of the list's seal.
     """
 
@@ -82,7 +83,8 @@ class Keys:
 
     def list_key(self, endpoint: str, account: Account) -> ListKey:
         """Return the key of the account's list from an endpoint."""
-        name = f"{self.credentials(account)}:{self._digest('endpoint', endpoint)[:8]}"
+        login = self.login(quota_key(service_of(endpoint), account.login))
+        name = f"{self.credentials(account)}:{self._digest('endpoint', endpoint)[:8]}:{login[:8]}"
         return ListKey(name, self._seal_key((endpoint, *_credentials(account))))
 
     def _digest(self, *parts: str) -> str:

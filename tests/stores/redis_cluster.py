@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import signal
 import socket
@@ -72,15 +71,10 @@ class RedisCluster:
         ports = free_ports(6 if replicas else 3)
         timeout = str(int(NODE_TIMEOUT * 1_000))
         # Otherwise one slot without a master would stop all masters.
-        common = (
-            "--cluster-enabled",
-            "yes",
-            "--cluster-require-full-coverage",
-            "no",
-            "--cluster-node-timeout",
-            timeout,
-        )
-        common += ("--cluster-replica-validity-factor", "0", *options)
+        common = [
+            *("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no", "--cluster-node-timeout", timeout),
+            *("--cluster-replica-validity-factor", "0", *options),
+        ]
         self.nodes = [Node(port, *common) for port in ports]
         self.masters = self.nodes[:3]
         self.replicas = dict(zip(self.masters, self.nodes[3:], strict=False))
@@ -92,7 +86,6 @@ class RedisCluster:
         for number, master in enumerate(self.masters):
             slots = range(number * SLOTS // 3, (number + 1) * SLOTS // 3)
             master.ask("CLUSTER", "ADDSLOTS", *map(str, slots))
-            master.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
         for number, node in enumerate(self.nodes):
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
             node.ask("CLUSTER", "MEET", "127.0.0.1", str(self.nodes[0].port))
@@ -115,21 +108,26 @@ class RedisCluster:
         slots = range(number * SLOTS // 3, (number + 1) * SLOTS // 3)
         return [tag for tag in map(shard_tag, range(SHARDS)) if slot_of(tag) in slots]
 
-    def fail_over(self, master: Node) -> None:
-        """Kill a master, and wait until its replica has its slots."""
-        master.kill()
-        wait_until(lambda: self.replicas[master].is_master)
+    def fail_over(self, master: Node, *, lost: float = 0.0) -> None:
+        """Kill a master, and wait until its replica has its slots.
 
-    def kill(self) -> None:
-        for node in self.nodes:
-            with contextlib.suppress(ProcessLookupError):
-                node.kill()
+        With ``lost``, it lacks what was written in the last seconds, and takes over at once: the lost permits matter.
+        """
+        if lost:
+            self.replicas[master].signal(signal.SIGSTOP)
+            master.ask("CLIENT", "KILL", "TYPE", "replica")
+            time.sleep(lost)
+        master.kill()
+        if lost:
+            self.replicas[master].signal(signal.SIGCONT)
+            self.replicas[master].ask("CLUSTER", "FAILOVER", "TAKEOVER")
+        wait_until(lambda: self.replicas[master].is_master)
 
     def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:
-            self.kill()
+            self.__exit__(None, None, None)
             raise
         return self
 
@@ -167,9 +165,6 @@ class Sentinels:
         wait_until(lambda: self.replica.is_master)
         name = f"{self.replica.port}".encode()
         wait_until(lambda: name in self.sentinels[0].ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"))
-
-    def stop(self, node: Node) -> None:
-        node.signal(signal.SIGSTOP)
 
     def __enter__(self) -> Self:
         self.start()

@@ -38,8 +38,10 @@ class RedisServer:
     def start_sentinel(self, name: str, port: int, quorum: int) -> None:
         """Start as a Sentinel of one master, which counts as down after half a second."""
         file = self.socket.with_name("sentinel.conf")
-        settings = (f"monitor {name} 127.0.0.1 {port} {quorum}", f"down-after-milliseconds {name} 500")
-        settings = (*settings, f"failover-timeout {name} 5000")
+        settings = [
+            *(f"monitor {name} 127.0.0.1 {port} {quorum}", f"down-after-milliseconds {name} 500"),
+            f"failover-timeout {name} 5000",
+        ]
         file.write_text("".join(f"sentinel {setting}\n" for setting in settings), "utf-8")
         self._start(file=file, mode=("--sentinel",))
 

@@ -114,10 +114,9 @@ async def test_a_former_master_that_is_back_is_not_asked_by_a_worker_that_was_id
         master.signal(signal.SIGSTOP)
         await asyncio.to_thread(wait_until, lambda: replica.is_master)
         name = str(replica.port).encode()
-        for sentinel in sentinels.sentinels:
-            await asyncio.to_thread(
-                wait_until, lambda s=sentinel: name in s.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")
-            )
+        command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")
+        all_know = lambda: all(name in each.ask(*command) for each in sentinels.sentinels)  # noqa: E731
+        await asyncio.to_thread(wait_until, all_know)
         # The former master runs again, and does not know yet that it is replaced.
         master.signal(signal.SIGCONT)
         assert master.is_master

@@ -7,23 +7,28 @@ Reads lines ``NAME CALL ARGUMENTS`` and forks a process for each, which says ``N
     one_list STORE BASE_URL PER MAX_AGE   fetches the list once with a client
     hang_list STORE BASE_URL PER       leads a flight, says its pid, and never lands
     refresh STORE BASE_URL PER AFTER SECONDS   asks for the list every 4 ms, with ``refresh_after``, and counts the outcomes
+    load STORE BASE_URL PER SECONDS DEADLINE LOGIN,LOGIN…   fetches the lists of many logins over and over
+    guess STORE BASE_URL PER LOGIN,LOGIN…   calls each login once, with a wrong password, all at once
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import httpx
 
-from smsc_async import Account, CallEnded, Client, LimitedTransport, RedisStore, SQLiteStore
+from smsc_async import Account, CallEnded, Client, LimitedTransport, RedisStore, SmscError, SQLiteStore
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.sqlite import file as sqlite_file
 from smsc_async.stores.sqlite import worker_thread as worker
+from tests.support.stopwatch import Stopwatch
 
 ALEX: Final = Account("alex", "123")
 FORM: Final = {"get_price": "1", "login": "alex", "psw": "123", "fmt": "3"}
@@ -34,7 +39,7 @@ def open_store(name: str) -> SQLiteStore | RedisStore:
     for module in (sqlite_file, worker):
         # Room for a machine that is busy with other things.
         setattr(module, "PATIENCE", 20.0)  # noqa: B010  # a constant, to a checker
-    if name.startswith("unix:"):
+    if name.startswith(("unix:", "redis")):
         return RedisStore(name, pepper="a long random text", lease=LEASE, cold_start="grant")
     return SQLiteStore(name, pepper="a long random text", lease=LEASE)
 
@@ -99,8 +104,48 @@ async def refresh(store: str, base_url: str, per: str, after: str, seconds: str)
     return f"{len(outcomes)} {set(outcomes[1:])}"
 
 
+async def load(  # noqa: PLR0917  # the words of a line
+    store: str, base_url: str, per: str, seconds: str, deadline: str, logins: str
+) -> str:
+    """Say how many lists and errors there were, and by how many seconds a call outlasted its deadline at most."""
+    ends, limit = time.monotonic() + float(seconds), float(deadline)
+    counts, late, watch = Counter[str](), 0.0, Stopwatch()
+    watch.start()
+    async with (
+        open_store(store) as shared,
+        Client(base_url=base_url, store=shared, quota=quota(float(per)), retries=0) as client,
+    ):
+        shared.LEASE_SECONDS = 0.5  # else a lease that a failover brought back would cover what the permits are for
+
+        async def fetch_one(login: str) -> None:
+            nonlocal late
+            while time.monotonic() < ends:
+                began, stalled = time.monotonic(), watch.stalled
+                try:
+                    await client.tariffs(Account(login, "123"), max_age=0.0, deadline=limit)
+                    counts["lists"] += 1
+                except SmscError as error:
+                    counts[type(error).__name__] += 1
+                late = max(late, time.monotonic() - began - (watch.stalled - stalled) - limit)
+                await asyncio.sleep(0.05)
+
+        await asyncio.gather(*map(fetch_one, logins.split(",")))
+    watch.stop()
+    return json.dumps({**counts, "late": late})
+
+
+async def guess(store: str, base_url: str, per: str, logins: str) -> str:
+    async with (
+        open_store(store) as shared,
+        Client(base_url=base_url, store=shared, quota=quota(float(per)), retries=0) as client,
+    ):
+        calls = [client.tariffs(Account(login, "wrong"), deadline=5.0) for login in logins.split(",")]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    return json.dumps(Counter(type(answer).__name__ for answer in answers))
+
+
 CALLS: Final[dict[str, Callable[..., Awaitable[str]]]] = {
-    call.__name__: call for call in (fetch, hang, one_list, hang_list, refresh)
+    call.__name__: call for call in (fetch, hang, one_list, hang_list, refresh, load, guess)
 }
 
 

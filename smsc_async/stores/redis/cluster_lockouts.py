@@ -92,7 +92,7 @@ class ClusterLockouts:
 
     Args:
         run: Runs a script.
-        key: Returns the key of a state; the digest, or ``None`` for the service.
+        key: Returns the key of a state: of the service, or of the credentials.
         turn: Lets the changes of this event loop take turns.
         begin: Starts work that the end of a call does not interrupt.
         view: What ``lockouts()`` shows.
@@ -101,7 +101,7 @@ class ClusterLockouts:
     def __init__(
         self,
         run: Run,
-        key: Callable[[str, str | None], str],
+        key: Callable[[CredentialNames, bool], str],
         turn: Callable[[], AbstractAsyncContextManager[None]],
         begin: Callable[[Coroutine[Any, Any, None]], object],
         view: LockoutStates,
@@ -144,7 +144,7 @@ class ClusterLockouts:
         self, names: CredentialNames, credentials: str, change: Callable[[LoadedStates, float], T], closed_for: float
     ) -> tuple[T, str, str, float]:
         """Return the result, the state of the service before the change, that of the credentials after it, the instant."""
-        key = self._key(names.service, None)
+        key = self._key(names, True)
         _, instant, service = await self._save(key, "", "")
         changed, before = credentials, service
         while True:
@@ -287,7 +287,7 @@ class ClusterLockouts:
     async def _read_credentials(self, names: CredentialNames) -> str:
         if not names.credentials:
             return ""
-        _, _, text = await self._save(self._key(names.service, names.credentials), "", "")
+        _, _, text = await self._save(self._key(names, False), "", "")
         return str(text)
 
     async def _save_credentials(  # noqa: PLR0917  # two states before and after a change
@@ -300,7 +300,7 @@ class ClusterLockouts:
         change: Callable[[LoadedStates, float], object],
     ) -> None:
         """Save the state of credentials; if another process has changed it, change that state in the same way."""
-        key = self._key(names.service, names.credentials)
+        key = self._key(names, False)
         while True:
             lasts = milliseconds_of(rules.load_credentials(changed), instant)
             kind, _, *values = await self._save(key, credentials, changed, lasts)

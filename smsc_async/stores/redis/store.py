@@ -34,7 +34,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
-from smsc_async.stores.lockout_states import LoadedStates
+from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.private_files import misconfigured
 from smsc_async.stores.redis.cluster_lockouts import ChangedError, ClosedError, ClusterLockouts, milliseconds_of
 from smsc_async.stores.redis.scripts import FLIGHT, LOCKOUT, OPEN, PERMIT, Script, StoreLostError
@@ -369,7 +369,7 @@ class RedisStore(SharedStore):
         names = await self._names(service, account)
         if self._cluster is not None:
             return await self._cluster.change(names, change)
-        keys = [self._lockout_key(service, each) for each in (None, names.credentials)]
+        keys = [self._lockout_key(names, each) for each in (True, False)]
         async with self._turn():
             answer = await self._run(LOCKOUT, keys, (0.0, 0.0, 0.0), ("", "", "", ""))
             while True:
@@ -383,11 +383,11 @@ class RedisStore(SharedStore):
                     self._lockout_view.note(states, instant - now())
                     return result
 
-    def _lockout_key(self, service: str, credentials: str | None) -> str:
-        """Return the key of a lockout state: of the service, or of the service and the digest of credentials."""
-        if credentials is None:
-            return f"{self._redis.tags[0]}:lockout:{service}"
-        return f"{self._tag(credentials.rpartition(' ')[2] or '0')}:lockout:{credentials}"
+    def _lockout_key(self, names: CredentialNames, of_service: bool) -> str:  # noqa: FBT001  # two keys of the same names
+        """Return the key of a lockout state: that of the service, or that of credentials beside the permits of their login."""
+        if of_service:
+            return f"{self._redis.tags[0]}:lockout:{names.service}"
+        return f"{self._tag(names.login or '0')}:lockout:{names.credentials}"
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:
@@ -643,22 +643,24 @@ class RedisStore(SharedStore):
         self, key: str, action: str, holder: int, numbers: Sequence[float] = (), *words: str | bytes
     ) -> list[Any]:
         """Run the flight script of a list."""
-        tag = self._tag(key)
+        tag = self._tag(key.rpartition(":")[2])
         keys = [f"{tag}:{each}" for each in (f"lease:{key}", *_LIST_KEYS)]
         times = (self.LEASE_SECONDS * _MICRO, self.LIST_TTL * _MICRO, *numbers)
         return await self._run(FLIGHT, keys, times, (action, key, str(holder), *words))
 
     async def _delete_lists(self, prefix: str) -> None:
-        cursor, tag = b"0", self._tag(prefix)
-        lists, *others = (f"{tag}:{each}" for each in _LIST_KEYS)
-        while True:
-            scan = ("HSCAN", lists, cursor, "MATCH", f"{prefix}*", "COUNT", _SCAN_COUNT)
-            cursor, found = await self._redis.ask(scan, read=lambda answers: (bytes(answers[0][0]), answers[0][1][::2]))
-            if found:
-                times = (self.LEASE_SECONDS * _MICRO, self.LIST_TTL * _MICRO)
-                await self._run(FLIGHT, (f"{tag}:lease:", lists, *others), times, ("forget", *found))
-            if cursor == b"0":
-                return
+        times = (self.LEASE_SECONDS * _MICRO, self.LIST_TTL * _MICRO)
+        for tag in self._shards:  # an account has a login for each service
+            cursor, (lists, *others) = b"0", [f"{tag}:{each}" for each in _LIST_KEYS]
+            while True:
+                scan = ("HSCAN", lists, cursor, "MATCH", f"{prefix}*", "COUNT", _SCAN_COUNT)
+                cursor, found = await self._redis.ask(
+                    scan, read=lambda answers: (bytes(answers[0][0]), answers[0][1][::2])
+                )
+                if found:
+                    await self._run(FLIGHT, (f"{tag}:lease:", lists, *others), times, ("forget", *found))
+                if cursor == b"0":
+                    break
 
     def _after_fork(self) -> None:
         super()._after_fork()
