@@ -21,8 +21,9 @@ NODE_TIMEOUT: Final = 1.5
 def free_ports(count: int) -> list[int]:
     """Return ports that are free, and whose ports for the bus of a cluster are free too."""
     ports: list[int] = []
+    chance = random.SystemRandom()  # workers of the tests may have the same seed
     while len(ports) < count:
-        port = random.randrange(20_000, 32_000)
+        port = chance.randrange(20_000, 32_000)
         if port not in ports and all(map(_is_free, (port, port + 10_000))):
             ports.append(port)
     return ports

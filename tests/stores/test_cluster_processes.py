@@ -6,7 +6,7 @@ import json
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import chain, pairwise
 
@@ -43,7 +43,7 @@ def workers() -> Iterator[Workers]:
 
 
 @contextmanager
-def _service() -> Iterator[tuple[Simulator, str]]:
+def _service() -> Generator[tuple[Simulator, str]]:
     """Serve with 20 % of a window of jitter, on the way to the reply."""
     simulator = Simulator([], rules=Rules(per=PER), latency=(0.0, 0.2 * PER), seed=1)
     with serve(simulator) as server:
@@ -122,6 +122,8 @@ def test_wrong_passwords_of_many_processes_reach_the_service_four_times(
             for login in logins:
                 service.put(SimulatedAccount(login, "123"))
             workers.start(f"worker-{number}", "guess", cluster.url, base_url, PER, ",".join(logins))
-        said = sum((Counter(json.loads(workers.hear()[2])) for _ in range(PROCESSES)), Counter[str]())
+        said = Counter[str]()
+        for _ in range(PROCESSES):
+            said.update(json.loads(workers.hear()[2]))
         assert [each.code for each in service.log] == [2] * 4
         assert said == Counter(AuthenticationError=4, TrialsExhausted=4 * PROCESSES - 4)

@@ -158,7 +158,7 @@ async def test_a_wrong_name_and_a_server_that_is_no_sentinel_say_so(sentinels: S
 
 async def test_a_master_and_sentinels_may_have_different_passwords() -> None:
     port, watcher = free_ports(2)
-    with Node(port, "--requirepass", "hunter2") as master:
+    with Node(port, "--requirepass", "hunter2"):
         sentinel = Node(watcher, "--requirepass", "watch me")
         sentinel.start_sentinel("main", port, 1)
         try:
@@ -170,5 +170,4 @@ async def test_a_master_and_sentinels_may_have_different_passwords() -> None:
                     await _take(store)
                 assert "hunter2" not in str(caught.value)
         finally:
-            sentinel.kill()
-            assert master.port == port
+            sentinel.__exit__(None, None, None)
