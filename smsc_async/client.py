@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from smsc_async.accounts import Account, Secret
+from smsc_async.client_arguments import check_types, checked_age, checked_deadline, checked_refresh, no_account
 from smsc_async.environment import BASE_URL, checked_url, hidden
 from smsc_async.fetch.attempts import Fetcher
 from smsc_async.fetch.bulk import BulkFetch, Outcome
 from smsc_async.fetch.call import Calls
 from smsc_async.http.connector import Connector, TransportOption
-from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import endpoint, quota_key, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
@@ -105,10 +105,10 @@ class Client:
         on_event: OnEvent | None = None,
         tracing: bool = False,
     ) -> None:
-        _check_types(account=account, quota=quota, store=store, transport=transport, retries=retries, on_event=on_event)
+        check_types(account=account, quota=quota, store=store, transport=transport, retries=retries, on_event=on_event)
         self._account = account
-        self._max_age = _checked_age(max_age)
-        self._deadline = _checked_deadline(deadline)
+        self._max_age = checked_age(max_age)
+        self._deadline = checked_deadline(deadline)
         primary = endpoint(base_url)
         reserve = reserve_endpoint(primary, reserve_url)
         used_store: Store = default_store() if store is None else store
@@ -124,7 +124,7 @@ class Client:
                 connector=Connector(primary, transport=transport, proxy=proxy, ssl_context=ssl_context),
                 telemetry=Telemetry(on_event, tracing=tracing, url=primary),
             ),
-            math.inf if refresh_after is None else _checked_refresh(refresh_after, max_age),
+            math.inf if refresh_after is None else checked_refresh(refresh_after, max_age),
             deadline,
         )
 
@@ -203,8 +203,8 @@ class Client:
         """
         who = self._account_of(account, "tariffs")
         self._check_open()
-        age = self._max_age if max_age is None else _checked_age(max_age)
-        seconds = self._deadline if deadline is None else _checked_deadline(deadline)
+        age = self._max_age if max_age is None else checked_age(max_age)
+        seconds = self._deadline if deadline is None else checked_deadline(deadline)
         result = self._calls.cached(who, age) or await self._calls.fetch(who, age, seconds, stale_ok=stale_ok)
         if isinstance(result, Tariffs):
             return result
@@ -255,8 +255,8 @@ class Client:
         self._check_open()
         if isinstance(accounts, Account):
             raise TypeError("tariffs_for() takes many accounts, such as a list; for one there is tariffs()")
-        age = self._max_age if max_age is None else _checked_age(max_age)
-        seconds = self._deadline if deadline is None else _checked_deadline(deadline)
+        age = self._max_age if max_age is None else checked_age(max_age)
+        seconds = self._deadline if deadline is None else checked_deadline(deadline)
         call = partial(self._outcome, age=age, seconds=seconds)
         return BulkFetch(accounts, call, self._start, self.AT_ONCE)
 
@@ -488,7 +488,7 @@ class Client:
         self._check_open()
         # A program that is started again and again does not use up the quota; but each round has a list of its own.
         age = min(self._max_age, checked_every(every) / 2)
-        return partial(self.tariffs, max_age=age, deadline=None if deadline is None else _checked_deadline(deadline))
+        return partial(self.tariffs, max_age=age, deadline=None if deadline is None else checked_deadline(deadline))
 
     def _start(self, work: Callable[[object], Awaitable[None]], ended: Callable[[], None]) -> None:
         # The loop that iterates need not run yet when the iterator is made.
@@ -498,68 +498,9 @@ class Client:
     def _account_of(self, account: Account | None, method: str) -> Account:
         who = account or self._account
         if not isinstance(who, Account):
-            raise _no_account(who, method)
+            raise no_account(who, method)
         return who
 
     def _check_open(self) -> None:
         if self._calls.is_closed:
             raise RuntimeError("this client is closed: make one for the life of the application, or re-enter it")
-
-
-def _check_types(
-    *, account: object, quota: object, store: object, transport: object, retries: object, on_event: object
-) -> None:
-    """Check arguments whose wrong types would fail later, and far from the mistake."""
-    if account is not None and not isinstance(account, Account):
-        raise _no_account(account)
-    if not isinstance(quota, Quota):
-        raise TypeError(f"quota must be a Quota, such as Quota(requests=3), not {type(quota).__name__}")
-    if store is not None and (isinstance(store, type) or not hasattr(store, "lease_or_reply")):
-        name = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
-        raise TypeError(f"store must be a store, such as SQLiteStore(path) or MemoryStore(), not {name}")
-    if isinstance(transport, LimitedTransport):
-        raise TypeError("the client limits its transport by itself: pass the one inside the LimitedTransport")
-    if not isinstance(retries, int) or isinstance(retries, bool):
-        raise TypeError(f"retries must be a whole number, not {type(retries).__name__}")
-    if retries < 0:
-        raise ValueError(f"retries={retries}: must be 0 or more")
-    if on_event is not None and not callable(on_event):
-        raise TypeError(f"on_event must be a function of one event, not {type(on_event).__name__}")
-
-
-def _no_account(given: object, method: str = "tariffs") -> ValueError | TypeError:
-    if given is None:
-        return ValueError(f"whose list? Pass an account to {method}() or to Client()")
-    # Not what was given: it may be a password.
-    return TypeError(f"account must be an Account, such as Account(login, password), not {type(given).__name__}")
-
-
-def _checked_age(seconds: float) -> float:
-    try:
-        if seconds >= 0:
-            return seconds
-    except TypeError:
-        raise _no_number("max_age", seconds) from None
-    raise ValueError(f"max_age={seconds}: must be 0 (always fresh) or more seconds")
-
-
-def _checked_refresh(seconds: float, max_age: float) -> float:
-    try:
-        if 0 < seconds < max_age:
-            return seconds
-    except TypeError:
-        raise _no_number("refresh_after", seconds) from None
-    raise ValueError(f"refresh_after={seconds}: must be more than 0 seconds, and less than max_age={max_age}")
-
-
-def _checked_deadline(seconds: float) -> float:
-    try:
-        if 0 < seconds < math.inf:
-            return seconds
-    except TypeError:
-        raise _no_number("deadline", seconds) from None
-    raise ValueError(f"deadline={seconds}: must be a finite number of seconds, more than 0")
-
-
-def _no_number(name: str, given: object) -> TypeError:
-    return TypeError(f"{name}={given!r}: must be a number of seconds, not {type(given).__name__}")

@@ -25,7 +25,7 @@ LAYERS = [
     ["testing"],
     ["simulator"],
     ["sync"],
-    ["client"],
+    ["client", "client_arguments"],
     ["history.watch_many"],
     ["history.watch"],
     ["history"],

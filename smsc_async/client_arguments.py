@@ -1,0 +1,67 @@
+"""Checks of the client's arguments: each error names the argument, what it got, and what it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from smsc_async.accounts import Account
+from smsc_async.http.limited_transport import LimitedTransport
+from smsc_async.limiter.quota import Quota
+
+__all__ = ["check_types", "checked_age", "checked_deadline", "checked_refresh", "no_account"]
+
+
+def check_types(
+    *, account: object, quota: object, store: object, transport: object, retries: object, on_event: object
+) -> None:
+    """Check arguments whose wrong types would fail later, and far from the mistake."""
+    if account is not None and not isinstance(account, Account):
+        raise no_account(account)
+    if not isinstance(quota, Quota):
+        raise TypeError(f"quota must be a Quota, such as Quota(requests=3), not {type(quota).__name__}")
+    if store is not None and (isinstance(store, type) or not hasattr(store, "lease_or_reply")):
+        name = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
+        raise TypeError(f"store must be a store, such as SQLiteStore(path) or MemoryStore(), not {name}")
+    if isinstance(transport, LimitedTransport):
+        raise TypeError("the client limits its transport by itself: pass the one inside the LimitedTransport")
+    if not isinstance(retries, int) or isinstance(retries, bool):
+        raise TypeError(f"retries must be a whole number, not {type(retries).__name__}")
+    if retries < 0:
+        raise ValueError(f"retries={retries}: must be 0 or more")
+    if on_event is not None and not callable(on_event):
+        raise TypeError(f"on_event must be a function of one event, not {type(on_event).__name__}")
+
+
+def no_account(given: object, method: str = "tariffs") -> ValueError | TypeError:
+    """Return the error for an account that is missing or no ``Account``."""
+    if given is None:
+        return ValueError(f"whose list? Pass an account to {method}() or to Client()")
+    # Not what was given: it may be a password.
+    return TypeError(f"account must be an Account, such as Account(login, password), not {type(given).__name__}")
+
+
+def checked_age(seconds: float) -> float:
+    """Return ``max_age``: 0 or more seconds."""
+    return _checked("max_age", seconds, lambda: seconds >= 0, "must be 0 (always fresh) or more seconds")
+
+
+def checked_refresh(seconds: float, max_age: float) -> float:
+    """Return ``refresh_after``: seconds, fewer than ``max_age``."""
+    rule = f"must be more than 0 seconds, and less than max_age={max_age}"
+    return _checked("refresh_after", seconds, lambda: 0 < seconds < max_age, rule)
+
+
+def checked_deadline(seconds: float) -> float:
+    """Return ``deadline``: more than 0 seconds, and finite."""
+    rule = "must be a finite number of seconds, more than 0"
+    return _checked("deadline", seconds, lambda: 0 < seconds < math.inf, rule)
+
+
+def _checked(name: str, seconds: float, is_valid: Callable[[], bool], rule: str) -> float:
+    try:
+        if is_valid():
+            return seconds
+    except TypeError:
+        raise TypeError(f"{name}={seconds!r}: must be a number of seconds, not {type(seconds).__name__}") from None
+    raise ValueError(f"{name}={seconds}: {rule}")
