@@ -143,23 +143,21 @@ class Fetcher:
                     # The permit contains a token, a slot and, for credentials at risk, a place: together or not at all.
                     async with LimitedExchange(self.store, attempt, wait=wait) as exchange:
                         sending = self.circuit.try_start(attempt.login)
-                        # Without it another request has become the probe: give the permit back, and wait.
-                        if (
-                            sending is not None
-                        ):  # pragma: no branch  # tested; coverage.py misses the exit on CPython 3.11
-                            flight.begin_exchange(scope)
-                            reply = await send(
-                                account,
-                                attempt,
-                                exchange,
-                                self.connector,
-                                endpoint=endpoint,
-                                reply_format=self.reply_format,
-                                connect_seconds=self._connect_seconds(flight.deadline - now()),
-                            )
-                            redactor = Redactor(account.secret)
-                            outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
-                            attempt.reply_verdict = _verdict(outcome)
+                        if sending is None:
+                            continue  # another request has become the probe: give the permit back, and wait
+                        flight.begin_exchange(scope)
+                        reply = await send(
+                            account,
+                            attempt,
+                            exchange,
+                            self.connector,
+                            endpoint=endpoint,
+                            reply_format=self.reply_format,
+                            connect_seconds=self._connect_seconds(flight.deadline - now()),
+                        )
+                        redactor = Redactor(account.secret)
+                        outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
+                        attempt.reply_verdict = _verdict(outcome)
                 except NotSent as error:
                     if wait or sending is not None or not error.retryable:
                         raise
