@@ -244,7 +244,8 @@ class Client:
     def _refuse(self, flight: Flight, refused: Refused, name: str) -> Refused | None:
         flight.waits_for, flight.retry_after = name, refused.retry_in
         for call in list(flight.calls):
-            if refused.final or self.events.now + refused.retry_in > call.at + call.deadline:
+            is_too_late = self.events.now + refused.retry_in > call.at + call.deadline
+            if refused.final or (is_too_late and not refused.may_end_sooner):
                 self._end_call(flight, call, name)
         if not flight.calls:
             self._waiting.remove(flight)

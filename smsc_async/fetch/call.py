@@ -32,6 +32,8 @@ __all__ = ["Calls"]
 
 # Seconds between a refresh that failed and the next one.
 _REFRESH_PAUSE: Final = 30.0
+# Seconds by which a timer may fire early. Without them, a flight that ends then would be repeated until its deadline.
+_EARLY: Final = 0.001
 
 
 class Calls:
@@ -197,7 +199,7 @@ class Calls:
                 outcome = error  # a bug of a user's code, or a signal: the callers raise it, in their own tasks
 
         def ended() -> None:
-            is_late = outcome is None and not self.is_closed and now() >= flight.deadline
+            is_late = outcome is None and not self.is_closed and now() >= flight.deadline - _EARLY
             seconds = flight.deadline - flight.started_at
             flights.complete(key, flight, deadline_exceeded(seconds, flight) if is_late else outcome)
 

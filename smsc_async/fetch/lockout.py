@@ -151,12 +151,14 @@ class Refused:
             of them decides.
         final: Whether waiting is useless: other credentials are needed.
         own: Whether the reason concerns these credentials alone, so that a waiter of the same priority may pass.
+        may_end_sooner: Whether the end of a request in flight can end the reason, so that a call waits until its deadline.
     """
 
     cause: Cause
     retry_in: float
     final: bool = False
     own: bool = False
+    may_end_sooner: bool = False
 
 
 @attrs.frozen
@@ -434,7 +436,9 @@ def _trial_places(service: ServiceState, rank: Standing, now: float) -> Refused 
         return None
     if room > 0:
         probe_at = max(max(service.unanswered.values()) + FIRST_PROBE, service.probed_at + NEXT_PROBE)
-        return Refused(Cause.TRIALS, probe_at - now) if probe_at > now else None
+        # A list clears the unanswered trials.
+        has_others = bool(service.trials or service.fast)
+        return Refused(Cause.TRIALS, probe_at - now, may_end_sooner=has_others) if probe_at > now else None
     surplus = len(service.errors) - _places(service, rank, now)
     return Refused(Cause.TRIALS, service.errors[surplus].at + WINDOW - now if surplus >= 0 else 0.0)
 

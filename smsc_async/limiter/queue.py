@@ -289,25 +289,30 @@ class WaiterQueue:
         is_own = refusal.locked_out is not None and refusal.locked_out.own
         key = (request.login if is_own else request.credentials.service, None)
         queue, _ = self._enter(key, waiter, request, refusal.priority)
+        # Instants: a rest that is too small for the clock would be waited for again and again, and the wait of a refusal
+        # that is some seconds old would be compared with the time that is left now.
+        gives_up_at, refused_at = request.ends_at - _MARGIN, now()
         try:
             is_fresh = False
             while refusal.locked_out is not None:
-                left = request.ends_at - now() - _MARGIN
-                if refusal.locked_out.final or refusal.locked_out.retry_in > left or left <= 0:
-                    raise not_sent(refusal.locked_out)
+                locked_out, left = refusal.locked_out, gives_up_at - now()
+                free_at = refused_at + locked_out.retry_in
+                is_too_late = free_at > gives_up_at and not locked_out.may_end_sooner
+                if locked_out.final or is_too_late or left <= 0:
+                    raise not_sent(locked_out, free_at)
                 # The head asks first: a place may have become free before the waiter entered the queue.
                 if not is_fresh and self._is_head(queue, waiter):
                     answer = await self._ask(request)
                     if isinstance(answer, Permit):
                         return answer
-                    refusal, is_fresh = answer, True
+                    refusal, refused_at, is_fresh = answer, now(), True
                     continue
                 await waiter.wait(min(left, refusal.retry_in) if is_fresh else left)
                 is_fresh = False
         except anyio.get_cancelled_exc_class():
             # A busy event loop may reach the margin and the deadline together: the caller needs the cause.
             if refusal.locked_out is not None and now() >= request.ends_at:
-                raise not_sent(refusal.locked_out) from None
+                raise not_sent(refusal.locked_out, refused_at + refusal.locked_out.retry_in) from None
             raise
         else:
             return None
@@ -394,12 +399,12 @@ class _Request:
     ends_at: float
 
 
-def not_sent(locked_out: Refused) -> NotSent:
+def not_sent(locked_out: Refused, free_at: float) -> NotSent:
     """Return the error for a refusal of the lockout rules."""
     if locked_out.cause is Cause.CREDENTIALS:
         return CredentialsRefused()
+    # At once means that the end of a request in flight decides.
+    retry_after = max(free_at - now(), 1.0)
     if locked_out.cause is Cause.ADDRESS:
-        return AddressPaused(4, "", locked_out.retry_in)
-    # 0 s means that the end of a request in flight decides.
-    retry_after = max(locked_out.retry_in, 1.0)
+        return AddressPaused(4, "", retry_after)
     return TrialsExhausted(retry_after, _OWN_REASON) if locked_out.own else TrialsExhausted(retry_after)

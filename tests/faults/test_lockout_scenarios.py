@@ -265,6 +265,36 @@ async def test_8_after_four_resets_a_new_account_is_served_within_ten_seconds() 
         assert now() - began < 10.0
 
 
+async def test_8_a_call_waits_for_a_place_that_comes_before_its_deadline() -> None:
+    accounts = _accounts(4)
+    service = Service(cut={each.login for each in accounts})
+    async with service.client() as client:
+        await _fleet(client, accounts)
+        # The wait is longer than what is left of the deadline after it.
+        assert (await client.tariffs(Account("other", "123"), deadline=7.0)).zones
+        with pytest.raises(AuthenticationError):
+            await client.tariffs(*_wrong(1))
+
+
+async def test_8_a_call_waits_for_a_probe_in_flight_which_may_free_the_places() -> None:
+    accounts = _accounts(4)
+    service = Service(cut={each.login for each in accounts})
+    service.scripted.latency = 1.0
+    waits: dict[str, float] = {}
+
+    async def call(client: Client, account: Account) -> None:
+        began = now()
+        await client.tariffs(account, deadline=9.0)
+        waits[account.login] = now() - began
+
+    async with service.client() as client:
+        await _fleet(client, accounts)
+        async with anyio.create_task_group() as group:
+            for account in _accounts(2, "other"):  # one is the probe; the next probe would be ten seconds later
+                group.start_soon(call, client, account)
+    assert sorted(round(each) for each in waits.values()) == [5, 6]
+
+
 @pytest.fixture
 def sqlite_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SQLiteStore, SQLiteStore]]:
     """Two stores over one file, which work in the event loop: the virtual clock does not know their threads."""

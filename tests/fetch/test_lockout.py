@@ -459,6 +459,15 @@ def test_four_unanswered_trials_let_a_probe_through_after_five_seconds_and_then_
     assert sent == [5.0, 15.0, 25.0, 35.0]
 
 
+def test_a_request_in_flight_may_free_the_places_before_the_next_probe() -> None:
+    service = ServiceState()
+    _fill(service, 3, 0.0, Verdict.UNANSWERED)
+    place = _send(service, _new(), 1.0)
+    assert _refused(service, _new(), 2.0) == Refused(Cause.TRIALS, 3.0, may_end_sooner=True)
+    settle(service, _new(), place, Verdict.OTHER, 3.0)
+    assert _admits(service, _new(), 3.0)
+
+
 def test_a_probe_that_was_not_sent_leaves_its_turn_to_the_next_waiter() -> None:
     service = ServiceState()
     _fill(service, 4, 0.0, Verdict.UNANSWERED)
