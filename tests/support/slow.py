@@ -46,6 +46,7 @@ SLOW: Final = {
     "stops, kills and restarts a real Redis": ["stores/test_redis_connection.py", "stores/test_redis_faults.py"],
     "tries thousands of orders or schedules": [
         "faults/test_cancellation.py",
+        "faults/test_lockout_schedules.py",
         "limiter/test_bucket.py::TestBucketAgainstTheRule",
         "limiter/test_queue.py::test_three_thousand_random_cancellations_lose_no_token_and_no_slot",
         "limiter/test_schedules.py",

@@ -18,10 +18,11 @@ needs real time. So does a worker thread that calls back into the loop and sleep
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import selectors
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Executor
 from typing import Final, Literal, TypeAlias, TypeVar, TypeVarTuple
 
@@ -70,6 +71,16 @@ async def _counted_run_sync(
 
 
 anyio.to_thread.run_sync = _counted_run_sync  # type: ignore[assignment]  # less `cancellable`, which is deprecated
+
+
+@contextlib.contextmanager
+def standing_still() -> Generator[None]:
+    """Let virtual time stand still while the block waits for a real socket."""
+    _awaited.threads += 1
+    try:
+        yield
+    finally:
+        _awaited.threads -= 1
 
 
 class _JumpingSelector(selectors.DefaultSelector):
