@@ -447,3 +447,19 @@ async def test_12_a_first_night_serves_or_refuses_every_account_with_the_loop_th
     }
     assert {type(endings[login]) for login in wrong} == {AuthenticationError}
     assert service.peak() <= 4
+
+
+@pytest.mark.parametrize("is_shared", [True, False], ids=["SQLiteStore", "MemoryStore"])
+async def test_13_a_crash_loop_repeats_a_wrong_password_only_without_a_shared_store(
+    sqlite_stores: tuple[SQLiteStore, SQLiteStore], is_shared: bool
+) -> None:
+    service, (wrong,) = Service(), _wrong(1)
+    kinds: list[type[SmscError]] = []
+    for start in range(7):
+        async with service.client(sqlite_stores[start % 2] if is_shared else MemoryStore()) as client:
+            with pytest.raises(AuthenticationError) as caught:
+                await client.tariffs(wrong)
+            kinds.append(type(caught.value))
+        await anyio.sleep(10.0)
+    assert len(service.errors) == (1 if is_shared else 7)  # the fifth one blocks the address: see docs/lockout.md
+    assert set(kinds[1:]) == {CredentialsRefused if is_shared else AuthenticationError}

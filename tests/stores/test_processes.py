@@ -10,11 +10,16 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import anyio
 import pytest
+from hypothesis import settings
 
-from smsc_async.simulator import Rules, SimulatedAccount, Simulator, serve
+from smsc_async import Account, Client, Quota, TrialsExhausted
+from smsc_async.fetch import lockout
+from smsc_async.limiter.clock import now
+from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, serve
 from tests.stores.redis_server import RedisServer
-from tests.stores.worker_process import LEASE, quota
+from tests.stores.worker_process import LEASE, open_store, quota
 from tests.support.server_log_checks import windows_broken
 
 ROOT = Path(__file__).parents[2]
@@ -158,3 +163,61 @@ def test_no_call_of_four_processes_waits_while_one_of_them_refreshes_the_list(
     assert len(arrivals) > 2, "the list was refreshed"
     assert min(later - earlier for earlier, later in pairwise(arrivals)) >= after
     assert service.violations() == []
+
+
+async def _waits_after_a_kill(
+    store_name: str, simulator: tuple[Simulator, str], workers: Workers, per: float, lease: float
+) -> dict[str, float]:
+    """Kill a process during four trials; return the seconds until a new account, and the login of its tokens, are served."""
+    service, base_url = simulator
+    service.put(SimulatedAccount("other", "123"))
+    service.fail(Fault.hang(), times=4)
+    workers.start("victim", "hang_trials", store_name, base_url, per, lease)
+    _, pid, said = workers.hear()
+    waits: dict[str, float] = {}
+    store = open_store(store_name)
+    async with Client(base_url=base_url, store=store, quota=quota(per), deadline=200.0) as client:
+        try:
+            assert said == "holds"
+            with anyio.fail_after(60):
+                while len(service.log) < 4:  # noqa: ASYNC110  # another process sends them
+                    await anyio.sleep(0.005)
+            with pytest.raises(TrialsExhausted):
+                await client.tariffs(Account("other", "123"), deadline=0.2)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+        began = now()
+
+        async def call(login: str) -> None:
+            await client.tariffs(Account(login, "123"))
+            waits[login] = now() - began
+
+        async with anyio.create_task_group() as group:
+            for login in ("other", "alex"):
+                group.start_soon(call, login)
+    await store.aclose()
+    return waits
+
+
+@pytest.mark.asyncio
+async def test_the_places_and_tokens_of_a_killed_process_are_free_after_its_leases(
+    store_name: str, simulator: tuple[Simulator, str], workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The store has the instants of sending; whoever looks adds the leases of places, and the process itself that of tokens.
+    monkeypatch.setattr(lockout, "LEASE", 2.0)
+    monkeypatch.setattr(lockout, "FIRST_PROBE", 2.5)
+    waits = await _waits_after_a_kill(store_name, simulator, workers, PER, 4.0)
+    token = 4.0 + quota(PER).absence
+    assert 1.0 < waits["other"] < token
+    assert token - 1.0 < waits["alex"] < 60.0
+
+
+@pytest.mark.skipif(settings().max_examples < 1_000, reason="takes three minutes: HYPOTHESIS_PROFILE=thorough")
+@pytest.mark.asyncio
+async def test_with_the_real_leases_a_place_is_free_within_66_seconds_and_a_token_within_96(
+    store_name: str, simulator: tuple[Simulator, str], workers: Workers
+) -> None:
+    waits = await _waits_after_a_kill(store_name, simulator, workers, Quota().per, 30.0)
+    print(f"\nafter SIGKILL: place {waits['other']:.1f} s, token {waits['alex']:.1f} s")  # noqa: T201  # for `pytest -s`
+    assert waits["other"] <= 66.0
+    assert waits["alex"] <= 96.0 + 1.2

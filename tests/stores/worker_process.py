@@ -9,6 +9,7 @@ Reads lines ``NAME CALL ARGUMENTS`` and forks a process for each, which says ``N
     refresh STORE BASE_URL PER AFTER SECONDS   asks for the list every 4 ms, with ``refresh_after``, and counts the outcomes
     load STORE BASE_URL PER SECONDS DEADLINE LOGIN,LOGIN…   fetches the lists of many logins over and over
     guess STORE BASE_URL PER LOGIN,LOGIN…   calls each login once, with a wrong password, all at once
+    hang_trials STORE BASE_URL PER LEASE   sends four untested passwords, takes the tokens of a login, and never ends
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from typing import Final
 
 import httpx
 
-from smsc_async import Account, CallEnded, Client, LimitedTransport, RedisStore, SmscError, SQLiteStore
+from smsc_async import Account, CallEnded, Client, LimitedTransport, RedisStore, SmscError, SQLiteStore, Tariffs
+from smsc_async.http import limited_exchange
 from smsc_async.limiter.quota import Quota
+from smsc_async.protocol import endpoint, quota_key, service_of
 from smsc_async.stores.sqlite import file as sqlite_file
 from smsc_async.stores.sqlite import worker_thread as worker
 from tests.support.stopwatch import Stopwatch
@@ -45,7 +48,8 @@ def open_store(name: str) -> SQLiteStore | RedisStore:
 
 
 def quota(per: float) -> Quota:
-    return Quota(per=per, guard=0.05, linger=0.1)
+    """Return the rule of the service for 60 s, else one with short pauses."""
+    return Quota() if per == Quota().per else Quota(per=per, guard=0.05, linger=0.1)
 
 
 async def fetch(store: str, base_url: str, per: str, calls: str) -> str:
@@ -144,8 +148,22 @@ async def guess(store: str, base_url: str, per: str, logins: str) -> str:
     return json.dumps(Counter(type(answer).__name__ for answer in answers))
 
 
+async def hang_trials(store: str, base_url: str, per: str, lease: str) -> str:
+    setattr(limited_exchange, "_LONGEST_EXCHANGE", float(lease))  # noqa: B010  # a constant, to a checker
+    shared, rule = open_store(store), quota(float(per))
+    client = Client(base_url=base_url, store=shared, quota=rule, deadline=3600.0)
+    _tasks.extend(asyncio.create_task(client.tariffs(Account(f"new-{number}", "123"))) for number in range(4))
+    for _ in range(3):
+        await shared.queue.acquire(
+            quota_key(service_of(endpoint(base_url)), "alex"), rule, token=True, lease=float(lease)
+        )
+    return "holds"
+
+
+_tasks: Final[list[asyncio.Task[Tariffs]]] = []
+
 CALLS: Final[dict[str, Callable[..., Awaitable[str]]]] = {
-    call.__name__: call for call in (fetch, hang, one_list, hang_list, refresh, load, guess)
+    call.__name__: call for call in (fetch, hang, one_list, hang_list, refresh, load, guess, hang_trials)
 }
 
 
