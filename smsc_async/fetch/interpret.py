@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from typing import Final
 from weakref import WeakValueDictionary
@@ -44,11 +45,18 @@ async def _interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | Sms
     if isinstance(outcome, Tariffs):
         return outcome
     # Redact before decoding: an error's excerpt is truncated, and half a secret no longer matches.
-    again = await interpret_reply_off_loop(attrs.evolve(reply, body=redactor.body(reply.body)))
+    redact = partial(_redacted, reply, redactor)
+    redacted, is_hidden = redact() if len(reply.body) < _LONG_BYTES else await run_in_own_thread(redact)
+    again = await interpret_reply_off_loop(redacted)
+    # If redaction has changed the error, its excerpt contains the secret.
     if isinstance(again, SmscError) and _is_same(again, outcome):
-        return redactor.error(again)
-    # Redaction changed the error, so the excerpt contains the secret: drop the excerpt.
-    return redactor.error(outcome, may_be_cut=True)
+        return redactor.error(again, omits_quotes=is_hidden)
+    return redactor.error(outcome, omits_quotes=True)
+
+
+def _redacted(reply: Reply, redactor: Redactor) -> tuple[Reply, bool]:
+    body = redactor.body(reply.body)
+    return attrs.evolve(reply, body=body), redactor.is_hidden_in(body)
 
 
 async def interpret_reply_off_loop(reply: Reply) -> Tariffs | SmscError:

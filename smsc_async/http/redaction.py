@@ -1,14 +1,22 @@
-"""A secret struck out of what others say: servers and their software like to quote what they were sent."""
+"""Redaction: one secret is removed from what a server says, because servers and their software quote what they were sent.
+
+Invariants:
+
+- Only text from outside is changed. In a text of the library a gap would show that the password is a word of it.
+- The secret is never the argument of a function with a cache, such as those of ``re``.
+- A quotation in which the secret may be hidden, because it is short or encoded, is omitted as a whole.
+"""
 
 from __future__ import annotations
 
+import base64
 import codecs
+import hashlib
 import html
 import json
-import re
-from collections.abc import Sequence
-from typing import Final
-from urllib.parse import quote, quote_plus
+from collections.abc import Iterable, Iterator
+from typing import AnyStr, Final
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from smsc_async.accounts import Secret
 from smsc_async.errors import DecodeError, SmscError
@@ -18,15 +26,19 @@ __all__ = ["Redactor"]
 # Those of ``decoder/text.py``, and the two that software falls back to; a secret of ASCII is the same in most.
 _CHARSETS: Final = ("utf-8", "cp1251", "koi8-r", "koi8-u", "cp866", "iso8859-5", "latin-1", "utf-16-le")
 _MARKED: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_BOUNDED: Final = 64 * 1024  # DecodeError.body
-_SAID: Final = ("message", "description", "excerpt", "reason", "position")
 _QUOTED: Final = ("description", "excerpt", "position")
+# A shorter secret is a part of many texts, so a gap would show it.
+_SHORT: Final = 4
+# Software that escapes twice is common.
+_ESCAPED: Final = 3
+# The characters of base64 that depend on the bytes before the secret, by their number modulo 3.
+_SHARED: Final = (0, 2, 3)
 
 
 class Redactor:
-    """Strikes one secret out, in the spellings in which it comes back: as it is, and escaped for a URL, JSON or HTML.
+    """Removes one secret, in the spellings in which it comes back: as it is, and escaped for a URL, JSON or HTML.
 
-    What it is built from is not kept: it makes the spellings anew each time, so that no frame or object shows them.
+    No spelling is stored, so that no frame or object shows one.
     """
 
     __slots__ = ("_secret",)
@@ -34,56 +46,83 @@ class Redactor:
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
-    def text(self, said: str) -> str:
-        """Return the text with the secret struck out."""
-        return _pattern(self._secret).sub("…", said)
+    def text(self, text: str) -> str:
+        """Return the text without the secret."""
+        return _without(text, _spellings(self._secret), "…")
 
     def body(self, body: bytes) -> bytes:
-        """Return the bytes with the secret struck out, in the charsets in which answers are read."""
+        """Return the bytes without the secret, in the charsets in which replies are read."""
         marked = next((charset for mark, charset in _MARKED.items() if body.startswith(mark)), None)
         charsets = _CHARSETS if marked is None else (marked,)
-        return _bytes_pattern(self._secret, charsets).sub("...".encode(charsets[0]), body)
+        # What a charset does not have, software writes as a question mark or a number.
+        spellings = {
+            each.encode(charset, how)
+            for each in _spellings(self._secret)
+            for charset in charsets
+            for how in ("replace", "xmlcharrefreplace", "ignore")
+        }
+        return _without(body, (each for each in spellings if each.strip(b"?")), "...".encode(charsets[0]))
 
-    def error(self, error: SmscError, *, may_be_cut: bool = False) -> SmscError:
-        """Return the error with the secret struck out of what it says.
+    def is_hidden_in(self, body: bytes) -> bool:
+        """Return whether the secret may be in a body in a form that ``body()`` does not find."""
+        value = self._secret.reveal()
+        if len(value) < _SHORT:
+            return True
+        folded = body.lower()
+        for charset in ("utf-8", "cp1251"):
+            raw = value.encode(charset, "replace")
+            digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()  # which old accounts accept as a password
+            if digest.encode() in folded or raw.hex().encode() in folded or any(each in body for each in _base64(raw)):
+                return True
+            for unescaped in (unquote, unquote_plus):
+                text = body.decode(charset, "replace")
+                for _ in range(_ESCAPED):
+                    text = html.unescape(unescaped(text, charset))
+                    if value.lower() in text.lower():
+                        return True
+        return False
+
+    def error(self, error: SmscError, *, omits_quotes: bool = False) -> SmscError:
+        """Return the error without the secret in what it quotes.
 
         Args:
             error: The error.
-            may_be_cut: Whether what it quotes may end in the middle of the secret: then nothing is left of that.
+            omits_quotes: Whether nothing is left of what it quotes.
         """
-        struck: dict[str, str] = {}
-        for name in _SAID:
-            said: object = getattr(error, name, None)
-            if isinstance(said, str):
-                struck[said] = "" if may_be_cut and name in _QUOTED else self.text(said)
-                setattr(error, name, struck[said])
+        redacted: dict[str, str] = {}
+        for name in _QUOTED:
+            quoted: object = getattr(error, name, None)
+            if isinstance(quoted, str):
+                redacted[quoted] = "" if omits_quotes else self.text(quoted)
+                setattr(error, name, redacted[quoted])
         if isinstance(error, DecodeError):
-            # The end of a bounded body may be a half of the secret.
-            error.body = b"" if may_be_cut and len(error.body) >= _BOUNDED else self.body(error.body)
-        # What it was made of, which an exception keeps beside its fields.
-        error.args = tuple(struck.get(each, each) if isinstance(each, str) else each for each in error.args)
+            error.body = b"" if omits_quotes else self.body(error.body)
+        # An exception stores its arguments beside its fields.
+        error.args = tuple(redacted.get(each, each) if isinstance(each, str) else each for each in error.args)
         return error
 
 
-def _spellings(secret: Secret) -> tuple[str, ...]:
+def _spellings(secret: Secret) -> set[str]:
     value = secret.reveal()
-    escaped = (json.dumps(value)[1:-1], ascii(value)[1:-1], html.escape(value))
-    return tuple(
-        sorted({value, quote(value), quote(value, safe=""), quote_plus(value), *escaped}, key=len, reverse=True)
-    )
+    in_urls = {quote(value), quote(value, safe=""), quote_plus(value)}
+    return {value, *in_urls, json.dumps(value)[1:-1], ascii(value)[1:-1], html.escape(value)}
 
 
-def _pattern(secret: Secret) -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, _spellings(secret))), re.IGNORECASE)
+def _without(text: AnyStr, spellings: Iterable[AnyStr], mark: AnyStr) -> AnyStr:
+    """Return a text with each spelling replaced, the longest first, whatever the case of its letters."""
+    for spelling in sorted(spellings, key=len, reverse=True):
+        folded, wanted = text.lower(), spelling.lower()
+        if wanted in folded and len(folded) != len(text):
+            return mark  # some letters are two in lower case, so places in one text are none in the other
+        end = len(folded)
+        while (start := folded.rfind(wanted, 0, end)) >= 0:
+            text, end = text[:start] + mark + text[start + len(wanted) :], start
+    return text
 
 
-def _bytes_pattern(secret: Secret, charsets: Sequence[str]) -> re.Pattern[bytes]:
-    # What a charset does not have, software writes as a question mark or a number.
-    spellings = {
-        each.encode(charset, how)
-        for each in _spellings(secret)
-        for charset in charsets
-        for how in ("replace", "xmlcharrefreplace", "ignore")
-    }
-    told = sorted((each for each in spellings if each.strip(b"?")), key=len, reverse=True)
-    return re.compile(b"|".join(map(re.escape, told)) or b"(?!)", re.IGNORECASE)
+def _base64(raw: bytes) -> Iterator[bytes]:
+    """Yield the base64 of bytes, less what depends on the bytes around them."""
+    for before, shared in enumerate(_SHARED):
+        packed = base64.b64encode(bytes(before) + raw).rstrip(b"=")
+        whole = packed[shared : len(packed) - bool((before + len(raw)) % 3)]
+        yield from (whole, whole.translate(bytes.maketrans(b"+/", b"-_")))
