@@ -171,12 +171,12 @@ def parts(
     columns: o.Columns = None,
 ) -> None:
     """Count the SMS parts that a text takes, and show its alphabet."""
-    from smsc_async.cli.files import decoded_text
+    from smsc_async.cli.files import decoded_text, read_bounded
     from smsc_async.cli.pricing import write_parts
     from smsc_async.environment import without_line_break
 
     if text == "-":
-        text = without_line_break(decoded_text(sys.stdin.buffer.read(), "standard input"))
+        text = without_line_break(decoded_text(read_bounded(sys.stdin.buffer, "standard input"), "standard input"))
     write_parts(text, o.shape(output, columns))
 
 
@@ -310,7 +310,7 @@ def make_report(
 
     instant = None if since is None else parse_instant(since)
     lists = new_history(history, is_needed=False)
-    check_place(output, inputs_of(accounts or (), lists), may_replace=yes)
+    check_place(output, inputs_of(accounts or (), lists, password_from), may_replace=yes)
     snapshots, code = gather(
         accounts or (),
         history=lists,
@@ -381,6 +381,7 @@ def watch(
     Lists are kept in a history; what changed while no watch ran is reported by the next one.
     """
     from smsc_async.cli.durations import parse_duration
+    from smsc_async.cli.files import checked_text
     from smsc_async.cli.notify import command_receiver, notification_receiver, webhook_receiver
     from smsc_async.cli.profiles import all_profiles, find_profile, secret_variables
     from smsc_async.cli.selection import check_names
@@ -405,7 +406,7 @@ def watch(
         once=once,
         deadline=deadline,
         history=new_history(history),
-        reader=reader,
+        reader=checked_text(reader, "--reader"),
         as_json=output is Output.JSON,
         receivers=tuple(receivers),
         lines=lines,

@@ -14,6 +14,7 @@ from smsc_async.analysis.compare import Compared, ComparedOperator, Comparison
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import dash, notes, output, show
 from smsc_async.cli.durations import instant_or_none
+from smsc_async.cli.files import read_bounded
 from smsc_async.cli.formats import Output, Shape, write_json, write_rows
 from smsc_async.cli.history import list_at
 from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
@@ -98,7 +99,7 @@ def read_lists(
 def _without_request(name: str, source: str | None, history: Callable[[], History]) -> Tariffs | tuple[str, Profile]:
     """A list that is here, or the account whose list has to be fetched and what it was called."""
     if name == "-":
-        return _decoded(sys.stdin.buffer.read(), "standard input")
+        return _decoded(read_bounded(sys.stdin.buffer, "standard input"), "standard input")
     path = Path(name)
     if is_there(path):
         return read_file(path)
@@ -146,7 +147,8 @@ def read_file(path: Path) -> Tariffs:
         CliError: It is not a list.
         OSError: It cannot be read.
     """
-    return _decoded(path.read_bytes(), str(path))
+    with path.open("rb") as file:
+        return _decoded(read_bounded(file, str(path)), str(path))
 
 
 def _decoded(body: bytes, where: str) -> Tariffs:

@@ -13,6 +13,7 @@ __all__ = ["instant_or_none", "lasting", "parse_duration", "parse_instant", "sho
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw]?)", re.ASCII)
 _NOW: Final = "now"
+_LONGEST: Final = 36_525 * 86_400.0
 
 
 def parse_duration(text: str) -> float:
@@ -23,8 +24,10 @@ def parse_duration(text: str) -> float:
     """
     match = _DURATION.fullmatch(text.strip().lower())
     seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if seconds <= 0:
-        raise CliError(f"{text!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d", ExitCode.USAGE)
+    if not 0 < seconds <= _LONGEST:
+        raise CliError(
+            f"{text!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d, 100 years at most", ExitCode.USAGE
+        )
     return seconds
 
 
@@ -37,14 +40,14 @@ def lasting(seconds: float) -> str:
 
 
 def instant_or_none(text: str) -> datetime | None:
-    """Return an instant such as ``2026-11-01``, ``2026-11-01T12:30+05:00`` or ``now``; without a time zone it is in UTC."""
+    """Return an instant in UTC: of ``2026-11-01``, ``2026-11-01T12:30+05:00`` or ``now``; without a time zone it is UTC."""
     if text.lower() == _NOW:
         return datetime.now(UTC)
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        return (instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the second: in UTC it is not in the calendar
         return None
-    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
 def parse_instant(text: str) -> datetime:

@@ -7,11 +7,24 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from smsc_async import environment
 from smsc_async.cli.cli_error import CliError, ExitCode
 
-__all__ = ["check_output", "decoded_text", "expanded", "replace_file", "user_folder"]
+__all__ = [
+    "check_output",
+    "checked_text",
+    "decoded_text",
+    "expanded",
+    "read_bounded",
+    "replace_file",
+    "user_folder",
+    "with_companions",
+]
+
+# A list as indented JSON takes several times the bytes of the reply, of which 4 MiB are read.
+_LONGEST: Final = 64 << 20
 
 
 def decoded_text(body: bytes, where: str) -> str:
@@ -24,6 +37,35 @@ def decoded_text(body: bytes, where: str) -> str:
     if isinstance(text, str):
         return text
     raise CliError(f"{where} is not text in UTF-8 or UTF-16 (byte {text})", ExitCode.FILES)
+
+
+def checked_text(text: str, what: str) -> str:
+    """Return an argument that is stored or sent as text.
+
+    Raises:
+        CliError: It has bytes that are no text in the encoding of the terminal.
+    """
+    with contextlib.suppress(UnicodeEncodeError):
+        text.encode()
+        return text
+    raise CliError(f"{what} {text!r} is not text", ExitCode.USAGE)
+
+
+def read_bounded(file: BinaryIO, where: str) -> bytes:
+    """Return what a file or a pipe contains, which need not be a file that ends.
+
+    Raises:
+        CliError: It is longer than any input can be; ``where`` names it.
+    """
+    body = file.read(_LONGEST + 1)
+    if len(body) <= _LONGEST:
+        return body
+    raise CliError(f"{where} has more than {_LONGEST >> 20} MiB", ExitCode.FILES)
+
+
+def with_companions(database: Path) -> list[Path]:
+    """Return a file of a store or a history, and the files that belong to it."""
+    return [Path(f"{database}{suffix}") for suffix in ("", ".key", ".lock", "-wal", "-shm")]
 
 
 def user_folder(path_of: Callable[[str], Path]) -> Path | None:

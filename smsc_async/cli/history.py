@@ -13,6 +13,7 @@ from smsc_async.analysis.snapshots import Period, PricePoint, price_points
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
 from smsc_async.cli.durations import shown
+from smsc_async.cli.files import checked_text
 from smsc_async.cli.profiles import ENVIRONMENT, filed_under, find_profile
 from smsc_async.cli.selection import one_operator, one_zone
 from smsc_async.history import History
@@ -184,7 +185,7 @@ def prices_of(periods: Sequence[Period], wanted: Wanted) -> tuple[tuple[PricePoi
 
 def name_in_history(account: str) -> str:
     """Return the name under which the lists of an account are kept."""
-    return filed_under(find_profile(account)) if account == ENVIRONMENT else account
+    return filed_under(find_profile(account)) if account == ENVIRONMENT else checked_text(account, "account")
 
 
 def _names(periods: Sequence[Period], zone: str) -> list[str]:

@@ -197,13 +197,13 @@ def _words(command: str) -> list[str]:
 
 async def _run(words: Sequence[str], document: bytes, environment: Mapping[str, str]) -> Undelivered | None:
     # A file in place of a pipe: a command that does not read it, or reads half of it, is none the worse.
-    with tempfile.TemporaryFile() as stdin:
-        stdin.write(document)
-        stdin.seek(0)
-        try:
+    try:
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(document)
+            stdin.seek(0)
             code = await _exit_code(words, stdin.fileno(), environment)
-        except OSError as error:
-            return Undelivered(f"{words[0]} could not be started ({error.strerror})")
+    except OSError as error:
+        return Undelivered(f"{words[0]} could not be started ({error.strerror})")
     if code is None:
         return Undelivered(f"{words[0]} took more than {RUN_SECONDS:.0f} s and was ended")
     return None if code == 0 else Undelivered(f"{words[0]} ended with {code}")

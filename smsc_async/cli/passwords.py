@@ -78,7 +78,9 @@ def source_problem(profile: Profile) -> str | None:
     try:
         if is_read_silently(profile):
             read_secret(profile)
-    except (CliError, OSError) as error:
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    except CliError as error:
         return str(error)
     return None
 

@@ -21,7 +21,7 @@ import platformdirs
 from smsc_async import environment
 from smsc_async.accounts import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.files import decoded_text, user_folder
+from smsc_async.cli.files import checked_text, decoded_text, read_bounded, user_folder
 from smsc_async.cli.passwords import read_secret
 from smsc_async.environment import BASE_URL
 from smsc_async.networks import suggest
@@ -175,7 +175,7 @@ def checked_source(source: str, where: str) -> str:
     """
     kind, _, name = source.partition(":")
     if source in {"prompt", "stdin", "keyring"} or (kind in {"env", "file"} and name):
-        return source
+        return checked_text(source, where)
     raise _misuse(f"{where} is {source!r}: must be {_SOURCES}")
 
 
@@ -193,7 +193,7 @@ def read_config(path: Path | None) -> dict[str, object]:
             # It names the hosts to which passwords are sent.
             if stat.S_ISREG(found.st_mode) and _is_of_others(found):
                 raise CliError(f"others may change {path}: chmod go-w {path}, and own it", ExitCode.FILES)
-            return parsed_config(file.read(), path)
+            return parsed_config(read_bounded(file, str(path)), path)
     except FileNotFoundError:
         if not os.environ.get("SMSC_CONFIG"):
             return {}

@@ -16,7 +16,7 @@ from smsc_async.analysis.snapshots import Snapshot
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.compare import fetch_for_comparison, is_there, no_file, read_file
 from smsc_async.cli.console import displayed, notes
-from smsc_async.cli.files import check_output, replace_file
+from smsc_async.cli.files import check_output, expanded, replace_file, with_companions
 from smsc_async.cli.formats import Output, write_text
 from smsc_async.cli.history import name_in_history
 from smsc_async.cli.profiles import ENVIRONMENT, config_file, find_profile
@@ -173,12 +173,20 @@ def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def inputs_of(texts: Sequence[str], history: History) -> list[Path]:
-    """Return the files that a report reads."""
-    files = [source.path for source in map(_source, texts) if source.path is not None]
+def inputs_of(texts: Sequence[str], history: History, password_from: str | None) -> list[Path]:
+    """Return the files that a report reads.
+
+    Raises:
+        CliError: There is no such account.
+    """
+    sources = [*map(_source, texts)]
+    files = [source.path for source in sources if source.path is not None]
+    names = [source.account for source in sources if source.path is None] if sources else [None]
+    for kind, _, path in (find_profile(name, source=password_from).source.partition(":") for name in names):
+        files += [expanded(path)] if kind == "file" else []
     with contextlib.suppress(CliError):  # without a home folder there is no store to protect
-        files.append(Path(new_store().name))
-    return [*files, history.path, *filter(None, [config_file()])]
+        files += with_companions(Path(new_store().name))
+    return [*files, *with_companions(history.path), *filter(None, [config_file()])]
 
 
 def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:

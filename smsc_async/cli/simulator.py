@@ -100,8 +100,13 @@ def run_simulator(
         hosts: More host names to accept in requests.
 
     Raises:
+        CliError: The address is none.
         OSError: The address or the port is not to be had.
     """
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise CliError(f"--host {host!r} is no address", ExitCode.USAGE) from None
     err = notes()
     # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)

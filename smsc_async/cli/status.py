@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,9 +24,8 @@ from smsc_async.cli.formats import Output, Shape, write_json, write_rows
 from smsc_async.cli.passwords import is_read_silently
 from smsc_async.cli.profiles import BASE_URL, Profile, account_of
 from smsc_async.cli.selection import Plain, with_columns
-from smsc_async.cli.session import new_history, new_store
+from smsc_async.cli.session import DEADLINE, new_client, new_history, new_store
 from smsc_async.cli.tables import pair_table
-from smsc_async.client import Client
 from smsc_async.errors import StoreError
 from smsc_async.records import Row
 from smsc_async.telemetry.statistics import Lockout, QuotaState
@@ -76,7 +76,7 @@ async def _look(profiles: Sequence[Profile]) -> tuple[list[QuotaState | None], R
         async with new_store(only_looks=True) as store:
             name = store.name
             for place, account in enumerate(map(_account, profiles)):
-                client = Client(base_url=profiles[place].base_url, store=store)
+                client = new_client(profiles[place].base_url, store, DEADLINE)
                 quotas[place] = None if account is None else await client.quota(account)
     except (CliError, StoreError) as error:
         return quotas, _file(name, str(error))
@@ -132,17 +132,15 @@ def _print(rows: Sequence[Row], files: Mapping[str, Row], out: Console, *, hidde
 
 def _file(name: str | None, problem: str | None = None) -> Row:
     """Return where a file or a server is, and how many bytes a file has that exists."""
-    is_there = name is not None and Path(name).is_file()
-    return {
-        "path": name,
-        "bytes": Decimal(Path(name).stat().st_size) if name and is_there else None,
-        "problem": problem,
-    }
+    size: Decimal | None = None
+    with contextlib.suppress(OSError):  # such as a name that is too long
+        size = Decimal(Path(name).stat().st_size) if name and Path(name).is_file() else None
+    return {"path": name, "bytes": size, "problem": problem}
 
 
 def _sentence(file: Row) -> str:
     path, size, problem = map(str, file.values())
-    is_missing = Path(path).is_absolute() and not Path(path).exists()  # not the address of a server
+    is_missing = Path(path).is_absolute() and not os.path.lexists(path)  # not the address of a server
     note = " (does not exist yet)" if is_missing else "" if file["bytes"] is None else f" ({size} bytes)"
     return "; ".join(([f"{path}{note}"] if file["path"] else []) + ([problem] if file["problem"] else []))
 

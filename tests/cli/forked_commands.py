@@ -2,7 +2,7 @@
 
     python -m tests.cli.forked_commands RESULT PORT COMMANDS
 
-The commands are JSON, ``demo`` among them. A simulator gets the port, and Ctrl-C once it
+The commands are JSON, ``demo`` among them; variables such as ``NAME=value`` may come first. A simulator gets the port, and Ctrl-C once it
 answers there. RESULT gets the exit codes as JSON: standard output may be closed.
 """
 
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
 import time
 from importlib import import_module
+from itertools import dropwhile
 from pathlib import Path
 
 import anyio
@@ -38,12 +40,18 @@ def count(number: int) -> int:
 
 any_command(["1"], standalone_mode=False)  # typer imports pydantic when it reads the first parameter
 
+VARIABLE = re.compile("[A-Z_]+=")
+
 
 def start(command: list[str]) -> int:
     process = os.fork()
     if process:
         return process
-    sys.argv[:] = ["smsc-async", *command]
+    words = list(dropwhile(VARIABLE.match, command))
+    for variable in command[: len(command) - len(words)]:
+        name, _, os.environ[name] = variable.partition("=")
+    sys.argv[:] = ["smsc-async", *words]
+    sys.modules["__main__"].__package__ = ""  # a program of that name, and not a module of a package
     code = 0
     try:
         run()

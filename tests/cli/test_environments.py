@@ -27,6 +27,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc, /dev/ful
 AS_NOBODY = "unshare --user --map-user=54321"
 PORT = "PORT"
 FIRST = ("watch", "--once")
+PRICES = ("history", "alex", "--zone", "1")
+ADD = ("accounts", "add", "other", "--login", "boris", "--password-from", "prompt")
+REMOVE = ("accounts", "remove", "other")
 # What each command ends with if nothing is wrong. `watch` comes first: it fetches the list that the others take.
 CODES: Mapping[tuple[str, ...], int] = {
     ("tariffs",): 0,
@@ -38,23 +41,29 @@ CODES: Mapping[tuple[str, ...], int] = {
     ("compare", "env", "--mix", "latvia=10"): 0,
     ("diff", "new.json", "old.json"): 1,
     ("report", "new.json", "-o", "page.html"): 0,
+    ("report", "new.json", "-o", "-"): 0,
     ("history", "alex"): 0,
+    PRICES: 0,
     ("status",): 0,
     ("status", "-o", "json"): 0,
+    ("status", "-o", "csv"): 0,
     ("accounts", "list"): 0,
-    ("accounts", "add", "other", "--login", "boris", "--password-from", "prompt"): 0,
+    ("accounts", "list", "-o", "json"): 0,
+    ADD: 0,
+    REMOVE: 0,
     ("accounts", "check", "env"): 0,
     ("accounts", "remove", "nobody"): 2,
     ("simulator", "--port", PORT): 0,
+    ("_SMSC_ASYNC_COMPLETE=source_bash",): 0,
+    ("_SMSC_ASYNC_COMPLETE=complete_bash", "COMP_WORDS=smsc-async st", "COMP_CWORD=1"): 0,
     ("--help",): 0,
     ("price", "--help"): 0,
     ("no-such-command",): 2,
     ("demo",): 0,
 }
-WRITES_NO_DATA = {("report", "new.json", "-o", "page.html"), ("simulator", "--port", PORT)}
+WRITES_NO_DATA = {("report", "new.json", "-o", "page.html"), ("simulator", "--port", PORT), ADD, REMOVE}
 NO_DATA_CODES = {
-    command: 14 if code in {0, 1} and command not in WRITES_NO_DATA and command[:2] != ("accounts", "add") else code
-    for command, code in CODES.items()
+    command: 14 if code in {0, 1} and command not in WRITES_NO_DATA else code for command, code in CODES.items()
 }
 # Without a store nothing is sent; the others work.
 SENDS = {
@@ -93,12 +102,12 @@ ENVIRONMENTS = {
     "stderr full": Environment(redirections="2>/dev/full"),
     "read-only HOME": Environment(
         {"HOME": "/proc"},
-        codes={**CODES, **dict.fromkeys(SENDS, 12), ("accounts", "add", "other", "--login", "boris", "--password-from", "prompt"): 14, ("history", "alex"): 2},
+        codes={**CODES, **dict.fromkeys(SENDS, 12), ADD: 14, REMOVE: 2, ("history", "alex"): 2, PRICES: 2},
         first=12,
         is_homeless=True,
     ),
     "no entry in passwd": Environment(
-        codes={**CODES, **dict.fromkeys(SENDS, 12), ("accounts", "add", "other", "--login", "boris", "--password-from", "prompt"): 14, ("history", "alex"): 12, ("accounts", "remove", "nobody"): 14},
+        codes={**CODES, **dict.fromkeys(SENDS, 12), ADD: 14, REMOVE: 14, ("history", "alex"): 12, PRICES: 12, ("accounts", "remove", "nobody"): 14},
         first=12,
         is_homeless=True,
         program=AS_NOBODY,

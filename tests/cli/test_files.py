@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import pytest
 
-from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.files import check_output, decoded_text, replace_file, user_folder
+from smsc_async.cli import files
+from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.files import (
+    check_output,
+    checked_text,
+    decoded_text,
+    expanded,
+    read_bounded,
+    replace_file,
+    user_folder,
+)
 from smsc_async.environment import without_line_break
 
 
@@ -31,6 +41,30 @@ def test_what_is_no_text_is_named() -> None:
 @pytest.mark.parametrize(("text", "without"), [("a\n", "a"), ("a\r\n", "a"), ("a", "a"), ("a\n\n", "a\n"), ("", "")])
 def test_the_last_line_break_alone_is_taken_away(text: str, without: str) -> None:
     assert without_line_break(text) == without
+
+
+@pytest.mark.parametrize("text", ["\udcff", "a\ud800"])
+def test_an_argument_that_is_no_text_is_named_and_nothing_else_is_changed(text: str) -> None:
+    with pytest.raises(CliError, match=r"^--reader '.*' is not text$") as caught:
+        checked_text(text, "--reader")
+    assert caught.value.code is ExitCode.USAGE
+    assert checked_text("Привет \u202e", "it") == "Привет \u202e"
+
+
+def test_an_input_that_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_LONGEST", 1 << 20)
+    with Path("/dev/zero").open("rb") as endless, pytest.raises(CliError, match=r"^it has more than 1 MiB$"):
+        read_bounded(endless, "it")
+    assert read_bounded(io.BytesIO(b"x" * (1 << 20)), "it") == b"x" * (1 << 20)
+
+
+def test_a_home_folder_that_is_not_known_is_an_error_of_its_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/secret") == tmp_path / "secret"
+    with pytest.raises(CliError, match=r"^~nobody-of-that-name/x: there is no home folder for ~$"):
+        expanded("~nobody-of-that-name/x")
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o660])

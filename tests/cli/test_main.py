@@ -230,3 +230,42 @@ def test_a_reader_who_has_seen_enough_ends_the_process_quietly(shape: list[str])
     assert process.wait(timeout=300) == 141
     assert "Traceback" not in told
     assert "Exception ignored" not in told
+
+
+NO_TEXT = "\udcff"
+
+
+@pytest.mark.usefixtures("alex")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tariffs", NO_TEXT),
+        ("tariffs", "--zone", NO_TEXT),
+        ("tariffs", "--password-from", f"env:{NO_TEXT}"),
+        ("price", "--operator", NO_TEXT),
+        ("compare", NO_TEXT),
+        ("diff", NO_TEXT, "now"),
+        ("diff", f"{NO_TEXT}@2026-11-01", "now"),
+        ("report", NO_TEXT),
+        ("watch", "--once", "--reader", NO_TEXT),
+        ("watch", "--once", "--run", NO_TEXT),
+        ("watch", "--once", "--webhook", f"https://{NO_TEXT}"),
+        ("history", NO_TEXT),
+        ("history", NO_TEXT, "--prune", "30d"),
+        ("status", NO_TEXT),
+        ("accounts", "add", NO_TEXT, "--login", "x", "--password-from", "prompt"),
+        ("accounts", "add", "x", "--login", NO_TEXT, "--password-from", "prompt"),
+        ("accounts", "add", "x", "--login", "x", "--password-from", f"file:{NO_TEXT}"),
+        ("accounts", "add", "x", "--api-key-from", f"env:{NO_TEXT}"),
+        ("accounts", "check", NO_TEXT),
+        ("accounts", "remove", NO_TEXT),
+        ("simulator", "--host", NO_TEXT),
+        ("parts", NO_TEXT),
+    ],
+)
+def test_an_argument_in_another_encoding_is_misuse_in_every_command(
+    arguments: tuple[str, ...], plain_environment: Path
+) -> None:
+    ran = invoke(*arguments)
+    assert ran.code in {2, 13, 14}, ran
+    assert plain_environment.read_bytes() == b""

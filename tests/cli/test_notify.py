@@ -96,6 +96,17 @@ async def test_a_command_that_went_away_is_a_problem(tmp_path: Path) -> None:
     assert problem == Undelivered(f"{path} could not be started (No such file or directory)")
 
 
+async def test_a_disk_without_room_for_the_document_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    problem = await command_receiver(script(tmp_path, ""), ()).deliver(update_of())
+    assert problem == Undelivered(f"{sys.executable} could not be started (No space left on device)")
+
+
 @pytest.mark.parametrize(("command", "why"), [("nothing-like-it", "no command"), ("'", "No closing"), ("  ", "empty")])
 def test_what_is_no_command_is_refused_at_once(command: str, why: str) -> None:
     with pytest.raises(CliError, match=why):

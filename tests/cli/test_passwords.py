@@ -74,7 +74,9 @@ def test_a_file_that_others_can_use_is_refused(mode: int, tmp_path: Path, monkey
 def test_a_file_that_is_not_there_and_a_pipe_are_files_too(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_secret(profile_of(f"file:{tmp_path / 'none'}"))
-    assert "No such file" in str(source_problem(profile_of(f"file:{tmp_path / 'none'}")))
+    missing = tmp_path / "none"
+    assert source_problem(profile_of(f"file:{missing}")) == f"{missing}: No such file or directory"
+    assert "there is no home folder for ~" in str(source_problem(profile_of("file:~nobody-of-that-name/x")))
     os.mkfifo(tmp_path / "pipe", 0o600)
     writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"p\n",))
     writer.start()

@@ -236,9 +236,14 @@ def test_what_it_reads_is_never_overwritten(saved: Path, tmp_path: Path, plain_e
     assert invoke("watch", "mine", "--once").code == 0
     link = tmp_path / "link.json"
     link.symlink_to(saved)
-    for path in (saved, link, tmp_path / "history.sqlite3", tmp_path / "store.sqlite3", plain_environment):
+    (tmp_path / "password").write_text("123", "utf-8")
+    (tmp_path / "password").chmod(0o600)
+    with plain_environment.open("a", encoding="utf-8") as config:
+        config.write(f'[accounts.third]\nlogin = "x"\npassword_from = "file:{tmp_path / "password"}"\n')
+    states = [tmp_path / f"{name}.sqlite3{end}" for name in ("history", "store") for end in ("", ".key")]
+    for path in (saved, link, *states, tmp_path / "history.sqlite3.lock", plain_environment, tmp_path / "password"):
         before = path.read_bytes()
-        ran = invoke("report", f"mine={saved}", "-o", str(path), "--yes")
+        ran = invoke("report", f"mine={saved}", "third", "-o", str(path), "--yes")
         assert ran.code == 14, path
         assert "name another file to write" in ran.stderr
         assert path.read_bytes() == before

@@ -92,6 +92,9 @@ def test_accounts_that_cannot_be_and_a_port_that_is_taken_are_told() -> None:
     assert (ran.code, "two accounts have the login 'alex'" in ran.stderr) == (2, True)
     assert invoke("simulator", "--login", "").stderr == "smsc-async: login is empty\n"
     assert invoke("simulator", "--change-every", "often").code == 2
+    for host in ("\udcff", "a" * 64, "a..b"):
+        ran = invoke("simulator", "--host", host, "--port", "0")
+        assert (ran.code, "is no address" in ran.stderr) == (2, True), ran
     with serve(Simulator()) as server:
         ran = invoke("simulator", "--port", str(server.port))
     assert (ran.code, ran.stderr) == (14, f"smsc-async: 127.0.0.1:{server.port}: Address already in use\n")

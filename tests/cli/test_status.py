@@ -190,7 +190,7 @@ def test_an_account_whose_password_cannot_be_read_has_its_row_and_nobody_is_aske
         "stdin": None,
         "keyring": None,
         "env:NOWHERE": "NOWHERE is not set: it is to hold the password of 'a3'",
-        f"file:{tmp_path / 'nothing'}": f"[Errno 2] No such file or directory: '{tmp_path / 'nothing'}'",
+        f"file:{tmp_path / 'nothing'}": f"{tmp_path / 'nothing'}: No such file or directory",
         f"file:{tmp_path / 'pipe'}": None,
     }
     tables = {
@@ -218,6 +218,12 @@ def test_a_store_that_cannot_be_used_is_a_problem_of_the_store_alone(both: None,
     assert "a database of another program" in document["store"]["problem"]
     (tmp_path / "store.sqlite3").write_bytes(b"")
     assert of_accounts("remaining") == {"mine": 3, "theirs": 3}
+    for name, value in (("SMSC_STORE", "x" * 300), ("SMSC_PEPPER", "short"), ("SMSC_HISTORY", "x" * 300)):
+        document = json.loads(invoke("status", "-o", "json", env={name: value}).stdout)
+        assert bool(document["store"]["problem"]) == (name != "SMSC_HISTORY")
+    broken = {"ALL_PROXY": "http://[", "SMSC_BASE_URL": "https://example.invalid/", "SMSC_LOGIN": "alex"}
+    assert "ALL_PROXY" in json.loads(invoke("status", "-o", "json", env=broken).stdout)["store"]["problem"]
+    assert invoke("status", env={"SMSC_LOGIN": "  ", "SMSC_PASSWORD": "1"}).code == 0
     (tmp_path / "store.sqlite3").chmod(0o644)
     assert "other users can open the file" in status()["store"]["problem"]
 
