@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from smsc_async.stores.sqlite.store import SQLiteSnapshot, SQLiteStore
 else:
     # Imported at their first use: they cost a third of the package's import, and most programs use neither.
-    _MODULES: Final = {
-        "RedisStore": "redis.store",
-        "SQLiteSnapshot": "sqlite.store",
-        "SQLiteStore": "sqlite.store",
-    }
+    _SQLITE = ("SQLiteSnapshot", "SQLiteStore")
+    _MODULES: Final = {"RedisStore": "redis.store", **dict.fromkeys(_SQLITE, "sqlite.store")}
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:

@@ -201,11 +201,7 @@ class MemoryStore(Store):
             suspects = [self._states[key] for key in self._suspects if key[0] == service and key in self._states]
             return rules.lockouts(self._services.setdefault(service, ServiceState()), suspects, now())
 
-    async def load_lockouts(
-        self,
-        service: str,
-        account: Account,
-    ) -> None:
+    async def load_lockouts(self, service: str, account: Account) -> None:
         """Do nothing: no other process can know more."""
 
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
