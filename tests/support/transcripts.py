@@ -22,14 +22,18 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from threading import Timer
 from typing import Final
 
+import anyio
 import attrs
 import pytest
 
+from smsc_async.analysis.snapshots import Snapshot
+from smsc_async.history import History
 from smsc_async.records import Format
 from smsc_async.simulator import render, sample_tariffs
 from smsc_async.testing import SmscServer
@@ -47,6 +51,7 @@ _FOR_A_SHELL: Final = re.compile(r"[|&;<>()$`*?\\~#]")
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"$`\\]*\"")
 _USUAL_PORT: Final = "8025"
 _PATIENCE: Final = 60
+_A_MONTH_BEFORE: Final = datetime(2026, 10, 28, tzinfo=UTC)
 
 
 @attrs.frozen
@@ -156,6 +161,8 @@ def stage(folder: Path) -> Generator[SmscServer]:
         # The snapshot that a watch stored and reported yesterday.
         server.set_tariffs(dearer)
         assert invoke("watch", "main", "--once").code == 0
+        # It was the same a month before.
+        anyio.run(History(folder / "history.sqlite3").add, Snapshot("main", _A_MONTH_BEFORE, dearer))
         server.set_tariffs(sample_tariffs())
         (folder / "store.sqlite3").unlink()
         server.reset()
