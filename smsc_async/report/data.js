@@ -108,7 +108,7 @@ class Line {
 
   get title() {
     const operator = `operator ${this.id}${this.name ? ` ${this.name}` : ""}`;
-    return { zone: this.name || `zone ${this.id}`, operator, mail: "e-mail" }[this.kind];
+    return { zone: this.name.trim() || `zone ${this.id}`, operator, mail: "e-mail" }[this.kind];
   }
 
   get searched() {

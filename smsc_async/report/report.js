@@ -129,7 +129,7 @@ class Change {
   get names() {
     const { line, list } = this;
     if (this.kind === "n") return [line.nameIn(list - 1), line.nameIn(list)];
-    return [line.kind === "zone" ? line.nameIn(list) || line.title : line.title];
+    return [(line.kind === "zone" && line.nameIn(list).trim()) || line.title];
   }
 
   value(column) {

@@ -94,7 +94,8 @@ def _percent(change: Change) -> Decimal:
 
 
 def _mover(change: Change) -> str:
-    line = change.name or (f"operator {label_of(change.id)}" if change.id else "e-mail")
+    names = {"zone": change.name.strip() or f"zone {change.id}", "operator": f"operator {label_of(change.id)}"}
+    line = names.get(change.line, "e-mail")
     price = f" {change.price}" if change.line == "zone" else ""
     percent = f"{change.percent:+}".replace("-", _SIGNS[ChangeKind.REMOVED])
     return (

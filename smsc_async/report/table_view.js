@@ -128,7 +128,7 @@ function adopted(row, line, service = null) {
   const head = find("th", row);
   model.row = () => {
     // A name can be empty; a button cannot.
-    if (!find("button", head)) head.replaceChildren(opener(model, head.textContent || line.title));
+    if (!find("button", head)) head.replaceChildren(opener(model, head.textContent.trim() || line.title));
     return row;
   };
   model.value = (column) => {

@@ -8,6 +8,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,19 +30,20 @@ FLAGS = (
 
 Open: TypeAlias = Callable[..., Page]
 
-_figures: list[str] = []
-
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write the figures, also those of the workers of pytest-xdist: they come with the reports of the tests."""
     terminalreporter.section("report in Chromium")
-    for figure in _figures:
-        terminalreporter.write_line(figure)
+    reports = chain.from_iterable(terminalreporter.stats.values())
+    properties = chain.from_iterable(getattr(report, "user_properties", ()) for report in reports)
+    for figure in dict.fromkeys(value for name, value in properties if name == "figure"):
+        terminalreporter.write_line(str(figure))
 
 
 @pytest.fixture
-def tell() -> Callable[[str], None]:
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Tell a figure at the end of the run."""
-    return _figures.append
+    return partial(record_property, "figure")
 
 
 @pytest.fixture(scope="session")
@@ -49,16 +52,19 @@ def chromium() -> Iterator[Browser]:
     assert path, "no Chromium on the path: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        _figures.append(f"Chromium {browser.version}")
         yield browser
         browser.close()
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    _figures.append(f"pictures: {folder}")
-    return folder
+def folder_of_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pictures")
+
+
+@pytest.fixture
+def pictures(folder_of_pictures: Path, tell: Callable[[str], None]) -> Path:
+    tell(f"pictures: {folder_of_pictures}")
+    return folder_of_pictures
 
 
 @contextmanager
@@ -76,8 +82,9 @@ def watched(page: Page, address: str) -> Generator[None]:
 
 
 @pytest.fixture
-def opened(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
+def opened(chromium: Browser, tmp_path: Path, tell: Callable[[str], None]) -> Iterator[Open]:
     """Open a report of lists in a browser with settings of its own, such as ``color_scheme="dark"``."""
+    tell(f"Chromium {chromium.version}")
     with ExitStack() as stack:
 
         def open_report(

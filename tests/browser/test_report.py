@@ -233,8 +233,9 @@ def test_names_are_text_whatever_is_in_them(opened: Open) -> None:
     page.locator("#search").fill("")
 
 
-def test_a_zone_without_a_name_can_be_opened_by_its_number(opened: Open) -> None:
-    page = opened(days_of("alex", listed("", "Latvia")))
+@pytest.mark.parametrize("name", ["", " ", "\u00a0"])
+def test_a_zone_without_a_name_can_be_opened_by_its_number(opened: Open, name: str) -> None:
+    page = opened(days_of("alex", listed(name, "Latvia")))
     page.get_by_role("button", name="zone 1").click()
     expect(page.get_by_role("dialog", name="zone 1")).to_be_visible()
 

@@ -69,3 +69,9 @@ def test_what_only_came_went_or_was_renamed_moved_no_price() -> None:
     text = told(LIST, attrs.evolve(listed("Россия", "Latvia"), mail=Decimal(1)))
     assert "+ 0" not in text
     assert "− 2 removed ≈ 1 renamed Prices" in text  # noqa: RUF001  # likewise
+
+
+def test_a_zone_without_a_name_is_called_by_its_number() -> None:
+    text = told(listed("", " ", "Latvia"), listed("", " ", "Latvia", api="5.00"))
+    for name in ("zone 1", "zone 2", "Latvia"):
+        assert f"{name} api 2.50 → 5.00 ▲ +100.0 %" in text
