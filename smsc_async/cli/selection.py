@@ -32,7 +32,7 @@ __all__ = [
     "with_columns",
 ]
 
-_SLIP: Final = 0.8
+_SLIP: Final = 0.75
 """How like a column a name has to be to count as a slip of it: ``nme`` is one, ``mms_in`` may be a member of its own."""
 
 Plain: TypeAlias = dict[str, "Plain"] | list["Plain"] | str | int | bool | None

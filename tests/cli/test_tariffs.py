@@ -97,6 +97,7 @@ def test_what_cannot_be_had_is_told(arguments: tuple[str, ...], code: int, said:
     "arguments",
     [
         ("tariffs", "--columns", "nme"),
+        ("tariffs", "--columns", "zone,nmae"),
         ("tariffs", "--columns", "zone,API"),
         ("tariffs", "--columns", "api", "--service", "hlr"),
         ("price", "--zone", "1", "--columns", "price,nme"),
