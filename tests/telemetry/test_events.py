@@ -239,6 +239,33 @@ async def test_a_list_of_another_process_is_cached_or_shared(smsc_server: SmscSe
     assert len(smsc_server.log) == 2
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_refresh_that_finds_the_list_of_another_process_counts_as_no_call(
+    smsc_server: SmscServer, tmp_path: Path
+) -> None:
+    refreshed = anyio.Event()
+
+    def note(event: CallEnded | RequestEnded) -> None:
+        if event.refresh:
+            refreshed.set()
+
+    new_client = partial(Client, smsc_server.account, base_url=smsc_server.base_url, quota=smsc_server.quota)
+    async with (
+        SQLiteStore(tmp_path / "store.db") as one,
+        SQLiteStore(tmp_path / "store.db") as two,
+        new_client(store=one) as first,
+        new_client(store=two, refresh_after=10, on_event=note) as second,
+    ):
+        await first.tariffs()
+        key = (f"{smsc_server.base_url}get.php", smsc_server.account.fingerprint)
+        two._cache.put(key, await second.tariffs(), 30.0)  # pyright: ignore[reportPrivateUsage]  # 30 s later
+        await second.tariffs()
+        with anyio.fail_after(60):
+            await refreshed.wait()
+        done = second.statistics()
+        assert (done.calls, done.hits + done.shared, done.refreshes, done.requests) == (2, 2, 1, 0)
+
+
 async def test_an_event_of_a_request_says_how_it_ended() -> None:
     events: list[CallEnded | RequestEnded] = []
     async with client_of(in_turn([refusal(2)]), on_event=events.append) as client:
