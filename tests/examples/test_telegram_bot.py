@@ -153,6 +153,9 @@ async def test_a_change_is_sent_once_to_each_chat_through_outages_and_a_restart(
         async with running(telegram, client, tmp_path, every=0.02, pause=0.01) as bot:
             await say(bot, telegram, "/login alex 123")
             await say(bot, telegram, "/login alex 123", chat=5)
+            async with History(tmp_path / "history.db") as history:
+                while len(await history.accounts()) < 2:  # each watch has a list to compare with
+                    await asyncio.sleep(0.005)
             await until(lambda: len(smsc_server.log) >= 5)
             telegram.failures = 2
             smsc_server.fail(Fault.truncated(), times=1)
