@@ -213,7 +213,7 @@ class WaiterQueue:
         if isinstance(answer, Permit):
             return answer
         if answer.locked_out is not None:
-            raise not_sent(answer.locked_out)
+            raise not_sent(answer.locked_out, now() + answer.locked_out.retry_in)
         raise answer.error(min(answer.retry_in, quota.window))
 
     def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
