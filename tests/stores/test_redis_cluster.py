@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+import warnings
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +18,7 @@ from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.protocol import quota_key, service_of
+from smsc_async.stores.lockout_states import LoadedStates
 from smsc_async.stores.redis import cluster_lockouts
 from smsc_async.stores.redis.connection import RedisConnections
 from smsc_async.stores.redis.scripts import LOCKOUT, PERMIT, Script
@@ -23,7 +26,7 @@ from smsc_async.stores.redis.topology import shard_tag, slot_of
 from tests.stores.redis_cluster import Node, RedisCluster, free_ports
 from tests.support.stopwatch import Stopwatch
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 QUOTA = Quota(per=0.6, guard=0.02, linger=0.05)
 LONG = Quota()
@@ -100,6 +103,7 @@ class Calls:
 # Routing
 
 
+@pytest.mark.asyncio
 async def test_each_login_has_its_quota_and_all_masters_have_their_share(
     cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +123,7 @@ async def test_each_login_has_its_quota_and_all_masters_have_their_share(
             assert stored == len(cluster.tags_of(node))
 
 
+@pytest.mark.asyncio
 async def test_a_store_that_knows_one_node_finds_all(cluster: RedisCluster) -> None:
     one = RedisStore(f"redis+cluster://{cluster.masters[1].address}", pepper="a long random text", cold_start="grant")
     async with one as store:
@@ -126,12 +131,14 @@ async def test_a_store_that_knows_one_node_finds_all(cluster: RedisCluster) -> N
             assert isinstance(await _take(store, f"login-{number}"), Permit)
 
 
+@pytest.mark.asyncio
 async def test_a_node_that_does_not_answer_is_no_reason_to_fail(cluster: RedisCluster) -> None:
     url = f"redis+cluster://127.0.0.1:1,{cluster.masters[0].address}"
     async with RedisStore(url, pepper="a long random text", cold_start="grant") as store:
         assert isinstance(await _take(store, "alex"), Permit)
 
 
+@pytest.mark.asyncio
 async def test_a_cluster_that_does_not_answer_is_an_error_in_time() -> None:
     async with RedisStore("redis+cluster://127.0.0.1:1,127.0.0.1:2", pepper="a long random text") as store:
         with pytest.raises(StoreError) as caught:
@@ -139,6 +146,7 @@ async def test_a_cluster_that_does_not_answer_is_an_error_in_time() -> None:
         assert caught.value.retryable
 
 
+@pytest.mark.asyncio
 async def test_slots_without_a_master_are_an_error() -> None:
     with Node(free_ports(1)[0], "--cluster-enabled", "yes") as node:
         store = RedisStore(f"redis+cluster://{node.address}", pepper="a long random text")
@@ -148,6 +156,7 @@ async def test_slots_without_a_master_are_an_error() -> None:
         await store.aclose()
 
 
+@pytest.mark.asyncio
 async def test_a_single_server_says_that_it_is_no_cluster() -> None:
     with Node(free_ports(1)[0]) as node:
         store = RedisStore(f"redis+cluster://{node.address}", pepper="a long random text")
@@ -179,6 +188,7 @@ def _finish(cluster: RedisCluster, tag: str, target: Node) -> None:
         node.ask("CLUSTER", "SETSLOT", str(slot_of(tag)), "NODE", cluster.id_of(target))
 
 
+@pytest.mark.asyncio
 async def test_a_slot_that_moves_takes_its_permits_along_and_closes_nothing(fragile: RedisCluster) -> None:
     async with _open(fragile, cold=True) as store, _open(fragile) as first, _open(fragile) as other:
         assert [isinstance(await _take(each, "alex"), Permit) for each in (first, other)] == [True, True]
@@ -197,6 +207,7 @@ async def test_a_slot_that_moves_takes_its_permits_along_and_closes_nothing(frag
         assert other.closed_for == 0.0
 
 
+@pytest.mark.asyncio
 async def test_a_new_worker_does_not_trust_a_slot_that_moved(fragile: RedisCluster) -> None:
     async with _open(fragile) as former:
         assert isinstance(await _take(former, "alex"), Permit)
@@ -206,6 +217,7 @@ async def test_a_new_worker_does_not_trust_a_slot_that_moved(fragile: RedisClust
             await _take(store, "alex")
 
 
+@pytest.mark.asyncio
 async def test_keys_on_their_way_are_found_on_the_other_node(fragile: RedisCluster) -> None:
     async with _open(fragile) as store, _open(fragile) as other:
         assert isinstance(await _take(store, "alex"), Permit)
@@ -220,6 +232,7 @@ async def test_keys_on_their_way_are_found_on_the_other_node(fragile: RedisClust
         assert store.closed_for == other.closed_for == 0.0
 
 
+@pytest.mark.asyncio
 async def test_a_key_that_is_nowhere_while_its_slot_moves_is_waited_for(fragile: RedisCluster) -> None:
     async with _open(fragile) as store:
         assert isinstance(await _take(store, "alex"), Permit)
@@ -240,6 +253,7 @@ async def test_a_key_that_is_nowhere_while_its_slot_moves_is_waited_for(fragile:
         assert isinstance(await taking, Permit)
 
 
+@pytest.mark.asyncio
 async def test_lists_are_shared_and_forgotten_while_their_slot_moves(fragile: RedisCluster) -> None:
     endpoint, account = "https://smsc.example/sys/get.php", Account("alex", "123")
     async with _open(fragile) as store:
@@ -261,6 +275,7 @@ async def test_lists_are_shared_and_forgotten_while_their_slot_moves(fragile: Re
 # Masters that fail
 
 
+@pytest.mark.asyncio
 async def test_a_failover_closes_the_logins_of_its_node_alone(fragile: RedisCluster) -> None:
     victim = fragile.masters[2]
     async with _open(fragile, lease=30.0) as store, _open(fragile, lease=30.0) as idle:
@@ -299,6 +314,7 @@ async def _until_moved(store: RedisStore, login: str) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.asyncio
 async def test_a_stopped_node_stops_its_own_logins_alone_and_each_call_ends_in_time(cluster: RedisCluster) -> None:
     stopped = cluster.masters[2]
     async with _open(cluster) as store:
@@ -332,6 +348,7 @@ async def _patiently(call: Callable[[], Any]) -> Any:
 # Lockouts on two nodes
 
 
+@pytest.mark.asyncio
 async def test_confirmed_credentials_at_full_speed_need_their_own_node_alone(
     cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,19 +359,57 @@ async def test_confirmed_credentials_at_full_speed_need_their_own_node_alone(
             await _end(store, await _try(store, f"login-{number}"), Verdict.LIST)
         calls = Calls(monkeypatch)
         permit = await _try(store, "login-7")
-        assert [script for _, script, _ in calls.log] == [LOCKOUT, PERMIT]
+        assert sorted(script is PERMIT for _, script, _ in calls.log) == [False, True]
         calls.log.clear()
         await _end(store, permit, Verdict.LIST)
         assert sorted(script is LOCKOUT for _, script, _ in calls.log) == [False, True]
         assert f"{shard_tag(0)}:lockout:{SERVICE}" not in {key for *_, key in calls.log}
         # The successes reach the service together, within a second.
         await asyncio.sleep(0.7)
-        assert sum(key == f"{shard_tag(0)}:lockout:{SERVICE}" for *_, key in calls.log) == 2  # read, and saved
+        assert sum(key == f"{shard_tag(0)}:lockout:{SERVICE}" for *_, key in calls.log) == 1
         assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
         view = store._cluster._views[SERVICE]  # pyright: ignore[reportPrivateUsage]
         assert view.service.successes >= 51
 
 
+@pytest.mark.asyncio
+async def test_a_request_takes_two_round_trips_before_and_two_after_and_one_each_at_full_speed(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, ended = RedisConnections.call, 0
+
+    async def call(*arguments: Any, **options: Any) -> Any:
+        nonlocal ended
+        # In the round after that of the calls that have ended.
+        number = ended + 1
+        await asyncio.sleep(0.1)  # what starts in the same round has started now
+        answer = await real(*arguments, **options)
+        ended = max(ended, number)
+        return answer
+
+    async def rounds(work: Awaitable[Any]) -> tuple[Any, int]:
+        nonlocal ended
+        ended = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(RedisConnections, "call", call)
+            return await work, ended
+
+    async with _open(cluster) as store:
+        await _confirm(store, ["alex", "boris"])
+        await _all_opened(store)
+        permit, before = await rounds(_try(store, "alex"))
+        assert (before, (await rounds(_end(store, permit, Verdict.LIST)))[1]) == (2, 2)
+        permit, before = await rounds(_try(store, "boris", "another"))  # at risk, and not seen before
+        assert (before, (await rounds(_end(store, permit, Verdict.REFUSED)))[1]) == (3, 2)
+        await store.reset_lockouts(SERVICE, None)
+        names = [f"login-{number}" for number in range(50)]
+        await _confirm(store, names)
+        await _confirm(store, names)
+        permit, before = await rounds(_try(store, names[7]))
+        assert (before, (await rounds(_end(store, permit, Verdict.LIST)))[1]) == (1, 1)
+
+
+@pytest.mark.asyncio
 async def test_an_error_of_confirmed_credentials_at_full_speed_counts_for_all_at_once(cluster: RedisCluster) -> None:
     async with _open(cluster) as store, _open(cluster) as other:
         for _ in range(2):
@@ -380,6 +435,7 @@ async def _confirm(store: RedisStore, logins: list[str]) -> None:
         await _end(store, await _try(store, login), Verdict.LIST)
 
 
+@pytest.mark.asyncio
 async def test_without_the_state_of_the_service_four_confirmed_requests_go_on_and_no_other(
     cluster: RedisCluster,
 ) -> None:
@@ -416,6 +472,7 @@ async def _until_errors(store: RedisStore) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.asyncio
 async def test_a_service_whose_node_lost_something_admits_confirmed_credentials_alone(cluster: RedisCluster) -> None:
     async with _open(cluster, lease=30.0) as store:
         await _confirm(store, ["alex"])
@@ -430,6 +487,7 @@ async def test_a_service_whose_node_lost_something_admits_confirmed_credentials_
         assert isinstance(await _try(store, "alex"), Permit)
 
 
+@pytest.mark.asyncio
 async def test_credentials_that_others_refuse_between_the_two_steps_get_no_place(
     cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -437,11 +495,11 @@ async def test_credentials_that_others_refuse_between_the_two_steps_get_no_place
         first = await _try(other, "alex", "wrong")
         real = cluster_lockouts.ClusterLockouts._save_credentials  # pyright: ignore[reportPrivateUsage]
 
-        async def late(lockouts: Any, *arguments: Any) -> None:
+        async def late(lockouts: Any, *arguments: Any, **options: Any) -> None:
             if lockouts is store._cluster:  # pyright: ignore[reportPrivateUsage]
                 monkeypatch.setattr(cluster_lockouts.ClusterLockouts, "_save_credentials", real)
                 await _end(other, first, Verdict.REFUSED)
-            await real(lockouts, *arguments)
+            await real(lockouts, *arguments, **options)
 
         monkeypatch.setattr(cluster_lockouts.ClusterLockouts, "_save_credentials", late)
         assert await _try(store, "alex", "wrong") == Refusal(0.0)
@@ -454,6 +512,32 @@ async def test_credentials_that_others_refuse_between_the_two_steps_get_no_place
         assert [isinstance(each, Permit) for each in answers] == [True, True, True, False]
 
 
+@pytest.mark.asyncio
+async def test_credentials_that_others_try_between_the_two_steps_count_both_trials(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _open(cluster) as store, _open(cluster) as other:
+        real = cluster_lockouts.ClusterLockouts._save_credentials  # pyright: ignore[reportPrivateUsage]
+
+        async def late(lockouts: Any, *arguments: Any, **options: Any) -> None:
+            if lockouts is store._cluster:  # pyright: ignore[reportPrivateUsage]
+                monkeypatch.setattr(cluster_lockouts.ClusterLockouts, "_save_credentials", real)
+                assert isinstance(await _try(other, "alex", "wrong"), Permit)
+            await real(lockouts, *arguments, **options)
+
+        monkeypatch.setattr(cluster_lockouts.ClusterLockouts, "_save_credentials", late)
+        assert isinstance(await _try(store, "alex", "wrong"), Permit)
+        seen: list[int] = []
+
+        def look(states: LoadedStates, _: float) -> Refusal:
+            seen.append(len(states.credentials.unanswered))
+            return Refusal(0.0)  # which is looked at again, and not saved
+
+        await other._change_states(SERVICE, Account("alex", "wrong"), look)  # pyright: ignore[reportPrivateUsage]
+        assert seen[-1] == 2
+
+
+@pytest.mark.asyncio
 async def test_lost_answers_take_no_second_place_and_count_no_second_error(cluster: RedisCluster) -> None:
     async with _open(cluster) as store:
         await _take(store, "warm")
@@ -477,6 +561,7 @@ async def test_lost_answers_take_no_second_place_and_count_no_second_error(clust
         assert isinstance(await _try(store, "boris"), Refusal)
 
 
+@pytest.mark.asyncio
 async def test_a_request_that_was_not_sent_leaves_nothing_behind(cluster: RedisCluster) -> None:
     async with _open(cluster) as store:
         for _ in range(2):
@@ -486,8 +571,12 @@ async def test_a_request_that_was_not_sent_leaves_nothing_behind(cluster: RedisC
         assert refusal.locked_out is None
         assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
         assert not store._cluster._in_flight  # pyright: ignore[reportPrivateUsage]
+        for _ in range(2):
+            await store._cluster.flush(SERVICE)
+        assert not store._cluster._ended  # pyright: ignore[reportPrivateUsage]
 
 
+@pytest.mark.asyncio
 async def test_closing_saves_what_requests_without_a_place_have_shown(cluster: RedisCluster) -> None:
     async with _open(cluster) as store:
         for _ in range(2):
@@ -497,3 +586,110 @@ async def test_closing_saves_what_requests_without_a_place_have_shown(cluster: R
         assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
         assert not store._cluster._ended  # pyright: ignore[reportPrivateUsage]
         assert not store._cluster._timers  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_never_reached_the_state_of_the_service_goes_on_too(cluster: RedisCluster) -> None:
+    keeper = next(node for node in cluster.masters if shard_tag(0) in cluster.tags_of(node))
+    names = (f"login-{number}" for number in range(100))
+    async with _open(cluster) as former, _open(cluster) as store:
+        spared = [login for login in names if _tag(store, f"{SERVICE} {login}") not in cluster.tags_of(keeper)][:3]
+        await _confirm(former, spared)
+        await _take(store, spared[0])
+        await _all_opened(store)
+        keeper.signal(signal.SIGSTOP)
+        try:
+            for verdict in (Verdict.LIST, Verdict.OTHER):
+                await _end(store, await _try(store, spared[0]), verdict)
+            await asyncio.sleep(1.6)  # the success is not saved, and not tried again
+            assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
+            assert not store._cluster._ended  # pyright: ignore[reportPrivateUsage]
+            await _end(store, await _try(store, spared[1]), Verdict.BLOCKED)
+        finally:
+            keeper.signal(signal.SIGCONT)
+        await _patiently(lambda: _until_paused(former))
+
+
+async def _until_paused(store: RedisStore) -> None:
+    async with asyncio.timeout(20):
+        while await store._change_states(SERVICE, None, lambda each, _: each.service.paused_at) < 0:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.asyncio
+async def test_credentials_that_others_refused_meanwhile_are_not_sent_at_full_speed(cluster: RedisCluster) -> None:
+    async with _open(cluster) as store, _open(cluster) as other:
+        names = [f"login-{number}" for number in range(50)]
+        await _confirm(store, names)
+        await _confirm(store, names)
+
+        def refuse(states: LoadedStates, instant: float) -> None:
+            states.credentials.refused_at, states.credentials.refusals = instant, 1
+
+        await other._change_states(SERVICE, Account(names[7], "123"), refuse)  # pyright: ignore[reportPrivateUsage]
+        assert await _try(store, names[7]) == Refusal(0.0)
+        again = await _try(store, names[7])
+        assert isinstance(again, Refusal)
+        assert again.locked_out is not None
+        assert again.locked_out.final
+        assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
+        assert not store._cluster._in_flight  # pyright: ignore[reportPrivateUsage]
+        assert not store._cluster._saving  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.asyncio
+async def test_a_place_that_cannot_be_saved_with_the_credentials_costs_no_permit(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _open(cluster) as store:
+        for _ in range(4):
+            with monkeypatch.context() as patch:
+
+                async def fail(*_: object, **__: object) -> None:
+                    raise StoreError("down")
+
+                patch.setattr(cluster_lockouts.ClusterLockouts, "_save_credentials", fail)
+                with pytest.raises(StoreError, match="down"):
+                    await _try(store, "alex")
+                await _all_opened(store)
+        await _end(store, await _try(store, "alex"), Verdict.LIST)
+        assert not (await store.usage(f"{SERVICE} alex", LONG)).slots
+
+
+@pytest.mark.asyncio
+async def test_this_process_forgets_credentials_that_it_has_not_used_for_long(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_lockouts, "_REMEMBERED", 2)
+    async with _open(cluster) as store:
+        await _confirm(store, ["alex", "boris", "clara"])
+        await _confirm(store, ["alex"])
+        assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
+        assert len(store._cluster._texts) == 2  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.asyncio
+async def test_a_child_process_has_connections_of_its_own(cluster: RedisCluster) -> None:
+    async with _open(cluster) as store:
+        assert isinstance(await _take(store, "alex"), Permit)
+        await _all_opened(store)
+        store._after_fork()  # pyright: ignore[reportPrivateUsage]  # as in the child
+        assert isinstance(await _take(store, "alex"), Permit)
+
+
+def test_event_loops_that_are_over_are_dropped(cluster: RedisCluster) -> None:
+    async def use(store: RedisStore) -> None:
+        nodes: Any = store._redis  # pyright: ignore[reportPrivateUsage]
+        nodes._masters.clear()
+        await _take(store, "alex")
+        assert len(nodes._lookups) == 1
+
+    def run() -> None:
+        store = RedisStore(cluster.url, pepper="a long random text", cold_start="grant")
+        for _ in range(3):
+            asyncio.run(use(store))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # nobody closes the connections
+        run()
+        gc.collect()

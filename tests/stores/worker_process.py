@@ -25,7 +25,17 @@ from typing import Final
 
 import httpx
 
-from smsc_async import Account, CallEnded, Client, LimitedTransport, RedisStore, SmscError, SQLiteStore, Tariffs
+from smsc_async import (
+    Account,
+    CallEnded,
+    Client,
+    LimitedTransport,
+    RedisStore,
+    SmscError,
+    SQLiteStore,
+    StoreError,
+    Tariffs,
+)
 from smsc_async.http import limited_exchange
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import endpoint, quota_key, service_of
@@ -145,7 +155,9 @@ async def guess(store: str, base_url: str, per: str, logins: str) -> str:
     ):
         calls = [client.tariffs(Account(login, "wrong"), deadline=5.0) for login in logins.split(",")]
         answers = await asyncio.gather(*calls, return_exceptions=True)
-    return json.dumps(Counter(type(answer).__name__ for answer in answers))
+    return json.dumps(
+        Counter(str(answer) if type(answer) is StoreError else type(answer).__name__ for answer in answers)
+    )
 
 
 async def hang_trials(store: str, base_url: str, per: str, lease: str) -> str:

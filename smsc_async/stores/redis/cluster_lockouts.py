@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar
@@ -40,6 +41,7 @@ _VIEW_SECONDS: Final = 1.0
 # Shorter than the second without requests after which the rules start slowly again.
 _BATCH_SECONDS: Final = rules.IDLE / 2
 _AGAIN_SECONDS: Final = 1.0
+_REMEMBERED: Final = 1_000
 _DAY: Final = 86_400.0
 _ON_SERVICE: Final = (Verdict.LIST, Verdict.REFUSED, Verdict.BLOCKED)
 
@@ -61,13 +63,32 @@ class _View:
 
     Attributes:
         service: The state.
+        text: The state as it is stored.
         ahead: By how much the clock of the state is ahead of the library's.
         at: The instant of the look.
     """
 
     service: ServiceState
+    text: str
     ahead: float
     at: float
+
+
+@attrs.frozen
+class _Step:
+    """The second step of a change.
+
+    Attributes:
+        service: The state of the service before the change.
+        former: The state of the credentials before the change.
+        changed: The same after it.
+        instant: When the change was made.
+    """
+
+    service: str
+    former: str
+    changed: str
+    instant: float
 
 
 @attrs.frozen
@@ -103,7 +124,7 @@ class ClusterLockouts:
         run: Run,
         key: Callable[[CredentialNames, bool], str],
         turn: Callable[[], AbstractAsyncContextManager[None]],
-        begin: Callable[[Coroutine[Any, Any, None]], object],
+        begin: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         view: LockoutStates,
     ) -> None:
         self._run = run
@@ -113,7 +134,10 @@ class ClusterLockouts:
         self._shown = view
         self._views: dict[str, _View] = {}
         # The requests in flight without a place in the state of the service.
-        self._in_flight: dict[str, tuple[Place, CredentialNames, str]] = {}
+        self._in_flight: dict[str, tuple[Place, CredentialNames]] = {}
+        self._saving: dict[str, asyncio.Task[None]] = {}
+        # The states of credentials as this process saw them last.
+        self._texts: OrderedDict[str, str] = OrderedDict()
         self._ended: dict[str, list[_Ended]] = {}
         self._timers: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle]] = {}
         self._unreachable_until = -math.inf
@@ -123,47 +147,76 @@ class ClusterLockouts:
         names: CredentialNames,
         change: Callable[[LoadedStates, float], T],
         *,
-        credentials: str | None = None,
+        request: str = "",
         closed_for: float = 0.0,
     ) -> T:
-        """Return what ``change`` returns, once its result is saved in both states; ``credentials`` is what is known of one.
+        """Return what ``change`` returns, once its result is saved in both states; with ``request``, call ``saved`` as well.
 
         Raises:
             ClosedError: The store lost its state within the last ``closed_for`` seconds.
             StoreError: A node does not answer.
         """
-        if credentials is None:
-            credentials = await self._read_credentials(names)
         async with self._turn():
-            result, before, changed, instant = await self._change_service(names, credentials, change, closed_for)
-        if not isinstance(result, Refusal) and names.credentials and changed != credentials:
-            await self._save_credentials(names, before, credentials, changed, instant, change)
+            result, step = await self._change_service(names, change, closed_for)
+        if isinstance(result, Refusal) or not names.credentials:
+            return result
+        if request:
+            # Beside the permit, which is on the same node.
+            self._saving[request] = self._begin(self._save_credentials(names, step, change, check=True))
+        else:
+            await self._save_credentials(names, step, change)
         return result
 
+    async def saved(self, request: str) -> None:
+        """Return when the state of the credentials has the place of a request too.
+
+        Raises:
+            ChangedError: Another process changed it, and now the rules refuse the request: its place must be returned.
+            StoreError: The node does not answer.
+        """
+        task = self._saving.pop(request, None)
+        if task is not None:
+            await asyncio.shield(task)
+
     async def _change_service(
-        self, names: CredentialNames, credentials: str, change: Callable[[LoadedStates, float], T], closed_for: float
-    ) -> tuple[T, str, str, float]:
-        """Return the result, the state of the service before the change, that of the credentials after it, the instant."""
-        key = self._key(names, True)
-        _, instant, service = await self._save(key, "", "")
-        changed, before = credentials, service
+        self, names: CredentialNames, change: Callable[[LoadedStates, float], T], closed_for: float
+    ) -> tuple[T, _Step]:
+        """Save the state of the service.
+
+        The change begins with the states that this process saw last: the script saves nothing if another process has
+        changed that of the service meanwhile. A refusal needs a look.
+        """
+        key, view = self._key(names, True), self._views.get(names.service)
+        service, instant = ("", 0.0) if view is None else (view.text, self._instant(names.service))
+        credentials = self._texts.get(names.credentials) if names.credentials else ""
+        is_fresh = view is None or credentials is None
+        step = None
         while True:
-            states = LoadedStates.of(names, service or None, credentials or None)
+            if is_fresh:
+                (_, instant, service), credentials = await asyncio.gather(
+                    self._save(key, "", ""), self._read_credentials(names)
+                )
+            former = credentials or ""
+            states = LoadedStates.of(names, service or None, former or None)
             result = change(states, instant)
             if isinstance(result, Refusal):
-                break
+                if is_fresh:
+                    self._note(states, service, instant)
+                    return result, _Step(service, former, former, instant)
+                is_fresh = True
+                continue
+            is_fresh = False
             new_service, new_credentials = states.texts()
-            if new_credentials != credentials:
+            if step is None or new_credentials != former:
                 # If an answer was lost, the next round finds the change of the service done, and changes nothing.
-                changed, before = new_credentials, service
+                step = _Step(service, former, new_credentials, instant)
             kind, instant, *values = await self._save(key, service, new_service, closed_for=closed_for)
             if kind == b"closed":
                 raise ClosedError(Closed(values[0] / 1e6, values[1].decode()))
             if kind == b"saved":
-                break
+                self._note(states, new_service, instant)
+                return result, step
             service = values[0]
-        self._note(states, instant)
-        return result, before, changed, instant
 
     async def take(
         self,
@@ -172,31 +225,43 @@ class ClusterLockouts:
         take: Callable[[LoadedStates, float], Place | Refusal],
         closed_for: float,
     ) -> Place | Refusal:
-        """Return a place, in the state of the service only if it needs one.
+        """Return a place, in the state of the service only if it needs one; call ``saved`` before the request is sent.
 
         Raises:
-            ChangedError: The place is saved, and must be returned.
             ClosedError: The state of the service lost something, and the credentials are at risk.
             StoreError: The same if a node does not answer.
         """
-        text, view = await self._read_credentials(names), self._views.get(names.service)
+        view, text = self._views.get(names.service), self._texts.get(names.credentials)
+        is_known = text is not None
+        if text is None:
+            text = await self._read_credentials(names)
         service = ServiceState() if view is None else view.service
-        states = LoadedStates(names, service, LoadedStates.of(names, None, text or None).credentials)
         instant = self._instant(names.service)
-        is_confirmed = rules.is_confirmed(service, states.credentials, instant)
+        is_confirmed = rules.is_confirmed(service, _loaded(names, text), instant)
         is_fresh = view is not None and now() - view.at < _VIEW_SECONDS
-        if is_confirmed and is_fresh and rules.is_at_full_speed(service) and len(self._in_flight) < rules.FAST:
-            return self._enter(names, request, text, instant)
-        if not is_confirmed or now() >= self._unreachable_until:
-            try:
-                return await self.change(names, take, credentials=text, closed_for=closed_for)
-            except (StoreError, ClosedError) as error:
-                if not is_confirmed or (isinstance(error, StoreError) and not error.retryable):
-                    raise
-                self._unreachable_until = now() + _AGAIN_SECONDS
-        if len(self._in_flight) >= rules.PLACES:
-            return Refusal(poll_pause(2.0), (), Refused(Cause.TRIALS, 0.0))
-        return self._enter(names, request, text, instant)
+        if not (is_confirmed and is_fresh and rules.is_at_full_speed(service) and len(self._in_flight) < rules.FAST):
+            if not is_confirmed or now() >= self._unreachable_until:
+                try:
+                    return await self.change(names, take, request=request, closed_for=closed_for)
+                except (StoreError, ClosedError) as error:
+                    if not is_confirmed or (isinstance(error, StoreError) and not error.retryable):
+                        raise
+                    self._unreachable_until = now() + _AGAIN_SECONDS
+            if len(self._in_flight) >= rules.PLACES:
+                return Refusal(poll_pause(2.0), (), Refused(Cause.TRIALS, 0.0))
+        place = Place(request, names.login, fast=True, probe=False, sent_at=instant)
+        self._in_flight[request] = place, names
+        if view is not None:
+            view.service.fast[request] = place
+        if is_known:
+            self._saving[request] = self._begin(self._check_confirmed(names, instant))
+        return place
+
+    async def _check_confirmed(self, names: CredentialNames, instant: float) -> None:
+        view, text = self._views.get(names.service), await self._read_credentials(names)
+        service = ServiceState() if view is None else view.service
+        if not rules.is_confirmed(service, _loaded(names, text), instant):
+            raise ChangedError
 
     def has(self, request: str) -> bool:
         """Return whether a request is in flight without a place in the state of the service."""
@@ -204,28 +269,25 @@ class ClusterLockouts:
 
     async def settle(self, request: str, verdict: Verdict) -> None:
         """Learn from a request without a place in the state of the service."""
-        place, names, text = self._in_flight.pop(request)
+        place, names = self._in_flight.pop(request)
         view, instant = self._views.get(names.service), self._instant(names.service)
-        service = ServiceState() if view is None else view.service
-        before = LoadedStates.of(names, None, text or None).credentials
+        service, text = ServiceState() if view is None else view.service, self._texts.get(names.credentials, "")
 
         def change(states: LoadedStates, instant: float) -> None:
             states.settle(place, verdict, instant)
 
+        states = LoadedStates(names, copy.deepcopy(service), _loaded(names, text))
+        step = _Step(states.texts()[0], text, text, instant)
         if verdict in _ON_SERVICE:
-            self._ended.setdefault(names.service, []).append(_Ended(place, copy.deepcopy(before), verdict))
-        states = LoadedStates(names, copy.deepcopy(service), before)
-        text_of_service = states.texts()[0]
+            self._ended.setdefault(names.service, []).append(_Ended(place, _loaded(names, text), verdict))
         change(states, instant)
         if view is not None:
             view.service = states.service  # what this process knows counts at once
-        changed = states.texts()[1]
         if verdict in (Verdict.REFUSED, Verdict.BLOCKED):
             await self.flush(names.service)
         else:
             self._flush_in(_BATCH_SECONDS, names.service)
-        if changed != text:
-            await self._save_credentials(names, text_of_service, text, changed, instant, change)
+        await self._save_credentials(names, attrs.evolve(step, changed=states.texts()[1]), change)
 
     async def flush(self, service: str) -> None:
         """Save what requests without a place have shown; raises nothing."""
@@ -251,26 +313,17 @@ class ClusterLockouts:
     async def aclose(self) -> None:
         """Save what is left, and stop the timers of this event loop."""
         loop = asyncio.get_running_loop()
-        for service, (timer_loop, timer) in list(self._timers.items()):
-            if timer_loop is loop:
-                timer.cancel()
-                del self._timers[service]
+        for service in [service for service, (timer_loop, _) in self._timers.items() if timer_loop is loop]:
+            self._timers.pop(service)[1].cancel()
         await asyncio.gather(*(self.flush(service) for service in list(self._ended)))
-
-    def _enter(self, names: CredentialNames, request: str, text: str, instant: float) -> Place:
-        place = Place(request, names.login, fast=True, probe=False, sent_at=instant)
-        self._in_flight[request] = place, names, text
-        if names.service in self._views:
-            self._views[names.service].service.fast[request] = place
-        return place
 
     def _instant(self, service: str) -> float:
         view = self._views.get(service)
         return now() if view is None else now() + view.ahead
 
-    def _note(self, states: LoadedStates, instant: float) -> None:
+    def _note(self, states: LoadedStates, text: str, instant: float) -> None:
         ahead = instant - now()
-        self._views[states.names.service] = _View(states.service, ahead, now())
+        self._views[states.names.service] = _View(states.service, text, ahead, now())
         self._shown.note(states, ahead)
 
     def _flush_in(self, seconds: float, service: str) -> None:
@@ -288,27 +341,42 @@ class ClusterLockouts:
         if not names.credentials:
             return ""
         _, _, text = await self._save(self._key(names, False), "", "")
-        return str(text)
+        return self._remember(names, str(text))
 
-    async def _save_credentials(  # noqa: PLR0917  # two states before and after a change
+    def _remember(self, names: CredentialNames, text: str) -> str:
+        self._texts[names.credentials] = text
+        self._texts.move_to_end(names.credentials)
+        if len(self._texts) > _REMEMBERED:
+            self._texts.popitem(last=False)
+        return text
+
+    async def _save_credentials(
         self,
         names: CredentialNames,
-        service: str,
-        credentials: str,
-        changed: str,
-        instant: float,
+        step: _Step,
         change: Callable[[LoadedStates, float], object],
+        *,
+        check: bool = False,
     ) -> None:
-        """Save the state of credentials; if another process has changed it, change that state in the same way."""
-        key = self._key(names, False)
-        while True:
-            lasts = milliseconds_of(rules.load_credentials(changed), instant)
-            kind, _, *values = await self._save(key, credentials, changed, lasts)
-            if kind == b"saved":
+        """Save the state of credentials; if another process has changed it, change that state in the same way.
+
+        With ``check``, look also if there is nothing to save.
+        """
+        former, changed = step.former, step.changed
+        while check or changed != former:
+            if changed == former:
+                current = await self._read_credentials(names)
+            else:
+                lasts = milliseconds_of(_loaded(names, changed), step.instant)
+                kind, _, *values = await self._save(self._key(names, False), former, changed, lasts)
+                current = changed if kind == b"saved" else values[0]
+            if current == changed:
+                self._remember(names, changed)
                 return
-            credentials = values[0]
-            states = LoadedStates.of(names, service or None, credentials or None)
-            if isinstance(change(states, instant), Refusal):
+            former, check = current, False
+            states = LoadedStates.of(names, step.service or None, former or None)
+            if isinstance(change(states, step.instant), Refusal):
+                self._remember(names, former)
                 raise ChangedError
             changed = states.texts()[1]
 
@@ -324,3 +392,7 @@ class ClusterLockouts:
             values = [values[0].decode()]
             kind = b"saved" if new and values[0] == new else kind
         return kind, instant, *values
+
+
+def _loaded(names: CredentialNames, text: str) -> CredentialsState:
+    return LoadedStates.of(names, None, text or None).credentials

@@ -196,10 +196,10 @@ class RedisNodes:
             for each in waiting:
                 each.cancel()
             self._looked_up_at = now()
-        if votes:
-            self._masters = dict(votes.most_common(1)[0][0])
-        elif failure is not None:
+        if not votes:
+            assert failure is not None, "each seed has answered or failed"
             raise failure
+        self._masters = dict(votes.most_common(1)[0][0])
 
     async def _masters_by(self, asked: Address) -> dict[int, Address]:
         """Return the masters by one Sentinel or one node."""

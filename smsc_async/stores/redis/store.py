@@ -238,12 +238,27 @@ class RedisStore(SharedStore):
         permit.place = place
         try:
             answer = await self._acquire(permit, lease, lease if patience is None else patience)
+            if self._cluster is not None and isinstance(answer, Permit):
+                answer = await self._with_place(permit, place)
         except BaseException:
             self._begin(self._return_place(credentials, place.request))
             raise
         if isinstance(answer, Refusal):
             await asyncio.shield(self._begin(self._return_place(credentials, place.request)))
         return answer
+
+    async def _with_place(self, permit: Permit, place: Place) -> Permit | Refusal:
+        """Return a permit when the state of its credentials has the place too; else release it."""
+        assert self._cluster is not None
+        try:
+            await self._cluster.saved(place.request)
+        except BaseException as error:
+            released = self._begin(self._release(permit, Completion.NOT_SENT))
+            if not isinstance(error, ChangedError):
+                raise
+            await asyncio.shield(released)
+            return Refusal(0.0)
+        return permit
 
     async def _acquire(self, permit: Permit, lease: float, patience: float) -> Permit | Refusal:
         """Acquire token and slot."""
@@ -324,9 +339,6 @@ class RedisStore(SharedStore):
             return await self._cluster.take(names, request, take, self._closed_for(quota))
         except ClosedError as error:
             return self._denied(error.why, quota, patience)
-        except ChangedError:
-            await asyncio.shield(self._begin(self._return_place(credentials, request)))
-            return Refusal(0.0)
         except BaseException:
             # The server may have saved the place, which nobody will use.
             self._begin(self._return_place(credentials, request))
@@ -337,6 +349,9 @@ class RedisStore(SharedStore):
             if place := states.place_of(request):
                 states.settle(place, Verdict.NOT_SENT, instant)
 
+        if self._cluster is not None:
+            with contextlib.suppress(StoreError, ChangedError):
+                await self._cluster.saved(request)
         # If the server does not answer, the lease of the place ends by itself.
         with contextlib.suppress(StoreError):
             if self._cluster is not None and self._cluster.has(request):
@@ -539,11 +554,11 @@ class RedisStore(SharedStore):
                 self._check_policy(info)
                 shard.policy_read_at = now()
                 shard.identity = shard.identity or await self._identify(shard, node, info)
-        if self._cluster is not None and node.run is not None and node.run not in self._opened:
-            # All at once: the loss of a node counts from now, and not from the first use of each shard.
-            self._opened.add(node.run)
-            self._begin(self._open_shards(node))
-        return shard.identity
+            if self._cluster is not None and shard.run not in self._opened:
+                # All at once: the loss of a node counts from now, and not from the first use of each shard.
+                self._opened.add(shard.run)
+                self._begin(self._open_shards(node))
+            return shard.identity
 
     async def _open_shards(self, node: RedisConnections) -> None:
         with contextlib.suppress(StoreError, StoreLostError):
