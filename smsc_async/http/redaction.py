@@ -111,7 +111,8 @@ def _spellings(secret: Secret) -> set[str]:
 def _without(text: AnyStr, spellings: Iterable[AnyStr], mark: AnyStr) -> AnyStr:
     """Return a text with each spelling replaced, the longest first, whatever the case of its letters."""
     for spelling in sorted(spellings, key=len, reverse=True):
-        folded, wanted = text.lower(), spelling.lower()
+        folded: AnyStr = text.lower()
+        wanted: AnyStr = spelling.lower()
         if wanted in folded and len(folded) != len(text):
             return mark  # some letters are two in lower case, so places in one text are none in the other
         end = len(folded)
