@@ -15,7 +15,7 @@ import hashlib
 import html
 import json
 from collections.abc import Iterable, Iterator
-from typing import AnyStr, Final
+from typing import Final
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from smsc_async.accounts import Secret
@@ -61,7 +61,9 @@ class Redactor:
             for charset in charsets
             for how in ("replace", "xmlcharrefreplace", "ignore")
         }
-        return _without(body, (each for each in spellings if each.strip(b"?")), "...".encode(charsets[0]))
+        # One character for each byte.
+        wanted = (each.decode("latin-1") for each in spellings if each.strip(b"?"))
+        return _without(body.decode("latin-1"), wanted, "...".encode(charsets[0]).decode("latin-1")).encode("latin-1")
 
     def is_hidden_in(self, body: bytes) -> bool:
         """Return whether the secret may be in a body in a form that ``body()`` does not find."""
@@ -108,11 +110,10 @@ def _spellings(secret: Secret) -> set[str]:
     return {value, *in_urls, json.dumps(value)[1:-1], ascii(value)[1:-1], html.escape(value)}
 
 
-def _without(text: AnyStr, spellings: Iterable[AnyStr], mark: AnyStr) -> AnyStr:
+def _without(text: str, spellings: Iterable[str], mark: str) -> str:
     """Return a text with each spelling replaced, the longest first, whatever the case of its letters."""
     for spelling in sorted(spellings, key=len, reverse=True):
-        folded: AnyStr = text.lower()
-        wanted: AnyStr = spelling.lower()
+        folded, wanted = text.lower(), spelling.lower()
         if wanted in folded and len(folded) != len(text):
             return mark  # some letters are two in lower case, so places in one text are none in the other
         end = len(folded)
