@@ -55,8 +55,7 @@ async def _interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | Sms
 
 
 def _redacted(reply: Reply, redactor: Redactor) -> tuple[Reply, bool]:
-    body = redactor.body(reply.body)
-    return attrs.evolve(reply, body=body), redactor.is_hidden_in(body)
+    return attrs.evolve(reply, body=redactor.body(reply.body)), redactor.is_hidden_in(reply.body)
 
 
 async def interpret_reply_off_loop(reply: Reply) -> Tariffs | SmscError:

@@ -27,7 +27,7 @@ __all__ = ["Redactor"]
 _CHARSETS: Final = ("utf-8", "cp1251", "koi8-r", "koi8-u", "cp866", "iso8859-5", "latin-1", "utf-16-le")
 _MARKED: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _QUOTED: Final = ("description", "excerpt", "position")
-# A shorter secret is a part of many texts, so a gap would show it.
+# A shorter secret is a part of many words, and a gap in a word shows it.
 _SHORT: Final = 4
 # Software that escapes twice is common.
 _ESCAPED: Final = 3
@@ -66,9 +66,9 @@ class Redactor:
         return _without(body.decode("latin-1"), wanted, "...".encode(charsets[0]).decode("latin-1")).encode("latin-1")
 
     def is_hidden_in(self, body: bytes) -> bool:
-        """Return whether the secret may be in a body in a form that ``body()`` does not find."""
-        value = self._secret.reveal()
-        if len(value) < _SHORT:
+        """Return whether a quotation from a body may show the secret although ``body()`` has replaced it."""
+        value, given, body = self._secret.reveal(), body, self.body(body)
+        if len(value) < _SHORT and body != given:
             return True
         folded = body.lower()
         for charset in ("utf-8", "cp1251"):
