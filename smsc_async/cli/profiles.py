@@ -21,7 +21,7 @@ import platformdirs
 from smsc_async import environment
 from smsc_async.accounts import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.files import checked_text, decoded_text, read_bounded, user_folder
+from smsc_async.cli.files import checked_text, decoded_text, expanded, read_bounded, user_folder
 from smsc_async.cli.passwords import read_secret
 from smsc_async.environment import BASE_URL
 from smsc_async.networks import suggest
@@ -80,9 +80,12 @@ def config_file() -> Path | None:
     """Return where the profiles are: the file that ``SMSC_CONFIG`` names, else a file in the user's configuration folder.
 
     ``None`` if there is no home folder.
+
+    Raises:
+        CliError: The variable needs a home folder, and there is none.
     """
     if os.environ.get("SMSC_CONFIG"):
-        return Path(os.environ["SMSC_CONFIG"])
+        return expanded(os.environ["SMSC_CONFIG"])
     folder = user_folder(platformdirs.user_config_path)
     return None if folder is None else folder / "config.toml"
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from smsc_async.accounts import Account, Secret
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes, progress
-from smsc_async.cli.files import user_folder
+from smsc_async.cli.files import expanded, user_folder
 from smsc_async.cli.profiles import Profile, account_of
 from smsc_async.client import Client
 from smsc_async.fetch.bulk import Outcome
@@ -38,7 +38,7 @@ def _state_file(path: Path | None, name: str, variable: str) -> Path:
         CliError: There is no home folder, so ``variable`` has to name the file.
     """
     if path is not None and str(path) != ".":  # as Path("") is, of a variable that is set and empty
-        return path
+        return expanded(str(path))
     folder = user_folder(platformdirs.user_state_path)
     if folder is not None:
         return folder / name

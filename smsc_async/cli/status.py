@@ -39,6 +39,7 @@ _CAUSES = {
     "credentials": "the service refused these credentials",
     "trials": "too many untested credentials were refused or have no reply",
     "address": "the service has blocked this address",
+    "outage": "the service does not respond",
     "store": "the store lost its state",
 }
 

@@ -6,6 +6,7 @@ of many machines.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -72,4 +73,7 @@ def store_at(place: Secret, pepper: Secret, *, only_looks: bool = False) -> Shar
         raise ValueError(f"SMSC_PEPPER must have {_SHORTEST_PEPPER} characters or more, the same for all processes")
     if is_url:
         return stores.RedisStore(place.reveal(), pepper=pepper)
-    return (stores.SQLiteSnapshot if only_looks else stores.SQLiteStore)(place.reveal(), pepper=pepper or None)
+    return (stores.SQLiteSnapshot if only_looks else stores.SQLiteStore)(
+        os.path.expanduser(place.reveal()),  # noqa: PTH111  # as it is if there is no home folder
+        pepper=pepper or None,
+    )

@@ -29,6 +29,24 @@ def test_the_history_is_beside_it_unless_another_one_is_named(monkeypatch: pytes
     assert new_history(tmp_path / "another.db").path == tmp_path / "another.db"
 
 
+def test_a_variable_may_name_the_home_folder_as_a_shell_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("SMSC_STORE", "SMSC_HISTORY", "SMSC_CONFIG"):
+        monkeypatch.setenv(name, f"~/{name}")
+    assert repr(new_store()) == f"SQLiteStore({str(home / 'SMSC_STORE')!r})"
+    assert new_history(Path("~/SMSC_HISTORY")).path == home / "SMSC_HISTORY"
+    added = invoke("accounts", "add", "main", "--login", "alex", "--password-from", "prompt")
+    assert (added.code, (home / "SMSC_CONFIG").exists()) == (0, True)
+    client = smsc_async.Client.from_env({"SMSC_LOGIN": "alex", "SMSC_PASSWORD": "1", "SMSC_STORE": "~/store"})
+    assert str(home / "store") in repr(client._calls.fetcher.store)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setenv("SMSC_STORE", "~nobody-of-that-name/store")
+    with pytest.raises(CliError, match="there is no home folder for ~"):
+        new_store()
+    assert not (tmp_path / "~").exists()
+
+
 @pytest.mark.usefixtures("base_url")
 def test_a_list_that_another_command_has_just_fetched_is_taken(
     monkeypatch: pytest.MonkeyPatch, simulator: Simulator
