@@ -246,7 +246,8 @@ class StoreSnapshot(StoreFile):
         if self.keys is None:
             key = Path(f"{self.path}.key")
             # Without a key nothing can be there yet.
-            self.keys = Keys(read_or_create_key(key) if os.path.lexists(key) else Secret(os.urandom(32).hex()))
+            secret = read_or_create_key(key) if os.path.lexists(key) else Secret(os.urandom(32).hex())
+            self.keys: Keys | None = Keys(secret)
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         try:
             while self._place is not None and not self._copy_to(connection):
