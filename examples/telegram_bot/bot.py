@@ -147,7 +147,8 @@ class PriceBot:
 
     async def _watch(self, chat: int, account: Account) -> None:
         # The name keeps users apart: the history of a login is shown only to the chat whose password fetched it.
-        updates = self._client.watch(account, every=self._every, history=self._history, name=f"{chat} {account.login}")
+        name = f"{chat} {account.login}"
+        updates = self._client.watch(account, every=self._every, history=self._history, name=name)
         try:
             async for update in updates:
                 text = "\n".join(lines_of(update))[:4096]  # Telegram takes no longer message
@@ -156,6 +157,8 @@ class PriceBot:
                     await asyncio.sleep(self._pause)
         except AuthenticationError:
             await self._refused(account)
+        finally:
+            await updates.aclose()  # another watch of the chat may report a change that was not sent
 
     async def _refused(self, account: Account) -> None:
         for chat in self._users.mark(account, "refused"):

@@ -75,7 +75,8 @@ class Deliveries:
                 digest = self._archive.digest(self._credentials) or b""
                 name = f"{self._account}\0{digest.hex()}\0{self._reader}"
                 self._lock = DeliveryLock(self._archive.beside("lock"), name)
-            if not self._lock.acquire():
+            if not self._lock.acquire() or is_abandoned:
+                self._lock.release()  # does nothing without the lock
                 return None
             bound = self._archive.bound(self._account, self._credentials)
             mark, retry_at = self._archive.marked(connection, bound, self._reader)
@@ -87,7 +88,14 @@ class Deliveries:
                 later = tuple(Snapshot(each.account, each.since, each.tariffs) for each in periods)
             return Progress(mark, later, retry_at)
 
-        return await self._archive.write(work)
+        # The cancellation of a task of asyncio does not wait for the thread, which may acquire the lock later.
+        is_abandoned = False
+        try:
+            return await self._archive.write(work)
+        except BaseException:
+            is_abandoned = True
+            self.release()
+            raise
 
     async def mark(self, snapshot: Snapshot) -> None:
         """Record that everything up to this list was reported; the receiver may be tried again.

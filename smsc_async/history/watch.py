@@ -214,8 +214,12 @@ class Reader:
         if self._update is None:
             await self._mark()
             progress = await self._lists.claim()
-            if progress is not None:
-                await self._read(progress)
+            try:
+                if progress is not None:
+                    await self._read(progress)
+            except anyio.get_cancelled_exc_class():
+                self.release()  # nobody has the change
+                raise
         return self._update
 
     async def reported(self) -> None:

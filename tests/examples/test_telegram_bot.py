@@ -154,7 +154,8 @@ async def test_a_change_is_sent_once_to_each_chat_through_outages_and_a_restart(
             await say(bot, telegram, "/login alex 123")
             await say(bot, telegram, "/login alex 123", chat=5)
             async with History(tmp_path / "history.db") as history:
-                while len(await history.accounts()) < 2:  # each watch has a list to compare with
+                # Each watch needs a list to compare with.
+                while len(await history.accounts()) < 2:  # noqa: ASYNC110  # nothing sets an event
                     await asyncio.sleep(0.005)
             await until(lambda: len(smsc_server.log) >= 5)
             telegram.failures = 2

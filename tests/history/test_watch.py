@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -43,6 +45,7 @@ from smsc_async import (
 from smsc_async.analysis.filters import ChangeFilter
 from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.history.deliveries import Deliveries
+from smsc_async.history.locks import DeliveryLock
 from smsc_async.history.watch import (
     POSTPONE_SECONDS,
     RETRY_SECONDS,
@@ -785,3 +788,45 @@ def test_misuse_of_many_is_refused_at_once() -> None:
         options: dict[str, Any] = {"every": 60, "history": history, "reader": "watch", "start": BackgroundTasks().start}
         with pytest.raises(TypeError, match=message):
             watch_accounts(fetch, cast("list[Account]", accounts), **options)
+
+
+async def next_update(watch: Watch) -> Update:
+    with anyio.fail_after(60):
+        return await anext(watch)
+
+
+async def test_a_watch_that_was_cancelled_leaves_its_change_to_another_one(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> None:
+        await anyio.sleep(3600)
+
+    first = watch(Source(1, 2), history)
+    with monkeypatch.context() as patch, anyio.move_on_after(10) as scope:
+        patch.setattr(Deliveries, "mark", hang)
+        await anext(first)
+    assert scope.cancelled_caught
+    assert prices(await next_update(watch(Source(1, 2), history, every=1.0))) == (Decimal(1), Decimal(2))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_watch_whose_task_was_cancelled_before_its_thread_had_the_lock_leaves_it_to_another_one(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, may_go_on, acquire = threading.Event(), threading.Event(), DeliveryLock.acquire
+
+    def slow(lock: DeliveryLock) -> bool:
+        waits.set()
+        may_go_on.wait(60)
+        return acquire(lock)
+
+    first = watch(Source(1, 2), history)
+    with monkeypatch.context() as patch:
+        patch.setattr(DeliveryLock, "acquire", slow)
+        task = asyncio.ensure_future(first.__anext__())
+        await asyncio.to_thread(waits.wait, 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    may_go_on.set()
+    assert prices(await next_update(watch(Source(1, 2), history, every=0.01))) == (Decimal(1), Decimal(2))
