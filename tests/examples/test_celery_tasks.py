@@ -1,11 +1,11 @@
-"""The tasks with a real worker, which forks its processes, and a real Redis as the broker."""
+"""The tasks with a real worker, which forks its processes, and a folder as the broker."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,32 +15,31 @@ import pytest
 from smsc_async import AuthenticationError
 from smsc_async.simulator import sample_tariffs
 from smsc_async.testing import Fault, SmscServer
-from tests.stores.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[str]:
-    with RedisServer() as redis:
-        yield redis.url.replace("unix://", "redis+socket://")
+def broker_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("broker"))
 
 
 @pytest.fixture
-def tasks(smsc_server: SmscServer, broker: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    added = {"CELERY_BROKER_URL": broker, "CELERY_RESULT_BACKEND": broker, "SMSC_STORE": str(tmp_path / "tariffs.db")}
+def tasks(smsc_server: SmscServer, broker_folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    added = {"SMSC_STORE": str(tmp_path / "tariffs.db"), "BROKER_FOLDER": broker_folder}
     for name, value in {**smsc_server.env, **added}.items():
         monkeypatch.setenv(name, value)
-    from examples.celery_tasks import tasks
+    from tests.examples.celery_worker import configured
 
-    yield tasks
-    tasks.app.close()
+    tasks = configured()
+    tasks.app.control.purge()  # what a worker of another test has put back
+    return tasks
 
 
 @contextmanager
 def worker(log: Path) -> Generator[None]:
     """Run a worker with two processes."""
-    command = [sys.executable, "-m", "celery", "-A", "examples.celery_tasks.tasks", "worker"]
+    command = [sys.executable, "-m", "celery", "-A", "tests.examples.celery_worker", "worker"]
     options = ["--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
     with log.open("w") as file, subprocess.Popen([*command, *options], cwd=ROOT, stdout=file, stderr=file) as process:
         try:

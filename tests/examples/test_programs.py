@@ -78,7 +78,7 @@ def test_requests_of_ones_own_share_the_fourteen(tmp_path: Path) -> None:
     "program", sorted(path.relative_to(ROOT) for path in (ROOT / "examples").rglob("*.py")), ids=str
 )
 def test_every_program_has_a_test_that_names_it(program: Path) -> None:
-    tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("*.py"))
     name = ".".join(program.with_suffix("").parts)
     folder, _, last = name.rpartition(".")
     assert name in tests or re.search(rf"from {re.escape(folder)} import (\w+, )*{last}\b", tests)
