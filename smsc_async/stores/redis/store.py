@@ -182,14 +182,23 @@ class RedisStore(SharedStore):
         self._redis = connections_to(hidden)
         super().__init__(self._redis.name, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
         self._key_ring = Keys(self._pepper)
+        self._unfinished: set[asyncio.Task[None]] = set()
+        # Those of them that no call waits for.
+        self._background: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
         self._shards: dict[str, _Shard] = {tag: _Shard(tag) for tag in self._redis.tags}
         # The runs of the nodes all of whose shards this process has opened.
         self._opened: set[str] = set()
         self._cluster: ClusterLockouts | None = None
         if len(self._shards) > 1:
-            self._cluster = ClusterLockouts(self._run, self._lockout_key, self._turn, self._begin, self._lockout_view)
+            self._cluster = ClusterLockouts(
+                self._run,
+                self._lockout_key,
+                turn=self._turn,
+                begin=self._begin,
+                background=self._background,
+                view=self._lockout_view,
+            )
         self._warned = False
-        self._unfinished: set[asyncio.Task[None]] = set()
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
 
     def __repr__(self) -> str:
@@ -203,6 +212,9 @@ class RedisStore(SharedStore):
         """Close the connections of this event loop, within a second. The store can be used again."""
         loop = asyncio.get_running_loop()
         if self._cluster is not None:
+            # They would open connections again.
+            for task in [task for task in self._background if task.get_loop() is loop]:
+                task.cancel()
             self._begin(self._cluster.aclose())
         mine = [task for task in list(self._unfinished) if task.get_loop() is loop]
         if mine:
@@ -557,7 +569,7 @@ class RedisStore(SharedStore):
             if self._cluster is not None and shard.run not in self._opened:
                 # All at once: the loss of a node counts from now, and not from the first use of each shard.
                 self._opened.add(shard.run)
-                self._begin(self._open_shards(node))
+                self._background.add(self._begin(self._open_shards(node)))
             return shard.identity
 
     async def _open_shards(self, node: RedisConnections) -> None:
