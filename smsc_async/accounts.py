@@ -183,8 +183,9 @@ class Account:
         Args:
             key: The API key.
             name: The login behind the key. Give it where the same login is also used with its password, so that the
-                two share one quota, as they do at the service. Without it the key has a quota of its own, under a
-                label made from a one-way digest of it.
+                two share one quota, as they do at the service. Without it the key has a quota of its own, and a ``login``
+                such as ``key-3f2a``: 16 bits of a digest, which are too few to test a guess, and may be those of another
+                key.
 
         Raises:
             ValueError: The key or the name is empty, has a line break, a control character or a byte order mark, or is
@@ -199,7 +200,7 @@ class Account:
         secret = _wrapped(key)
         del key
         _check(secret, "API key")
-        return cls(key_label(secret.reveal()) if name is None else name, secret, uses_api_key=True)
+        return cls(_shown(key_label(secret.reveal())) if name is None else name, secret, uses_api_key=True)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Account:
@@ -237,6 +238,13 @@ class Account:
         return cls(login, password)
 
     @property
+    def quota_login(self) -> str:
+        """The login, or for an API key without a name what stands for it in the name of its quota; not to be shown."""
+        if self.uses_api_key and self.login == _shown(label := key_label(self.secret.reveal())):
+            return label
+        return self.login
+
+    @property
     def fingerprint(self) -> bytes:
         """A digest of the credentials that means nothing outside this process; equal for equal accounts."""
         if self._fingerprint is None:
@@ -250,3 +258,8 @@ class Account:
     def __repr__(self) -> str:
         # Error reporters also show an account whose making has failed.
         return f"Account({getattr(self, 'login', '')!r}{', api key' if getattr(self, 'uses_api_key', False) else ''})"
+
+
+def _shown(label: str) -> str:
+    """Return the part of a key's label that may be shown."""
+    return label[: len("key-") + 4]

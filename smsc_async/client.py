@@ -404,7 +404,7 @@ class Client:
             QuotaState(remaining=3, next_in=0.0, in_flight=0, lockouts=())
         """
         who, fetcher = self._account_of(account, "quota"), self._calls.fetcher
-        usage = await fetcher.store.usage(quota_key(fetcher.service, who.login), fetcher.quota)
+        usage = await fetcher.store.usage(quota_key(fetcher.service, who.quota_login), fetcher.quota)
         await fetcher.store.load_lockouts(fetcher.service, who)
         logins = {None, quota_key("", who.login)}
         own = (each for each in self.lockouts() if (each.login and quota_key("", each.login)) in logins)

@@ -235,9 +235,20 @@ def test_an_account_shows_its_login_and_that_it_uses_a_key() -> None:
 def test_a_key_without_a_name_has_a_login_of_its_own_that_is_the_same_in_every_process() -> None:
     account = Account.with_api_key("k-4711")
     assert account == Account.with_api_key(Secret("k-4711"))
-    assert account.login == "key-c8a28ebc7d1841aa"
+    assert (account.login, account.quota_login) == ("key-c8a2", "key-c8a28ebc7d1841aa")
     assert account.uses_api_key
     assert Account.with_api_key("k-4712").login != account.login
+    assert Account.with_api_key("k-4711", name="alex").quota_login == "alex"
+    assert Account("key-c8a2", "k-4711").quota_login == "key-c8a2"
+
+
+def test_what_an_account_shows_of_a_key_without_a_name_fits_many_keys() -> None:
+    shown: dict[str, set[str]] = {}
+    for number in range(1_000, 3_000):
+        account = Account.with_api_key(str(number))
+        shown.setdefault(account.login, set()).add(account.quota_login)
+        assert account.quota_login not in repr(account)
+    assert any(len(labels) > 1 for labels in shown.values())
 
 
 def test_the_environment_names_an_account() -> None:

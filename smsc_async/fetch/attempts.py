@@ -115,7 +115,7 @@ class Fetcher:
                 await anyio.sleep(wait)
             credentials = Credentials(self.service, account)
             attempt = Attempt(
-                quota_key(self.service, account.login), self._quota_of(flight), credentials, number=number
+                quota_key(self.service, account.quota_login), self._quota_of(flight), credentials, number=number
             )
             attempts.append(attempt)
             again, reply = await self._attempt(account, attempt, flight, scope)

@@ -230,7 +230,7 @@ class Calls:
     async def _check_spare_token(self, account: Account) -> None:
         """Raise ``QuotaExhausted`` if a request would take the last token: a refresh does not wait for another."""
         fetcher = self.fetcher
-        usage = await self._store.usage(quota_key(fetcher.service, account.login), fetcher.quota)
+        usage = await self._store.usage(quota_key(fetcher.service, account.quota_login), fetcher.quota)
         if len(usage.tokens_in) >= fetcher.quota.requests - 1:
             raise QuotaExhausted(usage.tokens_in[0] if usage.tokens_in else math.inf)
 

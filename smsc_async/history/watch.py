@@ -29,7 +29,6 @@ from smsc_async.history import History
 from smsc_async.history.archive import instant_after
 from smsc_async.history.deliveries import Deliveries, Progress
 from smsc_async.limiter.clock import now
-from smsc_async.protocol import key_label
 from smsc_async.records import Tariffs
 
 __all__ = [
@@ -389,12 +388,12 @@ def new_recorder(
     """Return a recorder whose lists are bound to the account, under a name or its login.
 
     Raises:
-        ValueError: No name is given and there is no login: the label of an API key is a digest of it.
+        ValueError: No name is given and there is no login: the label of an API key may be that of another one.
         TypeError: ``history`` is no history.
     """
     if not isinstance(history, History | None):  # pyright: ignore[reportUnnecessaryIsInstance]  # for callers without a type checker
         raise TypeError(f"history must be a History, such as History(path), not {type(history).__name__}")
-    if name is None and account.uses_api_key and account.login == key_label(account.secret.reveal()):
+    if name is None and account.quota_login != account.login:
         raise ValueError(
             "under which name? Pass name=… to watch(), a mapping of names to watch_for(), or the login to "
             'Account.with_api_key(key, name="…")'

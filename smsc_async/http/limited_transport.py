@@ -82,7 +82,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         self._store: Store = default_store() if store is None else store
         self._host = None if host is None else host.casefold().rstrip(".")
         self._exchange_limit = exchange_limit
-        self._logins = {key_label(each.secret.reveal()): each.login for each in accounts if each.uses_api_key}
+        self._logins = {key_label(each.secret.reveal()): each.quota_login for each in accounts if each.uses_api_key}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request when it has its permit."""

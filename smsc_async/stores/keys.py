@@ -83,7 +83,7 @@ class Keys:
 
     def list_key(self, endpoint: str, account: Account) -> ListKey:
         """Return the key of the account's list from an endpoint."""
-        login = self.login(quota_key(service_of(endpoint), account.login))
+        login = self.login(quota_key(service_of(endpoint), account.quota_login))
         name = f"{self.credentials(account)}:{self._digest('endpoint', endpoint)[:8]}:{login[:8]}"
         return ListKey(name, self._seal_key((endpoint, *_credentials(account))))
 

@@ -237,7 +237,7 @@ class SharedStore(Store, ABC):
         if account is None:
             return CredentialNames(service, "", "")
         keys = await self._keys()
-        login = keys.login(quota_key(service, account.login))
+        login = keys.login(quota_key(service, account.quota_login))
         self._lockout_view.logins[login] = account.login
         return CredentialNames(service, login, f"{service} {keys.credentials(account)}")
 

@@ -35,9 +35,10 @@ class Planted(Exception):
 class Tracer:
     """Raises at the line event of that number, in one of the files."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, error: type[BaseException]) -> None:
         self.left = number
         self.place = ""
+        self._error = error
 
     def __call__(self, frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
         if frame.f_code.co_filename not in FILES:
@@ -46,12 +47,12 @@ class Tracer:
             self.left -= 1
             if self.left == 0:
                 self.place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-                raise Planted
+                raise self._error
         return self
 
 
-def _shown_with_a_fault_at(number: int, base_url: str) -> tuple[Tracer, list[str]]:
-    tracer, shown, events = Tracer(number), list[str](), list[object]()
+def _shown_with_a_fault_at(number: int, base_url: str, error: type[BaseException]) -> tuple[Tracer, list[str]]:
+    tracer, shown, events = Tracer(number, error), list[str](), list[object]()
 
     async def main() -> None:
         client = Client(
@@ -67,19 +68,24 @@ def _shown_with_a_fault_at(number: int, base_url: str) -> tuple[Tracer, list[str
             sys.settrace(tracer)
             try:
                 await client.tariffs(deadline=10)
-            except BaseException as error:  # noqa: BLE001  # what is shown of it is the point
+            except BaseException as caught:  # noqa: BLE001  # what is shown of it is the point
                 sys.settrace(before)
-                shown.extend(shown_by(error))
+                shown.extend(shown_by(caught))
             finally:
                 sys.settrace(before)
 
     with all_logs() as lines:
-        anyio.run(main)
+        try:
+            anyio.run(main)
+        except (KeyboardInterrupt, SystemExit) as caught:
+            shown.extend(shown_by(caught))
     return tracer, [*shown, *lines, *map(repr, events)]
 
 
-@pytest.mark.parametrize("act", ACTS)
-def test_a_fault_at_any_line_shows_the_secret_nowhere(act: str) -> None:
+@pytest.mark.parametrize(
+    ("act", "error"), [*((act, Planted) for act in ACTS), ("list", KeyboardInterrupt), ("list", SystemExit)]
+)
+def test_a_fault_at_any_line_shows_the_secret_nowhere(act: str, error: type[BaseException]) -> None:
     leaks: list[str] = []
     number, places = 0, set[str]()
     # A fault in the lines that close a connection leaves it to the garbage collector.
@@ -87,7 +93,7 @@ def test_a_fault_at_any_line_shows_the_secret_nowhere(act: str) -> None:
         warnings.simplefilter("ignore", ResourceWarning)
         while True:
             number += 1
-            tracer, shown = _shown_with_a_fault_at(number, server.base_url)
+            tracer, shown = _shown_with_a_fault_at(number, server.base_url, error)
             if not tracer.place:
                 break
             places.add(tracer.place)
