@@ -338,7 +338,7 @@ class RedisConnections:
         await connection.on_connect()
         await connection.send_packed_command(_packed(("INFO", "server")), check_health=False)
         info = _info(await connection.read_response())
-        if self._mode and info.get("redis_mode") != self._mode:
+        if self._mode and info.get("server_mode", info.get("redis_mode")) != self._mode:  # the first is Valkey's
             raise _OtherModeError
         run = info["run_id"]
         if run != self.run:

@@ -597,15 +597,15 @@ class RedisStore(SharedStore):
                 "%s: Redis is reached without TLS, so others can read prices and digests: use rediss://", self.name
             )
         run, pepper = info["run_id"], self._key_ring.pepper_name
-        certain_for = -1.0 if shard.certain_at is None else (now() - shard.certain_at) * _MICRO
         trusts = int(self._cold_start == "grant")
         lossless_for = _seconds_without_loss(info) * _MICRO
         moved_from = await self._moved_from(shard, node, info)
-        words = (_FORMAT, pepper, run, secrets.token_hex(16), trusts, lossless_for, certain_for, moved_from)
+        words = (_FORMAT, pepper, run, secrets.token_hex(16), trusts, lossless_for)
 
         def arguments(actual: str | None) -> Sequence[str]:
             _check_run(actual, run)
-            return [str(word) for word in words]
+            certain_for = -1.0 if shard.certain_at is None else (now() - shard.certain_at) * _MICRO
+            return [str(word) for word in (*words, certain_for, moved_from)]
 
         def read(answer: list[bytes]) -> tuple[str, str]:
             return answer[0].decode(), answer[-1].decode()
