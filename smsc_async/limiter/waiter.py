@@ -126,8 +126,9 @@ def new_waiter() -> Waiter:
 def in_trio() -> bool:
     """Whether the caller runs in trio; if not, the event loop is asyncio's."""
     # No import: importing trio would take longer than everything else that a waiter costs.
-    lowlevel: Any = getattr(sys.modules.get("trio"), "lowlevel", None)
-    return lowlevel is not None and bool(lowlevel.in_trio_task())
+    # httpcore imports any trio that is installed, also one before 0.23, which lacks the function.
+    in_trio_task: Any = getattr(getattr(sys.modules.get("trio"), "lowlevel", None), "in_trio_task", None)
+    return in_trio_task is not None and bool(in_trio_task())
 
 
 def running_loop() -> Hashable:

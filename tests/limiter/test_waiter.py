@@ -28,6 +28,15 @@ def test_a_program_without_trio_does_not_run_in_trio(monkeypatch: pytest.MonkeyP
     assert not in_trio()
 
 
+def test_an_asyncio_program_runs_beside_an_old_trio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(trio.lowlevel, "in_trio_task")
+
+    async def loop_of_the_program() -> bool:
+        return running_loop() is asyncio.get_running_loop()
+
+    assert asyncio.run(loop_of_the_program())
+
+
 @pytest.mark.anyio
 async def test_a_notification_before_the_wait_ends_the_next_wait_only() -> None:
     waiter = new_waiter()
