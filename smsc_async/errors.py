@@ -310,6 +310,7 @@ class TransportError(SmscError):
         retryable: Whether another try can help.
         retry_after: Seconds that the server named, or ``None``.
         status: The HTTP status if there was one, else ``None``.
+        excerpt: The first words of the page that came with the status, escaped; empty if there are none.
 
     Example:
         >>> import asyncio
@@ -332,9 +333,10 @@ class TransportError(SmscError):
     retryable: bool = True
     retry_after: float | None = None
     status: int | None = None
+    excerpt: str = ""
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.message}: {self.excerpt}" if self.excerpt else self.message
 
 
 @attrs.define(eq=False, slots=False)
@@ -355,6 +357,7 @@ class TlsError(TransportError):
     retryable: bool = False
     retry_after: float | None = None
     status: int | None = None
+    excerpt: str = ""
 
 
 TransportCause: TypeAlias = Literal[
@@ -375,11 +378,16 @@ TRANSPORT_CAUSES: Final[dict[TransportCause, tuple[bool, bool]]] = {
 
 
 def transport_error(
-    cause: TransportCause, message: str, *, retry_after: float | None = None, status: int | None = None
+    cause: TransportCause,
+    message: str,
+    *,
+    retry_after: float | None = None,
+    status: int | None = None,
+    excerpt: str = "",
 ) -> TransportError:
     """Return the ``TransportError`` for a cause, with the flags of that cause."""
     retryable, may_have_counted = TRANSPORT_CAUSES[cause]
-    return TransportError(message, may_have_counted, retryable, retry_after, status)
+    return TransportError(message, may_have_counted, retryable, retry_after, status, excerpt)
 
 
 class NotSent(SmscError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
@@ -11,6 +13,7 @@ from weakref import WeakValueDictionary
 import attrs
 
 from smsc_async.decoder import decode
+from smsc_async.display import escape_for_display
 from smsc_async.errors import ApiError, SmscError, transport_error
 from smsc_async.http.frames import clear_frames
 from smsc_async.http.redaction import Redactor
@@ -23,6 +26,13 @@ __all__ = ["interpret_redacted", "interpret_reply", "interpret_reply_off_loop", 
 # The loop must not stop for 10 ms. Decoding takes 35 to 60 ns a byte, by format (CPython 3.11), so this is half of that.
 # A thread costs a tenth of a millisecond, and the loop continues.
 _LONG_BYTES: Final = 128 * 1024
+
+# What an error quotes of a page that came with an HTTP error: characters of its text, looked for in so many bytes.
+_WORDS: Final = 80
+_HEAD_BYTES: Final = 4096
+_MARKUP: Final = re.compile(
+    r"<(head|script|style)\b.*?(</\1[^>]*>|\Z)|<!--.*?(-->|\Z)|<[^>]*(>|\Z)", re.DOTALL | re.IGNORECASE
+)
 
 # Prices change a few times a year (spec/README.md, row 12) and are fetched all the time. A reply that equals one whose list
 # is still referenced is not decoded again, so a fleet whose accounts have the same list holds it once.
@@ -82,7 +92,19 @@ def interpret_reply(reply: Reply) -> Tariffs | SmscError:
         f"answered with HTTP status {reply.status} and no tariff list",
         retry_after=reply.retry_after,
         status=reply.status,
+        excerpt=_first_words(reply),
     )
+
+
+def _first_words(reply: Reply) -> str:
+    """Return the beginning of a page as a reader sees it, on one line."""
+    head = reply.body[:_HEAD_BYTES]
+    try:
+        text = head.decode(declared_charset(reply.content_type) or "utf-8", "replace")
+    except (LookupError, ValueError):  # no charset of text
+        text = head.decode("utf-8", "replace")
+    words = " ".join(html.unescape(_MARKUP.sub(" ", text)).split())
+    return escape_for_display(words if len(words) <= _WORDS else f"{words[:_WORDS]}…")
 
 
 def without_traceback(error: SmscError) -> SmscError:

@@ -164,7 +164,7 @@ def test_it_goes_on_through_an_outage_until_it_is_interrupted(
     assert reports(ran.stdout) == [("mine", "1", "2"), ("mine", "2", "3")]
     assert [line.partition("mine: ")[2] for line in ran.stderr.splitlines()[1:-1]] == [
         "the first list: what changes from now on is reported",
-        "answered with HTTP status 503 and no tariff list",
+        "answered with HTTP status 503 and no tariff list: HTTP 503",
         "no changes",
     ]
     assert ran.stderr.endswith("ended\n")
@@ -448,7 +448,7 @@ def test_quiet_means_nothing_but_changes_and_errors(simulator: Simulator, rounds
     assert ran.stdout.startswith("alex: 1 change between")
     assert ran.stderr == ""
     simulator.fail(Fault.http_status(503), times=1)
-    assert invoke(*quiet).stderr.endswith("503 and no tariff list\n")
+    assert invoke(*quiet).stderr.endswith("503 and no tariff list: HTTP 503\n")
     rounds(nothing)
     assert invoke("watch", "-q").stderr == ""  # an interrupted one neither
 
