@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import math
 import re
@@ -287,6 +288,7 @@ async def test_deleting_files_in_use_leaks_no_descriptor(tmp_path: Path) -> None
     path = tmp_path / "store.db"
     async with SQLiteStore(path, pepper=PEPPER) as store:
         await store.reset_lockouts("smsc", None)
+        gc.collect()  # descriptors of other tests, which would be closed meanwhile
         before = _open_descriptors()
         for _ in range(100):
             path.unlink()
