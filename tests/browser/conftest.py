@@ -34,10 +34,13 @@ Open: TypeAlias = Callable[..., Page]
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Write the figures, also those of the workers of pytest-xdist: they come with the reports of the tests."""
     terminalreporter.section("report in Chromium")
-    reports = chain.from_iterable(terminalreporter.stats.values())
-    properties = chain.from_iterable(getattr(report, "user_properties", ()) for report in reports)
-    for figure in dict.fromkeys(value for name, value in properties if name == "figure"):
-        terminalreporter.write_line(str(figure))
+    reports: Iterable[object] = chain.from_iterable(terminalreporter.stats.values())
+    figures = dict[str, None]()
+    for report in reports:
+        if isinstance(report, pytest.TestReport):
+            figures |= {str(value): None for name, value in report.user_properties if name == "figure"}
+    for figure in figures:
+        terminalreporter.write_line(figure)
 
 
 @pytest.fixture
