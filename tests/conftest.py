@@ -92,7 +92,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     one worker beside the cores is enough.
     """
     cores = os.cpu_count() or 1
-    return cores + 1 if config.getoption("markexpr") == "not slow" else min(5 * cores // 2, 12)
+    return cores + 1 if config.getoption("markexpr") == "not slow" else min(3 * cores, 12)
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])

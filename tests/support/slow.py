@@ -78,6 +78,14 @@ EXHAUSTIVE: Final = {
         "limiter/test_schedules.py",
         "test_client.py::test_ten_thousand_callers_of_one_account_make_one_request",
     ],
+    "several processes over real servers, as an application runs them": [
+        "examples/test_celery_tasks.py",
+        "examples/test_fastapi_service.py::test_four_workers_that_start_together_send_one_request_and_share_one_quota",
+        "stores/test_cluster_processes.py",
+        "stores/test_processes.py::test_eight_processes_share_one_quota_though_one_is_killed_while_it_holds_a_permit",
+        "stores/test_processes.py::test_no_call_of_four_processes_waits_while_one_of_them_refreshes_the_list",
+    ],
+    "the scenarios of the lockout with the real constants, in real time": ["faults/test_lockout_sockets.py"],
     "the same at every line, in every order, or after every kill": [
         "cli/test_watch.py::test_killed_twelve_times_with_a_receiver_down_and_one_refusing_it_loses_nothing_and_repeats_at_most_the_last",
         "http/test_connections.py::test_every_connection_carries_one_request_in_loops_in_turn_and_around_a_fork",
