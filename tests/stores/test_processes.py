@@ -183,7 +183,7 @@ async def _waits_after_a_kill(
                 while len(service.log) < 4:  # noqa: ASYNC110  # another process sends them
                     await anyio.sleep(0.005)
             with pytest.raises(TrialsExhausted):
-                await client.tariffs(Account("other", "123"), deadline=0.8)
+                await client.tariffs(Account("other", "123"), deadline=0.5)
         finally:
             os.kill(pid, signal.SIGKILL)
         began = now()
@@ -208,8 +208,10 @@ async def test_the_places_and_tokens_of_a_killed_process_are_free_after_its_leas
     monkeypatch.setattr(lockout, "FIRST_PROBE", 2.5)
     waits = await _waits_after_a_kill(store_name, simulator, workers, PER, 4.0)
     token = 4.0 + quota(PER).absence
-    assert 1.0 < waits["other"] < token
-    assert token - 1.0 < waits["alex"] < 60.0
+    # The waits count from the kill, which comes a moment after the trials were sent.
+    assert 0.5 < waits["other"] < token
+    assert token - 2.5 < waits["alex"] < 60.0
+    assert waits["other"] < waits["alex"]
 
 
 @pytest.mark.skipif(settings().max_examples < 1_000, reason="takes three minutes: HYPOTHESIS_PROFILE=thorough")
