@@ -86,7 +86,7 @@ def quota_key(service: str, login: str) -> str:
 def key_label(api_key: str) -> str:
     """Return the name of the quota of an API key whose login is unknown; the same in every process.
 
-    64 bits of a digest distinguish two keys. Never show them: whoever guesses a key could test the guess.
+    64 bits of a digest distinguish two keys. Never show them: a guess of the key could be tested with them.
     """
     return "key-" + hashlib.blake2b(api_key.encode(), digest_size=8, person=b"smsc_async").hexdigest()
 

@@ -73,7 +73,7 @@ class Store(PermitSource, Protocol):
         await self.aclose()
 
     def _after_fork(self) -> None:
-        """Start anew in a forked child: no thread of it can release a lock, and no task of the parent runs in it."""
+        """Start with an empty state in a forked child: no thread of it can release a lock, and no task of the parent runs in it."""
         self._cache.after_fork()
         self.queue.abandon()
         self.flights.abandon()

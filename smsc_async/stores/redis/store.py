@@ -418,7 +418,7 @@ class RedisStore(SharedStore):
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:
-        """Let the changes of this event loop take turns: together, each would make all others start anew.
+        """Let the changes of this event loop take turns: together, each would make all others start again.
 
         Measured: 300 accounts with 50 in flight need 41 reads and writes for each without turns, and 4 with them.
         """
