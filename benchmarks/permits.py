@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from benchmarks.pairing import Line, duration, in_turns, missing
 from smsc_async import MemoryStore, Quota
-from smsc_async.limiter.bucket import Completion
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import system_now, use_clock
 from tests.support.virtual_time import VirtualTimeLoop, virtual_now
 
@@ -25,7 +25,7 @@ async def ours() -> float:
     began = time.perf_counter()
     for login in logins:
         # As the transport does it: without a coroutine if no other call waits.
-        permit = queue.try_acquire(login, quota, token=True)
+        permit = queue.try_acquire(Permit(login, quota, token=True))
         assert permit is not None
         permit.seen = began
         queue.try_release(permit, Completion.COMPLETE)
@@ -85,7 +85,7 @@ async def queue(waiters: int) -> float:
     order: list[int] = []
 
     async def wait(number: int) -> None:
-        permit = await queue.acquire("alex", quota, token=True)
+        permit = await queue.acquire(Permit("alex", quota, token=True))
         order.append(number)
         permit.seen = asyncio.get_running_loop().time()
         await queue.release(permit, Completion.COMPLETE)

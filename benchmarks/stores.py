@@ -47,7 +47,7 @@ def micro(seconds: float) -> str:
 async def pair(store: SQLiteStore | RedisStore, login: str) -> tuple[float, float]:
     """Seconds for taking and for giving back."""
     began = time.perf_counter()
-    permit = await store.acquire(login, QUOTA, token=True, lease=90.0)
+    permit = await store.acquire(Permit(login, QUOTA, token=True), lease=90.0)
     between = time.perf_counter()
     assert isinstance(permit, Permit)
     permit.seen = now()

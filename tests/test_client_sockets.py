@@ -21,7 +21,7 @@ from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, SQLi
 from smsc_async.fetch import lockout
 from smsc_async.limiter import queue as gate
 from smsc_async.limiter.attempt import Attempt
-from smsc_async.limiter.bucket import Completion
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 from smsc_async.testing import SmscServer
 
@@ -148,13 +148,13 @@ def test_a_loop_that_nobody_runs_any_more_leads_the_line_no_longer_than_it_would
     monkeypatch.setattr(gate, "_OVERDUE", 0.1)
     quota = Quota(requests=1, per=0.1, guard=0.0, linger=0.1)
     store = MemoryStore()
-    held = store.try_acquire("alex", quota, token=True)
+    held = store.try_acquire(Permit("alex", quota, token=True))
     assert held is not None
     idle = asyncio.new_event_loop()
 
     async def wait(seconds: float) -> None:
         with anyio.fail_after(seconds):
-            permit = await store.queue.acquire("alex", quota, token=True)
+            permit = await store.queue.acquire(Permit("alex", quota, token=True))
         await store.queue.release(permit, Completion.NOT_SENT)
 
     async def begin() -> asyncio.Task[None]:
@@ -171,7 +171,7 @@ def test_a_loop_that_nobody_runs_any_more_leads_the_line_no_longer_than_it_would
         idle.run_until_complete(waiting)  # it goes on: nothing of the others' is touched
     idle.close()
     assert store.queue.waiting() == 0
-    assert store.try_acquire("alex", quota, token=True) is not None
+    assert store.try_acquire(Permit("alex", quota, token=True)) is not None
 
 
 @pytest.mark.parametrize("anew", [False, True], ids=["the same client", "another client"])
@@ -236,7 +236,7 @@ def test_a_loop_that_is_closed_keeps_no_permit_of_a_transport(closed_first: bool
     quota = Quota(requests=1, per=0.3, guard=0.0, linger=0.1)
     line = MemoryStore().queue
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(line.acquire("alex", quota, token=True)).owner_loop = loop
+    loop.run_until_complete(line.acquire(Permit("alex", quota, token=True))).owner_loop = loop
 
     async def take() -> float:
         began = time.monotonic()
@@ -244,7 +244,7 @@ def test_a_loop_that_is_closed_keeps_no_permit_of_a_transport(closed_first: bool
             # When somebody waits for it already, who is told by nobody.
             asyncio.get_running_loop().call_later(0.1, loop.close)
         with anyio.fail_after(10.0):
-            await line.acquire("alex", quota, token=True)
+            await line.acquire(Permit("alex", quota, token=True))
         return time.monotonic() - began
 
     if closed_first:
@@ -258,11 +258,11 @@ def test_a_loop_that_goes_on_keeps_its_permit() -> None:
     quota = Quota(requests=1, per=0.1, guard=0.0, linger=0.1)
     line = MemoryStore().queue
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(line.acquire("alex", quota, token=True)).owner_loop = loop
+    loop.run_until_complete(line.acquire(Permit("alex", quota, token=True))).owner_loop = loop
 
     async def take() -> None:
         with pytest.raises((TimeoutError, QuotaExhausted)), anyio.fail_after(1.0):
-            await line.acquire("alex", quota, token=True)
+            await line.acquire(Permit("alex", quota, token=True))
 
     for backend in ("asyncio", "trio"):
         anyio.run(take, backend=backend)

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from smsc_async.errors import QuotaExhausted, StoreError, TrialsExhausted
 from smsc_async.limiter.attempt import Attempt
-from smsc_async.limiter.bucket import Permit
+from smsc_async.limiter.bucket import Permit, Refusal
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.waiter import running_loop
 from smsc_async.stores.base import Store
@@ -45,16 +45,10 @@ class LimitedExchange:
     async def __aenter__(self) -> Self:
         attempt = self._attempt
         acquire = self._queue.acquire if self._wait else self._queue.acquire_now
-        attempt.permit = _owned(
-            await acquire(
-                attempt.login,
-                attempt.quota,
-                token=attempt.token,
-                # An exchange of the client ends by itself; one of a user's own httpx client ends with its caller.
-                lease=None if attempt.credentials is None else _LONGEST_EXCHANGE,
-                credentials=attempt.credentials,
-            )
-        )
+        permit = Permit(attempt.login, attempt.quota, attempt.token, attempt.credentials)
+        # An exchange of the client ends by itself; one of a user's own httpx client ends with its caller.
+        lease = None if attempt.credentials is None else _LONGEST_EXCHANGE
+        attempt.permit = _owned(await acquire(permit, lease=lease))
         return self
 
     async def allow_reading(self) -> None:
@@ -70,14 +64,11 @@ class LimitedExchange:
             place = None if attempt.permit is None else attempt.permit.place
             if place is not None and not place.fast:
                 raise TrialsExhausted(1.0, "these credentials are not known to work, so they are sent once")
-            permit = self._queue.try_acquire(attempt.login, attempt.quota, token=attempt.token)
-            if permit is None:
-                answer = await self._store.acquire(
-                    attempt.login, attempt.quota, token=attempt.token, lease=_LONGEST_EXCHANGE
-                )
-                if not isinstance(answer, Permit):
+            permit = Permit(attempt.login, attempt.quota, attempt.token)
+            if self._queue.try_acquire(permit) is None:
+                answer = await self._store.acquire(permit, lease=_LONGEST_EXCHANGE)
+                if isinstance(answer, Refusal):
                     raise QuotaExhausted(answer.retry_in)
-                permit = answer
             attempt.resends.append(_owned(permit))
         attempt.readings += 1
 

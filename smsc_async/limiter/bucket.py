@@ -63,9 +63,11 @@ class Completion(enum.Enum):
 class Permit:
     """The permission to send one request: a slot, and a token if the request is a tariff request.
 
+    The caller makes the permit, and the store acquires it.
+
     Attributes:
         login: The login that the request belongs to.
-        quota: The quota that the permit was acquired under.
+        quota: The quota of the login.
         token_free_at: The instant at which the token is free again, as far as a bucket of this process knows.
         slot_free_at: The same for the slot.
         seen: The instant at which the head of the reply was seen; the sender sets it.
@@ -90,7 +92,7 @@ class Permit:
         "waited",
     )
 
-    def __init__(self, login: str, quota: Quota, token: bool) -> None:  # noqa: FBT001  # hot
+    def __init__(self, login: str, quota: Quota, token: bool, credentials: Credentials | None = None) -> None:  # noqa: FBT001  # hot
         self.login: str = login
         self.quota: Quota = quota
         self.token_free_at: float = IN_USE if token else FREE
@@ -99,7 +101,7 @@ class Permit:
         self.waited: float = 0.0
         self.lease: object = None
         self.owner_loop: Hashable = None
-        self.credentials: Credentials | None = None
+        self.credentials: Credentials | None = credentials
         self.place: Place | None = None
 
     @property

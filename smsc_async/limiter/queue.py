@@ -30,7 +30,6 @@ from smsc_async.errors import AddressPaused, CredentialsRefused, NotSent, QuotaE
 from smsc_async.fetch.lockout import Cause, Refused, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter
 
@@ -54,32 +53,18 @@ _Key: TypeAlias = tuple[
 class PermitSource(Protocol):
     """The part of a store that a queue needs."""
 
-    def try_acquire(
-        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
-    ) -> Permit | None:
-        """Return a permit if one is available without an ``await``, else ``None``."""
+    def try_acquire(self, permit: Permit) -> Permit | None:
+        """Return the permit if it is available without an ``await``, else ``None``."""
         ...
 
-    async def acquire(
-        self,
-        login: str,
-        quota: Quota,
-        *,
-        token: bool,
-        lease: float,
-        patience: float | None = None,
-        credentials: Credentials | None = None,
-    ) -> Permit | Refusal:
-        """Return a permit, or when to try again.
+    async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
+        """Return the permit when it is acquired, or when to try again.
 
         Args:
-            login: The login that the request belongs to.
-            quota: The quota of the login.
-            token: Whether the request is a tariff request.
+            permit: The permit that the caller wants.
             lease: Seconds after which the request has ended even if this process dies; ``inf`` if unknown.
             patience: Seconds for which the caller can wait, ``None`` for as long as ``lease``. A store that is closed for
                 longer raises ``StoreNotReady``.
-            credentials: The credentials that the lockout rules guard, or ``None``.
         """
         ...
 
@@ -144,33 +129,20 @@ class WaiterQueue:
         # (key, None): try again, something was released. (key, waiter): the waiter leaves.
         self._events: deque[tuple[_Key, Waiter | None]] = deque()
 
-    def try_acquire(
-        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
-    ) -> Permit | None:
-        """Return a permit if nobody waits for one and one is available without an ``await``, else ``None``."""
-        if self._queues and (login, token) in self._queues:
+    def try_acquire(self, permit: Permit) -> Permit | None:
+        """Return the permit if nobody waits for one and it is available without an ``await``, else ``None``."""
+        if self._queues and (permit.login, permit.token) in self._queues:
             return None
-        return self._source.try_acquire(login, quota, token=token, credentials=credentials)
+        return self._source.try_acquire(permit)
 
-    async def acquire(
-        self,
-        login: str,
-        quota: Quota,
-        *,
-        token: bool,
-        lease: float | None = None,
-        credentials: Credentials | None = None,
-    ) -> Permit:
-        """Return a permit as soon as one is free and all earlier waiters have theirs.
+    async def acquire(self, permit: Permit, *, lease: float | None = None) -> Permit:
+        """Return the permit as soon as it is free and all earlier waiters have theirs.
 
         The wait ends at the deadline of the caller's cancel scope (``anyio.fail_after`` and the like).
 
         Args:
-            login: The login that the request belongs to.
-            quota: The quota of the login.
-            token: Whether the request is a tariff request.
+            permit: The permit that the caller wants.
             lease: Seconds that the exchange lasts at most, or ``None`` if it ends with the caller's deadline.
-            credentials: The credentials that the lockout rules guard, or ``None``.
 
         Raises:
             QuotaExhausted: The permit is known to come after the caller's deadline.
@@ -178,43 +150,40 @@ class WaiterQueue:
             NotSent: The lockout rules refuse the request until after the caller's deadline.
             StoreError: The store does not answer.
         """
-        permit = self.try_acquire(login, quota, token=token, credentials=credentials)
-        if permit is not None:
+        if self.try_acquire(permit) is not None:
             return permit
         started = now()
         # Only the remaining time is comparable: deadlines are readings of the event loop's own clock.
         ends_in = anyio.current_effective_deadline() - anyio.current_time()
         if ends_in == -math.inf:
             ends_in = math.inf  # cancelled already: the first wait raises the cancellation, which is not QuotaExhausted
-        request = _Request(login, quota, token, lease, credentials, started + ends_in)
-        while True:
+        request = _Request(permit, lease, started + ends_in)
+        answer: Permit | Refusal | None = None
+        while not isinstance(answer, Permit):
             answer = await self._wait_in_bucket(request)
-            permit = answer if isinstance(answer, Permit) else await self._wait_for_place(request, answer)
-            if permit is not None:
-                permit.waited = now() - started
-                return permit
+            if isinstance(answer, Refusal):
+                answer = await self._wait_for_place(request, answer)
+        permit.waited = now() - started
+        return permit
 
-    async def acquire_now(
-        self, login: str, quota: Quota, *, token: bool, lease: float | None, credentials: Credentials | None
-    ) -> Permit:
-        """Return a permit without a wait for it; the arguments are those of ``acquire``.
+    async def acquire_now(self, permit: Permit, *, lease: float | None) -> Permit:
+        """Return the permit without a wait for it; the arguments are those of ``acquire``.
 
         Raises:
             NotSent: There is none now, by cause.
             StoreError: The store does not answer.
         """
-        permit = self.try_acquire(login, quota, token=token, credentials=credentials)
-        if permit is not None:
+        if self.try_acquire(permit) is not None:
             return permit
-        queue = self._queues.get((login, token))
+        queue = self._queues.get((permit.login, permit.token))
         if queue is not None:
-            raise queue.error(queue.shortest_wait(len(queue.waiters), now(), quota))
-        answer = await self._ask(_Request(login, quota, token, lease, credentials, now()))
+            raise queue.error(queue.shortest_wait(len(queue.waiters), now(), permit.quota))
+        answer = await self._ask(_Request(permit, lease, now()))
         if isinstance(answer, Permit):
             return answer
         if answer.locked_out is not None:
             raise not_sent(answer.locked_out, now() + answer.locked_out.retry_in)
-        raise answer.error(min(answer.retry_in, quota.window))
+        raise answer.error(min(answer.retry_in, permit.quota.window))
 
     def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         """Release a permit if that is possible without an ``await``; return whether it was."""
@@ -259,7 +228,8 @@ class WaiterQueue:
 
     async def _wait_in_bucket(self, request: _Request) -> Permit | Refusal:
         """Wait for token and slot; return the permit, or why the lockout rules refuse the request."""
-        key, quota = (request.login, request.token), request.quota
+        permit = request.permit
+        key = (permit.login, permit.token)
         waiter = new_waiter()
         queue, wait = self._enter(key, waiter, request, 0)
         try:
@@ -273,7 +243,7 @@ class WaiterQueue:
                         return answer
                     instant = now()
                     queue.note(answer, instant)
-                    if (wait := queue.shortest_wait(0, instant, quota)) > request.ends_at - instant:
+                    if (wait := queue.shortest_wait(0, instant, permit.quota)) > request.ends_at - instant:
                         raise queue.error(wait)
                     retry_in = answer.retry_in
                 await waiter.wait(max(retry_in, 0.0))
@@ -283,11 +253,12 @@ class WaiterQueue:
 
     async def _wait_for_place(self, request: _Request, refusal: Refusal) -> Permit | None:
         """Wait for a place; return the permit, or ``None`` if a token or a slot is missing now."""
-        assert request.credentials is not None, "the lockout rules guard credentials alone"
+        permit = request.permit
+        assert permit.credentials is not None, "the lockout rules guard credentials alone"
         waiter = new_waiter()
         # A reason that concerns one login alone must not keep others from the places.
         is_own = refusal.locked_out is not None and refusal.locked_out.own
-        key = (request.login if is_own else request.credentials.service, None)
+        key = (permit.login if is_own else permit.credentials.service, None)
         queue, _ = self._enter(key, waiter, request, refusal.priority)
         # Instants: a rest that is too small for the clock would be waited for again and again, and the wait of a refusal
         # that is some seconds old would be compared with the time that is left now.
@@ -321,14 +292,9 @@ class WaiterQueue:
             self._handle_events()
 
     async def _ask(self, request: _Request) -> Permit | Refusal:
-        return await self._source.acquire(
-            request.login,
-            request.quota,
-            token=request.token,
-            lease=request.ends_at - now() if request.lease is None else request.lease,
-            patience=request.ends_at - now(),
-            credentials=request.credentials,
-        )
+        left = request.ends_at - now()
+        lease = left if request.lease is None else request.lease
+        return await self._source.acquire(request.permit, lease=lease, patience=left)
 
     def _enter(self, key: _Key, waiter: Waiter, request: _Request, priority: int) -> tuple[_Waiting, float]:
         """Add a waiter to a queue; return the queue and its shortest wait."""
@@ -338,7 +304,7 @@ class WaiterQueue:
             if former is not None and _is_lost(*next(iter(former.waiters.items())), instant):
                 self._notify_head(key, former)
             queue = self._queues.setdefault(key, _Waiting())
-            wait = queue.shortest_wait(len(queue.waiters), instant, request.quota)
+            wait = queue.shortest_wait(len(queue.waiters), instant, request.permit.quota)
             queue.add(waiter, request.ends_at, priority)
         self._handle_events()
         return queue, wait
@@ -391,11 +357,8 @@ def _is_lost(waiter: Waiter, gives_up_at: float, instant: float) -> bool:
 class _Request:
     """What a task waits for, and until when."""
 
-    login: str
-    quota: Quota
-    token: bool
+    permit: Permit
     lease: float | None
-    credentials: Credentials | None
     ends_at: float
 
 

@@ -19,7 +19,6 @@ from smsc_async.fetch.lockout import CredentialsState, LockoutView, Refused, Ser
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import is_other_closed_loop
 from smsc_async.protocol import Reply
@@ -100,42 +99,25 @@ class MemoryStore(Store):
     async def aclose(self) -> None:
         """Do nothing: the store has no file and no connection, and its quota stays in use."""
 
-    def try_acquire(
-        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
-    ) -> Permit | None:
-        """Return a permit, or ``None`` if none is available now."""
-        if self._waits:
-            return None
-        permit = Permit(login, quota, token)
-        permit.credentials = credentials
-        return permit if self._admit(permit, now()) is None else None
+    def try_acquire(self, permit: Permit) -> Permit | None:
+        """Return the permit, or ``None`` if it is not available now."""
+        return None if self._waits or self._admit(permit, now()) is not None else permit
 
-    async def acquire(
-        self,
-        login: str,
-        quota: Quota,
-        *,
-        token: bool,
-        lease: float,
-        patience: float | None = None,
-        credentials: Credentials | None = None,
-    ) -> Permit | Refusal:
-        """Return a permit, or when to try again.
+    async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
+        """Return the permit, or when to try again.
 
         Raises:
             StoreNotReady: The store waits after its first use, for longer than ``patience``.
         """
         instant = now()
-        permit = Permit(login, quota, token)
-        permit.credentials = credentials
-        refusal = self._closed_by_cold_start(instant, quota)
+        refusal = self._closed_by_cold_start(instant, permit.quota)
         if refusal is not None and refusal.retry_in > (lease if patience is None else patience):
             raise refusal.error(refusal.retry_in)
         refusal = refusal or self._admit(permit, instant)
         if refusal is None:
             return permit
         # A holder's event loop may close, of which nothing notifies the queue: try again after a window at the latest.
-        return attrs.evolve(refusal, retry_in=min(refusal.retry_in, quota.window))
+        return attrs.evolve(refusal, retry_in=min(refusal.retry_in, permit.quota.window))
 
     def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         """Release a permit; a second release does nothing."""

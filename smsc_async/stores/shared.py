@@ -28,7 +28,7 @@ import attrs
 from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError, StoreNotReady
 from smsc_async.fetch.lockout import LockoutView
-from smsc_async.limiter.bucket import Refusal, Usage
+from smsc_async.limiter.bucket import Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, new_waiter
@@ -139,7 +139,7 @@ class SharedStore(Store, ABC):
         self._leases: dict[int, Waiter | None] = {}
         self._lockout_view = LockoutStates()
 
-    def try_acquire(self, *_: object, **__: object) -> None:
+    def try_acquire(self, permit: Permit) -> None:  # noqa: ARG002  # the protocol's
         """Return ``None``: a shared store needs an ``await``."""
         return
 

@@ -13,7 +13,7 @@ import httpx
 
 from smsc_async import Account, Client, MemoryStore, Quota
 from smsc_async.fetch.lockout import Verdict
-from smsc_async.limiter.bucket import Completion
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.protocol import service_of
@@ -104,6 +104,6 @@ def client_of(
 def confirm(store: MemoryStore, account: Account, base_url: str = URL) -> None:
     """Let a store know that these credentials work: only then a failed request is retried."""
     credentials = Credentials(service_of(base_url), account)
-    permit = store.try_acquire("a request before the test", Quota(), token=False, credentials=credentials)
+    permit = store.try_acquire(Permit("a request before the test", Quota(), token=False, credentials=credentials))
     assert permit is not None
     store.try_release(permit, Completion.COMPLETE, Verdict.LIST)

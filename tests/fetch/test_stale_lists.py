@@ -23,6 +23,7 @@ from smsc_async import (
     TransportError,
     TrialsExhausted,
 )
+from smsc_async.limiter.bucket import Permit
 from smsc_async.limiter.clock import now
 from smsc_async.protocol import quota_key, service_of
 from tests.faults.scripted import ALEX, URL, Scripted, client_of, good, in_turn, refusal, status
@@ -47,7 +48,7 @@ async def no_token(client: Client, _: Scripted, __: MemoryStore) -> None:
 async def no_slot(_: Client, __: Scripted, store: MemoryStore) -> None:
     login = quota_key(service_of(URL), ALEX.login)
     for _number in range(Quota().concurrent):
-        assert store.try_acquire(login, Quota(), token=False) is not None
+        assert store.try_acquire(Permit(login, Quota(), token=False)) is not None
 
 
 async def no_place(client: Client, scripted: Scripted, _: MemoryStore) -> None:

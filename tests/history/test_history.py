@@ -20,6 +20,7 @@ import pytest
 from smsc_async import Account, Extra, History, MemoryStore, Quota, Snapshot, SQLiteStore, StoreError, Tariffs, Zone
 from smsc_async.history.file import HistoryFile
 from smsc_async.history.packing import packed, text_of
+from smsc_async.limiter.bucket import Permit
 from smsc_async.simulator import make_tariffs, sample_tariffs
 from tests.support.secret_search import found_in
 from tests.support.simulated import ALEX, client_of, service
@@ -212,7 +213,7 @@ async def test_a_file_of_garbage_is_named_and_left_as_it_is(history: History, tm
 async def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     store = SQLiteStore(path, pepper="a long random text")
-    await store.acquire("alex", Quota(), token=True, lease=1.0)
+    await store.acquire(Permit("alex", Quota(), token=True), lease=1.0)
     await store.aclose()
     for call in (History(path).add(snapshot(0, "1")), History(path).accounts()):
         with pytest.raises(StoreError, match="a database of something else"):

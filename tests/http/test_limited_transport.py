@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from smsc_async import Account, LimitedTransport, MemoryStore, Quota, QuotaExhausted
-from smsc_async.limiter.bucket import Completion
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.simulator import SimulatedAccount, Simulator
 from tests.faults.hostile import answer, dribbles, hostile, says
 
@@ -61,7 +61,7 @@ def client_of(inner: httpx.AsyncBaseTransport, store: MemoryStore, **options: An
 def left(store: MemoryStore, login: str, service: str = "smsc.example") -> int:
     """How many tokens a login has left; takes them."""
     taken = 0
-    while store.try_acquire(f"{service} {login}", QUOTA, token=True) is not None:
+    while store.try_acquire(Permit(f"{service} {login}", QUOTA, token=True)) is not None:
         taken += 1
     return taken
 
@@ -178,7 +178,7 @@ async def test_a_request_that_was_refused_can_be_sent_again_later() -> None:
     transport = LimitedTransport(inner, store=store)
     headers = {"content-type": "application/x-www-form-urlencoded"}
     request = httpx.Request("POST", URL, content=_upload(1), headers=headers)
-    taken = [store.try_acquire("smsc.example alex", QUOTA, token=True) for _ in range(3)]
+    taken = [store.try_acquire(Permit("smsc.example alex", QUOTA, token=True)) for _ in range(3)]
     with pytest.raises(QuotaExhausted), anyio.fail_after(1):
         await transport.handle_async_request(request)
     for permit in taken:
@@ -229,11 +229,11 @@ async def test_a_permit_is_held_until_the_reply_is_read_or_closed() -> None:
         async with client_of(httpx.AsyncHTTPTransport(), store, quota=quota) as client:
             for read in (True, False):
                 async with client.stream("POST", url, data={"login": "alex"}) as response:
-                    assert store.queue.try_acquire(f"127.0.0.1:{server.port} alex", quota, token=False) is None
+                    assert store.queue.try_acquire(Permit(f"127.0.0.1:{server.port} alex", quota, token=False)) is None
                     if read:
                         await response.aread()
             # The reply that was not read to its end still has its linger.
-            assert store.queue.try_acquire(f"127.0.0.1:{server.port} alex", quota, token=False) is None
+            assert store.queue.try_acquire(Permit(f"127.0.0.1:{server.port} alex", quota, token=False)) is None
             assert isinstance(response.stream, httpx.AsyncByteStream)
             await response.stream.aclose()  # a second time, which releases nothing
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, SQLiteStore, TransportError
-from smsc_async.limiter.bucket import Completion
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, serve
 from smsc_async.stores import Store
 
@@ -109,7 +109,7 @@ async def test_credentials_that_are_not_known_to_work_are_sent_once(store: Store
 
 async def test_a_sending_that_was_not_allowed_takes_no_token_from_others() -> None:
     store = MemoryStore()
-    held = [store.try_acquire("127.0.0.1 alex", Quota(), token=True) for _ in range(2)]
+    held = [store.try_acquire(Permit("127.0.0.1 alex", Quota(), token=True)) for _ in range(2)]
 
     class Reading(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -124,4 +124,4 @@ async def test_a_sending_that_was_not_allowed_takes_no_token_from_others() -> No
     for each in held:
         assert each is not None
         store.try_release(each, Completion.NOT_SENT)
-    assert sum(store.try_acquire("127.0.0.1 alex", Quota(), token=True) is not None for _ in range(3)) == 2
+    assert sum(store.try_acquire(Permit("127.0.0.1 alex", Quota(), token=True)) is not None for _ in range(3)) == 2

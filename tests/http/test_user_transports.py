@@ -32,6 +32,7 @@ from smsc_async import (
     StoreError,
     TransportError,
 )
+from smsc_async.limiter.bucket import Permit
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 from tests.faults.hostile import LIST, answer, hostile, says
 from tests.support.secret_search import SECRET, all_logs, found_in, shown_by
@@ -275,9 +276,9 @@ def test_an_instance_is_refused_in_a_second_event_loop_before_anything_is_sent(b
     assert transport.requests == 1
     state = store.queue  # no token was taken for what was refused
     quota = Quota()
-    assert state.try_acquire("127.0.0.1 alex", quota, token=True) is not None
-    assert state.try_acquire("127.0.0.1 alex", quota, token=True) is not None
-    assert state.try_acquire("127.0.0.1 alex", quota, token=True) is None
+    assert state.try_acquire(Permit("127.0.0.1 alex", quota, token=True)) is not None
+    assert state.try_acquire(Permit("127.0.0.1 alex", quota, token=True)) is not None
+    assert state.try_acquire(Permit("127.0.0.1 alex", quota, token=True)) is None
 
 
 @pytest.mark.parametrize("backends", [("asyncio", "asyncio"), ("asyncio", "trio"), ("trio", "asyncio")])

@@ -19,13 +19,13 @@ PROGRAM = """
 import sys
 {prepare}
 from smsc_async import MemoryStore, Quota
-from smsc_async.limiter.bucket import Completion
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
 store, granted = MemoryStore(), 0
 async def burst():
     global granted
     for _ in range(3):
-        if permit := store.try_acquire("alex", Quota(), token=True):
+        if permit := store.try_acquire(Permit("alex", Quota(), token=True)):
             permit.seen = now()
             store.try_release(permit, Completion.COMPLETE)
             granted += 1

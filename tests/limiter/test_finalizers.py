@@ -41,7 +41,7 @@ def _ends(work: Callable[[], object]) -> None:
 @pytest.mark.parametrize("ending", Completion)
 def test_a_permit_can_be_given_back_while_another_is_taken(monkeypatch: pytest.MonkeyPatch, ending: Completion) -> None:
     store = MemoryStore()
-    lost, other = (store.try_acquire(login, QUOTA, token=True) for login in ("alex", "boris"))
+    lost, other = (store.try_acquire(Permit(login, QUOTA, token=True)) for login in ("alex", "boris"))
     assert lost is not None
     assert other is not None
 
@@ -51,16 +51,16 @@ def test_a_permit_can_be_given_back_while_another_is_taken(monkeypatch: pytest.M
         return held_of(bucket, now)
 
     monkeypatch.setattr(buckets_module, "held_of", with_finalizer)
-    _ends(lambda: store.try_acquire("boris", QUOTA, token=True))
+    _ends(lambda: store.try_acquire(Permit("boris", QUOTA, token=True)))
     assert store._buckets.count()["slots"] == 1  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
-    assert (store.try_acquire("alex", QUOTA, token=True) is not None) == (ending is Completion.NOT_SENT)
+    assert (store.try_acquire(Permit("alex", QUOTA, token=True)) is not None) == (ending is Completion.NOT_SENT)
 
 
 def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_of_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = MemoryStore()
-    lost, other = (store.try_acquire(login, QUOTA, token=True) for login in ("alex", "boris"))
+    lost, other = (store.try_acquire(Permit(login, QUOTA, token=True)) for login in ("alex", "boris"))
     assert lost is not None
     assert other is not None
     init = queue_module._Waiting.__init__  # pyright: ignore[reportPrivateUsage]
@@ -70,7 +70,7 @@ def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_
         init(bucket)
 
     async def take(login: str) -> Permit:
-        return await store.queue.acquire(login, QUOTA, token=True)
+        return await store.queue.acquire(Permit(login, QUOTA, token=True))
 
     async def main() -> None:
         waiting = asyncio.create_task(take("alex"))
@@ -87,10 +87,10 @@ def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_
 
 def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
-    held = [store.try_acquire(login, QUOTA, token=True) for login in ("alex", "boris")]
+    held = [store.try_acquire(Permit(login, QUOTA, token=True)) for login in ("alex", "boris")]
     assert None not in held
     init = queue_module._Waiting.__init__  # pyright: ignore[reportPrivateUsage]
-    waiting = store.queue.acquire("alex", QUOTA, token=True)
+    waiting = store.queue.acquire(Permit("alex", QUOTA, token=True))
 
     def with_finalizer(bucket: queue_module._Waiting) -> None:  # pyright: ignore[reportPrivateUsage]
         waiting.close()
@@ -101,7 +101,7 @@ def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch:
         assert future is not None
         assert store.queue.waiting() == 1
         monkeypatch.setattr(queue_module._Waiting, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
-        joining = asyncio.create_task(store.queue.acquire("boris", QUOTA, token=True))
+        joining = asyncio.create_task(store.queue.acquire(Permit("boris", QUOTA, token=True)))
         await asyncio.sleep(0)
         assert store.queue.waiting() == 1
         joining.cancel()
@@ -118,7 +118,7 @@ def test_flights_and_lockouts_can_learn_of_an_end_while_their_locks_are_held() -
 
     async def main() -> None:
         flight, _ = store.flights.join("key", 1e9)
-        permit = store.try_acquire("alex", QUOTA, token=True, credentials=credentials)
+        permit = store.try_acquire(Permit("alex", QUOTA, token=True, credentials=credentials))
         assert permit is not None
         with store.flights._lock, flight._lock, store._rules_lock:  # pyright: ignore[reportPrivateUsage]
             store.flights.complete("key", flight, None)

@@ -30,7 +30,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Backend:
 
 
 async def take(queue: WaiterQueue, login: str = "alex", *, token: bool = True) -> Permit:
-    return await queue.acquire(login, QUOTA, token=token)
+    return await queue.acquire(Permit(login, QUOTA, token=token))
 
 
 async def answer(queue: WaiterQueue, permit: Permit) -> None:
@@ -268,7 +268,7 @@ def test_a_waiter_of_another_thread_is_woken_there() -> None:
 
     async def wait(name: str) -> None:
         started.set()
-        await queue.acquire("alex", QUOTA, token=False)
+        await queue.acquire(Permit("alex", QUOTA, token=False))
         waited.append(name)
 
     threads = [
@@ -289,7 +289,7 @@ def test_a_waiter_of_another_thread_is_woken_there() -> None:
 
 
 async def _hold(queue: WaiterQueue) -> list[Permit]:
-    return [await queue.acquire("alex", QUOTA, token=False) for _ in range(14)]
+    return [await queue.acquire(Permit("alex", QUOTA, token=False)) for _ in range(14)]
 
 
 def test_a_waiter_whose_loop_was_closed_under_it_blocks_nobody() -> None:
@@ -299,12 +299,12 @@ def test_a_waiter_whose_loop_was_closed_under_it_blocks_nobody() -> None:
 
     async def use_up_all() -> None:
         for _ in range(3):
-            permit = await queue.acquire("alex", quota, token=True)
+            permit = await queue.acquire(Permit("alex", quota, token=True))
             permit.seen = now()
             await queue.release(permit, Completion.COMPLETE)
 
     loop.run_until_complete(use_up_all())
-    stuck = loop.create_task(queue.acquire("alex", quota, token=True))
+    stuck = loop.create_task(queue.acquire(Permit("alex", quota, token=True)))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     try:
@@ -322,16 +322,16 @@ def test_a_head_whose_event_loop_is_closed_does_not_block_the_next_waiter() -> N
     queue = MemoryStore().queue
     quota = Quota(requests=1, per=0.05, guard=0.0, linger=0.0)
     loop = asyncio.new_event_loop()
-    held = loop.run_until_complete(queue.acquire("alex", quota, token=True))
+    held = loop.run_until_complete(queue.acquire(Permit("alex", quota, token=True)))
     held.owner_loop = loop
-    stuck = loop.create_task(queue.acquire("alex", quota, token=True))
+    stuck = loop.create_task(queue.acquire(Permit("alex", quota, token=True)))
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     try:
 
         async def wait() -> Permit:
             with anyio.fail_after(30.0):
-                return await queue.acquire("alex", quota, token=True)
+                return await queue.acquire(Permit("alex", quota, token=True))
 
         assert asyncio.run(wait()).login == "alex"
         assert queue.waiting() == 0

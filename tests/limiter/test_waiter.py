@@ -17,7 +17,6 @@ from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, in_trio, is_closed_loop, new_waiter, running_loop
@@ -112,23 +111,12 @@ class Slow:
     def __init__(self) -> None:
         self.released: list[Completion] = []
 
-    def try_acquire(
-        self, login: str, quota: Quota, *, token: bool, credentials: Credentials | None = None
-    ) -> Permit | None:
+    def try_acquire(self, permit: Permit) -> Permit | None:
         return None
 
-    async def acquire(
-        self,
-        login: str,
-        quota: Quota,
-        *,
-        token: bool,
-        lease: float,
-        patience: float | None = None,
-        credentials: Credentials | None = None,
-    ) -> Permit | Refusal:
+    async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
         await anyio.sleep(0.001)
-        return Permit(login, quota, token)
+        return permit
 
     def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         return False
@@ -142,7 +130,7 @@ class Slow:
 async def test_a_queue_waits_for_a_source_that_answers_later() -> None:
     source = Slow()
     queue = WaiterQueue(source)
-    permit = await queue.acquire("alex", Quota(), token=True)
+    permit = await queue.acquire(Permit("alex", Quota(), token=True))
     await queue.release(permit, Completion.COMPLETE)
     assert source.released == [Completion.COMPLETE]
     assert queue.waiting() == 0

@@ -55,7 +55,7 @@ def _list() -> Tariffs:
 
 
 async def _take(store: Store, login: str = "alex", *, token: bool = True, quota: Quota = QUOTA) -> Permit | Refusal:
-    return await store.acquire(login, quota, token=token, lease=5.0)
+    return await store.acquire(Permit(login, quota, token=token), lease=5.0)
 
 
 async def _taken(store: Store, login: str = "alex", *, token: bool = True, quota: Quota = QUOTA) -> Permit:
@@ -168,7 +168,7 @@ async def test_waiting_calls_go_as_tokens_come_free_whoever_gives_them_back(make
     granted: list[float] = []
 
     async def call(store: Store) -> None:
-        permit = await store.queue.acquire("alex", QUOTA, token=True)
+        permit = await store.queue.acquire(Permit("alex", QUOTA, token=True))
         granted.append(now())
         await anyio.sleep(0.02)
         permit.seen = now()
@@ -187,7 +187,7 @@ async def test_a_call_whose_permit_comes_too_late_is_refused_at_once(make_store:
     for _ in range(3):
         await _answered(make_store(), await _taken(make_store(), quota=LONG))
     with stopwatch() as watch, anyio.fail_after(30), pytest.raises(QuotaExhausted) as caught:
-        await make_store().queue.acquire("alex", LONG, token=True)
+        await make_store().queue.acquire(Permit("alex", LONG, token=True))
     assert watch.seconds < 0.15
     assert 0 < caught.value.retry_after <= LONG.window
 
@@ -198,7 +198,7 @@ async def test_a_cancelled_wait_leaves_no_permit_taken(make_store: Make) -> None
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(_cancel_after, scope, tick)
-                permit = await store.queue.acquire("alex", QUOTA, token=True)
+                permit = await store.queue.acquire(Permit("alex", QUOTA, token=True))
                 await store.queue.release(permit, Completion.NOT_SENT)
                 group.cancel_scope.cancel()
     await anyio.sleep(0.05)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
 import anyio
@@ -51,7 +50,7 @@ def _accounts(count: int, name: str = "login") -> list[Account]:
 
 async def _take(store: Store, account: Account, *, service: str = SERVICE) -> Permit | Refusal:
     login = f"{service} {account.login}"
-    return await store.acquire(login, QUOTA, token=False, lease=30.0, credentials=Credentials(service, account))
+    return await store.acquire(Permit(login, QUOTA, token=False, credentials=Credentials(service, account)), lease=30.0)
 
 
 async def _taken(store: Store, account: Account) -> Permit:
@@ -209,7 +208,7 @@ async def test_a_waiting_call_gets_its_place_at_the_reset(make_store: Make) -> N
 
     async def wait() -> None:
         credentials = Credentials(SERVICE, WRONG)
-        permits.append(await store.queue.acquire("alex", QUOTA, token=True, credentials=credentials))
+        permits.append(await store.queue.acquire(Permit("alex", QUOTA, token=True, credentials=credentials)))
 
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
@@ -266,7 +265,9 @@ async def test_twenty_waiting_tasks_of_two_instances_all_get_a_place_in_turn(mak
     async def call(n: int, account: Account) -> None:
         nonlocal held, peak, served
         store = stores[n % 2]
-        permit = await store.queue.acquire(account.login, QUOTA, token=True, credentials=Credentials(SERVICE, account))
+        permit = await store.queue.acquire(
+            Permit(account.login, QUOTA, token=True, credentials=Credentials(SERVICE, account))
+        )
         held += 1
         peak = max(peak, held)
         await anyio.sleep(0.01)
@@ -308,8 +309,8 @@ async def test_a_call_without_a_place_in_time_is_refused_and_leaves_token_and_sl
         await _taken(here, account)
     credentials = Credentials(SERVICE, WRONG)
     with anyio.fail_after(0.3), pytest.raises(TrialsExhausted):
-        await there.queue.acquire("alex", QUOTA, token=True, credentials=credentials)
-    permits = [await there.acquire("alex", QUOTA, token=True, lease=1.0) for _ in range(3)]
+        await there.queue.acquire(Permit("alex", QUOTA, token=True, credentials=credentials))
+    permits = [await there.acquire(Permit("alex", QUOTA, token=True), lease=1.0) for _ in range(3)]
     assert all(isinstance(permit, Permit) for permit in permits)
 
 
@@ -325,7 +326,7 @@ async def test_a_busy_event_loop_hides_the_cause_from_no_call(make_store: Make) 
     async with anyio.create_task_group() as group:
         group.start_soon(block)
         with anyio.fail_after(0.4), pytest.raises(TrialsExhausted):
-            await store.queue.acquire("alex", QUOTA, token=True, credentials=Credentials(SERVICE, WRONG))
+            await store.queue.acquire(Permit("alex", QUOTA, token=True, credentials=Credentials(SERVICE, WRONG)))
 
 
 async def test_a_cancelled_wait_for_a_place_is_over_and_takes_none(make_store: Make) -> None:
@@ -335,7 +336,7 @@ async def test_a_cancelled_wait_for_a_place_is_over_and_takes_none(make_store: M
         async with anyio.create_task_group() as group:
             for n in range(3):
                 credentials = Credentials(SERVICE, Account(f"waiting-{n}", "123"))
-                group.start_soon(partial(store.queue.acquire, f"{n}", QUOTA, token=True, credentials=credentials))
+                group.start_soon(store.queue.acquire, Permit(f"{n}", QUOTA, token=True, credentials=credentials))
             await anyio.sleep(0.2)
             assert store.queue.waiting() == 3
             scope.cancel()
@@ -353,7 +354,7 @@ async def test_a_second_sending_takes_a_token_of_its_own_while_there_is_one(make
         with pytest.raises(QuotaExhausted):
             await exchange.allow_reading()
     assert (attempt.readings, len(attempt.resends)) == (3, 2)
-    refusal = await make_store().acquire("alex", QUOTA, token=True, lease=1.0)
+    refusal = await make_store().acquire(Permit("alex", QUOTA, token=True), lease=1.0)
     assert isinstance(refusal, Refusal)
 
 
@@ -369,9 +370,9 @@ async def test_credentials_at_risk_are_sent_once(make_store: Make) -> None:
 async def test_a_call_without_a_token_leaves_its_place(make_store: Make) -> None:
     store = make_store()
     for _ in range(3):
-        assert isinstance(await store.acquire("alex", QUOTA, token=True, lease=1.0), Permit)
+        assert isinstance(await store.acquire(Permit("alex", QUOTA, token=True), lease=1.0), Permit)
     credentials = Credentials(SERVICE, Account("alex", "123"))
-    refusal = await store.acquire("alex", QUOTA, token=True, lease=1.0, credentials=credentials)
+    refusal = await store.acquire(Permit("alex", QUOTA, token=True, credentials=credentials), lease=1.0)
     assert isinstance(refusal, Refusal)
     assert refusal.locked_out is None
     assert await _places(make_store(), _accounts(5)) == 4

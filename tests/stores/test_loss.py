@@ -46,7 +46,7 @@ async def _open(url: str, *, lease: float = 30.0, cold: bool = True) -> AsyncGen
 async def _take(
     store: SQLiteStore | RedisStore | MemoryStore, quota: Quota = SERVICE_QUOTA, lease: float = 10.0
 ) -> Permit | Refusal:
-    return await store.acquire("alex", quota, token=True, lease=lease)
+    return await store.acquire(Permit("alex", quota, token=True), lease=lease)
 
 
 async def _refused(store: SQLiteStore | RedisStore, event: str) -> float:
@@ -285,7 +285,7 @@ async def test_waiters_of_a_closed_store_get_its_error_and_not_that_of_the_quota
 
         async def wait(seconds: float) -> None:
             with anyio.fail_after(seconds):
-                await store.queue.acquire("alex", Quota(), token=True)
+                await store.queue.acquire(Permit("alex", Quota(), token=True))
 
         first = asyncio.create_task(wait(120.0))
         while store.closed_for == 0.0:  # noqa: ASYNC110  # nothing sets an event
@@ -302,16 +302,16 @@ async def test_a_quota_that_is_used_up_is_no_loss(server: RedisServer) -> None:
         for _ in range(3):
             assert isinstance(await _take(store), Permit)
         with anyio.fail_after(5), pytest.raises(QuotaExhausted):
-            await store.queue.acquire("alex", Quota(), token=True)
+            await store.queue.acquire(Permit("alex", Quota(), token=True))
         assert store.closed_for == 0.0
 
 
 async def test_a_memory_store_that_waits_says_so() -> None:
     store = MemoryStore(cold_start="wait")
     with anyio.fail_after(5), pytest.raises(StoreNotReady, match="cold_start") as caught:
-        await store.queue.acquire("alex", Quota(), token=True)
+        await store.queue.acquire(Permit("alex", Quota(), token=True))
     assert caught.value.retry_after == pytest.approx(store.closed_for, abs=1.0)
-    assert isinstance(await store.acquire("alex", Quota(), token=True, lease=90.0), Refusal)
+    assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=90.0), Refusal)
     assert MemoryStore().closed_for == 0.0
 
 
@@ -383,6 +383,6 @@ async def test_a_call_with_enough_time_waits_for_a_closed_store(tmp_path: Path) 
     for store in (SQLiteStore(tmp_path / "store.db", lease=0.2, cold_start="wait"), MemoryStore(cold_start="wait")):
         async with store:
             with anyio.fail_after(60):
-                permit = await store.queue.acquire("alex", SHORT, token=True, lease=0.01)
+                permit = await store.queue.acquire(Permit("alex", SHORT, token=True), lease=0.01)
             assert store.closed_for == 0.0
             await store.queue.release(permit, Completion.NOT_SENT)

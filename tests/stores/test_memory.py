@@ -12,7 +12,7 @@ import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, Tariffs, decode
 from smsc_async.fetch.lockout import Verdict
-from smsc_async.limiter.bucket import Completion
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render, sample_tariffs
@@ -138,21 +138,21 @@ async def test_quotas_of_different_width_share_a_store_and_each_keeps_its_own() 
     store = MemoryStore()
     short = Quota(per=0.01, guard=0.0, linger=0.0)
     for quota in (short, Quota()):
-        permit = await store.queue.acquire("alex", quota, token=True)
+        permit = await store.queue.acquire(Permit("alex", quota, token=True))
         permit.seen = 0.0
     assert Client(store=store).statistics().calls == 0
 
 
 async def test_the_child_of_a_fork_counts_what_the_parent_has_under_way_and_takes_nothing_of_it_back() -> None:
     store = MemoryStore()
-    held = [await store.queue.acquire("alex", Quota(), token=True) for _ in range(2)]
+    held = [await store.queue.acquire(Permit("alex", Quota(), token=True)) for _ in range(2)]
     store._after_fork()  # pyright: ignore[reportPrivateUsage]  # what the system calls in the child
-    mine = await store.queue.acquire("alex", Quota(), token=True)
+    mine = await store.queue.acquire(Permit("alex", Quota(), token=True))
     await store.queue.release(held[0], Completion.NOT_SENT)
     with anyio.fail_after(30.0), pytest.raises(QuotaExhausted):
-        await store.queue.acquire("alex", Quota(), token=True)
+        await store.queue.acquire(Permit("alex", Quota(), token=True))
     await store.queue.release(mine, Completion.NOT_SENT)
-    await store.queue.acquire("alex", Quota(), token=True)
+    await store.queue.acquire(Permit("alex", Quota(), token=True))
 
 
 async def test_a_list_that_landed_in_another_thread_in_the_meantime_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,12 +191,12 @@ async def test_states_of_credentials_that_mean_nothing_are_dropped(monkeypatch: 
     assert [each.login for each in store.lockouts("smsc")] == []
     assert len(store._states) <= 12  # pyright: ignore[reportPrivateUsage]
     credentials = Credentials("smsc", Account("refused", "123"))
-    assert store.try_acquire("refused", Quota(), token=True, credentials=credentials) is None
+    assert store.try_acquire(Permit("refused", Quota(), token=True, credentials=credentials)) is None
 
 
 def _exchange(store: MemoryStore, login: str, verdict: Verdict) -> None:
     credentials = Credentials("smsc", Account(login, "123"))
-    permit = store.try_acquire(login, Quota(), token=True, credentials=credentials)
+    permit = store.try_acquire(Permit(login, Quota(), token=True, credentials=credentials))
     assert permit is not None
     completion = Completion.NOT_SENT if verdict is Verdict.NOT_SENT else Completion.COMPLETE
     store.try_release(permit, completion, verdict)
@@ -205,9 +205,9 @@ def _exchange(store: MemoryStore, login: str, verdict: Verdict) -> None:
 async def test_a_permit_that_is_released_twice_is_settled_once() -> None:
     store = MemoryStore()
     credentials = Credentials("smsc", Account("alex", "123"))
-    permit = store.try_acquire("alex", Quota(), token=True, credentials=credentials)
+    permit = store.try_acquire(Permit("alex", Quota(), token=True, credentials=credentials))
     assert permit is not None
     for verdict in (Verdict.LIST, Verdict.REFUSED):
         store.try_release(permit, Completion.COMPLETE, verdict)
     assert store.lockouts("smsc") == []
-    assert store.try_acquire("alex", Quota(), token=True, credentials=credentials) is not None
+    assert store.try_acquire(Permit("alex", Quota(), token=True, credentials=credentials)) is not None

@@ -67,7 +67,7 @@ class InRedis:
 
     def acquire(self, now: float, *, token: bool) -> int | Refusal:
         self._at(now)
-        answer = self._runner.run(self._store.acquire("alex", QUOTA, token=token, lease=LEASE))
+        answer = self._runner.run(self._store.acquire(Permit("alex", QUOTA, token=token), lease=LEASE))
         if isinstance(answer, Refusal):
             return answer
         self._permits[len(self._permits)] = answer

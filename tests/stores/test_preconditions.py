@@ -50,7 +50,7 @@ async def _open(url: str, pepper: str = PEPPER) -> AsyncGenerator[RedisStore]:
 
 
 async def _take(store: SQLiteStore | RedisStore, quota: Quota | None = None) -> object:
-    return await store.acquire("alex", quota or Quota(), token=True, lease=5.0)
+    return await store.acquire(Permit("alex", quota or Quota(), token=True), lease=5.0)
 
 
 async def _refused(store: SQLiteStore | RedisStore, reason: str, quota: Quota | None = None) -> None:
@@ -114,7 +114,7 @@ async def test_a_quota_that_differs_from_that_of_a_peer_is_refused_while_permits
     if isinstance(there, RedisStore):
         with pytest.raises(StoreError, match="pass the same Quota"):
             await there.usage("alex", other)
-    assert isinstance(await there.acquire("boris", other, token=True, lease=5.0), Permit)
+    assert isinstance(await there.acquire(Permit("boris", other, token=True), lease=5.0), Permit)
     await here.release(permit, Completion.NOT_SENT)
     permit = await _take(there, other)
     assert isinstance(permit, Permit)
@@ -161,7 +161,7 @@ async def test_the_access_list_of_the_docs_is_enough_and_a_missing_rule_is_named
     url = f"{server.url.replace('unix://', 'unix://worker:secret@')}?db=3"
     credentials, endpoint = Credentials("smsc", Account("alex", "123")), "https://smsc.example/sys/get.php"
     async with _open(url) as store:
-        permit = await store.acquire("alex", Quota(), token=True, lease=5.0, credentials=credentials)
+        permit = await store.acquire(Permit("alex", Quota(), token=True, credentials=credentials), lease=5.0)
         assert isinstance(permit, Permit)
         await store.release(permit, Completion.NOT_SENT)
         await store.drain_tokens("alex", Quota())
@@ -298,7 +298,7 @@ async def test_deleting_files_in_use_leaks_no_descriptor(tmp_path: Path) -> None
 
 async def _granted(store: RedisStore, login: str) -> object:
     try:
-        return await store.acquire(login, Quota(), token=True, lease=5.0)
+        return await store.acquire(Permit(login, Quota(), token=True), lease=5.0)
     except StoreError as error:
         return error
 

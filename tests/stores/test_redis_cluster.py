@@ -56,12 +56,12 @@ async def _open(cluster: RedisCluster, *, lease: float = 0.5, cold: bool = False
 
 
 async def _take(store: RedisStore, login: str, quota: Quota = LONG) -> Permit | Refusal:
-    return await store.acquire(login, quota, token=True, lease=30.0)
+    return await store.acquire(Permit(login, quota, token=True), lease=30.0)
 
 
 async def _try(store: RedisStore, login: str, password: str = "123", quota: Quota = LONG) -> Permit | Refusal:
     credentials = Credentials(SERVICE, Account(login, password))
-    return await store.acquire(f"{SERVICE} {login}", quota, token=True, lease=30.0, credentials=credentials)
+    return await store.acquire(Permit(f"{SERVICE} {login}", quota, token=True, credentials=credentials), lease=30.0)
 
 
 async def _end(store: RedisStore, permit: Permit | Refusal, verdict: Verdict) -> None:

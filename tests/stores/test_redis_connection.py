@@ -39,7 +39,7 @@ async def _open(url: str) -> AsyncGenerator[RedisStore]:
 
 
 async def _permit(store: RedisStore) -> Permit:
-    permit = await store.acquire("alex", QUOTA, token=True, lease=60.0)
+    permit = await store.acquire(Permit("alex", QUOTA, token=True), lease=60.0)
     assert isinstance(permit, Permit)
     return permit
 
@@ -114,7 +114,7 @@ def test_connections_of_event_loops_that_are_over_are_dropped(server: RedisServe
     store = _store(server.url)
 
     async def take() -> None:
-        await store.acquire("alex", QUOTA, token=False, lease=60.0)
+        await store.acquire(Permit("alex", QUOTA, token=False), lease=60.0)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # nobody has closed them

@@ -47,7 +47,7 @@ async def _open(url: str, *, lease: float = 0.3, cold: bool = False) -> AsyncGen
 
 
 async def _take(store: RedisStore, *, lease: float = 5.0) -> Permit | Refusal:
-    return await store.acquire("alex", QUOTA, token=True, lease=lease)
+    return await store.acquire(Permit("alex", QUOTA, token=True), lease=lease)
 
 
 class Load:
@@ -181,7 +181,7 @@ async def test_a_store_found_empty_gives_nothing_for_a_window_and_a_lease(server
 async def test_who_misses_the_store_later_than_others_does_not_close_it_again(server: RedisServer, how: str) -> None:
     async with _open(server.url) as first, _open(server.url) as idle:
         for store in (first, idle):
-            assert isinstance(await store.acquire("boris", QUOTA, token=True, lease=0.3), Permit)
+            assert isinstance(await store.acquire(Permit("boris", QUOTA, token=True), lease=0.3), Permit)
         # Longer than the idle worker's next command takes: it counts that time as time in which it was not certain.
         await asyncio.sleep(0.5)
         if how == "flushed":
@@ -199,7 +199,7 @@ async def test_who_misses_the_store_later_than_others_does_not_close_it_again(se
 
 async def test_a_lost_answer_takes_no_second_permit(server: RedisServer) -> None:
     async with _open(server.url) as store:
-        assert isinstance(await store.acquire("boris", QUOTA, token=True, lease=1.0), Permit)
+        assert isinstance(await store.acquire(Permit("boris", QUOTA, token=True), lease=1.0), Permit)
         wire = store._redis  # pyright: ignore[reportPrivateUsage]
         real = wire.call
         lost: list[object] = []
@@ -303,7 +303,7 @@ async def test_a_fleet_of_one_process_does_not_disturb_itself(
 
 async def _try(store: RedisStore, account: Account) -> Permit | Refusal:
     credentials = Credentials("smsc", account)
-    return await store.acquire(account.login, Quota(), token=True, lease=30.0, credentials=credentials)
+    return await store.acquire(Permit(account.login, Quota(), token=True, credentials=credentials), lease=30.0)
 
 
 async def test_a_connection_that_was_closed_while_idle_is_made_anew(server: RedisServer) -> None:
@@ -311,7 +311,7 @@ async def test_a_connection_that_was_closed_while_idle_is_made_anew(server: Redi
         assert isinstance(await _take(store), Permit)
         await asyncio.gather(_take(store), _take(store))
         server.ask("CLIENT", "KILL", "TYPE", "normal")
-        assert isinstance(await store.acquire("boris", QUOTA, token=True, lease=1.0), Permit)
+        assert isinstance(await store.acquire(Permit("boris", QUOTA, token=True), lease=1.0), Permit)
 
 
 async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_back(server: RedisServer) -> None:
@@ -334,7 +334,7 @@ async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_b
 
 async def test_a_cancelled_take_leaves_nothing_taken(server: RedisServer) -> None:
     async with _open(server.url, lease=60.0) as store:
-        await store.acquire("another", QUOTA, token=False, lease=1.0)
+        await store.acquire(Permit("another", QUOTA, token=False), lease=1.0)
         for ticks in range(14):
             task = asyncio.create_task(_take(store, lease=60.0))
             for _ in range(ticks):
@@ -354,7 +354,7 @@ async def test_a_call_that_is_cancelled_while_the_server_thinks_leaves_no_lead_a
     endpoint = "https://smsc.example/sys/get.php"
     async with _open(server.url) as store, _open(server.url) as other:
         store.LEASE_SECONDS = other.LEASE_SECONDS = 60.0
-        await store.acquire("another", QUOTA, token=False, lease=1.0)
+        await store.acquire(Permit("another", QUOTA, token=False), lease=1.0)
         wire = store._redis  # pyright: ignore[reportPrivateUsage]
         real = wire.call
 
@@ -425,12 +425,12 @@ async def _delayed(store: RedisStore, work: Awaitable[object], *seconds: float) 
 async def test_a_command_that_comes_late_is_no_step_of_the_clock(server: RedisServer) -> None:
     quota = Quota(per=1.5, guard=0.02, linger=0.05)
     async with _open(server.url) as slow, _open(server.url) as store:
-        held = await slow.acquire("alex", quota, token=True, lease=5.0)
+        held = await slow.acquire(Permit("alex", quota, token=True), lease=5.0)
         assert isinstance(held, Permit)
         used: list[float] = []
 
         async def use() -> None:
-            permit = await store.acquire("alex", quota, token=True, lease=5.0)
+            permit = await store.acquire(Permit("alex", quota, token=True), lease=5.0)
             if isinstance(permit, Permit):
                 used.append(time.monotonic())
                 permit.seen = now()
@@ -467,7 +467,7 @@ async def test_workers_whose_clocks_disagree_are_given_no_token_too_soon(
         async def use(who: RedisStore) -> None:
             # Two hours later than the real one: the clock of a machine that has just booted must not become negative.
             monkeypatch.setattr(redis_store, "now", lambda: now() + 7200.0 - (stood_still if who is paused else 0.0))
-            permit = await who.acquire("alex", quota, token=True, lease=1.0)
+            permit = await who.acquire(Permit("alex", quota, token=True), lease=1.0)
             if isinstance(permit, Permit):
                 used.append(time.monotonic())
                 permit.seen = redis_store.now()  # type: ignore[attr-defined]
@@ -496,8 +496,8 @@ async def test_nothing_listens_and_no_credential_is_told() -> None:
 async def test_keys_and_values_hold_no_login_and_no_password(server: RedisServer) -> None:
     account = Account("somebody@example.com", "correct horse")
     async with _open(server.url) as store:
-        await store.acquire(account.login, QUOTA, token=True, lease=1.0)
-        await store.acquire("x", QUOTA, token=True, lease=1.0, credentials=Credentials("smsc", account))
+        await store.acquire(Permit(account.login, QUOTA, token=True), lease=1.0)
+        await store.acquire(Permit("x", QUOTA, token=True, credentials=Credentials("smsc", account)), lease=1.0)
         await store.lease_or_reply("https://smsc.example/sys/get.php", account, 60.0, 1.0)
     with RedisServer() as other:
         assert other.ask("PING")
@@ -521,7 +521,7 @@ async def test_every_script_keeps_to_one_slot_of_a_cluster() -> None:
             assert isinstance(lead, FetchLease)
             await store.release_lease("https://smsc.example/sys/get.php", ALEX, lead, None, None)
             credentials = Credentials("smsc", ALEX)
-            permit = await store.acquire("alex", QUOTA, token=False, lease=1.0, credentials=credentials)
+            permit = await store.acquire(Permit("alex", QUOTA, token=False, credentials=credentials), lease=1.0)
             assert isinstance(permit, Permit)
             await store.release(permit, Completion.COMPLETE, Verdict.LIST)
 

@@ -28,7 +28,9 @@ def _open(server: RedisServer) -> RedisStore:
 
 
 async def _take(store: RedisStore, number: int) -> Permit | Refusal:
-    return await store.acquire(f"smsc login{number}", QUOTA, token=True, lease=5.0, credentials=_credentials(number))
+    return await store.acquire(
+        Permit(f"smsc login{number}", QUOTA, token=True, credentials=_credentials(number)), lease=5.0
+    )
 
 
 async def test_workers_that_change_the_states_at_once_take_four_places_together(redis_server: RedisServer) -> None:

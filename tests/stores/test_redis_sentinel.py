@@ -37,14 +37,14 @@ async def _open(url: str, *, cold: bool = False, lease: float = 30.0) -> AsyncGe
 
 
 async def _take(store: RedisStore, login: str = "alex", quota: Quota = LONG) -> Permit | Refusal:
-    return await store.acquire(login, quota, token=True, lease=30.0)
+    return await store.acquire(Permit(login, quota, token=True), lease=30.0)
 
 
 async def test_the_master_is_where_the_sentinels_say(sentinels: Sentinels) -> None:
     async with _open(sentinels.url) as store:
         assert [isinstance(await _take(store), Permit) for _ in range(4)] == [True, True, True, False]
         credentials = Credentials("smsc", Account("alex", "123"))
-        permit = await store.acquire("smsc alex", LONG, token=True, lease=30.0, credentials=credentials)
+        permit = await store.acquire(Permit("smsc alex", LONG, token=True, credentials=credentials), lease=30.0)
         assert isinstance(permit, Permit)
         await store.release(permit, Completion.COMPLETE, Verdict.LIST)
         assert sentinels.master.ask("EXISTS", "{smsc}:store") == b":1\r\n"

@@ -99,7 +99,7 @@ async def test_a_follower_leads_where_the_leader_has_not_renewed(name: str) -> N
 async def test_a_follower_that_is_cancelled_leaves_no_lead(name: str) -> None:
     here, there = _open(name), _open(name)
     here.LEASE_SECONDS = there.LEASE_SECONDS = 60.0
-    await here.acquire("another", Quota(), token=False, lease=1.0)
+    await here.acquire(Permit("another", Quota(), token=False), lease=1.0)
     for ticks in range(12):
         task = asyncio.create_task(here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0))
         for _ in range(ticks):
@@ -226,11 +226,11 @@ async def test_a_short_pepper_is_refused_with_the_command_that_makes_one(
 async def test_who_comes_with_another_pepper_is_told_and_gets_no_quota_of_their_own(name: str) -> None:
     quota = Quota()
     store, stranger, friend = _open(name), _open(name, pepper="another random text"), _open(name)
-    assert isinstance(await store.acquire("alex", quota, token=True, lease=1.0), Permit)
+    assert isinstance(await store.acquire(Permit("alex", quota, token=True), lease=1.0), Permit)
     with pytest.raises(StoreError, match="pepper") as caught:
-        await stranger.acquire("alex", quota, token=True, lease=1.0)
+        await stranger.acquire(Permit("alex", quota, token=True), lease=1.0)
     assert not caught.value.retryable
-    assert isinstance(await friend.acquire("alex", quota, token=True, lease=1.0), Permit)
+    assert isinstance(await friend.acquire(Permit("alex", quota, token=True), lease=1.0), Permit)
     for each in (store, stranger, friend):
         await each.aclose()
 

@@ -48,7 +48,7 @@ async def _open(
 
 
 async def _take(store: SQLiteStore, login: str = "alex", *, quota: Quota = QUOTA) -> Permit | Refusal:
-    return await store.acquire(login, quota, token=True, lease=0.5)
+    return await store.acquire(Permit(login, quota, token=True), lease=0.5)
 
 
 async def _is_closed(store: SQLiteStore) -> bool:
@@ -215,7 +215,7 @@ async def test_after_another_boot_permits_are_not_trusted_and_lockouts_continue(
     path = tmp_path / "store.db"
     wrong = Credentials("smsc", Account("alex", "wrong"))
     async with _open(path) as store:
-        permit = await store.acquire("smsc alex", QUOTA, token=True, lease=1.0, credentials=wrong)
+        permit = await store.acquire(Permit("smsc alex", QUOTA, token=True, credentials=wrong), lease=1.0)
         assert isinstance(permit, Permit)
         await store.release(permit, Completion.COMPLETE, Verdict.REFUSED)
     monkeypatch.setattr(sqlite_file, "boot_id", lambda: "another boot")
@@ -223,7 +223,7 @@ async def test_after_another_boot_permits_are_not_trusted_and_lockouts_continue(
     monkeypatch.setattr(sqlite_store, "now", lambda: 5.0)
     async with _open(path) as store:
         assert await _is_closed(store)
-        refusal = await store.acquire("smsc alex", QUOTA, token=True, lease=1.0, credentials=wrong)
+        refusal = await store.acquire(Permit("smsc alex", QUOTA, token=True, credentials=wrong), lease=1.0)
         assert isinstance(refusal, Refusal)
         assert refusal.locked_out is not None
         assert 2600.0 < refusal.locked_out.retry_in <= 2700.0
@@ -346,7 +346,7 @@ async def test_a_permit_that_comes_after_its_lease_is_not_used_and_given_back(tm
     async with _open(tmp_path / "s") as store:
         await _take(store, "another")  # so that the file is open
         store._acquired = 0  # pyright: ignore[reportPrivateUsage]
-        taking = asyncio.create_task(store.acquire("alex", QUOTA, token=True, lease=0.2))
+        taking = asyncio.create_task(store.acquire(Permit("alex", QUOTA, token=True), lease=0.2))
         while not store._acquired:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it tells nobody
             await asyncio.sleep(0)
         time.sleep(0.3)  # noqa: ASYNC251  # the process is stopped, as it were
@@ -358,7 +358,7 @@ async def test_rows_of_logins_that_do_not_come_back_are_cleared_away(tmp_path: P
     brief = Quota(per=0.001, guard=0.0, linger=0.0)
     async with _open(tmp_path / "store.db") as store:
         for i in range(400):
-            await store.acquire(f"login{i}", brief, token=True, lease=0.3)
+            await store.acquire(Permit(f"login{i}", brief, token=True), lease=0.3)
             if i == 199:
                 await asyncio.sleep(0.4)
         other = sqlite3.connect(tmp_path / "store.db")
@@ -610,7 +610,7 @@ async def test_a_damaged_row_is_an_error_that_names_the_file(tmp_path: Path, sta
     path, credentials = tmp_path / "store.db", Credentials("smsc", Account("alex", "123"))
     async with _open(path) as store:
         await _take(store)
-        await store.acquire("x", QUOTA, token=True, lease=1.0, credentials=credentials)
+        await store.acquire(Permit("x", QUOTA, token=True, credentials=credentials), lease=1.0)
     other = sqlite3.connect(path)
     other.execute(statement)
     other.commit()
@@ -618,7 +618,7 @@ async def test_a_damaged_row_is_an_error_that_names_the_file(tmp_path: Path, sta
     async with _open(path) as store:
         for _ in range(2):
             with pytest.raises(StoreError, match="damaged"):
-                await store.acquire("alex", QUOTA, token=True, lease=1.0, credentials=credentials)
+                await store.acquire(Permit("alex", QUOTA, token=True, credentials=credentials), lease=1.0)
 
 
 async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
@@ -627,7 +627,7 @@ async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
         path = tmp_path / f"{pepper}.db"
         async with _open(path, pepper=pepper) as store:
             await _take(store, account.login)
-            await store.acquire("x", QUOTA, token=True, lease=1.0, credentials=Credentials("smsc", account))
+            await store.acquire(Permit("x", QUOTA, token=True, credentials=Credentials("smsc", account)), lease=1.0)
             await store.lease_or_reply("https://smsc.example/sys/get.php", account, 60.0, 1.0)
         names = await asyncio.to_thread(os.listdir, tmp_path)
         content = b"".join((tmp_path / name).read_bytes() for name in names)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from smsc_async import Client, MemoryStore, Quota, RedisStore, SQLiteStore
-from smsc_async.limiter.bucket import Completion
+from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.stores import worker_warning
 from smsc_async.stores.worker_warning import worker_count
 
@@ -86,7 +86,7 @@ def test_the_warning_names_the_fork() -> None:
 def test_a_client_over_a_store_that_was_used_before_the_fork_warns(*, is_used: bool) -> None:
     store = MemoryStore()
     if is_used:
-        permit = store.try_acquire("alex", Quota(), token=True)
+        permit = store.try_acquire(Permit("alex", Quota(), token=True))
         assert permit is not None
         store.try_release(permit, Completion.COMPLETE)
     child = os.fork()

@@ -37,6 +37,7 @@ from smsc_async import (
     Tariffs,
 )
 from smsc_async.http import limited_exchange
+from smsc_async.limiter.bucket import Permit
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import endpoint, quota_key, service_of
 from smsc_async.stores.sqlite import file as sqlite_file
@@ -72,7 +73,7 @@ async def fetch(store: str, base_url: str, per: str, calls: str) -> str:
 
 
 async def hang(store: str, _base_url: str, per: str) -> str:
-    await open_store(store).queue.acquire("alex", quota(float(per)), token=True)
+    await open_store(store).queue.acquire(Permit("alex", quota(float(per)), token=True))
     return "holds"
 
 
@@ -167,7 +168,7 @@ async def hang_trials(store: str, base_url: str, per: str, lease: str) -> str:
     _tasks.extend(asyncio.create_task(client.tariffs(Account(f"new-{number}", "123"))) for number in range(4))
     for _ in range(3):
         await shared.queue.acquire(
-            quota_key(service_of(endpoint(base_url)), "alex"), rule, token=True, lease=float(lease)
+            Permit(quota_key(service_of(endpoint(base_url)), "alex"), rule, token=True), lease=float(lease)
         )
     return "holds"
 

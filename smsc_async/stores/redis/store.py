@@ -222,29 +222,19 @@ class RedisStore(SharedStore):
             await asyncio.wait(mine, timeout=_UNFINISHED_SECONDS)
         await self._redis.aclose()
 
-    async def acquire(
-        self,
-        login: str,
-        quota: Quota,
-        *,
-        token: bool,
-        lease: float,
-        patience: float | None = None,
-        credentials: Credentials | None = None,
-    ) -> Permit | Refusal:
-        """Return a permit, or when to try again.
+    async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
+        """Return the permit, or when to try again.
 
         Raises:
             StoreNotReady: The store lost its state, and grants nothing for longer than ``patience``.
             StoreError: The server does not answer, or must not be used.
             RuntimeError: The event loop is not asyncio's.
         """
-        permit = Permit(login, quota, token)
-        permit.credentials = credentials
+        credentials = permit.credentials
         if credentials is None:
             return await self._acquire(permit, lease, lease if patience is None else patience)
         # The place first. If token or slot is missing, the place is returned at once.
-        place = await self._take_place(credentials, quota, lease if patience is None else patience)
+        place = await self._take_place(credentials, permit.quota, lease if patience is None else patience)
         if isinstance(place, Refusal):
             return place
         permit.place = place

@@ -25,7 +25,6 @@ from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
@@ -124,28 +123,18 @@ class SQLiteStore(SharedStore):
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._worker.close)
 
-    async def acquire(
-        self,
-        login: str,
-        quota: Quota,
-        *,
-        token: bool,
-        lease: float,
-        patience: float | None = None,
-        credentials: Credentials | None = None,
-    ) -> Permit | Refusal:
-        """Return a permit, or when to try again.
+    async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
+        """Return the permit, or when to try again.
 
         Raises:
             StoreNotReady: The file lost its state, and grants nothing for longer than ``patience``.
             StoreError: The file cannot be used.
         """
         bounded = self._lease if lease == math.inf else max(lease, 0.0)
+        quota, credentials = permit.quota, permit.credentials
         names = None if credentials is None else await self._names(credentials.service, credentials.account)
-        permit = Permit(login, quota, token)
-        permit.credentials = credentials
         started = now()
-        row = taken(started, quota, token=token, lease=bounded)
+        row = taken(started, quota, token=permit.token, lease=bounded)
         work = partial(self._acquire, permit, started, row, names)
         answer = await self._worker.run(work, self._undo_acquire)
         if isinstance(answer, Closed | OtherQuota):
