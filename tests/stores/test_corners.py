@@ -62,8 +62,9 @@ def test_a_take_that_brought_nothing_leaves_nothing_to_undo(tmp_path: Path) -> N
 def test_calls_that_start_together_open_the_store_once(redis_server: RedisServer) -> None:
     async def both() -> None:
         store = RedisStore(redis_server.url, pepper="a long random text", lease=1.0, cold_start="grant")
-        (shard,) = store._shards.values()  # pyright: ignore[reportPrivateUsage]
-        opened = await asyncio.gather(store._identified(shard), store._identified(shard))  # pyright: ignore[reportPrivateUsage]
+        shards = store._shards  # pyright: ignore[reportPrivateUsage]
+        (shard,) = shards._shards.values()  # pyright: ignore[reportPrivateUsage]
+        opened = await asyncio.gather(shards._identified(shard), shards._identified(shard))  # pyright: ignore[reportPrivateUsage]
         assert opened[0] is opened[1]
         await store.aclose()
 

@@ -18,7 +18,7 @@ from smsc_async import MemoryStore, Quota, QuotaExhausted, RedisStore, SQLiteSto
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import SERVICE_QUOTA
-from smsc_async.stores.redis import store as redis_store
+from smsc_async.stores.redis import shards as redis_shards
 from smsc_async.stores.sqlite import boot
 from smsc_async.stores.sqlite import file as sqlite_file
 from tests.stores.redis_server import RedisServer
@@ -62,12 +62,12 @@ async def _refused(store: SQLiteStore | RedisStore, event: str) -> float:
 
 
 def _info(monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
-    real = redis_store._seconds_without_loss  # pyright: ignore[reportPrivateUsage]
+    real = redis_shards._seconds_without_loss  # pyright: ignore[reportPrivateUsage]
 
     def changed(info: dict[str, str]) -> float:
         return real({**info, **changes})
 
-    monkeypatch.setattr(redis_store, "_seconds_without_loss", changed)
+    monkeypatch.setattr(redis_shards, "_seconds_without_loss", changed)
 
 
 async def test_a_server_that_is_up_for_longer_than_the_closed_period_is_served_at_once(

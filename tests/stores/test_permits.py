@@ -15,6 +15,7 @@ from smsc_async import RedisStore
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
+from smsc_async.stores.redis import shards as redis_shards
 from smsc_async.stores.redis import store as redis_store
 from smsc_async.stores.redis.scripts import Script
 from smsc_async.stores.rows import Row, refusal_of, released, taken
@@ -163,10 +164,11 @@ TestRows.settings = settings(stateful_step_count=40)
 
 def test_the_script_tells_the_same_story(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     told = "{0, redis.call('GET', 'now') or 0}"
-    for name in ("PERMIT", "OPEN"):
-        script: Script = getattr(redis_store, name)
-        monkeypatch.setattr(redis_store, name, Script(script.text.replace("redis.call('TIME')", told)))
-    monkeypatch.setattr(redis_store, "now", lambda: _virtual.now)
+    for module, name in ((redis_store, "PERMIT"), (redis_shards, "OPEN")):
+        script: Script = getattr(module, name)
+        monkeypatch.setattr(module, name, Script(script.text.replace("redis.call('TIME')", told)))
+    for module in (redis_store, redis_shards):
+        monkeypatch.setattr(module, "now", lambda: _virtual.now)
 
     class InRedisStory(Story):
         def made(self) -> InRedis:

@@ -27,7 +27,7 @@ from smsc_async.limiter.credentials import Credentials
 from smsc_async.protocol import Reply
 from smsc_async.stores import FetchLease
 from smsc_async.stores.redis import connection as redis_connection
-from smsc_async.stores.redis import store as redis_store
+from smsc_async.stores.redis import shards as redis_shards
 from tests.stores.redis_server import RedisServer
 from tests.support.doc_examples import ROOT
 
@@ -80,7 +80,7 @@ async def test_a_policy_that_changes_is_seen_within_a_minute_and_closes_nothing(
         assert isinstance(await _take(store), Permit)
         server.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
         assert isinstance(await _take(store), Permit)
-        monkeypatch.setattr(redis_store, "_POLICY_SECONDS", 0.0)
+        monkeypatch.setattr(redis_shards, "_POLICY_SECONDS", 0.0)
         await _refused(store, "volatile-lru")
         server.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
         answers = await asyncio.gather(*[_take(store) for _ in range(3)])
@@ -145,7 +145,7 @@ async def test_a_server_of_another_format_is_refused_both_ways(
     server.ask("DEL", "{smsc}:store")
     async with _open(server.url) as store:
         assert isinstance(await _take(store), Permit)
-        monkeypatch.setattr(redis_store, "_FORMAT", "3")
+        monkeypatch.setattr(redis_shards, "_FORMAT", "3")
         async with _open(server.url) as newer:
             await _refused(newer, "format 2, and this version needs 3")
         assert isinstance(await _take(store), Permit)
@@ -246,8 +246,8 @@ async def test_an_answer_of_the_wrong_shape_is_an_error_of_the_store(tmp_path: P
 
     async with await asyncio.start_unix_server(serve, tmp_path / "s"), _open(f"unix://{tmp_path / 's'}") as store:
         await (await store._redis.owner("")).info()  # pyright: ignore[reportPrivateUsage]
-        shard = store._shards["{smsc}"]  # pyright: ignore[reportPrivateUsage]
-        shard.identity = redis_store._Identity("id", "abc")  # pyright: ignore[reportPrivateUsage]
+        shard = store._shards._shards["{smsc}"]  # pyright: ignore[reportPrivateUsage]
+        shard.identity = redis_shards._Identity("id", "abc")  # pyright: ignore[reportPrivateUsage]
         shard.policy_read_at = math.inf
         for _ in range(2):
             with pytest.raises(StoreError) as caught:

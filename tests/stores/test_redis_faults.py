@@ -21,6 +21,7 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.stores import FetchLease
+from smsc_async.stores.redis import shards as redis_shards
 from smsc_async.stores.redis import store as redis_store
 from smsc_async.stores.redis.scripts import LOCKOUT, OPEN, PERMIT, Script
 from tests.stores.redis_server import RedisServer
@@ -385,8 +386,8 @@ async def test_a_clock_that_is_set_an_hour_forth_or_back_changes_nothing(
         faked = "{redis.call('TIME')[1] + (redis.call('GET', 'faked') or 0), redis.call('TIME')[2]}"
         return Script(script.text.replace("redis.call('TIME')", faked))
 
-    for name in ("PERMIT", "FLIGHT", "OPEN"):
-        monkeypatch.setattr(redis_store, name, shifted(getattr(redis_store, name)))
+    for module, name in ((redis_store, "PERMIT"), (redis_store, "FLIGHT"), (redis_shards, "OPEN")):
+        monkeypatch.setattr(module, name, shifted(getattr(module, name)))
     load = Load(server.url)
     async with load.run():
         server.ask("SET", "faked", str(hours * 3600))
@@ -466,7 +467,8 @@ async def test_workers_whose_clocks_disagree_are_given_no_token_too_soon(
 
         async def use(who: RedisStore) -> None:
             # Two hours later than the real one: the clock of a machine that has just booted must not become negative.
-            monkeypatch.setattr(redis_store, "now", lambda: now() + 7200.0 - (stood_still if who is paused else 0.0))
+            for module in (redis_store, redis_shards):
+                monkeypatch.setattr(module, "now", lambda: now() + 7200.0 - (stood_still if who is paused else 0.0))
             permit = await who.acquire(Permit("alex", quota, token=True), lease=1.0)
             if isinstance(permit, Permit):
                 used.append(time.monotonic())

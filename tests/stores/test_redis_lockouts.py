@@ -53,8 +53,8 @@ async def test_workers_that_change_the_states_at_once_take_four_places_together(
 async def test_a_place_whose_first_answer_was_lost_is_taken_once(redis_server: RedisServer) -> None:
     redis_server.ask("FLUSHALL")
     store = _open(redis_server)
-    replaceable: Any = store
-    real: Any = store._run  # pyright: ignore[reportPrivateUsage]
+    shards: Any = store._shards  # pyright: ignore[reportPrivateUsage]
+    real: Any = shards.run
     calls: list[bytes] = []
 
     async def run(script: object, *arguments: Any) -> Any:
@@ -67,9 +67,9 @@ async def test_a_place_whose_first_answer_was_lost_is_taken_once(redis_server: R
                 )  # as if another worker had been faster
         return answer
 
-    replaceable._run = run
+    shards.run = run
     assert isinstance(await _take(store, 1), Permit)
-    replaceable._run = real
+    shards.run = real
     assert [isinstance(await _take(store, number), Permit) for number in range(2, 6)] == [True, True, True, False]
     await store.aclose()
 

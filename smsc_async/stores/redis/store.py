@@ -3,25 +3,19 @@
 Scripts on the server make the decisions, each over the keys of one login. This side sends the arguments, checks the
 server's clock, and checks that a permit is still valid when it arrives.
 
-All keys of a single server have one hash tag, those of a cluster one of 64 (``_Shard``). A shard has a record of the state
-that the processes share (``clock.lua``), without TTL: if it is missing, the store was flushed. Each process knows when it
-was last certain that a shard was whole (``certain_at``); a shard that was closed before that, on a server to which the
-process comes back, is an old copy and closes again (``open.lua``). On a cluster the state of a service and that of
-credentials are in different shards: ``cluster_lockouts.py``.
+``shards.py`` runs them. On a cluster the state of a service and that of credentials are in different shards:
+``cluster_lockouts.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import logging
 import math
 import secrets
-import struct
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -35,38 +29,19 @@ from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
-from smsc_async.stores.private_files import misconfigured
 from smsc_async.stores.redis.cluster_lockouts import ChangedError, ClosedError, ClusterLockouts, milliseconds_of
-from smsc_async.stores.redis.scripts import FLIGHT, LOCKOUT, OPEN, PERMIT, Script, StoreLostError
+from smsc_async.stores.redis.scripts import FLIGHT, LOCKOUT, PERMIT
+from smsc_async.stores.redis.shards import MICRO, Shards
 from smsc_async.stores.rows import poll_pause, quota_text, released
 from smsc_async.stores.sealed_reply import SEALED_BYTES
-from smsc_async.stores.shared import KEEP_BYTES, OTHER_PEPPER, Closed, ColdStart, Lookup, OtherQuota, SharedStore
-
-if TYPE_CHECKING:
-    from smsc_async.stores.redis.connection import RedisConnections
+from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Lookup, OtherQuota, SharedStore
 
 __all__ = ["RedisStore"]
 
 T = TypeVar("T")
 
 _LIST_KEYS: Final = ("lists", "lists:used", "lists:bytes")
-# Version 1 had no number. A change of any key, or of what is in one, needs the next one.
-_FORMAT: Final = "2"
-# A store that is flushed or restarted in the middle of a call is opened again so often.
-_TRIES: Final = 3
-_POLICY_SECONDS: Final = 60.0
 _SCAN_COUNT: Final = 1_000
-# The commands after which a running server may lack what it had.
-_LOSSES: Final = tuple(
-    f"cmdstat_{command}" for command in ("flushall", "flushdb", "swapdb", "replicaof", "slaveof", "debug", "restore")
-)
-_MICRO: Final = 1_000_000
-# The server's clock counts as stepped if it differs from the expected time by more than the last round trip, plus this
-# slack, plus the drift of two clocks (twenty times the drift of a crystal).
-_SLACK: Final = 0.25
-_DRIFT: Final = 0.001
-_calls: Final = itertools.count()
-_LOG: Final = logging.getLogger("smsc_async")
 # The longest wait for a turn; a call fails within a second if the server does not answer.
 _TURN_SECONDS: Final = 0.1
 
@@ -77,53 +52,6 @@ class _PermitId:
 
     id: str
     login: str
-
-
-class _ClockSample(NamedTuple):
-    """What the last answer said about the server's clock.
-
-    Attributes:
-        ahead: Seconds by which the server's clock is ahead of this process's clock.
-        at: The instant of the answer.
-        round_trip: Seconds from the request to the answer.
-        era: The number of corrections of the server's clock so far.
-    """
-
-    ahead: float
-    at: float
-    round_trip: float
-    era: int
-
-
-@attrs.frozen
-class _Identity:
-    """The identity of the store: a flush changes the id, a restart changes the run."""
-
-    id: str
-    run: str
-
-
-@attrs.define(eq=False)
-class _Shard:
-    """What this process knows about the keys with one hash tag.
-
-    Attributes:
-        tag: The hash tag.
-        identity: The identity of the store, as this process uses it; ``None`` if it must be read.
-        certain_at: The instant of the last answer.
-        clock_sample: What the last answer said about the server's clock.
-        policy_read_at: When the server's policy was read.
-        node: The server that was used last.
-        run: Its ``run`` at that time.
-    """
-
-    tag: str
-    identity: _Identity | None = None
-    certain_at: float | None = None
-    clock_sample: _ClockSample | None = None
-    policy_read_at: float = -math.inf
-    node: RedisConnections | None = None
-    run: str = ""
 
 
 class RedisStore(SharedStore):
@@ -185,20 +113,23 @@ class RedisStore(SharedStore):
         self._unfinished: set[asyncio.Task[None]] = set()
         # Those of them that no call waits for.
         self._background: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
-        self._shards: dict[str, _Shard] = {tag: _Shard(tag) for tag in self._redis.tags}
-        # The runs of the nodes all of whose shards this process has opened.
-        self._opened: set[str] = set()
+        self._shards = Shards(
+            self._redis,
+            self._key_ring.pepper_name,
+            trusts=cold_start == "grant",
+            begin=self._begin,
+            background=self._background,
+        )
         self._cluster: ClusterLockouts | None = None
-        if len(self._shards) > 1:
+        if len(self._redis.tags) > 1:
             self._cluster = ClusterLockouts(
-                self._run,
+                self._shards.run,
                 self._lockout_key,
                 turn=self._turn,
                 begin=self._begin,
                 background=self._background,
                 view=self._lockout_view,
             )
-        self._warned = False
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
 
     def __repr__(self) -> str:
@@ -283,14 +214,14 @@ class RedisStore(SharedStore):
                 await asyncio.shield(self._begin(self._release(permit, Completion.NOT_SENT)))
                 return Refusal(0.0)
             case b"closed":
-                return self._denied(Closed(values[0] / _MICRO, values[1].decode()), quota, patience)
+                return self._denied(Closed(values[0] / MICRO, values[1].decode()), quota, patience)
             case b"quota":
                 return self._denied(OtherQuota(values[0].decode()), quota, patience)
             case _:
                 retry_in, in_flight, *tokens = values
         # Another process may release a permit in flight before the end of its lease.
         bound = poll_pause(quota.window if tokens else 2.0) if in_flight else math.inf
-        return Refusal(min(retry_in / _MICRO, bound), tuple(each / _MICRO for each in tokens))
+        return Refusal(min(retry_in / MICRO, bound), tuple(each / MICRO for each in tokens))
 
     async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
         """Release a permit. If the server does not answer, the permit ends with its lease."""
@@ -388,14 +319,14 @@ class RedisStore(SharedStore):
             return await self._cluster.change(names, change)
         keys = [self._lockout_key(names, each) for each in (True, False)]
         async with self._turn():
-            answer = await self._run(LOCKOUT, keys, (0.0, 0.0, 0.0), ("", "", "", ""))
+            answer = await self._shards.run(LOCKOUT, keys, (0.0, 0.0, 0.0), ("", "", "", ""))
             while True:
                 _, instant, *former = answer
                 states = LoadedStates.of(names, *(each.decode() or None for each in former))
                 result = change(states, instant)
                 if not isinstance(result, Refusal):
                     numbers = (0.0, 0.0, milliseconds_of(states.credentials, instant))
-                    answer = await self._run(LOCKOUT, keys, numbers, (*former, *states.texts()))
+                    answer = await self._shards.run(LOCKOUT, keys, numbers, (*former, *states.texts()))
                 if isinstance(result, Refusal) or answer[0] == b"saved":
                     self._lockout_view.note(states, instant - now())
                     return result
@@ -426,8 +357,8 @@ class RedisStore(SharedStore):
 
     def _rule(self, quota: Quota, lease: float, *, token: bool) -> tuple[float, ...]:
         """Return the numbers of an acquire: the seconds for which its row matters come first."""
-        times = (lease * _MICRO, self._closed_for(quota) * _MICRO)
-        rule = (quota.requests, quota.window * _MICRO, quota.linger * _MICRO, quota.concurrent)
+        times = (lease * MICRO, self._closed_for(quota) * MICRO)
+        rule = (quota.requests, quota.window * MICRO, quota.linger * MICRO, quota.concurrent)
         return (quota.absence + self._lease + lease, *rule, token, *times)
 
     async def usage(self, login: str, quota: Quota) -> Usage:
@@ -439,22 +370,22 @@ class RedisStore(SharedStore):
         permit_id, rule = _PermitId("", self._key_ring.login(login)), self._rule(quota, 0.0, token=False)
         kind, _, *values = await self._permits(permit_id, "usage", quota, rule)
         if kind == b"closed":
-            return self._closed_usage(Closed(values[0] / _MICRO, values[1].decode()), quota)
+            return self._closed_usage(Closed(values[0] / MICRO, values[1].decode()), quota)
         if kind == b"quota":
             raise self._other_quota(OtherQuota(values[0].decode()), quota)
         _, slots, *tokens = values
-        return Usage(tuple(each / _MICRO for each in tokens), slots)
+        return Usage(tuple(each / MICRO for each in tokens), slots)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
         permit_id = _PermitId("", self._key_ring.login(login))
-        await self._permits(permit_id, "drain", quota, (quota.window, quota.requests, quota.window * _MICRO))
+        await self._permits(permit_id, "drain", quota, (quota.window, quota.requests, quota.window * MICRO))
 
     async def _release(self, permit: Permit, completion: Completion) -> None:
         instant = now()
         row = released(instant, permit.quota, completion, token=permit.token, seen=permit.seen)
         free_at = (instant, instant) if row is None else (row.token_free_at, row.slot_free_at)
-        in_use_for = [max(at - instant, 0.0) * _MICRO for at in free_at]
+        in_use_for = [max(at - instant, 0.0) * MICRO for at in free_at]
         assert isinstance(permit.lease, _PermitId)
         with contextlib.suppress(StoreError):
             await self._permits(permit.lease, "release", permit.quota, (permit.quota.absence, *in_use_for))
@@ -469,182 +400,25 @@ class RedisStore(SharedStore):
     async def _permits(self, permit_id: _PermitId, action: str, quota: Quota, numbers: Sequence[float]) -> list[Any]:
         """Run the permit script of a login; the first number is the seconds for which the written row matters."""
         key = f"{self._tag(permit_id.login)}:permits:{permit_id.login}"
-        return await self._run(PERMIT, (key,), numbers, (action, permit_id.id, quota_text(quota)))
+        return await self._shards.run(PERMIT, (key,), numbers, (action, permit_id.id, quota_text(quota)))
 
     def _tag(self, digest: str) -> str:
         """Return the hash tag of the keys that belong to a digest."""
         return self._redis.tags[int(digest[:8], 16) % len(self._redis.tags)]
-
-    async def _run(
-        self, script: Script, keys: Sequence[str], numbers: Sequence[float], words: Sequence[str | bytes]
-    ) -> list[Any]:
-        """Return the answer of a script: its first word, the time, and what follows; again if the store was lost."""
-        shard = self._shards[keys[0].partition("}")[0] + "}"]
-        for _ in range(_TRIES):
-            identity = shard.identity
-            try:
-                identity = await self._identified(shard)
-                return await self._run_in(shard, identity, script, keys, numbers, words)
-            except StoreLostError:
-                if shard.identity is identity:
-                    shard.identity = None
-        raise StoreError("Redis was flushed or restarted several times during the call: try again", self.name)
-
-    async def _run_in(  # noqa: PLR0917  # the arguments of a script, in its order
-        self,
-        shard: _Shard,
-        identity: _Identity,
-        script: Script,
-        keys: Sequence[str],
-        numbers: Sequence[float],
-        words: Sequence[str | bytes],
-    ) -> list[Any]:
-        """Return the answer of a script, which gets the expected time of the server; again if the clock has stepped."""
-        spent = step = longest = 0.0
-        sent_at = expected = slack = 0.0
-        call = ""
-
-        def arguments(run: str | None) -> tuple[str | bytes, ...]:
-            nonlocal sent_at, expected, slack, call
-            _check_run(run, identity.run)
-            sent_at = now()
-            sample = shard.clock_sample
-            expected = slack = 0.0
-            era, call = 0, str(next(_calls))
-            if sample is not None:
-                expected = sent_at + sample.ahead
-                slack = _SLACK + max(sample.round_trip, longest) + (sent_at - sample.at) * _DRIFT
-                era = sample.era
-            clock = (expected * _MICRO, slack * _MICRO, era, step * _MICRO)
-            return (identity.id, struct.pack(f">{len(clock) + len(numbers)}d", *clock, *numbers), call, *words)
-
-        def read(answer: list[Any]) -> tuple[bytes, int, float, list[Any]]:
-            kind, era, number = answer[0].split(b" ")
-            if number.decode() != call:
-                raise ValueError(number)
-            return kind, int(era), answer[1] / _MICRO, answer[2:]
-
-        while True:  # until the connections find that the call is overdue
-            kind, era, server_time, values = await self._redis.call(
-                script, (f"{shard.tag}:store", *keys), arguments, read, spent
-            )
-            answered_at = now()
-            if kind == b"lost":
-                raise StoreLostError
-            longest = max(longest, answered_at - sent_at)
-            spent += answered_at - sent_at
-            if kind != b"stepped":
-                break
-            # The server read its clock between the two instants. If its time lies outside of what they allow, its clock
-            # was set; else the command was only slow.
-            allowed = expected - slack <= server_time <= expected + (answered_at - sent_at) + slack
-            step = 0.0 if allowed else server_time - expected - (answered_at - sent_at) / 2
-        shard.certain_at = answered_at
-        ahead = server_time - (sent_at + answered_at) / 2
-        shard.clock_sample = _ClockSample(ahead, answered_at, answered_at - sent_at, era)
-        return [kind, server_time, *values]
-
-    async def _identified(self, shard: _Shard) -> _Identity:
-        identity = shard.identity
-        if identity is not None and now() - shard.policy_read_at < _POLICY_SECONDS:
-            return identity
-        node = await self._redis.owner(f"{shard.tag}:store")
-        async with node.opening():
-            is_checked = now() - shard.policy_read_at < _POLICY_SECONDS
-            if shard.identity is None or not is_checked:
-                info = await node.info()
-                self._check_policy(info)
-                shard.policy_read_at = now()
-                shard.identity = shard.identity or await self._identify(shard, node, info)
-            if self._cluster is not None and shard.run not in self._opened:
-                # All at once: the loss of a node counts from now, and not from the first use of each shard.
-                self._opened.add(shard.run)
-                self._background.add(self._begin(self._open_shards(node)))
-            return shard.identity
-
-    async def _open_shards(self, node: RedisConnections) -> None:
-        with contextlib.suppress(StoreError, StoreLostError):
-            for shard in self._shards.values():
-                if await self._redis.owner(f"{shard.tag}:store") is not node:
-                    continue
-                if shard.identity is not None and shard.identity.run != node.run:
-                    shard.identity = None
-                await self._identified(shard)
-
-    def _check_policy(self, info: dict[str, str]) -> None:
-        policy = info.get("maxmemory_policy", "")
-        if policy.startswith(("volatile-", "allkeys-")):
-            raise misconfigured(
-                f"maxmemory-policy is {policy}, so Redis may drop granted permits: set noeviction on a server of its own",
-                self.name,
-            )
-
-    async def _identify(self, shard: _Shard, node: RedisConnections, info: dict[str, str]) -> _Identity:
-        """Open the store: create its record, or check it, and close a store that may have lost granted permits."""
-        if shard.certain_at is None and self._redis.is_open_to_listeners and not self._warned:
-            self._warned = True
-            _LOG.warning(
-                "%s: Redis is reached without TLS, so others can read prices and digests: use rediss://", self.name
-            )
-        run, pepper = info["run_id"], self._key_ring.pepper_name
-        trusts = int(self._cold_start == "grant")
-        lossless_for = _seconds_without_loss(info) * _MICRO
-        moved_from = await self._moved_from(shard, node, info)
-        words = (_FORMAT, pepper, run, secrets.token_hex(16), trusts, lossless_for)
-
-        def arguments(actual: str | None) -> Sequence[str]:
-            _check_run(actual, run)
-            certain_for = -1.0 if shard.certain_at is None else (now() - shard.certain_at) * _MICRO
-            return [str(word) for word in (*words, certain_for, moved_from)]
-
-        def read(answer: list[bytes]) -> tuple[str, str]:
-            return answer[0].decode(), answer[-1].decode()
-
-        status, value = await self._redis.call(OPEN, (f"{shard.tag}:store",), arguments, read)
-        if status == "pepper":
-            raise misconfigured(OTHER_PEPPER, self.name)
-        if status == "format":
-            raise misconfigured(
-                f"the store has format {value}, and this version needs {_FORMAT}: stop all workers, delete the keys "
-                "{smsc*, wait two minutes, and start the workers with one version",
-                self.name,
-            )
-        shard.node, shard.run = node, run
-        if not moved_from:  # else the next script corrects the difference between the clocks of the two nodes
-            shard.clock_sample = None
-        return _Identity(value, run)
-
-    @staticmethod
-    async def _moved_from(shard: _Shard, node: RedisConnections, info: dict[str, str]) -> str:
-        """Return the run of the node of a cluster that gave the shard to this one, if nothing was lost; else nothing.
-
-        Nothing was lost if both have run since this process was last certain of the shard.
-        """
-        former, certain_at = shard.node, shard.certain_at
-        if former is None or former is node or certain_at is None:
-            return ""
-        # The keys came with this command.
-        own = {name: value for name, value in info.items() if name != "cmdstat_restore-asking"}
-        with contextlib.suppress(StoreError):
-            theirs = await former.info()
-            runs_on = theirs["run_id"] == shard.run and theirs["role"] == "master"
-            if runs_on and _seconds_without_loss(own) > now() - certain_at:
-                return shard.run
-        return ""
 
     async def _keys(self) -> Keys:
         return self._key_ring
 
     async def _look(self, key: str, fresh: float, holder: int, *, with_last: bool) -> Lookup:
         try:
-            kind, _, *values = await self._flights(key, "look", holder, (fresh * _MICRO, SEALED_BYTES, with_last))
+            kind, _, *values = await self._flights(key, "look", holder, (fresh * MICRO, SEALED_BYTES, with_last))
         except asyncio.CancelledError:
             self._begin(self._end_lease(key, holder, None))
             raise
         if not values:
             return Lookup(kind == b"leads")
         age, stored = values
-        return Lookup(kind == b"leads", stored, age / _MICRO if age >= 0 else math.inf)
+        return Lookup(kind == b"leads", stored, age / MICRO if age >= 0 else math.inf)
 
     async def _renew(self, key: str, holder: int) -> None:
         await self._flights(key, "renew", holder)
@@ -654,7 +428,7 @@ class RedisStore(SharedStore):
 
     async def _end_lease(self, key: str, holder: int, shared: bytes | None) -> None:
         with contextlib.suppress(StoreError):
-            await self._flights(key, "release", holder, (self._keep_bytes / len(self._shards),), shared or b"")
+            await self._flights(key, "release", holder, (self._keep_bytes / len(self._redis.tags),), shared or b"")
 
     async def _flights(
         self, key: str, action: str, holder: int, numbers: Sequence[float] = (), *words: str | bytes
@@ -662,12 +436,12 @@ class RedisStore(SharedStore):
         """Run the flight script of a list."""
         tag = self._tag(key.rpartition(":")[2])
         keys = [f"{tag}:{each}" for each in (f"lease:{key}", *_LIST_KEYS)]
-        times = (self.LEASE_SECONDS * _MICRO, self.LIST_TTL * _MICRO, *numbers)
-        return await self._run(FLIGHT, keys, times, (action, key, str(holder), *words))
+        times = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO, *numbers)
+        return await self._shards.run(FLIGHT, keys, times, (action, key, str(holder), *words))
 
     async def _delete_lists(self, prefix: str) -> None:
-        times = (self.LEASE_SECONDS * _MICRO, self.LIST_TTL * _MICRO)
-        for tag in self._shards:  # an account has a login for each service
+        times = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO)
+        for tag in self._redis.tags:  # an account has a login for each service
             cursor, (lists, *others) = b"0", [f"{tag}:{each}" for each in _LIST_KEYS]
             while True:
                 scan = ("HSCAN", lists, cursor, "MATCH", f"{prefix}*", "COUNT", _SCAN_COUNT)
@@ -675,7 +449,7 @@ class RedisStore(SharedStore):
                     scan, read=lambda answers: (bytes(answers[0][0]), answers[0][1][::2])
                 )
                 if found:
-                    await self._run(FLIGHT, (f"{tag}:lease:", lists, *others), times, ("forget", *found))
+                    await self._shards.run(FLIGHT, (f"{tag}:lease:", lists, *others), times, ("forget", *found))
                 if cursor == b"0":
                     break
 
@@ -688,17 +462,3 @@ class RedisStore(SharedStore):
 
 # Seconds for which closing waits for the release of permits.
 _UNFINISHED_SECONDS: Final = 0.4
-
-
-def _check_run(run: str | None, expected: str) -> None:
-    """Acquire nothing in a store that was restarted: its connection is new. ``None`` is the run of no matter which server."""
-    if run not in {None, expected}:
-        raise StoreLostError
-
-
-def _seconds_without_loss(info: dict[str, str]) -> float:
-    """Return for how long a server is certain to have lost nothing: since its start, or -1e-6 if that is not certain."""
-    lost = info.get("role") != "master" or info.get("master_replid2", "").strip("0") or info.get("evicted_keys") != "0"
-    lost = lost or info.get("second_repl_offset") != "-1" or any(name.startswith(_LOSSES) for name in info)
-    # The server subtracts whole seconds, so the difference may be almost a second too large.
-    return -1 / _MICRO if lost else max(float(info["uptime_in_seconds"]) - 1.0, 0.0)
