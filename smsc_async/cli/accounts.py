@@ -9,66 +9,76 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Annotated, Final, cast
 
+import typer
 from rich.console import Console
 
+from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import notes, output, show
 from smsc_async.cli.files import decoded_text, expanded, replace_file
-from smsc_async.cli.formats import Output, Shape, write_json, write_rows
+from smsc_async.cli.formats import Output, write
 from smsc_async.cli.passwords import source_problem, store_in_keyring
 from smsc_async.cli.profiles import (
-    BASE_URL,
     ENVIRONMENT,
     Profile,
     all_profiles,
-    checked_source,
-    checked_url,
     config_file,
+    find_profile,
     parsed_config,
+    profile_of,
     read_config,
 )
-from smsc_async.cli.selection import to_plain, with_columns
 from smsc_async.cli.session import fetch_all
 from smsc_async.cli.table import Table
-from smsc_async.cli.tables import row_table
-from smsc_async.records import Row
+from smsc_async.cli.tables import Record, row_table
 
-__all__ = [
-    "ACCOUNT_COLUMNS",
-    "account_row",
-    "account_table",
-    "add_account",
-    "check_accounts",
-    "remove_account",
-    "write_accounts",
-]
+__all__ = ["ACCOUNT_COLUMNS", "NO_ACCOUNTS", "account_row", "account_table", "app"]
 
-ACCOUNT_COLUMNS = ("account", "login", "base_url", "password_from", "problem")
-"""What an account has as a row, known before there is one."""
+ACCOUNT_COLUMNS: Final = ("account", "login", "base_url", "password_from", "problem")
+"""The columns of an account, known before there is one."""
+NO_ACCOUNTS: Final = "no accounts: smsc-async accounts add main --login LOGIN --password-from prompt"
+
+app: typer.Typer = o.new_app(
+    no_args_is_help=True, help="Add, list, check and remove accounts of the configuration file."
+)
 
 
+@app.command(
+    "add",
+    epilog=o.examples(
+        "accounts add main --login alex --password-from keyring",
+        "accounts add main --login alex --password-from file:secret.txt",
+        "accounts add bykey --api-key-from env:SMSC_KEY",
+    ),
+)
 def add_account(
-    name: str, *, login: str | None, base_url: str | None, password_from: str | None, api_key_from: str | None
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that the commands are to know it by.")],
+    *,
+    login: Annotated[str | None, typer.Option(metavar="LOGIN", help="The login at the service.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the service is; by default https://smscentre.com/sys/.")
+    ] = None,
+    password_from: o.PasswordFrom = None,
+    api_key_from: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Where the API key is, in place of a password.")
+    ] = None,
 ) -> None:
-    """Add an account to the configuration file, and for a keyring without its password, ask for it.
-
-    Raises:
-        CliError: There is such an account, an argument is none, or the password is not where it should be.
-        OSError: The file cannot be written.
-    """
+    """Add an account. The file says where its password is, and never holds it; a keyring without it asks for it now."""
     path = _config_path()
-    profile = _new_profile(name, login, base_url, password_from, api_key_from)
+    if not name.strip() or not name.isprintable() or name == ENVIRONMENT:
+        raise CliError(f"no account can be called {name!r}", ExitCode.USAGE)
+    sources = {"password_from": _absolute(password_from), "api_key_from": _absolute(api_key_from)}
+    options = {"login": login, **sources, "base_url": base_url}
+    members = {key: value for key, value in options.items() if value is not None}
+    profile = profile_of(name, members, f"account {name!r}")
     text, accounts = _read(path)
     if name in accounts:
         raise CliError(f"there is an account {name!r} in {path}: remove it first", ExitCode.USAGE)
-    members = {"login": login, "api_key_from" if profile.uses_api_key else "password_from": profile.source}
-    if base_url is not None:
-        members["base_url"] = base_url
-    lines = [f"{key} = {_quoted(value)}" for key, value in members.items() if value is not None]
+    lines = [f"{key} = {_quoted(value)}" for key, value in members.items()]
     table = "\n".join([f"[accounts.{name if re.fullmatch(r'[A-Za-z0-9_-]+', name) else _quoted(name)}]", *lines, ""])
-    _write(path, f"{text.rstrip()}\n\n{table}".lstrip(), {**accounts, name: {k: v for k, v in members.items() if v}})
+    _write(path, f"{text.rstrip()}\n\n{table}".lstrip(), {**accounts, name: members})
     problem = source_problem(profile)
     if profile.source == "keyring" and store_in_keyring(profile):
         notes().print(f"the {profile.what} is in the keyring")
@@ -76,13 +86,51 @@ def add_account(
     notes().print(f"try it: smsc-async accounts check {name}")
 
 
-def remove_account(name: str) -> None:
-    """Remove an account from the configuration file, and the default if it names this account.
+@app.command("list", epilog=o.examples("accounts list", "accounts list -o json"))
+def list_accounts(*, output: o.OutputOption = Output.TABLE, columns: o.Columns = None) -> None:
+    """Show all accounts, and where their passwords are. Sends nothing."""
+    shape = o.shape(output, columns, ACCOUNT_COLUMNS)
+    rows = [account_row(profile) for profile in all_profiles()]
+    write(
+        rows,
+        shape,
+        document=lambda rows: {"accounts": rows},
+        table=lambda out, rows: show(out, account_table(rows, out)),
+    )
+    if not rows:
+        notes().print(NO_ACCOUNTS)
 
-    Raises:
-        CliError: There is none, or the file is written so that it has to be changed by hand.
-        OSError: The file cannot be written.
-    """
+
+@app.command("check", epilog=o.examples("accounts check", "accounts check main"))
+def check_accounts(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Accounts; without any, all of them.", autocompletion=o.complete_account),
+    ] = None,
+    *,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Fetch the list of each account, and show whether the service accepts its password."""
+    profiles = [find_profile(name) for name in dict.fromkeys(names or ())] or all_profiles()
+    if not profiles:
+        raise CliError(NO_ACCOUNTS, ExitCode.USAGE)
+    code = ExitCode.OK
+    for name, outcome in fetch_all(profiles, fresh=True, deadline=deadline).items():
+        if outcome.tariffs is None:
+            assert outcome.error is not None
+            code, result = code or exit_code(outcome.error), str(outcome.error)
+        else:
+            counts = f"{len(outcome.tariffs.zones)} zones, {len(outcome.tariffs.codes)} operators"
+            result = f"the service accepts it: {counts}"
+        output().print(f"{name}: {result}", soft_wrap=True)
+    raise typer.Exit(code)
+
+
+@app.command("remove", epilog=o.examples("accounts remove main"))
+def remove_account(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The account.", autocompletion=o.complete_account)],
+) -> None:
+    """Remove an account from the file. Its lists in the history and its password stay where they are."""
     path = _config_path()
     text, accounts = _read(path)
     if name not in accounts:
@@ -97,34 +145,7 @@ def remove_account(name: str) -> None:
     notes().print(f"{name}: removed from {path}{also}", soft_wrap=True)
 
 
-def check_accounts(names: Sequence[str], *, deadline: float) -> ExitCode:
-    """Fetch the list of each account, and say what came of it; with no names, of all accounts.
-
-    Returns:
-        The exit code of the first account that failed.
-
-    Raises:
-        CliError: There is no such account, or a password is not there.
-    """
-    profiles = all_profiles()
-    unknown = [name for name in names if name not in {profile.name for profile in profiles}]
-    if unknown or not profiles:
-        there = ", ".join(profile.name for profile in profiles) or "none"
-        raise CliError(f"no account {(unknown or [''])[0]!r}; there are: {there}", ExitCode.USAGE)
-    code = ExitCode.OK
-    chosen = [profile for profile in profiles if not names or profile.name in names]
-    for name, outcome in fetch_all(chosen, fresh=True, deadline=deadline).items():
-        if outcome.error is not None:
-            code = code or exit_code(outcome.error)
-            output().print(f"{name}: {outcome.error}", soft_wrap=True)
-        else:
-            assert outcome.tariffs is not None
-            counts = f"{len(outcome.tariffs.zones)} zones, {len(outcome.tariffs.codes)} operators"
-            output().print(f"{name}: the service accepts it: {counts}", soft_wrap=True)
-    return code
-
-
-def account_row(profile: Profile) -> Row:
+def account_row(profile: Profile) -> Record:
     """Return an account as a row: where its password is, and why it is not there; never its value."""
     return {
         "account": profile.name,
@@ -135,47 +156,15 @@ def account_row(profile: Profile) -> Row:
     }
 
 
-def account_table(rows: Sequence[Row], out: Console) -> Table:
+def account_table(rows: Sequence[Record], out: Console) -> Table:
     """Return accounts as a table, without the columns in which nothing stands."""
     used = {name for row in rows for name, value in row.items() if value is not None}
     return row_table([{name: value for name, value in row.items() if name in used} for row in rows], out)
 
 
-def write_accounts(shape: Shape) -> None:
-    """Write all accounts. Asks the service for nothing.
-
-    Raises:
-        CliError: The file is not understood, or there is no such column.
-    """
-    rows = with_columns([account_row(profile) for profile in all_profiles()], shape.columns)
-    if shape.output is Output.JSON:
-        write_json(to_plain({"accounts": rows}))
-    elif shape.output is not Output.TABLE:
-        write_rows(rows, shape)
-    elif rows:
-        out = output()
-        show(out, account_table(rows, out))
-    if not rows:
-        notes().print("no accounts: smsc-async accounts add main --login LOGIN --password-from prompt")
-
-
-def _new_profile(
-    name: str, login: str | None, base_url: str | None, password_from: str | None, api_key_from: str | None
-) -> Profile:
-    if not name.strip() or not name.isprintable() or name == ENVIRONMENT:
-        raise CliError(f"no account can be called {name!r}", ExitCode.USAGE)
-    if (password_from is None) == (api_key_from is None):
-        raise CliError("where is the password? Name --password-from or --api-key-from", ExitCode.USAGE)
-    if login is None and api_key_from is None:
-        raise CliError("an account with a password needs its --login", ExitCode.USAGE)
-    if login is not None and (not login.strip() or not login.isprintable()):
-        raise CliError("--login: must be a text without control characters", ExitCode.USAGE)
-    option = "--password-from" if password_from else "--api-key-from"
-    kind, _, path = (source := checked_source(password_from or api_key_from or "", option)).partition(":")
-    if kind == "file":
-        source = f"file:{expanded(path).absolute()}"  # the commands run in any folder
-    url = BASE_URL if base_url is None else checked_url(base_url, "--base-url")
-    return Profile(name, login or "", url, source, api_key_from is not None)
+def _absolute(source: str | None) -> str | None:
+    kind, _, path = (source or "").partition(":")
+    return f"file:{expanded(path).absolute()}" if kind == "file" and path else source  # commands run in any folder
 
 
 def _config_path() -> Path:

@@ -8,23 +8,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
+import typer
 from rich.console import Console
 
+from smsc_async import simulator as simulated  # imports its modules on first use
 from smsc_async.accounts import Account
+from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes, output, progress, show
 from smsc_async.cli.table import Cell, Column, Table
 from smsc_async.cli.tables import operator_table, totals, zone_table
-from smsc_async.client import Client
-from smsc_async.limiter.quota import Quota
 from smsc_async.records import Format, Tariffs
-from smsc_async.simulator import Arrival, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
-from smsc_async.stores import MemoryStore
 
-__all__ = ["BURST", "PER", "new_simulator", "run_demo"]
+if TYPE_CHECKING:
+    from smsc_async.client import Client
+    from smsc_async.simulator import Arrival, Rules, Simulator
+
+__all__ = ["BURST", "PER", "app", "new_simulator"]
 
 BURST: Final = 10
 # Seconds that stand for the service's minute, so that nobody has to wait for one. All else is as with the real service.
@@ -45,43 +48,43 @@ _SHOWN: Final = ("1", "3", "7", "8", "13", "19", "22", "33", "47", "53", "62", "
 
 _TIME_LINE: Final = 40
 
+app: typer.Typer = o.new_app()
+
 
 def new_simulator(per: float = PER) -> Simulator:
     """Return the service of the demonstration, with two accounts and a shortened window."""
     accounts = [
-        SimulatedAccount(_READER.login, _READER.secret.reveal()),
-        SimulatedAccount(_BURSTER.login, _BURSTER.secret.reveal(), tariffs=sample_tariffs(Decimal("0.9"))),
+        simulated.SimulatedAccount(_READER.login, _READER.secret.reveal()),
+        simulated.SimulatedAccount(
+            _BURSTER.login, _BURSTER.secret.reveal(), tariffs=simulated.sample_tariffs(Decimal("0.9"))
+        ),
     ]
-    return Simulator(accounts, rules=Rules(per=per))
+    return simulated.Simulator(accounts, rules=simulated.Rules(per=per))
 
 
-def run_demo(simulator: Simulator | None = None) -> None:
-    """Show it.
+@app.command(epilog=o.examples("demo"))
+def demo() -> None:
+    """See it work: a simulated service, four formats over a real socket, and the quota.
 
-    Args:
-        simulator: A service like ``new_simulator()``, which is what ``None`` stands for.
-
-    Raises:
-        CliError: A request was refused, or the lists differ.
-        SmscError: A list did not come at all.
+    Needs no account and no network. Takes about six seconds.
     """
-    service = new_simulator() if simulator is None else simulator
-    _check_log(anyio.run(_show, service, output(), notes()))
-
-
-def _check_log(log: Sequence[Arrival]) -> None:
+    log = anyio.run(_show, new_simulator(), output(), notes())
     refused = sum(arrival.code != 0 for arrival in log)
     if refused:
         raise CliError(f"the service refused {refused} of {len(log)} requests", ExitCode.DIFFERENT)
 
 
 async def _show(simulator: Simulator, out: Console, err: Console) -> list[Arrival]:
+    from smsc_async.client import Client
+    from smsc_async.limiter.quota import Quota
+    from smsc_async.stores import MemoryStore
+
     # One store for all clients, as in a process that names none: the quota is one, however many clients there are.
     store = MemoryStore()
     per = simulator.rules.per
     quota = Quota(per=per, guard=per / 10, linger=per / 5)
     begun = time.monotonic()
-    async with serve(simulator) as server:
+    async with simulated.serve(simulator) as server:
         err.print(f"a simulated service listens at {server.base_url}")
 
         def client(account: Account, reply_format: Format) -> Client:
@@ -89,7 +92,7 @@ async def _show(simulator: Simulator, out: Console, err: Console) -> list[Arriva
 
         lists = await _fetch_in_all_formats(client, err)
         _print_formats(lists, out)
-        if any(tariffs != sample_tariffs() for tariffs in lists.values()):
+        if any(tariffs != simulated.sample_tariffs() for tariffs in lists.values()):
             raise CliError("the four lists are not equal: what the service holds was not read back", ExitCode.DIFFERENT)
         _print_tariffs(lists[Format.JSON], out)
         await _burst(client, err)
@@ -98,7 +101,7 @@ async def _show(simulator: Simulator, out: Console, err: Console) -> list[Arriva
     return simulator.log
 
 
-_NewClient = Callable[[Account, Format], Client]
+_NewClient: TypeAlias = "Callable[[Account, Format], Client]"
 
 
 async def _fetch_in_all_formats(new_client: _NewClient, err: Console) -> dict[Format, Tariffs]:
@@ -124,7 +127,7 @@ def _print_formats(lists: Mapping[Format, Tariffs], out: Console) -> None:
     right = (Column(name, is_right=True) for name in ("zones", "operators"))
     columns = [Column("fmt", is_right=True), Column("format"), *right, Column("equal to what the service holds")]
     table = Table(columns, title="One list in four formats")
-    served = sample_tariffs()
+    served = simulated.sample_tariffs()
     for reply_format, tariffs in lists.items():
         counts = (str(len(tariffs.zones)), str(len(tariffs.codes)))
         equal = ("yes", "green") if tariffs == served else ("NO", "bold red")

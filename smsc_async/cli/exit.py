@@ -15,37 +15,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import typer
-from typer.core import TyperGroup
-
-from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
+from smsc_async.cli.cli_error import ExitCode, exit_code
 from smsc_async.cli.console import BestEffort, notes
-from smsc_async.errors import SmscError
 
-__all__ = ["Commands", "detach_stdout", "open_streams", "report", "write_out"]
-
-
-class Commands(TyperGroup):
-    """Turns an error into a sentence and an exit code; misuse and ``typer.Exit`` are typer's own."""
-
-    def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Read the arguments; this writes the help."""
-        try:
-            return super().make_context(*args, **kwargs)
-        except OSError as error:
-            code = report(error, debug=False)
-        raise typer.Exit(code)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        try:
-            try:
-                return super().invoke(ctx)
-            finally:
-                write_out()
-        except (SmscError, CliError, OSError, KeyboardInterrupt) as error:
-            code = report(error, debug=bool(ctx.params.get("debug")))
-        raise typer.Exit(code)
+__all__ = ["detach_stdout", "open_streams", "report", "write_out"]
 
 
 def report(error: BaseException, *, debug: bool) -> ExitCode:

@@ -1,4 +1,4 @@
-"""Data to standard output: JSON, CSV and TSV as bytes in UTF-8, whatever the terminal's encoding.
+"""Data to standard output: a table, or JSON, CSV and TSV as bytes in UTF-8, whatever the terminal's encoding.
 
 Invariants: a spreadsheet runs no text as a formula, whichever delimiter it takes. A text has no effect on a terminal: CSV
 and TSV show control characters escaped, JSON escapes them as JSON does, so that a reader of it has the text as it was.
@@ -11,18 +11,30 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import BinaryIO, Final, TextIO, cast
 
 import attrs
+from rich.console import Console
 
-from smsc_async.cli.selection import Plain
+from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.console import output, show
+from smsc_async.cli.tables import Record, row_table
 from smsc_async.display import escape_for_display
-from smsc_async.records import Row
 
-__all__ = ["Direction", "Output", "Shape", "json_line", "write_json", "write_line", "write_rows", "write_text"]
+__all__ = [
+    "Output",
+    "Shape",
+    "check_columns",
+    "json_line",
+    "with_columns",
+    "write",
+    "write_json",
+    "write_rows",
+    "write_text",
+]
 
 
 class Output(StrEnum):
@@ -32,13 +44,6 @@ class Output(StrEnum):
     JSON = "json"
     CSV = "csv"
     TSV = "tsv"
-
-
-class Direction(StrEnum):
-    """The ways that a price can go."""
-
-    INCREASES = "increases"
-    DECREASES = "decreases"
 
 
 @attrs.frozen(kw_only=True)
@@ -61,70 +66,92 @@ class Shape:
 # What begins a formula in a spreadsheet (some take the wide signs of East Asia for the others: OWASP, "CSV Injection"). A cell
 # begins with the text, and behind each delimiter of another country's spreadsheet.
 _FORMULA: Final = re.compile(r"""((?:^|[,;\t|])[\s"']*)(?=[-=+@\uff1d\uff0b\uff0d\uff20])""")
-_PIECE: Final = 65_536
 
 
-def write_json(document: Plain) -> None:
-    """Write a document, piece by piece."""
-    for piece in _joined(json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(document)):
-        write_text(_json_escaped(piece))
-    write_text("\n")
+def write(
+    rows: Sequence[Record],
+    shape: Shape,
+    *,
+    document: Callable[[list[Record]], object],
+    table: Callable[[Console, list[Record]], None],
+) -> None:
+    """Write rows that have the same columns.
+
+    Args:
+        rows: The rows.
+        shape: How to write them.
+        document: Returns the document for JSON.
+        table: Writes the rows for a reader who has chosen no columns. If there are none, nothing is written.
+
+    Raises:
+        CliError: There is no such column.
+    """
+    rows = with_columns(rows, shape.columns)
+    if shape.output is Output.JSON:
+        write_json(document(rows))
+    elif shape.output is not Output.TABLE:
+        write_rows(rows, shape)
+    elif rows and shape.columns:
+        show(out := output(), row_table(rows, out))
+    elif rows:
+        table(output(), rows)
 
 
-def json_line(document: Plain) -> bytes:
-    """Return a document as a line of JSON."""
-    return _json_escaped(json.dumps(document, ensure_ascii=False)).encode() + b"\n"
+def with_columns(rows: Sequence[Record], columns: Sequence[str]) -> list[Record]:
+    """Return the rows with these columns alone, in this order; with none named, as they are.
+
+    Raises:
+        CliError: There is no such column.
+    """
+    there = list(rows[0]) if rows else list(columns)
+    check_columns(columns, there)
+    return [{name: row[name] for name in columns or there} for row in rows]
 
 
-def write_line(line: bytes) -> None:
-    """Write a line that is ready, at once."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(line)
-    sys.stdout.buffer.flush()
+def check_columns(columns: Sequence[str], there: Sequence[str]) -> None:
+    """Refuse columns that do not exist, if possible before anything is fetched.
+
+    Raises:
+        CliError: There is no such column.
+    """
+    for name in columns:
+        if name not in there:
+            raise CliError(f"no column {name!r}; there are {', '.join(there)}", ExitCode.USAGE)
 
 
-def write_rows(rows: Sequence[Row], shape: Shape) -> None:
-    """Write rows that have the same columns as CSV or TSV, with a line of their names, piece by piece."""
-    write_text("\ufeff" if shape.bom else "")
-    for piece in _joined(_csv_lines(rows, shape)):
-        write_text(piece)
+def write_json(document: object) -> None:
+    """Write a document with prices as text, so that no reader makes a float of one; piece by piece."""
+    stream = _utf8_stdout()
+    for piece in json.JSONEncoder(ensure_ascii=False, indent=2, default=_text_of).iterencode(document):
+        stream.write(_json_escaped(piece))
+    stream.write("\n")
 
 
-def _csv_lines(rows: Sequence[Row], shape: Shape) -> Iterator[str]:
-    line = io.StringIO()
+def json_line(document: object) -> bytes:
+    """Return a document as a line of JSON, prices as text."""
+    return _json_escaped(json.dumps(document, ensure_ascii=False, default=_text_of)).encode() + b"\n"
+
+
+def _text_of(price: Decimal) -> str:
+    return f"{price:f}"
+
+
+def write_rows(rows: Sequence[Record], shape: Shape) -> None:
+    """Write rows that have the same columns as CSV or TSV, with a line of their names."""
+    stream = _utf8_stdout()
+    stream.write("\ufeff" if shape.bom else "")
     delimiter = "\t" if shape.output is Output.TSV else (";" if shape.decimal_comma else ",")
-    writer = csv.writer(line, delimiter=delimiter, lineterminator="\n")
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
     # The name of a column comes from outside too: an account, or a member of the reply.
     writer.writerow([_safe(name) for name in (rows[0] if rows else shape.columns)])
-    for row in rows:
-        yield line.getvalue()
-        line.seek(0)
-        line.truncate()
-        writer.writerow([_cell(value, shape) for value in row.values()])
-    yield line.getvalue()
+    writer.writerows([_cell(value, shape) for value in row.values()] for row in rows)
 
 
-def _joined(pieces: Iterable[str]) -> Iterator[str]:
-    """Join small pieces into larger ones."""
-    joined: list[str] = []
-    size = 0
-    for piece in pieces:
-        joined.append(piece)
-        size += len(piece)
-        if size >= _PIECE:
-            yield "".join(joined)
-            joined.clear()
-            size = 0
-    yield "".join(joined)
-
-
-def _cell(value: str | Decimal | None, shape: Shape) -> str:
-    if value is None:
-        return ""
+def _cell(value: str | Decimal | int | None, shape: Shape) -> str:
     if isinstance(value, Decimal):
         # Never a formula: whatever the sign, it is a number.
         return f"{value:f}".replace(".", ",") if shape.decimal_comma else f"{value:f}"
-    return _safe(value)
+    return "" if value is None else _safe(str(value))
 
 
 def _safe(text: str) -> str:
@@ -139,5 +166,13 @@ def _json_escaped(text: str) -> str:
 
 
 def write_text(text: str) -> None:
-    """Write a text as UTF-8."""
-    write_line(text.encode())
+    """Write a text as UTF-8, at once."""
+    _utf8_stdout().write(text)
+    sys.stdout.flush()
+
+
+def _utf8_stdout() -> TextIO:
+    """Return standard output, which is in UTF-8 from now on."""
+    stream = cast("io.TextIOWrapper[BinaryIO]", sys.stdout)
+    stream.reconfigure(encoding="utf-8", newline="\n")
+    return stream

@@ -1,4 +1,4 @@
-"""The receivers of a watch beside standard output: a command, a webhook, a notification service.
+"""The receivers of a watch: standard output, a command, a webhook, a notification service.
 
 Invariant: none of them gets a credential of an account. A command gets the environment without the variables that hold
 passwords, as far as the environment and the configuration file say which those are.
@@ -6,11 +6,15 @@ passwords, as far as the environment and the configuration file say which those 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import re
+import select
 import shlex
 import shutil
+import sys
 import tempfile
 import threading
 import warnings
@@ -24,11 +28,13 @@ import anyio.to_thread
 import attrs
 
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.diff_output import change_lines, changes_document, counted
+from smsc_async.cli.console import output, show
+from smsc_async.cli.diff import change_lines, change_table, changes_document, counted
+from smsc_async.cli.durations import shown
 from smsc_async.cli.webhook import Undelivered, checked_webhook, is_final_status, post_document
 from smsc_async.history.watch import Update
 
-__all__ = ["Receiver", "command_receiver", "notification_receiver", "webhook_receiver"]
+__all__ = ["Receiver", "Stdout", "command_receiver", "notification_receiver", "webhook_receiver"]
 
 # A command that hangs must not keep later changes from it for ever.
 RUN_SECONDS: Final = 300.0
@@ -37,6 +43,8 @@ PAUSES: Final = (1.0, 5.0)
 # Changes in the text of a notification: services cut or refuse longer ones.
 _MOST_LINES: Final = 30
 _STDERR: Final = 2
+# A pipe that is writable takes as much at once.
+_PIECE: Final = getattr(select, "PIPE_BUF", 512)
 # Two deliveries at once would read each other's log.
 _one_at_a_time: Final = threading.Lock()
 
@@ -216,3 +224,58 @@ async def _exit_code(words: Sequence[str], stdin: int, environment: Mapping[str,
         ) as process:
             return await process.wait()
     return None
+
+
+class Stdout:
+    """Standard output, as the receiver that all accounts share.
+
+    Args:
+        as_json: Whether changes are written as lines of JSON.
+        end: Ends the command, once nobody reads it.
+    """
+
+    def __init__(self, *, as_json: bool, end: Callable[[OSError], None] | None) -> None:
+        self._as_json = as_json
+        self._end = end
+        self._lock = anyio.Lock()
+
+    async def write(self, update: Update) -> Undelivered | None:
+        """Write a change, whole before that of another account."""
+        data = changes_document(update) if self._as_json else await anyio.to_thread.run_sync(_table_of, update)
+        try:
+            async with self._lock:
+                sys.stdout.flush()
+                raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+                while data:
+                    # A pipe that nobody reads must not block the rounds. Files cannot be waited for, and never block.
+                    with contextlib.suppress(OSError, NotImplementedError):
+                        await anyio.wait_writable(sys.stdout.fileno())
+                    data = data[raw.write(data[:_PIECE]) or 0 :]
+        except OSError as error:
+            if self._end is not None and isinstance(error, BrokenPipeError):
+                self._end(error)
+            return Undelivered(f"{error.strerror or error}")
+        return None
+
+
+def _table_of(update: Update) -> bytes:
+    assert update.before is not None
+    assert update.snapshot is not None
+    stream = _LikeStdout()
+    out = output(stream)
+    since, until = shown(update.before.taken_at), shown(update.snapshot.taken_at)
+    out.print(f"{update.account}: {counted(update.changes)} between {since} and {until} UTC", style="bold")
+    out.print()
+    show(out, change_table(update.changes, out))
+    return f"{stream.getvalue()}\n".encode(sys.stdout.encoding, "replace")
+
+
+class _LikeStdout(io.StringIO):
+    """A text with the encoding of standard output, and as wide and as colourful."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # of the base it is None
+        return sys.stdout.encoding
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()

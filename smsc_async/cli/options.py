@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.formats import Output, Shape
+from smsc_async.cli.formats import Output, Shape, check_columns
 
 __all__ = [
     "DEADLINE",
@@ -29,6 +30,7 @@ __all__ = [
     "complete_account",
     "complete_account_or_file",
     "examples",
+    "new_app",
     "shape",
 ]
 
@@ -41,9 +43,14 @@ def examples(*commands: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  smsc-async {command}" for command in commands)])
 
 
+def new_app(**settings: Any) -> typer.Typer:
+    """Return the app to which a module adds its command, or the commands of its group."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None, **settings)
+
+
 def complete_account(incomplete: str) -> list[str]:
     """Return the accounts of the configuration file that begin so."""
-    from smsc_async.cli.profiles import account_names  # noqa: PLC0415  # for completion alone
+    from smsc_async.cli.profiles import account_names  # for completion alone
 
     return [name for name in account_names() if name.startswith(incomplete)]
 
@@ -126,13 +133,28 @@ HistoryFile = Annotated[
 ]
 
 
-def shape(output: Output, columns: str | None, *, bom: bool = False, decimal_comma: bool = False) -> Shape:
+def shape(
+    output: Output,
+    columns: str | None,
+    there: Sequence[str] | None = None,
+    *,
+    bom: bool = False,
+    decimal_comma: bool = False,
+) -> Shape:
     """Return how data is to be written.
 
+    Args:
+        output: The option.
+        columns: The option.
+        there: The columns that the data has, or ``None`` if they are not known yet.
+        bom: The option.
+        decimal_comma: The option.
+
     Raises:
-        CliError: The options do not go together.
+        CliError: The options do not go together, or there is no such column.
     """
     if (bom or decimal_comma) and output not in {Output.CSV, Output.TSV}:
         raise CliError("--bom and --decimal-comma are for -o csv and -o tsv", ExitCode.USAGE)
     names = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
+    check_columns(names, names if there is None else there)
     return Shape(output=output, columns=names, bom=bom, decimal_comma=decimal_comma)

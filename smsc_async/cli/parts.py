@@ -1,15 +1,29 @@
-"""How many parts a text is sent in: arithmetic after 3GPP TS 23.038 (alphabets) and TS 23.040 (parts).
+"""``parts``: how many parts a text is sent in, by 3GPP TS 23.038 (alphabets) and TS 23.040 (parts).
 
 The service's own count is the one that is billed; this is what the standards say of a text with nothing added to it.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+import sys
+import unicodedata
+from typing import Annotated, Final, Literal
 
 import attrs
+import typer
+from rich.console import Console
 
-__all__ = ["Parts", "parts_of"]
+from smsc_async.cli import options as o
+from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.console import show
+from smsc_async.cli.files import decoded_text, read_bounded
+from smsc_async.cli.formats import Output, write
+from smsc_async.cli.tables import Record, pair_table
+from smsc_async.environment import without_line_break
+
+__all__ = ["Parts", "app", "parts_of"]
+
+_COLUMNS: Final[tuple[str, ...]] = ("parts", "encoding", "letters", "units", "left", "outside")
 
 # TS 23.038, 6.2.1 without the escape, and 6.2.1.1, whose letters take two septets each.
 _BASIC: Final = frozenset(
@@ -22,6 +36,46 @@ _ALPHABET: Final = _BASIC | _EXTENSION
 # TS 23.040: 140 octets to a message, 6 of which say where a part belongs once there are several.
 _SEPTETS: Final = (160, 153)
 _CODE_UNITS: Final = (70, 67)
+
+
+app: typer.Typer = o.new_app()
+
+
+@app.command(epilog=o.examples('parts "Hello!"', "parts - < message.txt"))
+def parts(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="The text, or - for standard input without its last line break.")
+    ],
+    *,
+    output: o.OutputOption = Output.TABLE,
+    columns: o.Columns = None,
+) -> None:
+    """Count the SMS parts that a text takes, and show its alphabet."""
+    shape = o.shape(output, columns, _COLUMNS)
+    if text == "-":
+        text = without_line_break(decoded_text(read_bounded(sys.stdin.buffer, "standard input"), "standard input"))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CliError(f"letter {error.start + 1} is not text in UTF-8", ExitCode.USAGE) from None
+    counted = parts_of(text)
+    outside = _visible(counted.outside) if shape.output is Output.TABLE else counted.outside
+    values = (counted.parts, counted.encoding, len(text), counted.units, counted.left, outside or None)
+    row: Record = dict(zip(_COLUMNS, values, strict=True))
+    write([row], shape, document=lambda rows: rows[0], table=_print)
+
+
+def _print(out: Console, rows: list[Record]) -> None:
+    show(out, pair_table(rows[0], out))
+
+
+def _visible(letters: str) -> str:
+    """Return letters so that each can be seen: one that leaves no mark by its code and name."""
+    seen = "".join(letter for letter in letters if letter.isprintable() and not unicodedata.combining(letter))
+    unseen = (
+        f"U+{ord(letter):04X} {unicodedata.name(letter, '')}".rstrip() for letter in letters if letter not in seen
+    )
+    return ", ".join([*filter(None, [seen]), *unseen])
 
 
 @attrs.frozen

@@ -131,7 +131,10 @@ def all_profiles() -> list[Profile]:
     path = config_file()
     tables = cast("Mapping[str, object]", read_config(path).get("accounts", {}))
     environment = [_from_environment()] if _is_in_environment() else []
-    return [*environment, *(profile_of(name, members, path) for name, members in tables.items())]
+    return [
+        *environment,
+        *(profile_of(name, members, f"account {name!r} in {path}") for name, members in tables.items()),
+    ]
 
 
 def account_of(profile: Profile) -> Account:
@@ -229,13 +232,12 @@ def parsed_config(body: bytes, path: Path) -> dict[str, object]:
     raise _misuse(f"{path} {reason}")
 
 
-def profile_of(name: str, members: object, path: Path | None) -> Profile:
-    """Return the account of this name and these members in the configuration file.
+def profile_of(name: str, members: object, where: str) -> Profile:
+    """Return the account of this name and these members of the configuration file.
 
     Raises:
-        CliError: They are not understood.
+        CliError: They are not understood; ``where`` names them.
     """
-    where = f"account {name!r} in {path}"
     if not isinstance(members, dict):
         raise _misuse(f"{where} must be a table: [accounts.{name}]")
     texts = _texts(cast("Mapping[str, object]", members), where)
@@ -272,7 +274,7 @@ def _texts(members: Mapping[str, object], where: str) -> dict[str, str]:
     if unknown:
         raise _misuse(f"{where} has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}")
     for key, value in members.items():
-        if not isinstance(value, str) or not value or not value.isprintable():
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
             raise _misuse(f"{where}: {key} must be a text in quotes that is not empty, without control characters")
     return cast("dict[str, str]", members)
 
@@ -307,7 +309,7 @@ def _from_file(name: str | None, path: Path | None) -> Profile:
     tables = cast("Mapping[str, object]", config.get("accounts", {}))
     chosen = _default(config, tables, path) if name is None else name
     if chosen in tables:
-        return profile_of(chosen, tables[chosen], path)
+        return profile_of(chosen, tables[chosen], f"account {chosen!r} in {path}")
     if not tables:
         where = path or "a configuration file: there is no home folder for it, and SMSC_CONFIG is not set"
         raise _misuse(f"no account {chosen!r}, since there are none in {where}: smsc-async accounts add {chosen} …")

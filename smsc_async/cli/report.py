@@ -7,27 +7,90 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
 import attrs
 import typer
 
 from smsc_async.analysis.snapshots import Snapshot
+from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.compare import fetch_for_comparison, is_there, no_file, read_file
 from smsc_async.cli.console import displayed, notes
+from smsc_async.cli.diff import is_there, no_file, read_file
+from smsc_async.cli.durations import parse_instant
 from smsc_async.cli.files import check_output, expanded, replace_file, with_companions
 from smsc_async.cli.formats import Output, write_text
 from smsc_async.cli.history import name_in_history
 from smsc_async.cli.profiles import ENVIRONMENT, config_file, find_profile
-from smsc_async.cli.session import new_store
-from smsc_async.history import History
+from smsc_async.cli.session import fetch_each, new_history, new_store
+from smsc_async.records import Service
+from smsc_async.report import render_report
 
-__all__ = ["Source", "check_place", "earlier_lists", "gather", "inputs_of", "read_files", "write_page"]
+if TYPE_CHECKING:
+    from smsc_async.history import History
+
+__all__ = ["app"]
+
+app: typer.Typer = o.new_app()
+
+
+@app.command(
+    epilog=o.examples(
+        "report", "report main reserve -o prices.html", "report main main=monday.json --since 2026-10-28"
+    ),
+)
+def report(
+    accounts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ACCOUNT|[ACCOUNT=]FILE",
+            help="Accounts to fetch, and saved lists of earlier times; without any, the account of the environment, "
+            "or the file's default.",
+            show_default=False,
+            autocompletion=o.complete_account_or_file,
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where to, or - for standard output.")
+    ] = "report.html",
+    title: Annotated[str, typer.Option(help="What the page is called.")] = "Tariffs",
+    service: Annotated[
+        Service, typer.Option(help="Which price the comparison and the charts show first.")
+    ] = Service.API,
+    history: o.HistoryFile = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INSTANT", help="Compare with the list of then, such as 2026-10-28, and chart from then on."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace a page that is there without a question.")] = False,
+    fresh: o.Fresh = False,
+    password_from: o.PasswordFrom = None,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Write a page to search, sort, compare, chart and print: one HTML file that needs no network."""
+    instant = None if since is None else parse_instant(since)
+    lists = new_history(history, is_needed=False)
+    _check_place(output, _inputs_of(accounts or (), lists, password_from), may_replace=yes)
+    snapshots, code = _gather(
+        accounts or (),
+        history=lists,
+        since=instant,
+        password_from=password_from,
+        fresh=fresh,
+        deadline=deadline,
+    )
+    if snapshots:
+        page = render_report(snapshots, title=title, service=service, since=instant, generated_at=datetime.now(UTC))
+        _write_page(page, output, snapshots)
+    raise typer.Exit(code)
 
 
 @attrs.frozen
-class Source:
+class _Source:
     """Where a list comes from.
 
     Attributes:
@@ -39,21 +102,21 @@ class Source:
     path: Path | None = None
 
 
-def _source(text: str) -> Source:
+def _source(text: str) -> _Source:
     path = Path(text)
     if is_there(path):
-        return Source(path.stem, path)
+        return _Source(path.stem, path)
     account, _, file = text.partition("=")
     if account and file:
         path = Path(file)
         if is_there(path):
-            return Source(account, path)
+            return _Source(account, path)
     elif not text or (not path.suffix and len(path.parts) == 1):
-        return Source(text)
+        return _Source(text)
     raise no_file(path)
 
 
-def read_files(sources: Sequence[Source]) -> list[Snapshot]:
+def _read_files(sources: Sequence[_Source]) -> list[Snapshot]:
     """Return the lists that files hold.
 
     Raises:
@@ -68,7 +131,7 @@ def read_files(sources: Sequence[Source]) -> list[Snapshot]:
     ]
 
 
-def earlier_lists(accounts: Iterable[str], history: History, since: datetime | None) -> list[Snapshot]:
+def _earlier_lists(accounts: Iterable[str], history: History, since: datetime | None) -> list[Snapshot]:
     """Return the lists of these accounts that a watch has recorded: each that differs from the one before.
 
     Args:
@@ -94,7 +157,7 @@ def earlier_lists(accounts: Iterable[str], history: History, since: datetime | N
     return anyio.run(read)
 
 
-def gather(
+def _gather(
     texts: Sequence[str],
     *,
     history: History,
@@ -118,15 +181,16 @@ def gather(
         StoreError: The history cannot be used.
         OSError: A file cannot be read.
     """
-    sources = [_source(each) for each in texts] or [Source(find_profile(None, source=password_from).name)]
+    sources = [_source(each) for each in texts] or [_Source(find_profile(None, source=password_from).name)]
     # Before anything is fetched: a file that is no list costs no request.
-    snapshots = read_files(sources)
+    snapshots = _read_files(sources)
     names = [source.account for source in sources if source.path is None]
     code = ExitCode.OK
     if names:
-        lists, code = fetch_for_comparison(names, source=password_from, fresh=fresh, deadline=deadline)
+        profiles = [find_profile(name, source=password_from) for name in dict.fromkeys(names)]
+        lists, code = fetch_each(profiles, fresh=fresh, deadline=deadline)
         # Not of the accounts that failed: nothing shows that their credentials are right.
-        snapshots += earlier_lists(lists, history, since)
+        snapshots += _earlier_lists(lists, history, since)
         for name, tariffs in lists.items():
             assert tariffs.fetched_at is not None  # a client sets it
             snapshots.append(Snapshot(name, tariffs.fetched_at, tariffs))
@@ -139,7 +203,7 @@ def gather(
     return [attrs.evolve(each, account=login) if each.account == ENVIRONMENT else each for each in ordered], code
 
 
-def check_place(output: str, inputs: Iterable[Path], *, may_replace: bool) -> None:
+def _check_place(output: str, inputs: Iterable[Path], *, may_replace: bool) -> None:
     """Find out whether a page can be written there, before anything is fetched for it.
 
     Args:
@@ -173,7 +237,7 @@ def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def inputs_of(texts: Sequence[str], history: History, password_from: str | None) -> list[Path]:
+def _inputs_of(texts: Sequence[str], history: History, password_from: str | None) -> list[Path]:
     """Return the files that a report reads.
 
     Raises:
@@ -189,7 +253,7 @@ def inputs_of(texts: Sequence[str], history: History, password_from: str | None)
     return [*files, *with_companions(history.path), *filter(None, [config_file()])]
 
 
-def write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
+def _write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
     """Write a page to a file, or to standard output for ``-``, and say what is on it.
 
     Raises:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from decimal import Decimal
 from difflib import get_close_matches
-from typing import Final, Protocol, TypeAlias, cast
+from typing import Final, Protocol, cast
 
 import attrs
 
 from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.formats import check_columns
 from smsc_async.networks import fold, label_of, search, suggest
 from smsc_async.records import Row, Service, Tariffs
 
 __all__ = [
     "Selection",
-    "check_columns",
     "check_list_columns",
     "check_names",
     "match_operators",
@@ -28,15 +27,10 @@ __all__ = [
     "one_operator",
     "one_zone",
     "select",
-    "to_plain",
-    "with_columns",
 ]
 
 _SLIP: Final = 0.75
 """How like a column a name has to be to count as a slip of it: ``nme`` is one, ``mms_in`` may be a member of its own."""
-
-Plain: TypeAlias = dict[str, "Plain"] | list["Plain"] | str | int | bool | None
-"""What JSON can hold; a price is text, so that no reader makes a float of it."""
 
 
 class ZoneName(Protocol):
@@ -69,11 +63,11 @@ class Selection:
         rows = self.tariffs.to_rows() if self.is_whole else self.tariffs.to_rows()[:-1]
         return [{name: value for name, value in row.items() if name not in left_out} for row in rows]
 
-    def document(self, columns: Collection[str]) -> Plain:
-        """Return the lines in the shape of ``Tariffs.to_dict()``, with prices as text.
+    def document(self, columns: Collection[str]) -> dict[str, object]:
+        """Return the lines in the shape of ``Tariffs.to_dict()``.
 
         Args:
-            columns: The members of a line to keep, or none for all of them.
+            columns: The members of a line to write, or none for all of them.
         """
         left_out = {service.value for service in Service} - set(self.services)
         document = self.tariffs.to_dict()
@@ -81,7 +75,7 @@ class Selection:
             document = {name: document[name] for name in ("zones", "codes")}
         for name in ("zones", "codes"):
             document[name] = [_line(line, columns, left_out) for line in cast("list[Row]", document[name])]
-        return to_plain(document)
+        return document
 
 
 def select(
@@ -214,28 +208,6 @@ def _code_of(operator: str) -> str:
     return re.sub(r"\D", "", operator) if re.fullmatch(r"[\d\s./-]+", operator, re.ASCII) else ""
 
 
-def with_columns(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
-    """Return the rows with these columns alone, in this order; with none named, as they are.
-
-    Raises:
-        CliError: There is no such column.
-    """
-    there = list(rows[0]) if rows else list(columns)
-    check_columns(columns, there)
-    return [{name: row[name] for name in columns or there} for row in rows]
-
-
-def check_columns(columns: Sequence[str], there: Sequence[str]) -> None:
-    """Find out whether there are these columns, where they are known before anything is fetched.
-
-    Raises:
-        CliError: There is no such column.
-    """
-    for name in columns:
-        if name not in there:
-            raise CliError(f"no column {name!r}; there are {', '.join(there)}", ExitCode.USAGE)
-
-
 def check_list_columns(columns: Sequence[str], services: Sequence[Service]) -> None:
     """Find out whether columns of a list that is not here yet are mistyped.
 
@@ -249,19 +221,6 @@ def check_list_columns(columns: Sequence[str], services: Sequence[Service]) -> N
         list(Selection(Tariffs((), ()), True, tuple(shown)).rows()[0]) for shown in (services or Service, Service)
     )
     check_columns([name for name in columns if get_close_matches(name.lower(), every, cutoff=_SLIP)], there)
-
-
-def to_plain(value: object) -> Plain:
-    """Return a value as JSON can hold it: prices as text with the digits they have."""
-    if isinstance(value, dict):
-        return {name: to_plain(member) for name, member in cast("dict[str, object]", value).items()}
-    if isinstance(value, list):
-        return [to_plain(member) for member in cast("list[object]", value)]
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    raise TypeError(f"nothing that is shown is a {type(value).__name__}")
 
 
 def _line(line: Row, columns: Collection[str], left_out: Collection[str]) -> Row:

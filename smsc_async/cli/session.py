@@ -1,30 +1,35 @@
-"""What a command fetches with: the client, and the store that it shares with other commands."""
+"""What a command fetches with: the client, and the store that it shares with other commands.
+
+The client and all that it needs is imported when a request is due: help and completion are quick.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import platformdirs
 from rich.console import Console
 
 from smsc_async.accounts import Account, Secret
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import notes, progress
 from smsc_async.cli.files import expanded, user_folder
 from smsc_async.cli.profiles import Profile, account_of
-from smsc_async.client import Client
-from smsc_async.fetch.bulk import Outcome
-from smsc_async.history import History
 from smsc_async.records import Tariffs
-from smsc_async.stores import Store, store_at
-from smsc_async.stores.shared import SharedStore
 
-__all__ = ["DEADLINE", "fetch", "fetch_all", "new_client", "new_history", "new_store"]
+if TYPE_CHECKING:
+    from smsc_async.client import Client
+    from smsc_async.fetch.bulk import Outcome
+    from smsc_async.history import History
+    from smsc_async.stores import Store
+    from smsc_async.stores.shared import SharedStore
 
-DEADLINE = 90.0
+__all__ = ["fetch", "fetch_all", "fetch_each", "new_client", "new_history", "new_store", "print_age"]
+
 # Seconds after which a command explains why nothing happens.
 PATIENCE = 3.0
 
@@ -57,6 +62,8 @@ def new_store(*, only_looks: bool = False) -> SharedStore:
     place = os.environ.get("SMSC_STORE", "")
     if "://" not in place:
         place = str(_state_file(Path(place), "store.sqlite3", "SMSC_STORE"))
+    from smsc_async.stores import store_at
+
     try:
         return store_at(Secret(place), Secret(os.environ.get("SMSC_PEPPER", "")), only_looks=only_looks)
     except ValueError as error:
@@ -74,6 +81,8 @@ def new_history(path: Path | None, *, is_needed: bool = True) -> History:
     Raises:
         CliError: There is no home folder.
     """
+    from smsc_async.history import History
+
     try:
         return History(_state_file(path, "history.sqlite3", "SMSC_HISTORY"))
     except CliError:
@@ -94,6 +103,30 @@ def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:
         assert outcome.error is not None
         raise outcome.error
     return outcome.tariffs
+
+
+def print_age(name: str, tariffs: Tariffs) -> None:
+    """Note whose list it is, and from when."""
+    came = "" if tariffs.fetched_at is None else f", fetched at {tariffs.fetched_at:%Y-%m-%d %H:%M:%S} UTC"
+    notes().print(f"{name}{came}")
+
+
+def fetch_each(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> tuple[dict[str, Tariffs], ExitCode]:
+    """Return the lists of accounts, and the exit code of the first account without one; note each failure.
+
+    Raises:
+        CliError: A password is not there, or an argument is out of its range.
+    """
+    lists: dict[str, Tariffs] = {}
+    code = ExitCode.OK
+    for name, outcome in fetch_all(profiles, fresh=fresh, deadline=deadline).items():
+        if outcome.tariffs is not None:
+            lists[name] = outcome.tariffs
+            continue
+        assert outcome.error is not None
+        code = code or exit_code(outcome.error)
+        notes().print(f"{name}: {outcome.error}", soft_wrap=True)
+    return lists, code
 
 
 def fetch_all(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> dict[str, Outcome]:
@@ -150,6 +183,8 @@ def new_client(base_url: str, store: Store, deadline: float) -> Client:
     Raises:
         CliError: An argument is out of its range.
     """
+    from smsc_async.client import Client
+
     try:
         return Client(base_url=base_url, store=store, deadline=deadline)
     except ValueError as error:

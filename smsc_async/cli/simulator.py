@@ -4,114 +4,84 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from time import monotonic, sleep
+from typing import TYPE_CHECKING, Annotated, Final
 
 import attrs
+import typer
 from rich.console import Console
 
+from smsc_async import simulator as simulated  # imports its modules on first use
+from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
+from smsc_async.cli.durations import parse_duration
 from smsc_async.cli.exit import detach_stdout
 from smsc_async.cli.formats import write_text
 from smsc_async.protocol import is_loopback
 from smsc_async.records import Tariffs
-from smsc_async.simulator import Arrival, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 
-__all__ = ["PASSWORD", "new_accounts", "new_simulator", "run_simulator"]
+if TYPE_CHECKING:
+    from smsc_async.simulator import Arrival, SimulatedAccount, Simulator
 
-PASSWORD = "123"  # noqa: S105  # of accounts that do not exist
+__all__ = ["app"]
 
-_LOOK_EVERY = 0.1
+_PASSWORD: Final = "123"  # noqa: S105  # of accounts that do not exist
 
-
-def new_accounts(
-    logins: Sequence[str], *, api_keys: Sequence[str] = (), accepts_md5: bool = False
-) -> list[SimulatedAccount]:
-    """Return an account for each login, each a tenth dearer than the one before.
-
-    Args:
-        logins: The logins.
-        api_keys: API keys with the login of each, as in ``"alex=k-4711"``.
-        accepts_md5: Whether the MD5 of a password is accepted too.
-
-    Raises:
-        CliError: A login is empty, or an API key names none of the logins.
-    """
-    keys: dict[str, str] = {}
-    for pair in api_keys:
-        login, _, key = pair.partition("=")
-        if login not in logins or not key:
-            raise CliError(f"--api-key needs a login of --login and a key, such as {logins[0]}=KEY", ExitCode.USAGE)
-        keys[login] = key
-    try:
-        return [
-            SimulatedAccount(
-                login,
-                PASSWORD,
-                tariffs=sample_tariffs(1 + Decimal(place) / 10),
-                api_key=keys.get(login),
-                accepts_md5=accepts_md5,
-            )
-            for place, login in enumerate(logins)
-        ]
-    except ValueError as error:
-        refused = str(error)
-    raise CliError(refused, ExitCode.USAGE)
+_LOOK_EVERY: Final = 0.1
 
 
-def new_simulator(accounts: Sequence[SimulatedAccount], *, per: float, latency: float) -> Simulator:
-    """Return a service with these accounts.
-
-    Args:
-        accounts: The accounts.
-        per: Seconds of the window in which three identical requests are answered.
-        latency: Seconds that it works on an answer.
-
-    Raises:
-        CliError: Two logins are the same, or a number is out of its range.
-    """
-    try:
-        return Simulator(accounts, rules=Rules(per=per), latency=latency)
-    except ValueError as error:
-        refused = str(error)
-    raise CliError(refused, ExitCode.USAGE)
+app: typer.Typer = o.new_app()
 
 
-def run_simulator(
-    simulator: Simulator,
-    accounts: Sequence[SimulatedAccount],
+@app.command(epilog=o.examples("simulator", "simulator --login alex --login boris --change-every 30s"))
+def simulator(
     *,
-    host: str,
-    port: int,
-    change_every: float,
-    hosts: Collection[str] = (),
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="The address to listen at; passwords come over plain HTTP.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="The port; 0 for one that is free.")
+    ] = 8025,
+    login: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LOGIN", help="A login, its password 123; repeat for more. Without any: alex."),
+    ] = None,
+    api_key: Annotated[
+        list[str] | None, typer.Option(metavar="LOGIN=KEY", help="An API key of a login; repeat for more.")
+    ] = None,
+    md5: Annotated[bool, typer.Option("--md5", help="Accept the MD5 of a password too, as for old accounts.")] = False,
+    accept_host: Annotated[
+        list[str] | None, typer.Option(help="A further host name of this server, such as that of its container.")
+    ] = None,
+    window: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Seconds in which three identical requests of a login are answered."),
+    ] = 60.0,
+    latency: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds until it answers.")] = 0.0,
+    change_every: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Change a few prices every so often, such as 30s: something to watch."),
+    ] = None,
 ) -> None:
-    """Serve until interrupted, and print what arrives.
-
-    Args:
-        simulator: The service.
-        accounts: Its accounts.
-        host: The address to listen at.
-        port: The port, or 0 for one that is free.
-        change_every: Seconds after which a few prices are others; 0 for never.
-        hosts: More host names to accept in requests.
-
-    Raises:
-        CliError: The address is none.
-        OSError: The address or the port is not to be had.
-    """
+    """Run a simulated service to point clients at, until Ctrl-C."""
+    every = math.inf if change_every is None else parse_duration(change_every)
     try:
         host.encode("idna")
+        accounts = _new_accounts(login or ["alex"], api_key or (), accepts_md5=md5)
+        service = simulated.Simulator(accounts, rules=simulated.Rules(per=window), latency=latency)
     except UnicodeError:
         raise CliError(f"--host {host!r} is no address", ExitCode.USAGE) from None
+    except ValueError as error:
+        raise CliError(str(error), ExitCode.USAGE) from None
     err = notes()
     # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with serve(simulator, host=host, port=port, hosts=hosts) as server:
+        with simulated.serve(service, host=host, port=port, hosts=accept_host or ()) as server:
             try:
                 write_text(f"{server.base_url}\n")
             except OSError:
@@ -122,14 +92,34 @@ def run_simulator(
                 )
             err.print("in another terminal:")
             err.print(f"  export SMSC_BASE_URL={server.base_url}")
-            err.print(f"  export SMSC_LOGIN={accounts[0].login} SMSC_PASSWORD={PASSWORD}")
+            err.print(f"  export SMSC_LOGIN={accounts[0].login} SMSC_PASSWORD={_PASSWORD}")
             err.print("  smsc-async tariffs")
             err.print("Ctrl-C ends it; requests as they arrive:")
-            _print_arrivals(simulator, accounts, err, change_every or math.inf)
+            _print_arrivals(service, accounts, err, every)
     except KeyboardInterrupt:
         err.print("ended")
     finally:
         signal.signal(signal.SIGTERM, former)
+
+
+def _new_accounts(logins: Sequence[str], api_keys: Sequence[str], *, accepts_md5: bool) -> list[SimulatedAccount]:
+    """Return an account for each login, each a tenth dearer than the one before."""
+    keys: dict[str, str] = {}
+    for pair in api_keys:
+        login, _, key = pair.partition("=")
+        if login not in logins or not key:
+            raise CliError(f"--api-key needs a login of --login and a key, such as {logins[0]}=KEY", ExitCode.USAGE)
+        keys[login] = key
+    return [
+        simulated.SimulatedAccount(
+            login,
+            _PASSWORD,
+            tariffs=simulated.sample_tariffs(1 + Decimal(place) / 10),
+            api_key=keys.get(login),
+            accepts_md5=accepts_md5,
+        )
+        for place, login in enumerate(logins)
+    ]
 
 
 def _print_arrivals(simulator: Simulator, accounts: Sequence[SimulatedAccount], err: Console, every: float) -> None:

@@ -8,31 +8,34 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from itertools import repeat
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
+import typer
 from rich.console import Console
 
 from smsc_async.accounts import Account
-from smsc_async.cli.accounts import ACCOUNT_COLUMNS, account_row, account_table
+from smsc_async.cli import console
+from smsc_async.cli import options as o
+from smsc_async.cli.accounts import ACCOUNT_COLUMNS, NO_ACCOUNTS, account_row, account_table
 from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.console import output, show
+from smsc_async.cli.console import show
 from smsc_async.cli.durations import shown
-from smsc_async.cli.formats import Output, Shape, write_json, write_rows
+from smsc_async.cli.formats import Output, with_columns, write_json, write_rows
 from smsc_async.cli.passwords import is_read_silently
-from smsc_async.cli.profiles import BASE_URL, Profile, account_of
-from smsc_async.cli.selection import Plain, with_columns
-from smsc_async.cli.session import DEADLINE, new_client, new_history, new_store
-from smsc_async.cli.tables import pair_table
+from smsc_async.cli.profiles import BASE_URL, Profile, account_of, all_profiles, find_profile
+from smsc_async.cli.session import new_client, new_history, new_store
+from smsc_async.cli.tables import Record, pair_table
 from smsc_async.errors import StoreError
-from smsc_async.records import Row
-from smsc_async.telemetry.statistics import Lockout, QuotaState
 
-__all__ = ["STATUS_COLUMNS", "write_status"]
+if TYPE_CHECKING:
+    from smsc_async.telemetry.statistics import Lockout, QuotaState
 
-STATUS_COLUMNS = (*ACCOUNT_COLUMNS, "remaining", "next_in", "lockouts")
+__all__ = ["app"]
+
+_COLUMNS = (*ACCOUNT_COLUMNS, "remaining", "next_in", "lockouts")
 
 _SENTENCES = ("problem", "lockouts")  # too long for a column
 _CAUSES = {
@@ -43,13 +46,25 @@ _CAUSES = {
     "store": "the store lost its state",
 }
 
+app: typer.Typer = o.new_app()
 
-def write_status(profiles: Sequence[Profile], history: Path | None, shape: Shape) -> None:
-    """Write the state of accounts and files.
 
-    Raises:
-        CliError: There is no such column.
-    """
+@app.command(epilog=o.examples("status", "status main -o json"))
+def status(
+    accounts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ACCOUNT", help="Accounts; without any, all of them.", autocompletion=o.complete_account
+        ),
+    ] = None,
+    *,
+    history: o.HistoryFile = None,
+    output: o.OutputOption = Output.TABLE,
+    columns: o.Columns = None,
+) -> None:
+    """Show accounts, where their passwords are, what is left of their quotas, and files. Sends and creates nothing."""
+    shape = o.shape(output, columns, _COLUMNS)
+    profiles = [find_profile(name) for name in dict.fromkeys(accounts)] if accounts else all_profiles()
     now = datetime.now(UTC).replace(microsecond=0)
     quotas, store = anyio.run(_look, profiles)
     rows = with_columns(list(map(_row, profiles, quotas, repeat(now))), shape.columns)
@@ -58,18 +73,18 @@ def write_status(profiles: Sequence[Profile], history: Path | None, shape: Shape
     except CliError as error:
         files = {"store": store, "history": _file(None, str(error))}
     if shape.output is Output.JSON:
-        accounts: list[Plain] = [
-            {**_counts(row), **({"lockouts": _documents(quota, now)} if "lockouts" in row else {})}
+        documents = [
+            {**row, "lockouts": _documents(quota, now)} if "lockouts" in row else row
             for row, quota in zip(rows, quotas, strict=True)
         ]
-        write_json({"accounts": accounts, **{name: _counts(file) for name, file in files.items()}})
+        write_json({"accounts": documents, **files})
     elif shape.output is not Output.TABLE:
         write_rows(rows, shape)
     else:
-        _print(rows, files, output(), hidden=() if shape.columns else _SENTENCES)
+        _print(rows, files, console.output(), hidden=() if shape.columns else _SENTENCES)
 
 
-async def _look(profiles: Sequence[Profile]) -> tuple[list[QuotaState | None], Row]:
+async def _look(profiles: Sequence[Profile]) -> tuple[list[QuotaState | None], Record]:
     """Return what is left for each account, and where the store is."""
     quotas: list[QuotaState | None] = [None] * len(profiles)
     name = None
@@ -77,7 +92,7 @@ async def _look(profiles: Sequence[Profile]) -> tuple[list[QuotaState | None], R
         async with new_store(only_looks=True) as store:
             name = store.name
             for place, account in enumerate(map(_account, profiles)):
-                client = new_client(profiles[place].base_url, store, DEADLINE)
+                client = new_client(profiles[place].base_url, store, o.DEADLINE)
                 quotas[place] = None if account is None else await client.quota(account)
     except (CliError, StoreError) as error:
         return quotas, _file(name, str(error))
@@ -92,16 +107,16 @@ def _account(profile: Profile) -> Account | None:
     return Account(profile.login, secrets.token_hex()) if profile.login.strip() else None
 
 
-def _row(profile: Profile, quota: QuotaState | None, now: datetime) -> Row:
-    row: Row = {**account_row(profile), "remaining": None, "next_in": None, "lockouts": None}
+def _row(profile: Profile, quota: QuotaState | None, now: datetime) -> Record:
+    row: Record = {**account_row(profile), "remaining": None, "next_in": None, "lockouts": None}
     if quota is None:
         return row if profile.login else {**row, "problem": row["problem"] or "without the key, its quota is unknown"}
     lockouts = [f"not sent until {shown(_end(each, now))} UTC: {_CAUSES[each.cause]}" for each in quota.lockouts]
-    numbers = {"remaining": Decimal(quota.remaining), "next_in": Decimal(math.ceil(quota.next_in))}
+    numbers = {"remaining": quota.remaining, "next_in": math.ceil(quota.next_in)}
     return {**row, **numbers, "lockouts": "; ".join(lockouts) or None}
 
 
-def _documents(quota: QuotaState | None, now: datetime) -> list[Plain]:
+def _documents(quota: QuotaState | None, now: datetime) -> list[object]:
     return [
         {
             "cause": each.cause,
@@ -117,10 +132,10 @@ def _end(lockout: Lockout, now: datetime) -> datetime:
     return now + timedelta(seconds=math.ceil(lockout.seconds))
 
 
-def _print(rows: Sequence[Row], files: Mapping[str, Row], out: Console, *, hidden: Sequence[str]) -> None:
+def _print(rows: Sequence[Record], files: Mapping[str, Record], out: Console, *, hidden: Sequence[str]) -> None:
     """Write tables; the hidden columns as sentences in a table of their own."""
     if not rows:
-        out.print("no accounts: smsc-async accounts add main --login LOGIN --password-from prompt")
+        out.print(NO_ACCOUNTS)
     usual = {"base_url"} if hidden and all(row["base_url"] == BASE_URL for row in rows) else set[str]()
     short = [{name: value for name, value in row.items() if name not in {*hidden, *usual}} for row in rows]
     show(out, account_table(short, out))
@@ -131,21 +146,16 @@ def _print(rows: Sequence[Row], files: Mapping[str, Row], out: Console, *, hidde
             show(out, pair_table({name: text or None for name, text in table.items()}, out))
 
 
-def _file(name: str | None, problem: str | None = None) -> Row:
+def _file(name: str | None, problem: str | None = None) -> Record:
     """Return where a file or a server is, and how many bytes a file has that exists."""
-    size: Decimal | None = None
+    size: int | None = None
     with contextlib.suppress(OSError):  # such as a name that is too long
-        size = Decimal(Path(name).stat().st_size) if name and Path(name).is_file() else None
+        size = Path(name).stat().st_size if name and Path(name).is_file() else None
     return {"path": name, "bytes": size, "problem": problem}
 
 
-def _sentence(file: Row) -> str:
+def _sentence(file: Record) -> str:
     path, size, problem = map(str, file.values())
     is_missing = Path(path).is_absolute() and not os.path.lexists(path)  # not the address of a server
     note = " (does not exist yet)" if is_missing else "" if file["bytes"] is None else f" ({size} bytes)"
     return "; ".join(([f"{path}{note}"] if file["path"] else []) + ([problem] if file["problem"] else []))
-
-
-def _counts(row: Row) -> dict[str, Plain]:
-    # A count is a number in JSON; only money is text.
-    return {name: int(value) if isinstance(value, Decimal) else value for name, value in row.items()}

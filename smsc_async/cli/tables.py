@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
-from typing import Final
+from typing import Final, TypeAlias
 
 from rich.console import Console
 
 from smsc_async.cli.console import dash
 from smsc_async.cli.table import NAME_WIDTH, Cell, Column, Table, text_width
 from smsc_async.networks import label_of
-from smsc_async.records import OperatorTariff, Row, Service, Tariffs, Zone
+from smsc_async.records import OperatorTariff, Service, Tariffs, Zone
 
-__all__ = ["money", "network_label", "operator_table", "pair_table", "row_table", "totals", "zone_table"]
+__all__ = ["Record", "money", "network_label", "operator_table", "pair_table", "row_table", "totals", "zone_table"]
+
+Record: TypeAlias = Mapping[str, str | Decimal | int | None]
+"""A row of data by the names of its columns; a number that is no price is an ``int``."""
 
 _OPERATORS_A_LINE: Final = 4
 
@@ -57,19 +60,18 @@ def totals(tariffs: Tariffs, console: Console) -> str:
     return f"{len(tariffs.zones)} zones, {len(tariffs.codes)} individual tariffs of operators, e-mail {mail}"
 
 
-def row_table(rows: Sequence[Row], console: Console) -> Table:
-    """Return rows that have the same columns as a table: texts to the left, prices to the right."""
+def row_table(rows: Sequence[Record], console: Console) -> Table:
+    """Return rows that have the same columns as a table: texts to the left, numbers to the right."""
     missing = dash(console)
-    numeric = {name for row in rows for name, value in row.items() if isinstance(value, Decimal)}
-    names = rows[0] if rows else ()
+    texts = {name for row in rows for name, value in row.items() if isinstance(value, str)}
     columns = [
-        Column(name, is_right=name in numeric, fold_at=0 if name in numeric else max(NAME_WIDTH, len(name)))
-        for name in names
+        Column(name, is_right=name not in texts, fold_at=max(NAME_WIDTH, len(name)) if name in texts else 0)
+        for name in (rows[0] if rows else ())
     ]
     return Table(columns, [tuple(_cell(value, missing) for value in row.values()) for row in rows])
 
 
-def pair_table(row: Row, console: Console) -> Table:
+def pair_table(row: Record, console: Console) -> Table:
     """Return one row as a table with a line for each member that it has."""
     pairs: list[Sequence[Cell]] = [
         ((name, "dim"), _cell(value, dash(console))) for name, value in row.items() if value is not None
@@ -82,5 +84,5 @@ def money(price: Decimal | None, missing: str) -> str:
     return missing if price is None else f"{price:f}"
 
 
-def _cell(value: str | Decimal | None, missing: str) -> str:
-    return value if isinstance(value, str) else money(value, missing)
+def _cell(value: str | Decimal | int | None, missing: str) -> str:
+    return money(value, missing) if isinstance(value, Decimal | None) else str(value)

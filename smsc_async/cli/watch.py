@@ -7,36 +7,34 @@ has ended, and Ctrl-C waits for both; so only a process that is killed in betwee
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
-import select
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from fractions import Fraction
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import anyio
-import anyio.to_thread
 import attrs
+import typer
 
 from smsc_async.accounts import Account
 from smsc_async.analysis.diff import Change, ChangeKind, diff
 from smsc_async.analysis.filters import ChangeFilter
 from smsc_async.analysis.snapshots import Snapshot
+from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
-from smsc_async.cli.console import notes, output, show
-from smsc_async.cli.diff_output import change_table, changes_document, counted
-from smsc_async.cli.durations import lasting, shown
-from smsc_async.cli.formats import Direction
-from smsc_async.cli.notify import Receiver
-from smsc_async.cli.profiles import Profile, account_of, filed_under
-from smsc_async.cli.selection import match_operators, match_zones
-from smsc_async.cli.session import new_client, new_store
+from smsc_async.cli.console import notes
+from smsc_async.cli.durations import lasting, parse_duration
+from smsc_async.cli.files import checked_text
+from smsc_async.cli.formats import Output
+from smsc_async.cli.profiles import Profile, account_of, all_profiles, filed_under, find_profile, secret_variables
+from smsc_async.cli.selection import check_names, match_operators, match_zones
+from smsc_async.cli.session import new_client, new_history, new_store
 from smsc_async.cli.webhook import Undelivered
 from smsc_async.errors import AuthenticationError, SmscError
 from smsc_async.history import History
@@ -45,18 +43,112 @@ from smsc_async.networks import fold
 from smsc_async.records import Service
 
 if TYPE_CHECKING:
+    from smsc_async.cli.notify import Receiver
     from smsc_async.client import Client
 
-__all__ = ["Lines", "Plan", "new_filter", "run_watch"]
+__all__ = ["app"]
 
 # For a delivery in progress, after Ctrl-C.
 GRACE_SECONDS: Final = 10.0
-# A pipe that is writable takes as much at once.
-_PIECE: Final = getattr(select, "PIPE_BUF", 512)
+
+
+class _Direction(StrEnum):
+    """The ways that a price can go."""
+
+    INCREASES = "increases"
+    DECREASES = "decreases"
+
+
+app: typer.Typer = o.new_app()
+
+
+@app.command(epilog=o.examples("watch main --every 15m", "watch main --once -o json"))
+def watch(
+    accounts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ACCOUNT",
+            help="Accounts of the configuration file, or env.",
+            show_default=False,
+            autocompletion=o.complete_account,
+        ),
+    ] = None,
+    *,
+    everybody: Annotated[bool, typer.Option("--all", help="Watch all accounts of the configuration file.")] = False,
+    every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look, such as 90s, 15m or 1h.")] = "15m",
+    once: Annotated[bool, typer.Option("--once", help="Look once and end, as a job for cron.")] = False,
+    zone: Annotated[
+        list[str] | None, typer.Option(help="A zone's number or part of its name; repeat for more.")
+    ] = None,
+    operator: o.Operators = None,
+    service: Annotated[list[Service] | None, typer.Option(help="Prices to watch; repeat for more.")] = None,
+    min_change: Annotated[
+        str | None, typer.Option(metavar="PERCENT", help="The smallest change of a price to report, such as 1%.")
+    ] = None,
+    only: Annotated[_Direction | None, typer.Option(help="Report prices that went this way.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND", help="Run for each report, which it gets as JSON on standard input; no shell."),
+    ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option(envvar="SMSC_WEBHOOK", metavar="URL", help="Post each report as JSON to an https:// URL."),
+    ] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SMSC_NOTIFY",
+            metavar="URL",
+            help="Send each report as text to a service that apprise knows, such as Telegram, Slack or mail (the extra notify).",
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Write nothing but changes and errors, so that cron sends no mail.")
+    ] = False,
+    history: o.HistoryFile = None,
+    reader: Annotated[
+        str, typer.Option(help="The name under which deliveries are recorded: each name gets all changes.")
+    ] = "watch",
+    output: o.OutputOption = Output.TABLE,
+    password_from: o.PasswordFrom = None,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Report what changes in the lists of accounts, each change once, until Ctrl-C.
+
+    Lists are kept in a history; what changed while no watch ran is reported by the next one.
+    """
+    from smsc_async.cli.notify import command_receiver, notification_receiver, webhook_receiver
+
+    if output not in {Output.TABLE, Output.JSON}:
+        raise CliError("a watch writes -o table, or -o json with a line for each report", ExitCode.USAGE)
+    if everybody and accounts:
+        raise CliError("which accounts? Name some of them, or --all", ExitCode.USAGE)
+    check_names(zones=zone or (), operators=operator or ())
+    lines = _Lines(tuple(zone or ()), tuple(operator or ()))
+    names: Iterable[str | None] = dict.fromkeys(accounts or ()) or (None,)
+    profiles = all_profiles() if everybody else [find_profile(name, source=password_from) for name in names]
+    receivers = [
+        *([] if run is None else [command_receiver(run, secret_variables(profiles))]),
+        *([] if webhook is None else [webhook_receiver(webhook)]),
+        *([] if notify is None else [notification_receiver(notify)]),
+    ]
+    plan = _Plan(
+        every=parse_duration(every),
+        once=once,
+        deadline=deadline,
+        history=new_history(history),
+        reader=checked_text(reader, "--reader"),
+        as_json=output is Output.JSON,
+        receivers=tuple(receivers),
+        lines=lines,
+        changes=_new_filter(lines, services=service or (), min_change=min_change, only=only),
+        quiet=quiet,
+    )
+    raise typer.Exit(_run(profiles, plan))
 
 
 @attrs.frozen
-class Lines:
+class _Lines:
     """The zones and operators that are watched, by the names that were given; none for all lines."""
 
     zones: tuple[str, ...] = ()
@@ -81,8 +173,8 @@ class Lines:
         return [f"{problem}; changes are reported once there is one" for problem in problems if problem is not True]
 
 
-def new_filter(
-    lines: Lines, *, services: Sequence[Service], min_change: str | None, only: Direction | None
+def _new_filter(
+    lines: _Lines, *, services: Sequence[Service], min_change: str | None, only: _Direction | None
 ) -> ChangeFilter:
     """Return which changes are reported.
 
@@ -92,7 +184,7 @@ def new_filter(
     match = re.fullmatch(r"(\d{1,9}(?:[.,]\d{1,9})?) ?%?", min_change or "0", re.ASCII)
     if match is None:
         raise CliError(f"--min-change {min_change}: must be a percentage such as 1% or 0.5%", ExitCode.USAGE)
-    kinds = {None: (), Direction.INCREASES: [ChangeKind.DEARER], Direction.DECREASES: [ChangeKind.CHEAPER]}[only]
+    kinds = {None: (), _Direction.INCREASES: [ChangeKind.DEARER], _Direction.DECREASES: [ChangeKind.CHEAPER]}[only]
     return ChangeFilter(
         lines=lines.contain,
         services=frozenset(services),
@@ -110,7 +202,7 @@ def _matches(match: Callable[..., object], *arguments: object) -> object:
 
 
 @attrs.frozen(kw_only=True)
-class Plan:
+class _Plan:
     """What a watch is to do.
 
     Attributes:
@@ -133,7 +225,7 @@ class Plan:
     reader: str
     as_json: bool
     receivers: tuple[Receiver, ...]
-    lines: Lines
+    lines: _Lines
     changes: ChangeFilter
     quiet: bool
 
@@ -143,7 +235,7 @@ class Plan:
             notes().print(text, soft_wrap=True)
 
 
-def run_watch(profiles: Sequence[Profile], plan: Plan) -> ExitCode:
+def _run(profiles: Sequence[Profile], plan: _Plan) -> ExitCode:
     """Watch until there is nothing left to watch, or until interrupted, which is the ordinary end.
 
     Returns:
@@ -176,7 +268,7 @@ def _as_if_interrupted(_number: int, _frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: Plan) -> ExitCode:
+async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -> ExitCode:
     store = new_store()
     clients = {profile.base_url: new_client(profile.base_url, store, plan.deadline) for profile, _ in accounts}
     codes: list[ExitCode] = []
@@ -186,11 +278,17 @@ async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: Plan) ->
         faults.append(fault)
         group.cancel_scope.cancel()
 
+    from smsc_async.cli.notify import Receiver, Stdout
+
     # Without a reader of standard output nobody is left to deliver to, unless there are others.
-    stdout = _Stdout(as_json=plan.as_json, end=None if plan.receivers else end)
+    stdout = Stdout(as_json=plan.as_json, end=None if plan.receivers else end)
+    receivers = plan.receivers
+    # If standard output is closed from the start, nobody reads it and nothing counts as delivered to it.
+    if sys.__stdout__ is not None:
+        receivers = (Receiver("standard output", "", stdout.write), *receivers)
 
     async def watch(place: int, profile: Profile, account: Account) -> None:
-        watched = _Watched(clients[profile.base_url], profile, account, plan, stdout)
+        watched = _Watched(clients[profile.base_url], profile, account, plan, receivers)
         try:
             codes.append(await watched.run(place / len(accounts) * plan.every if place else None))
         finally:
@@ -216,15 +314,13 @@ def _first_failure(codes: Sequence[ExitCode]) -> ExitCode:
 class _Watched:
     """One account: its rounds, and the deliveries to each receiver."""
 
-    def __init__(self, client: Client, profile: Profile, account: Account, plan: Plan, stdout: _Stdout) -> None:
+    def __init__(
+        self, client: Client, profile: Profile, account: Account, plan: _Plan, receivers: Iterable[Receiver]
+    ) -> None:
         self._plan = plan
         # As Client.watch() has it: what another command has just fetched will do.
         fetch = partial(client.tariffs, account, max_age=min(60.0, plan.every / 2))
         self._recorder = Recorder(filed_under(profile), fetch, plan.history, account)
-        receivers = plan.receivers
-        # If standard output is closed from the start, nobody reads it and nothing counts as delivered to it.
-        if sys.__stdout__ is not None:
-            receivers = (Receiver("standard output", "", stdout.write), *receivers)
         self._deliveries = [_Delivery(self._recorder, receiver, plan) for receiver in receivers]
         self._unknown: list[str] | None = None
 
@@ -287,7 +383,7 @@ class _Watched:
 class _Delivery:
     """The changes of one account on their way to one receiver."""
 
-    def __init__(self, recorder: Recorder, receiver: Receiver, plan: Plan) -> None:
+    def __init__(self, recorder: Recorder, receiver: Receiver, plan: _Plan) -> None:
         self._receiver = receiver
         # Standard output has the name of the reader for itself, as in Client.watch().
         name = f"{plan.reader} {receiver.option}" if receiver.target else plan.reader
@@ -370,61 +466,6 @@ async def _finished(work: Callable[[], Awaitable[Undelivered | None]]) -> Undeli
     if isinstance(outcome, SmscError):
         raise outcome
     return outcome
-
-
-class _Stdout:
-    """Standard output, as the receiver that all accounts share.
-
-    Args:
-        as_json: Whether changes are written as lines of JSON.
-        end: Ends the command, once nobody reads it.
-    """
-
-    def __init__(self, *, as_json: bool, end: Callable[[OSError], None] | None) -> None:
-        self._as_json = as_json
-        self._end = end
-        self._lock = anyio.Lock()
-
-    async def write(self, update: Update) -> Undelivered | None:
-        """Write a change, whole before that of another account."""
-        data = changes_document(update) if self._as_json else await anyio.to_thread.run_sync(_table_of, update)
-        try:
-            async with self._lock:
-                sys.stdout.flush()
-                raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
-                while data:
-                    # A pipe that nobody reads must not block the rounds. Files cannot be waited for, and never block.
-                    with contextlib.suppress(OSError, NotImplementedError):
-                        await anyio.wait_writable(sys.stdout.fileno())
-                    data = data[raw.write(data[:_PIECE]) or 0 :]
-        except OSError as error:
-            if self._end is not None and isinstance(error, BrokenPipeError):
-                self._end(error)
-            return Undelivered(f"{error.strerror or error}")
-        return None
-
-
-def _table_of(update: Update) -> bytes:
-    assert update.before is not None
-    assert update.snapshot is not None
-    stream = _LikeStdout()
-    out = output(stream)
-    since, until = shown(update.before.taken_at), shown(update.snapshot.taken_at)
-    out.print(f"{update.account}: {counted(update.changes)} between {since} and {until} UTC", style="bold")
-    out.print()
-    show(out, change_table(update.changes, out))
-    return f"{stream.getvalue()}\n".encode(sys.stdout.encoding, "replace")
-
-
-class _LikeStdout(io.StringIO):
-    """A text with the encoding of standard output, and as wide and as colourful."""
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # of the base it is None
-        return sys.stdout.encoding
-
-    def isatty(self) -> bool:
-        return sys.stdout.isatty()
 
 
 def _warn(account: str, text: str) -> None:

@@ -7,19 +7,20 @@ secret, is in no error, log record or span of ours: host and port are.
 from __future__ import annotations
 
 import contextlib
-import ssl
 import sys
 import time
 from base64 import b64encode
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import anyio
 import anyio.to_thread
 import attrs
-import httpx
 
 from smsc_async.protocol import is_loopback, retry_after
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["POST_SECONDS", "Undelivered", "checked_webhook", "is_final_status", "post_document"]
 
@@ -49,6 +50,8 @@ def checked_webhook(url: str) -> str:
     Raises:
         ValueError: It is not an HTTPS URL; plain HTTP is for loopback alone.
     """
+    import httpx
+
     try:
         httpx.URL(url)
         parts = urlsplit(url if urlsplit(url).port != 0 else "")
@@ -63,6 +66,8 @@ def checked_webhook(url: str) -> str:
 
 async def post_document(url: str, document: bytes, event_id: str) -> Undelivered | None:
     """Post JSON once; return why it was not taken, or ``None``."""
+    import httpx
+
     parts = urlsplit(url)
     server = f"{parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
     response = None
@@ -92,6 +97,10 @@ def is_final_status(status: int) -> bool:
 
 async def _post(url: str, parts: SplitResult, document: bytes, event_id: str) -> httpx.Response:
     """Return the response. Without a client of httpx, which would log the URL, follow proxies and keep cookies."""
+    import ssl
+
+    import httpx
+
     headers = {"content-type": "application/json", "user-agent": "smsc-async", "idempotency-key": event_id}
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -22,10 +22,10 @@ from pathlib import Path
 import anyio
 import typer
 
-from smsc_async.cli.app import run
+from smsc_async.cli.app import COMMANDS, run
 
 # Import here what the commands import lazily, so that no fork has to.
-for name in ("accounts", "demo", "history_output", "report", "simulator", "status", "watch"):
+for name in COMMANDS:
     import_module(f"smsc_async.cli.{name}")
 for name in ("history.watch", "http.send", "stores.sqlite.store"):
     import_module(f"smsc_async.{name}")

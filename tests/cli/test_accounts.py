@@ -107,17 +107,17 @@ def test_the_first_account_makes_the_file_for_its_owner_alone(tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("main", "--login", "a"), 2, "where is the password? Name --password-from or --api-key-from"),
-        (("main", "--login", "a", "--password-from", "prompt", "--api-key-from", "prompt"), 2, "where is the password?"),
-        (("main", "--password-from", "prompt"), 2, "needs its --login"),
+        (("main", "--login", "a"), 2, "account 'main' has neither, and needs either password_from or api_key_from"),
+        (("main", "--login", "a", "--password-from", "prompt", "--api-key-from", "prompt"), 2, "account 'main' has both"),
+        (("main", "--password-from", "prompt"), 2, "account 'main' needs a login"),
         (("main", "--login", "a", "--password-from", "secret"), 2, "must be one of prompt, stdin, keyring, env:NAME, file:PATH"),
         (("main", "--login", "a", "--password-from", "file:"), 2, "must be one of"),
-        (("main", "--login", "a\n", "--password-from", "prompt"), 2, "--login: must be a text without control"),
-        (("main", "--login", " ", "--password-from", "prompt"), 2, "--login: must be"),
+        (("main", "--login", "a\n", "--password-from", "prompt"), 2, "account 'main': login must be a text"),
+        (("main", "--login", " ", "--password-from", "prompt"), 2, "login must be a text"),
         (("env", "--login", "a", "--password-from", "prompt"), 2, "no account can be called 'env'"),
         (("", "--login", "a", "--password-from", "prompt"), 2, "no account can be called ''"),
         (("a\x1b", "--login", "a", "--password-from", "prompt"), 2, "no account can be called 'a\\x1b'"),
-        (("main", "--login", "a", "--password-from", "prompt", "--base-url", "http://x.test/"), 2, "--base-url must be https"),
+        (("main", "--login", "a", "--password-from", "prompt", "--base-url", "http://x.test/"), 2, "account 'main': base_url must be https"),
         (("there", "--login", "a", "--password-from", "prompt"), 2, "there is an account 'there'"),
     ],
 )  # fmt: skip
@@ -177,7 +177,9 @@ def test_a_file_that_others_can_change_is_not_believed(
 def test_an_account_that_is_not_there_cannot_be_removed_or_checked() -> None:
     assert "no account 'main' in" in invoke("accounts", "remove", "main").stderr
     ran = invoke("accounts", "check", "main")
-    assert (ran.code, "no account 'main'; there are: none" in ran.stderr) == (2, True)
+    assert (ran.code, "no account 'main', since there are none in" in ran.stderr) == (2, True)
+    ran = invoke("accounts", "check")
+    assert (ran.code, "no accounts: smsc-async accounts add" in ran.stderr) == (2, True)
 
 
 @pytest.mark.usefixtures("both")

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from smsc_async.cli.diff_output import CHANGE_COLUMNS
+from smsc_async.cli.diff import CHANGE_COLUMNS
 from smsc_async.records import Format, OperatorTariff
 from smsc_async.simulator import Fault, SimulatedAccount, Simulator, render, sample_tariffs
 from tests.cli.running import invoke, piped

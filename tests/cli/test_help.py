@@ -18,8 +18,8 @@ ROOT: Any = get_command(app)
 
 def commands(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield path, group
-    for name, command in getattr(group, "commands", {}).items():
-        yield from commands(command, (*path, name))
+    for name in getattr(group, "commands", ()):
+        yield from commands(group.get_command(None, name), (*path, name))
 
 
 COMMANDS = dict(commands(ROOT, ()))

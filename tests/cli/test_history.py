@@ -16,8 +16,6 @@ import pytest
 
 from smsc_async import History, OperatorTariff, PricePoint, Snapshot, Tariffs, Zone
 from smsc_async.cli.chart import draw_prices, sparkline
-from smsc_async.cli.formats import Output, Shape
-from smsc_async.cli.history_output import PERIOD_COLUMNS, POINT_COLUMNS, write_prices
 from tests.cli.running import invoke
 
 START = datetime(2026, 11, 1, 6, 0, 12, tzinfo=UTC)
@@ -81,7 +79,7 @@ def test_lists_over_time_are_data_too() -> None:
     ]
     rows = list(csv.DictReader(io.StringIO(invoke("history", "-o", "csv").stdout)))
     assert [row["changes"] for row in rows] == ["", "2", "1", "1", ""]
-    assert tuple(rows[0]) == PERIOD_COLUMNS
+    assert tuple(rows[0]) == ("account", "since", "until", "lists", "zones", "operators", "changes")
 
 
 @pytest.mark.usefixtures("filled")
@@ -108,7 +106,7 @@ def test_a_price_over_time_is_data_too() -> None:
     assert told.splitlines()[1:3] == ["2026-11-01T06:00:12+00:00\t4.10\t", "2026-11-04T06:00:12+00:00\t4.51\t0.41"]
     prices = json.loads(invoke("history", "main", "--zone", "32", "-o", "json").stdout)["prices"]
     assert [each["price"] for each in prices] == ["4.10", "4.51", None, "4.60"]
-    assert tuple(prices[0]) == POINT_COLUMNS
+    assert tuple(prices[0]) == ("since", "until", "price", "difference")
     assert invoke("history", "main", "--mail", "--columns", "price").stdout.splitlines()[-1].strip() == "0.10"
     assert "main, api, operator 24701" in invoke("history", "main", "--operator", "24701").stdout
     assert "main, e-mail" in invoke("history", "main", "--mail").stdout
@@ -262,10 +260,11 @@ def test_a_price_that_never_changed_or_never_was_is_a_line_too() -> None:
     assert sparkline(points("0", "0"), 1, ascii_only=False) == "▅"
 
 
-def test_a_difference_has_all_its_digits(capsys: pytest.CaptureFixture[str]) -> None:
-    at = datetime(2026, 11, 1, tzinfo=UTC)
-    prices = (Decimal("12345678901234567890123456789.01"), Decimal("0.02"), None)
-    write_prices(
-        [PricePoint(at, at, price) for price in prices], "title", Shape(output=Output.TSV, columns=("difference",))
-    )
-    assert capsys.readouterr().out == 'difference\n""\n-12345678901234567890123456788.99\n""\n'
+def test_a_difference_has_all_its_digits(history: History) -> None:
+    async def fill() -> None:
+        for day, api in enumerate(("12345678901234567890123456789.01", "0.02", None)):
+            await history.add(Snapshot("main", START + day * DAY, list_of(api)))
+
+    anyio.run(fill)
+    told = invoke("history", "main", "--zone", "32", "-o", "tsv", "--columns", "difference").stdout
+    assert told == 'difference\n""\n-12345678901234567890123456788.99\n""\n'

@@ -124,7 +124,7 @@ def run_with(error: BaseException, monkeypatch: pytest.MonkeyPatch, *arguments: 
     def fails() -> None:
         raise error
 
-    monkeypatch.setattr(demo, "run_demo", fails)
+    monkeypatch.setattr(demo, "new_simulator", fails)
     monkeypatch.setattr(sys, "argv", ["smsc-async", *arguments])
     with pytest.raises(SystemExit) as ended:
         run()

@@ -16,7 +16,7 @@ import pytest
 from smsc_async import Change, ChangeKind, Snapshot, Tariffs, Update
 from smsc_async.cli import notify
 from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.diff_output import changes_document
+from smsc_async.cli.diff import changes_document
 from smsc_async.cli.notify import command_receiver, notification_receiver, webhook_receiver
 from smsc_async.cli.webhook import Undelivered
 from tests.support.receivers import Receiver, receiver_server

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from smsc_async.cli.pricing import PRICE_COLUMNS
+from smsc_async.cli.price import PRICE_COLUMNS
 from smsc_async.simulator import Simulator
 from tests.cli.running import invoke
 

@@ -162,7 +162,7 @@ def test_a_network_address_is_warned_of_and_nobody_to_read_the_address_ends_noth
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(simulating, "sleep", look)
-    monkeypatch.setattr(simulating, "serve", on_loopback)
+    monkeypatch.setattr("smsc_async.simulator.serve", on_loopback)
     monkeypatch.setattr(simulating, "detach_stdout", lambda: None)
     ran = invoke("simulator", "--host", "0.0.0.0", "--port", "0")
     assert (ran.code, ran.stderr.startswith("0.0.0.0 is open to the network")) == (0, True)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from smsc_async.analysis.diff import diff
 from smsc_async.cli.console import output
-from smsc_async.cli.diff_output import write_changes
+from smsc_async.cli.diff import write_changes
 from smsc_async.cli.formats import Output, Shape, write_rows
 from smsc_async.cli.table import Column, Table, show
 from smsc_async.cli.tables import row_table, zone_table

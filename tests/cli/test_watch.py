@@ -25,6 +25,7 @@ import anyio
 import pytest
 
 from smsc_async import History, Period, Snapshot, StoreError, Tariffs, Update, Zone
+from smsc_async.cli import notify
 from smsc_async.cli import watch as watching
 from smsc_async.cli.webhook import Undelivered
 from smsc_async.history.deliveries import Deliveries
@@ -576,7 +577,7 @@ def test_without_a_reader_and_without_other_receivers_there_is_nothing_left_to_d
     number: int, has_others: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[OSError] = []
-    stdout = watching._Stdout(as_json=True, end=None if has_others else ends.append)  # pyright: ignore[reportPrivateUsage]
+    stdout = notify.Stdout(as_json=True, end=None if has_others else ends.append)
     monkeypatch.setattr(sys, "stdout", Unwritable(number))
     assert anyio.run(stdout.write, UPDATE) == Undelivered(os.strerror(number))
     assert len(ends) == (number == errno.EPIPE and not has_others)
@@ -593,7 +594,7 @@ def test_the_end_of_standard_output_is_the_end_of_the_command(
     put(simulator, 1)
     invoke("watch", "--once")
     put(simulator, 2)
-    monkeypatch.setattr(watching._Stdout, "write", write)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(notify.Stdout, "write", write)
     monkeypatch.setattr("smsc_async.cli.exit.detach_stdout", nothing)
     assert invoke("watch").code == 141
 

@@ -1,0 +1,265 @@
+"""``diff``: what changed between two lists, as a table, as data, and as the document of a watch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+from rich.console import Console
+
+from smsc_async.analysis.diff import Change, ChangeKind
+from smsc_async.analysis.diff import diff as difference
+from smsc_async.cli import options as o
+from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.console import notes, show
+from smsc_async.cli.durations import instant_or_none
+from smsc_async.cli.files import read_bounded
+from smsc_async.cli.formats import Output, Shape, json_line, write
+from smsc_async.cli.history import list_at
+from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
+from smsc_async.cli.session import fetch, new_history, print_age
+from smsc_async.cli.table import NAME_WIDTH, Column, Table
+from smsc_async.cli.tables import Record, network_label
+from smsc_async.decoder import decode
+from smsc_async.display import escape_for_display
+from smsc_async.errors import DecodeError, SmscError
+from smsc_async.networks import label_of
+from smsc_async.records import Tariffs
+
+if TYPE_CHECKING:
+    from smsc_async.history import History
+    from smsc_async.history.watch import Update
+
+__all__ = [
+    "CHANGE_COLUMNS",
+    "app",
+    "change_lines",
+    "change_table",
+    "changes_document",
+    "counted",
+    "is_there",
+    "no_file",
+    "read_file",
+    "write_changes",
+]
+
+CHANGE_COLUMNS: Final = (
+    "change",
+    "line",
+    "id",
+    "name",
+    "old_name",
+    "price",
+    "old",
+    "new",
+    "difference",
+    "percent",
+)
+"""What a change has as a row, known before there is one."""
+
+_COLOURS: Final = {ChangeKind.DEARER: "red", ChangeKind.CHEAPER: "green"}
+_NUMBERS: Final = ("old", "new", "difference", "percent")
+# The list of the account of the environment, or of the file's default, as it is now.
+_NOW: Final = "now"
+
+app: typer.Typer = o.new_app()
+
+
+@app.command(epilog=o.examples("diff yesterday.json now", "diff main@2026-11-01 main@now", "diff main reserve -o json"))
+def diff(
+    old: o.OldList,
+    new: o.NewList,
+    *,
+    history: o.HistoryFile = None,
+    output: o.OutputOption = Output.TABLE,
+    columns: o.Columns = None,
+    bom: o.Bom = False,
+    decimal_comma: o.DecimalComma = False,
+    password_from: o.PasswordFrom = None,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
+    """Show what changed between two lists; ends with 1 if anything did.
+
+    A saved list is what `tariffs -o json` wrote, or an answer of the service in any of its formats. ACCOUNT@INSTANT, such as
+    main@2026-11-01, is the list that a watch has kept and that was in force at that instant.
+    """
+    shape = o.shape(output, columns, CHANGE_COLUMNS, bom=bom, decimal_comma=decimal_comma)
+    # The history is looked up if a list of it is wanted.
+    before, after = _read_lists(
+        (old, new), source=password_from, deadline=deadline, history=lambda: new_history(history)
+    )
+    changes = difference(before, after)
+    write_changes(changes, shape)
+    raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.OK)
+
+
+def write_changes(changes: Sequence[Change], shape: Shape) -> None:
+    """Write what changed, and note how many changes there are."""
+    write(
+        [_change_row(change) for change in changes],
+        shape,
+        document=lambda rows: {"changes": rows},
+        table=lambda out, _: show(out, change_table(changes, out)),
+    )
+    notes().print(counted(changes))
+
+
+def counted(changes: Sequence[Change]) -> str:
+    """Return how many changes there are, in words."""
+    return f"{len(changes) or 'no'} change{'' if len(changes) == 1 else 's'}"
+
+
+def changes_document(update: Update) -> bytes:
+    """Return the changes of an update as a line of JSON, prices as text."""
+    assert update.before is not None
+    assert update.snapshot is not None
+    document: dict[str, object] = {
+        "event_id": update.event_id,
+        "account": update.account,
+        "before": update.before.taken_at.isoformat(),
+        "taken_at": update.snapshot.taken_at.isoformat(),
+        "changes": [_change_row(change) for change in update.changes],
+    }
+    return json_line(document)
+
+
+def change_lines(changes: Sequence[Change]) -> list[str]:
+    """Return each change as a line of text for people."""
+    lines: list[str] = []
+    for change in changes:
+        line = label_of(change.id) if change.line == "operator" else f"{change.id} {change.name}".strip() or "e-mail"
+        before = f" ({change.old_name})" if change.old_name else ""
+        price = change.price.replace("mail", "").replace("cost", "")
+        values = "" if change.old is change.new is None else f": {_shown(change.old)} → {_shown(change.new)}"
+        percent = "" if change.percent is None else f" ({change.percent:+} %)"
+        lines.append(
+            escape_for_display(" ".join(f"{change.kind.value} {line}{before} {price}".split()) + values + percent)
+        )
+    return lines
+
+
+def _shown(price: Decimal | None) -> str:
+    return "no price" if price is None else f"{price:f}"
+
+
+def change_table(changes: Sequence[Change], out: Console) -> Table:
+    """Return the changes as a table."""
+    prices = (Column(name, is_right=True) for name in ("old", "new", "by", "%"))
+    table = Table([Column("change"), Column("id"), Column("name", fold_at=NAME_WIDTH), Column("price"), *prices])
+    for change in changes:
+        row = _change_row(change)
+        # The codes of operators are longer than the numbers of zones: no column has to say which it is.
+        name = change.name or network_label(change.id, out).removeprefix(change.id).strip()
+        table.rows.append(
+            (
+                (change.kind.value, _COLOURS.get(change.kind, "")),
+                change.id,
+                f"{change.old_name} -> {change.name}" if change.old_name else name,
+                change.price,
+                *("" if row[each] is None else f"{row[each]}" for each in _NUMBERS),
+            )
+        )
+    return table
+
+
+def _change_row(change: Change) -> Record:
+    return {
+        "change": change.kind.value,
+        "line": change.line,
+        "id": change.id,
+        "name": change.name,
+        "old_name": change.old_name or None,
+        "price": change.price or None,
+        "old": change.old,
+        "new": change.new,
+        "difference": change.difference,
+        "percent": change.percent,
+    }
+
+
+def _read_lists(
+    names: Sequence[str], *, source: str | None, deadline: float, history: Callable[[], History]
+) -> tuple[Tariffs, ...]:
+    """Return lists by what they were called.
+
+    A file, ``-`` for standard input, ``now``, the name of an account, or that with an instant, for a list that was kept.
+    What is fetched comes last: a name that is mistyped costs no request.
+
+    Raises:
+        CliError: One of them is none of these, or both are standard input.
+        SmscError: A file is not a list, or a list did not come.
+        OSError: A file cannot be read.
+    """
+    if names.count("-") > 1:
+        raise CliError("only one side can be standard input", ExitCode.USAGE)
+    lists = [_without_request(each, source, history) for each in names]
+    return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in lists)
+
+
+def _without_request(name: str, source: str | None, history: Callable[[], History]) -> Tariffs | tuple[str, Profile]:
+    """A list that is here, or the account whose list has to be fetched and what it was called."""
+    if name == "-":
+        return _decoded(read_bounded(sys.stdin.buffer, "standard input"), "standard input")
+    path = Path(name)
+    if is_there(path):
+        return read_file(path)
+    account, _, tail = name.rpartition("@")
+    instant = instant_or_none(tail) if account else None
+    if instant is not None:
+        return list_at(history(), account, instant)
+    also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
+    if name not in {_NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
+        raise CliError(f"{no_file(path)}{also}", ExitCode.FILES)
+    return name, _profile(name, source, also)
+
+
+def _fetched(name: str, profile: Profile, *, deadline: float) -> Tariffs:
+    tariffs = fetch(profile, fresh=True, deadline=deadline)
+    print_age(name, tariffs)
+    return tariffs
+
+
+def _profile(name: str, source: str | None, also: str) -> Profile:
+    if name in {_NOW, ENVIRONMENT, ""}:
+        return find_profile(None if name == _NOW else name, source=source)
+    try:
+        return find_profile(name, source=source)
+    except CliError as error:
+        there = f"{name} is a folder" if Path(name).is_dir() else f"nor is there a file {name}"
+        message, code = f"{error}; {there}{also}", error.code
+    raise CliError(message, code)
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is something to read: a file, a pipe or a device."""
+    return path.exists() and not path.is_dir()
+
+
+def no_file(path: Path) -> CliError:
+    """Return what to say of a path where there is nothing to read."""
+    return CliError(f"{path} is a folder: name a file" if path.is_dir() else f"there is no file {path}", ExitCode.FILES)
+
+
+def read_file(path: Path) -> Tariffs:
+    """Return the list that a file holds.
+
+    Raises:
+        CliError: It is not a list.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return _decoded(read_bounded(file, str(path)), str(path))
+
+
+def _decoded(body: bytes, where: str) -> Tariffs:
+    try:
+        return decode(body)
+    except SmscError as error:
+        # The advice of an answer in no format is about the URL that it came from.
+        is_odd = isinstance(error, DecodeError) and error.format is None
+        reason = "it is in none of the formats of the service" if is_odd else str(error)
+    raise CliError(f"{where} is not a tariff list: {reason}", ExitCode.DECODE)
