@@ -14,9 +14,10 @@ import attrs
 from smsc_async.accounts import Account
 from smsc_async.analysis.snapshots import Period, Snapshot
 from smsc_async.history import tables
-from smsc_async.history.keys import credential_digest, read_or_make_key
 from smsc_async.history.packing import unpacked
 from smsc_async.records import Tariffs
+from smsc_async.stores.keys import Keys
+from smsc_async.stores.private_files import read_or_create_key
 
 if TYPE_CHECKING:
     import sqlite3
@@ -75,9 +76,10 @@ class Archive:
         """Return the digest of credentials, in a transaction if ``make`` allows to make the key; ``None`` for ``None``."""
         if account is None:
             return None
-        key = read_or_make_key(self.beside("key"), make=make)
-        # Without a key nothing is bound to any credentials, and no digest has one byte.
-        return b"-" if key is None else credential_digest(key, account)
+        path = self.beside("key")
+        if not make and not path.exists():
+            return b"-"  # without a key nothing is bound to any credentials, and no digest has one byte
+        return bytes.fromhex(Keys(read_or_create_key(path)).credentials(account))
 
     def account_id(self, connection: sqlite3.Connection, name: str, account: Account | None) -> int:
         """Return the number of a name and credentials, which is made if it is new."""
