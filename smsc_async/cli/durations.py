@@ -8,7 +8,7 @@ from typing import Final
 
 from smsc_async.cli.cli_error import CliError, ExitCode
 
-__all__ = ["instant_or_none", "lasting", "parse_duration", "parse_instant", "shown"]
+__all__ = ["instant_or_none", "parse_duration", "parse_instant", "shown"]
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw]?)", re.ASCII)
@@ -29,14 +29,6 @@ def parse_duration(text: str) -> float:
             f"{text!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d, 100 years at most", ExitCode.USAGE
         )
     return seconds
-
-
-def lasting(seconds: float) -> str:
-    """Return a duration for a reader, in the largest unit of which it is a whole number: 900 s are 15 min."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"
 
 
 def instant_or_none(text: str) -> datetime | None:

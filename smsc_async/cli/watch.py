@@ -29,7 +29,7 @@ from smsc_async.analysis.snapshots import Snapshot
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import notes
-from smsc_async.cli.durations import lasting, parse_duration
+from smsc_async.cli.durations import parse_duration
 from smsc_async.cli.files import checked_text
 from smsc_async.cli.formats import Output
 from smsc_async.cli.profiles import Profile, account_of, all_profiles, filed_under, find_profile, secret_variables
@@ -115,7 +115,7 @@ def watch(
 ) -> None:
     """Report what changes in the lists of accounts, each change once, until Ctrl-C.
 
-    Lists are kept in a history; what changed while no watch ran is reported by the next one.
+    Lists are recorded in a history; what changed while no watch ran is reported by the next one.
     """
     from smsc_async.cli.notify import command_receiver, notification_receiver, webhook_receiver
 
@@ -144,7 +144,15 @@ def watch(
         changes=_new_filter(lines, services=service or (), min_change=min_change, only=only),
         quiet=quiet,
     )
-    raise typer.Exit(_run(profiles, plan))
+    watched = [(profile, account_of(profile)) for profile in profiles]
+    how = "once" if once else f"every {every}, until Ctrl-C"
+    plan.note(f"watching {', '.join(map(_label, profiles))} {how}; lists are recorded in {plan.history.path}")
+    raise typer.Exit(_run(watched, plan))
+
+
+def _label(profile: Profile) -> str:
+    """Return the name of an account on the command line, and the name in the history if that is another one."""
+    return profile.name if filed_under(profile) == profile.name else f"{profile.name} ({filed_under(profile)})"
 
 
 @attrs.frozen
@@ -235,20 +243,16 @@ class _Plan:
             notes().print(text, soft_wrap=True)
 
 
-def _run(profiles: Sequence[Profile], plan: _Plan) -> ExitCode:
+def _run(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -> ExitCode:
     """Watch until there is nothing left to watch, or until interrupted, which is the ordinary end.
 
     Returns:
         What the process is to end with: that of the first account which went wrong, if any.
 
     Raises:
-        CliError: A password is not there, or an argument is out of its range.
-        BrokenPipeError: Nobody reads standard output any more, and nobody else is told.
+        CliError: An argument is out of its range.
+        BrokenPipeError: The reader of standard output has ended, and there is no other receiver.
     """
-    accounts = [(profile, account_of(profile)) for profile in profiles]
-    names = ", ".join(filed_under(profile) for profile in profiles)
-    how = "once" if plan.once else f"every {lasting(plan.every)}, until Ctrl-C"
-    plan.note(f"watching {names} {how}; lists are kept in {plan.history.path}")
     # Also if SIGINT is ignored, as in the background of a script; SIGTERM is what a supervisor sends.
     former = {
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
@@ -304,11 +308,7 @@ async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -
         await store.aclose()
     if faults:
         raise faults[0]
-    return _first_failure(codes)
-
-
-def _first_failure(codes: Sequence[ExitCode]) -> ExitCode:
-    return next((code for code in codes if code is not ExitCode.OK), ExitCode.OK)
+    return next(filter(None, codes), ExitCode.OK)
 
 
 class _Watched:
@@ -318,10 +318,11 @@ class _Watched:
         self, client: Client, profile: Profile, account: Account, plan: _Plan, receivers: Iterable[Receiver]
     ) -> None:
         self._plan = plan
+        self._name = _label(profile)
         # As Client.watch() has it: what another command has just fetched will do.
         fetch = partial(client.tariffs, account, max_age=min(60.0, plan.every / 2))
         self._recorder = Recorder(filed_under(profile), fetch, plan.history, account)
-        self._deliveries = [_Delivery(self._recorder, receiver, plan) for receiver in receivers]
+        self._deliveries = [_Delivery(self._name, self._recorder, receiver, plan) for receiver in receivers]
         self._unknown: list[str] | None = None
 
     def close(self) -> None:
@@ -335,7 +336,7 @@ class _Watched:
             # What the last run left behind comes before the round.
             codes = await self._deliver()
             codes.append(await self._round(Rounds(self._recorder, self._plan.every)))
-            return _first_failure([*codes, *await self._deliver()])
+            return next(filter(None, [*codes, *await self._deliver()]), ExitCode.OK)
         async with anyio.create_task_group() as group:
             for delivery in self._deliveries:
                 group.start_soon(delivery.run)
@@ -359,7 +360,7 @@ class _Watched:
         return codes
 
     async def _round(self, rounds: Rounds) -> ExitCode:
-        name = self._recorder.account
+        name = self._name
         try:
             snapshot = await rounds.next()
         except AuthenticationError as error:
@@ -383,7 +384,8 @@ class _Watched:
 class _Delivery:
     """The changes of one account on their way to one receiver."""
 
-    def __init__(self, recorder: Recorder, receiver: Receiver, plan: _Plan) -> None:
+    def __init__(self, label: str, recorder: Recorder, receiver: Receiver, plan: _Plan) -> None:
+        self._label = label
         self._receiver = receiver
         # Standard output has the name of the reader for itself, as in Client.watch().
         name = f"{plan.reader} {receiver.option}" if receiver.target else plan.reader
@@ -423,16 +425,16 @@ class _Delivery:
                     continue
                 code = ExitCode.NOTIFY_FAILED
                 if problem.is_final:
-                    _warn(update.account, f"refused by {self._receiver.option}: {problem.reason}; not sent again")
+                    _warn(self._label, f"refused by {self._receiver.option}: {problem.reason}; not sent again")
                     continue
-                _warn(update.account, f"not delivered to {self._receiver.option}: {problem.reason}; tried again later")
+                _warn(self._label, f"not delivered to {self._receiver.option}: {problem.reason}; tried again later")
                 if problem.retry_after is None:
                     self._reader.release()
                 else:
                     await self._reader.postpone(problem.retry_after)
                 break
         except SmscError as error:
-            _warn(self._reader.account, f"{error}; tried again later")
+            _warn(self._label, f"{error}; tried again later")
             return exit_code(error)
         return code if self._reader.retry_in is None else ExitCode.NOTIFY_FAILED
 

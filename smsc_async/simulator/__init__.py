@@ -11,44 +11,32 @@ Example:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from smsc_async.simulator.accounts import SimulatedAccount
+from smsc_async.simulator.app import Latency, Simulator
+from smsc_async.simulator.faults import Fault
+from smsc_async.simulator.rendering import render, render_refusal
+from smsc_async.simulator.request_log import Arrival
+from smsc_async.simulator.rules import Rules
+from smsc_async.simulator.sample import make_tariffs, sample_tariffs
+from smsc_async.simulator.violations import Violation
 
 if TYPE_CHECKING:
-    from smsc_async.simulator.accounts import SimulatedAccount
-    from smsc_async.simulator.app import Latency, Simulator
-    from smsc_async.simulator.faults import Fault
-    from smsc_async.simulator.rendering import render, render_refusal
-    from smsc_async.simulator.request_log import Arrival
-    from smsc_async.simulator.rules import Rules
-    from smsc_async.simulator.sample import make_tariffs, sample_tariffs
     from smsc_async.simulator.serving import serve
-    from smsc_async.simulator.violations import Violation
 else:
-    # Imported on first use: a server costs a tenth of a second, and most of this package needs none.
-    _HOMES: Final = {
-        "Arrival": "request_log",
-        "Fault": "faults",
-        "Latency": "app",
-        "Rules": "rules",
-        "SimulatedAccount": "accounts",
-        "Simulator": "app",
-        "Violation": "violations",
-        "make_tariffs": "sample",
-        "render": "rendering",
-        "render_refusal": "rendering",
-        "sample_tariffs": "sample",
-        "serve": "serving",
-    }
 
     def __getattr__(name: str) -> object:
-        if name not in _HOMES:
+        # Imported on first use: a server costs a tenth of a second, and needs a package of the extra.
+        if name != "serve":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:
-            return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+            from smsc_async.simulator.serving import serve  # noqa: PLC0415
         except ModuleNotFoundError as error:
             missing = error.name
-        raise ImportError(f'{name} needs {missing}: pip install "smsc-async[simulator]"')
+        else:
+            return serve
+        raise ImportError(f'serve needs {missing}: pip install "smsc-async[simulator]"')
 
 
 __all__ = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import deque
+from collections import defaultdict, deque
 
 import attrs
 
@@ -106,8 +106,8 @@ class RequestLog:
         self._lock = threading.Lock()
         self._log: dict[int, Arrival] = {}
         self._number = 0
-        self._logins: dict[str, _LoginState] = {}
-        self._addresses: dict[str, _AddressState] = {}
+        self._logins = defaultdict[str, _LoginState](lambda: _LoginState(rules))
+        self._addresses = defaultdict[str, _AddressState](lambda: _AddressState(rules))
 
     def record_arrival(
         self, request: ParsedRequest, account: SimulatedAccount | None, *, now: float, fault: Fault | None
@@ -125,7 +125,7 @@ class RequestLog:
         )
         with self._lock:
             self._number += 1
-            login_state = None if account is None else self._login_state(account.login)
+            login_state = None if account is None else self._logins[account.login]
             in_progress = 0 if login_state is None else login_state.begin(self._number, now)
             code = self._error_code(request, login_state if admitted else None, in_progress=in_progress, now=now)
             arrival = Arrival(
@@ -178,7 +178,7 @@ class RequestLog:
             self._addresses.clear()
 
     def _error_code(self, request: ParsedRequest, admitted: _LoginState | None, *, in_progress: int, now: float) -> int:
-        address = self._address_state(request.address)
+        address = self._addresses[request.address]
         if now < address.blocked_until:
             return 4
         if not request.is_understood:
@@ -197,16 +197,6 @@ class RequestLog:
         if _is_full(address.wrong, now - self._rules.wrong_password_window):
             address.blocked_until = now + self._rules.block
             address.wrong.clear()
-
-    def _login_state(self, login: str) -> _LoginState:
-        if login not in self._logins:
-            self._logins[login] = _LoginState(self._rules)
-        return self._logins[login]
-
-    def _address_state(self, address: str) -> _AddressState:
-        if address not in self._addresses:
-            self._addresses[address] = _AddressState(self._rules)
-        return self._addresses[address]
 
     def _write(self, arrival: Arrival) -> None:
         self._log[arrival.number] = arrival

@@ -106,9 +106,9 @@ def test_a_new_user_sees_what_it_does_and_what_has_changed(simulator: Simulator,
     put(simulator, 2)
     ran = invoke("watch", "--once")
     assert (ran.code, ran.stdout) == (0, "")
-    assert ran.stderr.startswith(f"watching alex once; lists are kept in {tmp_path / 'history.sqlite3'}\n")
-    assert ran.stderr.endswith(" alex: the first list: what changes from now on is reported\n")
-    assert invoke("watch", "--once").stderr.endswith(" alex: no changes\n")
+    assert ran.stderr.startswith(f"watching env (alex) once; lists are recorded in {tmp_path / 'history.sqlite3'}\n")
+    assert ran.stderr.endswith(" env (alex): the first list: what changes from now on is reported\n")
+    assert invoke("watch", "--once").stderr.endswith(" env (alex): no changes\n")
     put(simulator, 3)
     ran = invoke("watch", "--once")
     assert ran.code == 0
@@ -161,7 +161,7 @@ def test_it_goes_on_through_an_outage_until_it_is_interrupted(
     put(simulator, 1)
     ran = invoke("watch", "mine", "--every", "0.01s", "-o", "json")
     assert ran.code == 0
-    assert ran.stderr.startswith("watching mine every 0.01 s, until Ctrl-C; lists are kept in ")
+    assert ran.stderr.startswith("watching mine every 0.01s, until Ctrl-C; lists are recorded in ")
     assert reports(ran.stdout) == [("mine", "1", "2"), ("mine", "2", "3")]
     assert [line.partition("mine: ")[2] for line in ran.stderr.splitlines()[1:-1]] == [
         "the first list: what changes from now on is reported",
@@ -291,7 +291,7 @@ def test_a_receiver_that_is_down_gets_everything_later_in_order_and_the_others_g
     assert prices_at(hook) == ["2", "2", "2", "3"]
     assert len(set(ids_at(hook))) == 2
     assert reports(ran.stdout) == [("alex", "1", "2"), ("alex", "2", "3")]
-    assert f"alex: not delivered to --webhook: {hook.url[7:]} answered 503; tried again later" in ran.stderr
+    assert f"env (alex): not delivered to --webhook: {hook.url[7:]} answered 503; tried again later" in ran.stderr
 
 
 @pytest.mark.usefixtures("alex")
@@ -499,7 +499,7 @@ def test_a_delivery_that_could_not_be_recorded_is_explained_and_the_change_is_no
         patch.setattr(Deliveries, "mark", mark)
         ran = invoke("watch", "--once", "-o", "json")
     assert ran.code == 12
-    assert "alex: the disk is full; tried again later" in ran.stderr
+    assert "env (alex): the disk is full; tried again later" in ran.stderr
     assert reports(ran.stdout) == reports(invoke("watch", "--once", "-o", "json").stdout) == [("alex", "1", "2")]
 
 
