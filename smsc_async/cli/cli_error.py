@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
+from typing import ParamSpec, TypeVar
 
 import attrs
 
@@ -20,7 +22,10 @@ from smsc_async.errors import (
     TransportError,
 )
 
-__all__ = ["CliError", "ExitCode", "exit_code"]
+__all__ = ["CliError", "ExitCode", "checked", "exit_code"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class ExitCode(IntEnum):
@@ -76,6 +81,20 @@ class CliError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def checked(code: ExitCode, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return the result of a function that raises ``ValueError`` for what a user can correct.
+
+    Raises:
+        CliError: It raised one.
+    """
+    try:
+        return function(*args, **kwargs)
+    except ValueError as error:
+        message = str(error)
+    # Not in the handler: the frames of the first error may hold a credential.
+    raise CliError(message, code)
 
 
 def exit_code(error: BaseException) -> ExitCode:

@@ -27,7 +27,7 @@ import anyio
 import anyio.to_thread
 import attrs
 
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.console import output, show
 from smsc_async.cli.diff import change_lines, change_table, changes_document, counted
 from smsc_async.cli.durations import shown
@@ -74,11 +74,12 @@ def command_receiver(command: str, secret_variables: Collection[str]) -> Receive
     Raises:
         CliError: There is no such command.
     """
-    words = _words(command)
-    if shutil.which(words[0]) is None:
-        raise CliError(
-            f"--run: there is no command {words[0]!r}; no shell is used: name a script for more", ExitCode.USAGE
-        )
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise CliError(f"--run {command!r}: {error}", ExitCode.USAGE) from None
+    if not words or shutil.which(words[0]) is None:
+        raise CliError(f"--run: no command {command!r}; no shell is used: name a script for more", ExitCode.USAGE)
 
     async def deliver(update: Update) -> Undelivered | None:
         inherited = {name: value for name, value in os.environ.items() if name not in secret_variables}
@@ -100,24 +101,19 @@ def webhook_receiver(url: str) -> Receiver:
     Raises:
         CliError: It is not an HTTPS URL.
     """
-    try:
-        checked_webhook(url)
-    except ValueError as error:
-        reason = str(error)
-    else:
+    checked(ExitCode.USAGE, checked_webhook, url)
 
-        async def deliver(update: Update) -> Undelivered | None:
-            document = changes_document(update)
+    async def deliver(update: Update) -> Undelivered | None:
+        document = changes_document(update)
+        problem = await post_document(url, document, update.event_id)
+        for pause in PAUSES:
+            if problem is None or problem.is_final or (problem.retry_after or 0) > pause:
+                break
+            await anyio.sleep(pause)
             problem = await post_document(url, document, update.event_id)
-            for pause in PAUSES:
-                if problem is None or problem.is_final or (problem.retry_after or 0) > pause:
-                    break
-                await anyio.sleep(pause)
-                problem = await post_document(url, document, update.event_id)
-            return problem
+        return problem
 
-        return Receiver("--webhook", url, deliver)
-    raise CliError(f"--webhook: {reason}", ExitCode.USAGE)
+    return Receiver("--webhook", url, deliver)
 
 
 def notification_receiver(url: str) -> Receiver:
@@ -189,18 +185,6 @@ class _AppriseLog(logging.Handler):
     @property
     def status_text(self) -> str:
         return f" (status {self._status})" if self._status else ""
-
-
-def _words(command: str) -> list[str]:
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        reason = str(error)
-    else:
-        if words:
-            return words
-        reason = "it is empty"
-    raise CliError(f"--run {command!r}: {reason}", ExitCode.USAGE)
 
 
 async def _run(words: Sequence[str], document: bytes, environment: Mapping[str, str]) -> Undelivered | None:

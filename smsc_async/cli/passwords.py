@@ -12,12 +12,11 @@ import sys
 import unicodedata
 import warnings
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from smsc_async.accounts import Secret
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.files import decoded_text, expanded
 from smsc_async.environment import read_credential_file, without_line_break
 
@@ -42,7 +41,7 @@ def read_secret(profile: Profile) -> Secret:
         if not text:
             raise _misuse(f"{name} is not set: it is to hold the {profile.what} of {profile.name!r}")
     elif kind == "file":
-        text = _from_file(expanded(name), profile.what)
+        text = checked(ExitCode.FILES, read_credential_file, expanded(name), profile.what)
     elif kind == "prompt":
         return prompt_secret(profile)
     elif kind == "stdin":
@@ -120,14 +119,6 @@ def _from_stdin() -> str:
     if line.startswith(codecs.BOM_UTF16_LE):
         line += sys.stdin.buffer.read(1)  # the second half of the line break
     return without_line_break(decoded_text(line, "standard input"))
-
-
-def _from_file(path: Path, what: str) -> str:
-    try:
-        return read_credential_file(path, what)
-    except ValueError as error:
-        refused = str(error)
-    raise CliError(refused, ExitCode.FILES)
 
 
 def _from_keyring(profile: Profile) -> str:

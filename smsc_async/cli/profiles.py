@@ -20,7 +20,7 @@ import platformdirs
 
 from smsc_async import environment
 from smsc_async.accounts import Account
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.files import checked_text, decoded_text, expanded, read_bounded, user_folder
 from smsc_async.cli.passwords import read_secret
 from smsc_async.environment import BASE_URL
@@ -34,7 +34,6 @@ __all__ = [
     "account_of",
     "all_profiles",
     "checked_source",
-    "checked_url",
     "config_file",
     "filed_under",
     "find_profile",
@@ -250,21 +249,8 @@ def profile_of(name: str, members: object, where: str) -> Profile:
     member = "api_key_from" if uses_api_key else "password_from"
     source = checked_source(texts[member], f"{where}: {member}")
     # Not SMSC_BASE_URL: the password of this account is not for the host of another one.
-    base_url = checked_url(texts.get("base_url", BASE_URL), f"{where}: base_url")
+    base_url = checked(ExitCode.USAGE, environment.checked_url, texts.get("base_url", BASE_URL), f"{where}: base_url")
     return Profile(name, texts.get("login", ""), base_url, source, uses_api_key)
-
-
-def checked_url(base_url: str, where: str) -> str:
-    """Return a base URL.
-
-    Raises:
-        CliError: It is none; ``where`` names it.
-    """
-    try:
-        return environment.checked_url(base_url, where)
-    except ValueError as error:
-        refused = str(error)
-    raise _misuse(refused)
 
 
 def _texts(members: Mapping[str, object], where: str) -> dict[str, str]:
@@ -285,7 +271,9 @@ def _is_in_environment() -> bool:
 
 def _from_environment() -> Profile:
     login = os.environ.get("SMSC_LOGIN", "")
-    base_url = checked_url(os.environ.get("SMSC_BASE_URL") or BASE_URL, "SMSC_BASE_URL")
+    base_url = checked(
+        ExitCode.USAGE, environment.checked_url, os.environ.get("SMSC_BASE_URL") or BASE_URL, "SMSC_BASE_URL"
+    )
     if not login.isprintable():
         raise _misuse("SMSC_LOGIN has a line break or a control character in it: no login has")
     if source := _environment_source("SMSC_API_KEY"):
@@ -297,11 +285,7 @@ def _from_environment() -> Profile:
 
 
 def _environment_source(variable: str) -> str:
-    try:
-        return environment.credential_source(variable, os.environ)
-    except ValueError as error:
-        refused = str(error)
-    raise _misuse(refused)
+    return checked(ExitCode.USAGE, environment.credential_source, variable, os.environ)
 
 
 def _from_file(name: str | None, path: Path | None) -> Profile:

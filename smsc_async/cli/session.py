@@ -15,7 +15,7 @@ import platformdirs
 from rich.console import Console
 
 from smsc_async.accounts import Account, Secret
-from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
+from smsc_async.cli.cli_error import CliError, ExitCode, checked, exit_code
 from smsc_async.cli.console import notes, progress
 from smsc_async.cli.files import expanded, user_folder
 from smsc_async.cli.profiles import Profile, account_of
@@ -64,11 +64,8 @@ def new_store(*, only_looks: bool = False) -> SharedStore:
         place = str(_state_file(Path(place), "store.sqlite3", "SMSC_STORE"))
     from smsc_async.stores import store_at
 
-    try:
-        return store_at(Secret(place), Secret(os.environ.get("SMSC_PEPPER", "")), only_looks=only_looks)
-    except ValueError as error:
-        refused = str(error)
-    raise CliError(refused, ExitCode.STORE)
+    pepper = Secret(os.environ.get("SMSC_PEPPER", ""))
+    return checked(ExitCode.STORE, store_at, Secret(place), pepper, only_looks=only_looks)
 
 
 def new_history(path: Path | None, *, is_needed: bool = True) -> History:
@@ -185,8 +182,4 @@ def new_client(base_url: str, store: Store, deadline: float) -> Client:
     """
     from smsc_async.client import Client
 
-    try:
-        return Client(base_url=base_url, store=store, deadline=deadline)
-    except ValueError as error:
-        refused = str(error)
-    raise CliError(refused, ExitCode.USAGE)
+    return checked(ExitCode.USAGE, Client, base_url=base_url, store=store, deadline=deadline)

@@ -58,9 +58,9 @@ def checked_webhook(url: str) -> str:
     except (ValueError, httpx.InvalidURL):
         parts = urlsplit("")
     if not parts.hostname or parts.scheme not in {"https", "http"}:
-        raise ValueError("a webhook is an https:// URL")
+        raise ValueError("--webhook must be an https:// URL")
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError(f"a webhook must be https: the prices would cross the network to {parts.hostname} in clear")
+        raise ValueError(f"--webhook must be https: the prices would cross the network to {parts.hostname} in clear")
     return url
 
 

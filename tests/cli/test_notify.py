@@ -107,14 +107,16 @@ async def test_a_disk_without_room_for_the_document_is_a_problem(
     assert problem == Undelivered(f"{sys.executable} could not be started (No space left on device)")
 
 
-@pytest.mark.parametrize(("command", "why"), [("nothing-like-it", "no command"), ("'", "No closing"), ("  ", "empty")])
+@pytest.mark.parametrize(
+    ("command", "why"), [("nothing-like-it", "no command"), ("'", "No closing"), ("  ", "no command")]
+)
 def test_what_is_no_command_is_refused_at_once(command: str, why: str) -> None:
     with pytest.raises(CliError, match=why):
         command_receiver(command, ())
 
 
 def test_what_is_no_webhook_is_refused_at_once() -> None:
-    with pytest.raises(CliError, match="--webhook: a webhook is an https:// URL"):
+    with pytest.raises(CliError, match="--webhook must be an https:// URL"):
         webhook_receiver("nonsense")
 
 

@@ -516,7 +516,7 @@ def test_misuse_is_told_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch
         (("--min-change", "much"), "must be a percentage"),
         (("--zone", " "), "the name of the zone is empty"),
         (("--operator", "no such network"), "no network is called"),
-        (("--webhook", "http://hooks.example/"), "a webhook must be https"),
+        (("--webhook", "http://hooks.example/"), "--webhook must be https"),
         (("--notify", "nonsense"), "apprise does not know this URL"),
     ):
         ran = invoke("watch", *arguments)
