@@ -68,14 +68,14 @@ def add_account(
     """Add an account. The file says where its password is, and never holds it; a keyring without it asks for it now."""
     path = _config_path()
     if not name.strip() or not name.isprintable() or name == ENVIRONMENT:
-        raise CliError(f"no account can be called {name!r}", ExitCode.USAGE)
+        raise CliError(f"no account can be called {name!r}")
     sources = {"password_from": _absolute(password_from), "api_key_from": _absolute(api_key_from)}
     options = {"login": login, **sources, "base_url": base_url}
     members = {key: value for key, value in options.items() if value is not None}
     profile = profile_of(name, members, f"account {name!r}")
     text, accounts = _read(path)
     if name in accounts:
-        raise CliError(f"there is an account {name!r} in {path}: remove it first", ExitCode.USAGE)
+        raise CliError(f"there is an account {name!r} in {path}: remove it first")
     lines = [f"{key} = {_quoted(value)}" for key, value in members.items()]
     table = "\n".join([f"[accounts.{name if re.fullmatch(r'[A-Za-z0-9_-]+', name) else _quoted(name)}]", *lines, ""])
     _write(path, f"{text.rstrip()}\n\n{table}".lstrip(), {**accounts, name: members})
@@ -113,7 +113,7 @@ def check_accounts(
     """Fetch the list of each account, and show whether the service accepts its password."""
     profiles = [find_profile(name) for name in dict.fromkeys(names or ())] or all_profiles()
     if not profiles:
-        raise CliError(NO_ACCOUNTS, ExitCode.USAGE)
+        raise CliError(NO_ACCOUNTS)
     code = ExitCode.OK
     for name, outcome in fetch_all(profiles, fresh=True, deadline=deadline).items():
         if outcome.tariffs is None:
@@ -134,7 +134,7 @@ def remove_account(
     path = _config_path()
     text, accounts = _read(path)
     if name not in accounts:
-        raise CliError(f"no account {name!r} in {path}; there are: {', '.join(accounts) or 'none'}", ExitCode.USAGE)
+        raise CliError(f"no account {name!r} in {path}; there are: {', '.join(accounts) or 'none'}")
     source = str(cast("dict[str, object]", accounts[name]).get("password_from", ""))
     parts = re.split(r"^(?=[ \t]*\[)", text, flags=re.MULTILINE)
     rest = [part for part in parts if not _is_table_of(name, part)]
@@ -188,7 +188,7 @@ def _write(path: Path, text: str, accounts: dict[str, object]) -> None:
     except CliError:
         is_right = False
     if not is_right:
-        raise CliError(f"{path} is not written in tables such as [accounts.main]: change it by hand", ExitCode.USAGE)
+        raise CliError(f"{path} is not written in tables such as [accounts.main]: change it by hand")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     replace_file(path, body)
 

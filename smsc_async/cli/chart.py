@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from smsc_async.analysis.snapshots import PricePoint
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.console import notes
 from smsc_async.cli.files import check_output, replace_file
 from smsc_async.display import escape_for_display
@@ -36,7 +36,7 @@ def check_chart(path: Path, history: Path) -> None:
         CliError: It is neither a PNG nor an SVG, it is the history, or the extra is not there.
     """
     if path.suffix.lower() not in _FORMATS:
-        raise CliError(f"--chart {path}: the name must end in .png or .svg", ExitCode.USAGE)
+        raise CliError(f"--chart {path}: the name must end in .png or .svg")
     check_output(path, [history])
     try:
         spec = find_spec("matplotlib")
@@ -49,7 +49,7 @@ def check_chart(path: Path, history: Path) -> None:
             logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns if there is no home folder
             import_module("matplotlib")  # an extra, and half a second
     except (ModuleNotFoundError, AssertionError):
-        raise CliError('a chart needs matplotlib: pip install "smsc-async[plot]"', ExitCode.USAGE) from None
+        raise CliError('a chart needs matplotlib: pip install "smsc-async[plot]"') from None
 
 
 def draw_prices(points: Sequence[PricePoint], path: Path, *, title: str) -> None:

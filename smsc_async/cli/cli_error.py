@@ -73,11 +73,11 @@ class CliError(Exception):
 
     Attributes:
         message: What happened, then what to do.
-        code: What the process ends with.
+        code: The exit code of the process; misuse unless something else happened.
     """
 
     message: str
-    code: ExitCode
+    code: ExitCode = ExitCode.USAGE
 
     def __str__(self) -> str:
         return self.message

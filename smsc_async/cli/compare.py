@@ -12,7 +12,7 @@ from rich.console import Console
 from smsc_async.analysis.compare import Compared, ComparedOperator, Comparison
 from smsc_async.analysis.compare import compare as comparison_of
 from smsc_async.cli import options as o
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.console import dash, notes, show
 from smsc_async.cli.formats import Output, Shape, write
 from smsc_async.cli.profiles import find_profile
@@ -60,10 +60,7 @@ def compare(
     """Show accounts side by side, zones and individual tariffs of operators, with the cheapest of each row marked."""
     traffic = _read_mix(mix or ())
     if operator and service not in MESSAGES:
-        raise CliError(
-            f"--operator: an individual tariff is the price of an SMS; {service.value} is priced by zone",
-            ExitCode.USAGE,
-        )
+        raise CliError(f"--operator: an individual tariff is the price of an SMS; {service.value} is priced by zone")
     check_names(operators=operator or ())
     there = ["zone", "name", *_price_columns(dict.fromkeys(accounts)), "cheapest", "mccmnc"]
     shape = o.shape(output, columns, there, bom=bom, decimal_comma=decimal_comma)
@@ -80,10 +77,7 @@ def _read_mix(names: Sequence[str]) -> dict[str, int]:
     for each in names:
         key, _, count = each.rpartition("=")
         if not key or not (count.isascii() and count.isdigit()):
-            raise CliError(
-                f"--mix {each}: must be ZONE=COUNT or ZONE/OPERATOR=COUNT, such as 1=1000 or 1/25001=1000",
-                ExitCode.USAGE,
-            )
+            raise CliError(f"--mix {each}: must be ZONE=COUNT or ZONE/OPERATOR=COUNT, such as 1=1000 or 1/25001=1000")
         zone, slash, operator = key.rpartition("/")
         check_names(zones=[zone if slash else key])
         # What is no operator may be the end of a zone's name, and is looked for in the list.

@@ -195,7 +195,7 @@ def _read_lists(
         OSError: A file cannot be read.
     """
     if names.count("-") > 1:
-        raise CliError("only one side can be standard input", ExitCode.USAGE)
+        raise CliError("only one side can be standard input")
     lists = [_without_request(each, source, history) for each in names]
     return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in lists)
 

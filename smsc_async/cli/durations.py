@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError
 
 __all__ = ["instant_or_none", "parse_duration", "parse_instant", "shown"]
 
@@ -25,9 +25,7 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip().lower())
     seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if not 0 < seconds <= _LONGEST:
-        raise CliError(
-            f"{text!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d, 100 years at most", ExitCode.USAGE
-        )
+        raise CliError(f"{text!r} is not a duration: must be such as 90s, 15m, 1.5h or 30d, 100 years at most")
     return seconds
 
 
@@ -50,7 +48,7 @@ def parse_instant(text: str) -> datetime:
     """
     instant = instant_or_none(text)
     if instant is None:
-        raise CliError(f"{text!r} is not an instant: must be such as 2026-11-01 or 2026-11-01T12:30", ExitCode.USAGE)
+        raise CliError(f"{text!r} is not an instant: must be such as 2026-11-01 or 2026-11-01T12:30")
     return instant
 
 

@@ -48,7 +48,7 @@ def checked_text(text: str, what: str) -> str:
     with contextlib.suppress(UnicodeEncodeError):
         text.encode()
         return text
-    raise CliError(f"{what} {text!r} is not text", ExitCode.USAGE)
+    raise CliError(f"{what} {text!r} is not text")
 
 
 def read_bounded(file: BinaryIO, where: str) -> bytes:

@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, TextIO, cast
 import attrs
 from rich.console import Console
 
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.console import output, show
 from smsc_async.cli.tables import Record, row_table
 from smsc_async.display import escape_for_display
@@ -116,7 +116,7 @@ def check_columns(columns: Sequence[str], there: Sequence[str]) -> None:
     """
     for name in columns:
         if name not in there:
-            raise CliError(f"no column {name!r}; there are {', '.join(there)}", ExitCode.USAGE)
+            raise CliError(f"no column {name!r}; there are {', '.join(there)}")
 
 
 def write_json(document: object) -> None:

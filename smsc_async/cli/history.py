@@ -94,7 +94,7 @@ def history(
         return
     if chart is not None:
         if not wanted.any:
-            raise CliError("a chart of which price? Name a --zone, an --operator, both, or --mail", ExitCode.USAGE)
+            raise CliError("a chart of which price? Name a --zone, an --operator, both, or --mail")
         check_chart(chart, stored.path)
     first, last = (None if text is None else parse_instant(text) for text in (since, until))
     periods = _read_periods(stored, account, since=first, until=last)
@@ -162,7 +162,7 @@ def _read_periods(
         StoreError: The history cannot be used.
     """
     if since is not None and until is not None and since > until:
-        raise CliError(f"--since ({shown(since)} UTC) is later than --until ({shown(until)} UTC)", ExitCode.USAGE)
+        raise CliError(f"--since ({shown(since)} UTC) is later than --until ({shown(until)} UTC)")
     name = None if account is None else name_in_history(account)
 
     async def read() -> tuple[tuple[Period, ...], tuple[str, ...]]:
@@ -170,9 +170,7 @@ def _read_periods(
 
     periods, names = anyio.run(read)
     if name is not None and name not in names:
-        raise CliError(
-            f"nothing of {name!r} in {history.path}; there are: {', '.join(names) or 'none'}", ExitCode.USAGE
-        )
+        raise CliError(f"nothing of {name!r} in {history.path}; there are: {', '.join(names) or 'none'}")
     if not names:
         notes().print(f"nothing in {history.path} yet: smsc-async watch keeps lists there", soft_wrap=True)
     elif not periods:
@@ -236,9 +234,9 @@ def _prices_of(periods: Sequence[Period], wanted: _Wanted) -> tuple[tuple[PriceP
     """
     accounts = dict.fromkeys(period.account for period in periods)
     if len(accounts) > 1:
-        raise CliError(f"whose price? Name one of {', '.join(accounts)}", ExitCode.USAGE)
+        raise CliError(f"whose price? Name one of {', '.join(accounts)}")
     if wanted.mail and (wanted.zone is not None or wanted.operator is not None):
-        raise CliError("--mail is a price of its own: leave --zone and --operator out", ExitCode.USAGE)
+        raise CliError("--mail is a price of its own: leave --zone and --operator out")
     # By the last list, since zones are renamed; one that has gone is found by its number.
     known = any(zone.zone == wanted.zone for period in periods for zone in period.tariffs.zones)
     zone = wanted.zone

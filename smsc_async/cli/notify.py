@@ -77,9 +77,9 @@ def command_receiver(command: str, secret_variables: Collection[str]) -> Receive
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise CliError(f"--run {command!r}: {error}", ExitCode.USAGE) from None
+        raise CliError(f"--run {command!r}: {error}") from None
     if not words or shutil.which(words[0]) is None:
-        raise CliError(f"--run: no command {command!r}; no shell is used: name a script for more", ExitCode.USAGE)
+        raise CliError(f"--run: no command {command!r}; no shell is used: name a script for more")
 
     async def deliver(update: Update) -> Undelivered | None:
         inherited = {name: value for name, value in os.environ.items() if name not in secret_variables}
@@ -135,7 +135,7 @@ def notification_receiver(url: str) -> Receiver:
             return Receiver("--notify", url, partial(_notify, service, url.partition(":")[0]))
         # Not the URL, which holds a token.
         reason = "apprise does not know this URL; see its list of services"
-    raise CliError(f"--notify: {reason}", ExitCode.USAGE)
+    raise CliError(f"--notify: {reason}")
 
 
 async def _notify(service: Any, scheme: str, update: Update) -> Undelivered | None:

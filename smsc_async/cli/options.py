@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.formats import Output, Shape, check_columns
 
 __all__ = [
@@ -154,7 +154,7 @@ def shape(
         CliError: The options do not go together, or there is no such column.
     """
     if (bom or decimal_comma) and output not in {Output.CSV, Output.TSV}:
-        raise CliError("--bom and --decimal-comma are for -o csv and -o tsv", ExitCode.USAGE)
+        raise CliError("--bom and --decimal-comma are for -o csv and -o tsv")
     names = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
     check_columns(names, names if there is None else there)
     return Shape(output=output, columns=names, bom=bom, decimal_comma=decimal_comma)

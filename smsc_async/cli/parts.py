@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from smsc_async.cli import options as o
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.console import show
 from smsc_async.cli.files import decoded_text, read_bounded
 from smsc_async.cli.formats import Output, write
@@ -57,7 +57,7 @@ def parts(
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise CliError(f"letter {error.start + 1} is not text in UTF-8", ExitCode.USAGE) from None
+        raise CliError(f"letter {error.start + 1} is not text in UTF-8") from None
     counted = parts_of(text)
     outside = _visible(counted.outside) if shape.output is Output.TABLE else counted.outside
     values = (counted.parts, counted.encoding, len(text), counted.units, counted.left, outside or None)

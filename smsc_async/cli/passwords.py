@@ -39,7 +39,7 @@ def read_secret(profile: Profile) -> Secret:
     if kind == "env":
         text = os.environ.get(name, "")
         if not text:
-            raise _misuse(f"{name} is not set: it is to hold the {profile.what} of {profile.name!r}")
+            raise CliError(f"{name} is not set: it is to hold the {profile.what} of {profile.name!r}")
     elif kind == "file":
         text = checked(ExitCode.FILES, read_credential_file, expanded(name), profile.what)
     elif kind == "prompt":
@@ -69,7 +69,7 @@ def prompt_secret(profile: Profile) -> Secret:
             secret = None
     if secret is not None:
         return _checked(secret, profile)
-    raise _misuse(f"there is no terminal to ask for the {profile.what}: name another source with --password-from")
+    raise CliError(f"there is no terminal to ask for the {profile.what}: name another source with --password-from")
 
 
 def source_problem(profile: Profile) -> str | None:
@@ -105,9 +105,9 @@ def store_in_keyring(profile: Profile) -> bool:
 
 def _checked(secret: Secret, profile: Profile) -> Secret:
     if not secret:
-        raise _misuse(f"the {profile.what} of {profile.name!r} is empty (taken from {profile.source})")
+        raise CliError(f"the {profile.what} of {profile.name!r} is empty (taken from {profile.source})")
     if any(unicodedata.category(letter) in {"Cc", "Zl", "Zp"} for letter in secret.reveal()):
-        raise _misuse(
+        raise CliError(
             f"the {profile.what} of {profile.name!r} has a line break or a control character in it "
             f"(taken from {profile.source}): no {profile.what} has"
         )
@@ -125,7 +125,7 @@ def _from_keyring(profile: Profile) -> str:
     user = _keyring_user(profile)
     secret = _keyring("get_password", _KEYRING_SERVICE, user)
     if secret is None:
-        raise _misuse(f"the keyring has no {profile.what}: keyring set {_KEYRING_SERVICE} {user}")
+        raise CliError(f"the keyring has no {profile.what}: keyring set {_KEYRING_SERVICE} {user}")
     return str(secret)
 
 
@@ -139,13 +139,9 @@ def _keyring(function: str, *arguments: str) -> Any:
     try:
         keyring = import_module("keyring")  # an extra
     except ModuleNotFoundError:
-        raise _misuse('the system keyring needs an extra: pip install "smsc-async[keyring]"') from None
+        raise CliError('the system keyring needs an extra: pip install "smsc-async[keyring]"') from None
     try:
         return getattr(keyring, function)(*arguments)
     except Exception as error:  # noqa: BLE001  # none is there, it is locked, its owner refused: each backend has its own
         reason = f"{type(error).__name__}: {error}"
-    raise _misuse(f"the keyring does not answer ({reason}): see `keyring diagnose`, or take another source")
-
-
-def _misuse(message: str) -> CliError:
-    return CliError(message, ExitCode.USAGE)
+    raise CliError(f"the keyring does not answer ({reason}): see `keyring diagnose`, or take another source")

@@ -72,9 +72,9 @@ def price(
 ) -> None:
     """Show what messages to one destination cost, times parts and count."""
     if zone is None and operator is None:
-        raise CliError("price of what? Name a --zone, an --operator or both", ExitCode.USAGE)
+        raise CliError("price of what? Name a --zone, an --operator or both")
     if text is not None and parts is not None:
-        raise CliError("how many parts? Name --text or --parts, not both", ExitCode.USAGE)
+        raise CliError("how many parts? Name --text or --parts, not both")
     each = (parts or 1) if text is None else parts_of(text).parts
     shape = o.shape(output, columns, PRICE_COLUMNS, bom=bom, decimal_comma=decimal_comma)
     check_names(zones=[] if zone is None else [zone], operators=[] if operator is None else [operator])

@@ -113,7 +113,7 @@ def find_profile(name: str | None, *, source: str | None = None) -> Profile:
         CliError: There is no such account, or the file is not understood.
     """
     if name == "":
-        raise _misuse("the name of the account is empty")
+        raise CliError("the name of the account is empty")
     if name == ENVIRONMENT or (name is None and _is_in_environment()):
         profile = _from_environment()
     else:
@@ -149,7 +149,7 @@ def account_of(profile: Profile) -> Account:
         return Account(profile.login, secret)
     except ValueError as error:
         refused = str(error)
-    raise _misuse(f"account {profile.name!r}: {refused}")
+    raise CliError(f"account {profile.name!r}: {refused}")
 
 
 def filed_under(profile: Profile) -> str:
@@ -181,7 +181,7 @@ def checked_source(source: str, where: str) -> str:
     kind, _, name = source.partition(":")
     if source in {"prompt", "stdin", "keyring"} or (kind in {"env", "file"} and name):
         return checked_text(source, where)
-    raise _misuse(f"{where} is {source!r}: must be {_SOURCES}")
+    raise CliError(f"{where} is {source!r}: must be {_SOURCES}")
 
 
 def read_config(path: Path | None) -> dict[str, object]:
@@ -225,10 +225,10 @@ def parsed_config(body: bytes, path: Path) -> dict[str, object]:
         unknown = sorted(set(config) - _TOP)
         if not unknown:
             if not isinstance(config.get("accounts", {}), dict):
-                raise _misuse(f"accounts in {path} must be tables, such as [accounts.main]")
+                raise CliError(f"accounts in {path} must be tables, such as [accounts.main]")
             return config
         reason = f"has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_TOP))}"
-    raise _misuse(f"{path} {reason}")
+    raise CliError(f"{path} {reason}")
 
 
 def profile_of(name: str, members: object, where: str) -> Profile:
@@ -238,14 +238,14 @@ def profile_of(name: str, members: object, where: str) -> Profile:
         CliError: They are not understood; ``where`` names them.
     """
     if not isinstance(members, dict):
-        raise _misuse(f"{where} must be a table: [accounts.{name}]")
+        raise CliError(f"{where} must be a table: [accounts.{name}]")
     texts = _texts(cast("Mapping[str, object]", members), where)
     uses_api_key = "api_key_from" in texts
     if uses_api_key == ("password_from" in texts):
         has = "has both" if uses_api_key else "has neither"
-        raise _misuse(f"{where} {has}, and needs either password_from or api_key_from ({_SOURCES})")
+        raise CliError(f"{where} {has}, and needs either password_from or api_key_from ({_SOURCES})")
     if not uses_api_key and "login" not in texts:
-        raise _misuse(f"{where} needs a login")
+        raise CliError(f"{where} needs a login")
     member = "api_key_from" if uses_api_key else "password_from"
     source = checked_source(texts[member], f"{where}: {member}")
     # Not SMSC_BASE_URL: the password of this account is not for the host of another one.
@@ -256,12 +256,12 @@ def profile_of(name: str, members: object, where: str) -> Profile:
 def _texts(members: Mapping[str, object], where: str) -> dict[str, str]:
     unknown = sorted(set(members) - _MEMBERS)
     if {"password", "api_key", "psw"} & set(unknown):
-        raise _misuse(f"{where} holds a password: take it out, and say with password_from where it is ({_SOURCES})")
+        raise CliError(f"{where} holds a password: take it out, and say with password_from where it is ({_SOURCES})")
     if unknown:
-        raise _misuse(f"{where} has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}")
+        raise CliError(f"{where} has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_MEMBERS))}")
     for key, value in members.items():
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
-            raise _misuse(f"{where}: {key} must be a text in quotes that is not empty, without control characters")
+            raise CliError(f"{where}: {key} must be a text in quotes that is not empty, without control characters")
     return cast("dict[str, str]", members)
 
 
@@ -275,11 +275,11 @@ def _from_environment() -> Profile:
         ExitCode.USAGE, environment.checked_url, os.environ.get("SMSC_BASE_URL") or BASE_URL, "SMSC_BASE_URL"
     )
     if not login.isprintable():
-        raise _misuse("SMSC_LOGIN has a line break or a control character in it: no login has")
+        raise CliError("SMSC_LOGIN has a line break or a control character in it: no login has")
     if source := _environment_source("SMSC_API_KEY"):
         return Profile(ENVIRONMENT, login, base_url, source, uses_api_key=True)
     if not login:
-        raise _misuse("there is no account in the environment: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY")
+        raise CliError("there is no account in the environment: set SMSC_LOGIN and SMSC_PASSWORD, or SMSC_API_KEY")
     source = _environment_source("SMSC_PASSWORD") or ("prompt" if sys.stdin.isatty() else "env:SMSC_PASSWORD")
     return Profile(ENVIRONMENT, login, base_url, source)
 
@@ -296,9 +296,9 @@ def _from_file(name: str | None, path: Path | None) -> Profile:
         return profile_of(chosen, tables[chosen], f"account {chosen!r} in {path}")
     if not tables:
         where = path or "a configuration file: there is no home folder for it, and SMSC_CONFIG is not set"
-        raise _misuse(f"no account {chosen!r}, since there are none in {where}: smsc-async accounts add {chosen} …")
+        raise CliError(f"no account {chosen!r}, since there are none in {where}: smsc-async accounts add {chosen} …")
     where = f"{path}, whose default it is" if name is None else f"{path}"
-    raise _misuse(f"no account {chosen!r} in {where}; there are: {', '.join(tables)}{suggest(chosen, tables)}")
+    raise CliError(f"no account {chosen!r} in {where}; there are: {', '.join(tables)}{suggest(chosen, tables)}")
 
 
 def _default(config: Mapping[str, object], tables: Mapping[str, object], path: Path | None) -> str:
@@ -306,16 +306,12 @@ def _default(config: Mapping[str, object], tables: Mapping[str, object], path: P
     if isinstance(default, str):
         return default
     if default is not None:
-        raise _misuse(f"default in {path} must be the name of an account, in quotes")
+        raise CliError(f"default in {path} must be the name of an account, in quotes")
     if len(tables) == 1:
         return next(iter(tables))
     if tables:
-        raise _misuse(f'which account? Name one of {", ".join(tables)}, or put default = "…" at the top of {path}')
-    raise _misuse(
+        raise CliError(f'which account? Name one of {", ".join(tables)}, or put default = "…" at the top of {path}')
+    raise CliError(
         "no account is set up: smsc-async accounts add main --login LOGIN --password-from prompt, "
         "or set SMSC_LOGIN and SMSC_PASSWORD (or SMSC_API_KEY)"
     )
-
-
-def _misuse(message: str) -> CliError:
-    return CliError(message, ExitCode.USAGE)

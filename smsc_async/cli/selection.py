@@ -114,12 +114,11 @@ def check_names(*, zones: Iterable[str] = (), operators: Iterable[str] = ()) -> 
     for kind, names in (("zone", zones), ("operator", operators)):
         for name in names:
             if not name.strip():
-                raise CliError(f"the name of the {kind} is empty", ExitCode.USAGE)
+                raise CliError(f"the name of the {kind} is empty")
             if kind == "operator" and not _code_of(name) and not search(name):
                 raise CliError(
                     f"no network is called {name!r}{suggest(name)}; an operator is a code such as 25001, the beginning of one, "
-                    "a part of a network's name, or a country such as KZ",
-                    ExitCode.USAGE,
+                    "a part of a network's name, or a country such as KZ"
                 )
 
 
@@ -171,7 +170,7 @@ def one_operator(known: Iterable[str], operator: str, *, has_zone: bool) -> str 
     if len(codes) == 1:
         return codes[0]
     some = ", ".join(map(label_of, codes[:3]))
-    raise CliError(f"{len(codes)} operators are called {operator!r}, such as {some}: give the code", ExitCode.USAGE)
+    raise CliError(f"{len(codes)} operators are called {operator!r}, such as {some}: give the code")
 
 
 def match_zones(zones: Iterable[ZoneName], wanted: str) -> list[str]:
@@ -200,7 +199,7 @@ def one_zone(zones: Iterable[ZoneName], wanted: str) -> str:
     if len(keys) == 1:
         return keys[0]
     some = ", ".join(f"{zone.zone} ({zone.name})" for zone in there if zone.zone in keys[:3])
-    raise CliError(f"{len(keys)} zones have {wanted!r} in their name, such as {some}: give the number", ExitCode.USAGE)
+    raise CliError(f"{len(keys)} zones have {wanted!r} in their name, such as {some}: give the number")
 
 
 def _code_of(operator: str) -> str:

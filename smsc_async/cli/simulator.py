@@ -16,7 +16,7 @@ from rich.console import Console
 
 from smsc_async import simulator as simulated  # imports its modules on first use
 from smsc_async.cli import options as o
-from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.console import notes
 from smsc_async.cli.durations import parse_duration
 from smsc_async.cli.exit import detach_stdout
@@ -74,9 +74,9 @@ def simulator(
         accounts = _new_accounts(login or ["alex"], api_key or (), accepts_md5=md5)
         service = simulated.Simulator(accounts, rules=simulated.Rules(per=window), latency=latency)
     except UnicodeError:
-        raise CliError(f"--host {host!r} is no address", ExitCode.USAGE) from None
+        raise CliError(f"--host {host!r} is no address") from None
     except ValueError as error:
-        raise CliError(str(error), ExitCode.USAGE) from None
+        raise CliError(str(error)) from None
     err = notes()
     # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -108,7 +108,7 @@ def _new_accounts(logins: Sequence[str], api_keys: Sequence[str], *, accepts_md5
     for pair in api_keys:
         login, _, key = pair.partition("=")
         if login not in logins or not key:
-            raise CliError(f"--api-key needs a login of --login and a key, such as {logins[0]}=KEY", ExitCode.USAGE)
+            raise CliError(f"--api-key needs a login of --login and a key, such as {logins[0]}=KEY")
         keys[login] = key
     return [
         simulated.SimulatedAccount(

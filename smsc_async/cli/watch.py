@@ -120,9 +120,9 @@ def watch(
     from smsc_async.cli.notify import command_receiver, notification_receiver, webhook_receiver
 
     if output not in {Output.TABLE, Output.JSON}:
-        raise CliError("a watch writes -o table, or -o json with a line for each report", ExitCode.USAGE)
+        raise CliError("a watch writes -o table, or -o json with a line for each report")
     if everybody and accounts:
-        raise CliError("which accounts? Name some of them, or --all", ExitCode.USAGE)
+        raise CliError("which accounts? Name some of them, or --all")
     check_names(zones=zone or (), operators=operator or ())
     lines = _Lines(tuple(zone or ()), tuple(operator or ()))
     names: Iterable[str | None] = dict.fromkeys(accounts or ()) or (None,)
@@ -191,7 +191,7 @@ def _new_filter(
     """
     match = re.fullmatch(r"(\d{1,9}(?:[.,]\d{1,9})?) ?%?", min_change or "0", re.ASCII)
     if match is None:
-        raise CliError(f"--min-change {min_change}: must be a percentage such as 1% or 0.5%", ExitCode.USAGE)
+        raise CliError(f"--min-change {min_change}: must be a percentage such as 1% or 0.5%")
     kinds = {None: (), _Direction.INCREASES: [ChangeKind.DEARER], _Direction.DECREASES: [ChangeKind.CHEAPER]}[only]
     return ChangeFilter(
         lines=lines.contain,
