@@ -4,7 +4,7 @@ A name is a hint for people: it changes without notice, and no price or look-up 
 their source are in ``networks.tsv``.
 """
 
-# ruff: noqa: RUF001, RUF002, RUF003  # Cyrillic letters are the subject
+# ruff: noqa: RUF002, RUF003  # Cyrillic letters are the subject
 
 from __future__ import annotations
 
@@ -21,50 +21,9 @@ __all__ = ["country_of", "fold", "label_of", "name_of", "search", "suggest"]
 _MCC_DIGITS: Final = 3
 _SHORTEST_CODE: Final = 5
 # Sounds, not looks: МТС is MTS, Мегафон is Megafon, Теле2 is Tele2.
-_LATIN: Final = str.maketrans(
-    dict(
-        pair.split("=")
-        for pair in [
-            "а=a",
-            "б=b",
-            "в=v",
-            "г=g",
-            "д=d",
-            "е=e",
-            "ё=e",
-            "ж=zh",
-            "з=z",
-            "и=i",
-            "й=y",
-            "к=k",
-            "л=l",
-            "м=m",
-            "н=n",
-            "о=o",
-            "п=p",
-            "р=r",
-            "с=s",
-            "т=t",
-            "у=u",
-            "ф=f",
-            "х=h",
-            "ц=ts",
-            "ч=ch",
-            "ш=sh",
-            "щ=sch",
-            "ъ=",
-            "ы=y",
-            "ь=",
-            "э=e",
-            "ю=yu",
-            "я=ya",
-            "і=i",
-            "ї=i",
-            "є=e",
-            "ґ=g",
-        ]
-    )
-)
+_CYRILLIC: Final = "абвгдеёжзийклмнопрстуфхцчшщъыьэюяіїєґ"
+_LATIN: Final = "a,b,v,g,d,e,e,zh,z,i,y,k,l,m,n,o,p,r,s,t,u,f,h,ts,ch,sh,sch,,y,,e,yu,ya,i,i,e,g"
+_TO_LATIN: Final = str.maketrans(dict(zip(_CYRILLIC, _LATIN.split(","), strict=True)))
 
 
 @attrs.frozen
@@ -163,7 +122,7 @@ def fold(text: str) -> str:
         >>> fold("МТС (Россия)")
         'mts (rossiya)'
     """
-    return text.casefold().translate(_LATIN)
+    return text.casefold().translate(_TO_LATIN)
 
 
 def _fits(network: _Network, word: str) -> bool:
