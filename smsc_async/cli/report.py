@@ -21,8 +21,7 @@ from smsc_async.cli.diff import is_there, no_file, read_file
 from smsc_async.cli.durations import parse_instant
 from smsc_async.cli.files import check_output, expanded, replace_file, with_companions
 from smsc_async.cli.formats import Output, write_text
-from smsc_async.cli.history import name_in_history
-from smsc_async.cli.profiles import ENVIRONMENT, config_file, find_profile
+from smsc_async.cli.profiles import ENVIRONMENT, Profile, config_file, filed_under, find_profile
 from smsc_async.cli.session import fetch_each, new_history, new_store
 from smsc_async.records import Service
 from smsc_async.report import render_report
@@ -74,15 +73,9 @@ def report(
     """Write a page to search, sort, compare, chart and print: one HTML file that needs no network."""
     instant = None if since is None else parse_instant(since)
     lists = new_history(history, is_needed=False)
-    _check_place(output, _inputs_of(accounts or (), lists, password_from), may_replace=yes)
-    snapshots, code = _gather(
-        accounts or (),
-        history=lists,
-        since=instant,
-        password_from=password_from,
-        fresh=fresh,
-        deadline=deadline,
-    )
+    sources = [_source(each, password_from) for each in accounts or ()] or [_fetched(None, password_from)]
+    _check_place(output, _inputs_of(sources, lists), may_replace=yes)
+    snapshots, code = _gather(sources, lists, instant, fresh=fresh, deadline=deadline)
     if snapshots:
         page = render_report(snapshots, title=title, service=service, since=instant, generated_at=datetime.now(UTC))
         _write_page(page, output, snapshots)
@@ -95,14 +88,16 @@ class _Source:
 
     Attributes:
         account: Whose list it is.
-        path: A file that holds it; ``None`` where it is fetched.
+        path: A file that contains it, or ``None``.
+        profile: The account from which it is fetched, or ``None``.
     """
 
     account: str
     path: Path | None = None
+    profile: Profile | None = None
 
 
-def _source(text: str) -> _Source:
+def _source(text: str, password_from: str | None) -> _Source:
     path = Path(text)
     if is_there(path):
         return _Source(path.stem, path)
@@ -112,108 +107,59 @@ def _source(text: str) -> _Source:
         if is_there(path):
             return _Source(account, path)
     elif not text or (not path.suffix and len(path.parts) == 1):
-        return _Source(text)
+        return _fetched(text, password_from)
     raise no_file(path)
 
 
-def _read_files(sources: Sequence[_Source]) -> list[Snapshot]:
-    """Return the lists that files hold.
+def _fetched(name: str | None, password_from: str | None) -> _Source:
+    profile = find_profile(name, source=password_from)
+    return _Source(profile.name, profile=profile)
 
-    Raises:
-        CliError: A file is not a list.
-        OSError: A file cannot be read.
-    """
-    return [
-        # A list has no date of its own: that of the file is when it was saved.
+
+def _gather(
+    sources: Sequence[_Source], history: History, since: datetime | None, *, fresh: bool, deadline: float
+) -> tuple[list[Snapshot], ExitCode]:
+    """Return the lists, by account in the given order, and the exit code of the first that failed."""
+    # Files come first: one that is no list costs no request. A list has no date of its own: that of the file is when
+    # it was saved.
+    snapshots = [
         Snapshot(source.account, datetime.fromtimestamp(source.path.stat().st_mtime, UTC), read_file(source.path))
         for source in sources
         if source.path is not None
     ]
-
-
-def _earlier_lists(accounts: Iterable[str], history: History, since: datetime | None) -> list[Snapshot]:
-    """Return the lists of these accounts that a watch has recorded: each that differs from the one before.
-
-    Args:
-        accounts: The accounts.
-        history: Where the lists are; it need not be there.
-        since: From when on: the list in force then comes first. ``None`` for all.
-
-    Raises:
-        StoreError: The history cannot be used.
-    """
-
-    async def read() -> list[Snapshot]:
-        snapshots: list[Snapshot] = []
-        for account in accounts:
-            name = name_in_history(account)
-            in_force = None if since is None else await history.at(name, since)
-            if in_force is not None:
-                snapshots.append(attrs.evolve(in_force, account=account))
-            periods = await history.periods(name, since=since)
-            snapshots += [Snapshot(account, period.since, period.tariffs) for period in periods]
-        return snapshots
-
-    return anyio.run(read)
-
-
-def _gather(
-    texts: Sequence[str],
-    *,
-    history: History,
-    since: datetime | None,
-    password_from: str | None,
-    fresh: bool,
-    deadline: float,
-) -> tuple[list[Snapshot], ExitCode]:
-    """Return the lists, by account in the given order, and the exit code of the first that failed.
-
-    Args:
-        texts: Accounts, and files as ``FILE`` or ``ACCOUNT=FILE``; without any, the account of a command without one.
-        history: Where lists of the accounts are kept over time; it need not be there.
-        since: From when on those are taken, or ``None`` for all.
-        password_from: Where the passwords are, or ``None`` for what the configuration says.
-        fresh: Whether to ask the service even where a list is less than a minute old.
-        deadline: Seconds that the fetching may take.
-
-    Raises:
-        CliError: There is no such account or file, or a file is not a list.
-        StoreError: The history cannot be used.
-        OSError: A file cannot be read.
-    """
-    sources = [_source(each) for each in texts] or [_Source(find_profile(None, source=password_from).name)]
-    # Before anything is fetched: a file that is no list costs no request.
-    snapshots = _read_files(sources)
-    names = [source.account for source in sources if source.path is None]
+    profiles = {source.account: source.profile for source in sources if source.profile is not None}
     code = ExitCode.OK
-    if names:
-        profiles = [find_profile(name, source=password_from) for name in dict.fromkeys(names)]
-        lists, code = fetch_each(profiles, fresh=fresh, deadline=deadline)
+    if profiles:
+        lists, code = fetch_each(list(profiles.values()), fresh=fresh, deadline=deadline)
         # Not of the accounts that failed: nothing shows that their credentials are right.
-        snapshots += _earlier_lists(lists, history, since)
+        snapshots += anyio.run(_earlier_lists, [profiles[name] for name in lists], history, since)
         for name, tariffs in lists.items():
             assert tariffs.fetched_at is not None  # a client sets it
             snapshots.append(Snapshot(name, tariffs.fetched_at, tariffs))
     order = [source.account for source in sources]
-    ordered = sorted(snapshots, key=lambda snapshot: order.index(snapshot.account))
-    login = name_in_history(ENVIRONMENT) if ENVIRONMENT in names else ENVIRONMENT
+    snapshots.sort(key=lambda snapshot: order.index(snapshot.account))
+    login = filed_under(profiles[ENVIRONMENT]) if ENVIRONMENT in profiles else ENVIRONMENT
     if login in order:
-        return ordered, code
-    # Whoever is handed the page does not know whose environment that was.
-    return [attrs.evolve(each, account=login) if each.account == ENVIRONMENT else each for each in ordered], code
+        return snapshots, code
+    # A reader of the page does not know whose environment that was.
+    return [attrs.evolve(each, account=login) if each.account == ENVIRONMENT else each for each in snapshots], code
+
+
+async def _earlier_lists(profiles: Sequence[Profile], history: History, since: datetime | None) -> list[Snapshot]:
+    """Return the lists that a watch has recorded, each that differs from the one before; first the one in force."""
+    snapshots: list[Snapshot] = []
+    for profile in profiles:
+        name = filed_under(profile)
+        in_force = None if since is None else await history.at(name, since)
+        if in_force is not None:
+            snapshots.append(attrs.evolve(in_force, account=profile.name))
+        periods = await history.periods(name, since=since)
+        snapshots += [Snapshot(profile.name, period.since, period.tariffs) for period in periods]
+    return snapshots
 
 
 def _check_place(output: str, inputs: Iterable[Path], *, may_replace: bool) -> None:
-    """Find out whether a page can be written there, before anything is fetched for it.
-
-    Args:
-        output: The file, or ``-`` for standard output.
-        inputs: Files that must not be overwritten.
-        may_replace: Whether a file that is there may be replaced without a question.
-
-    Raises:
-        CliError: There is no such folder, it is one itself, it is one of the inputs, or it is not to be replaced.
-    """
+    """Refuse a place where a page cannot be written, before anything is fetched for it."""
     if output == "-":
         return
     path = Path(output)
@@ -237,16 +183,10 @@ def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _inputs_of(texts: Sequence[str], history: History, password_from: str | None) -> list[Path]:
-    """Return the files that a report reads.
-
-    Raises:
-        CliError: There is no such account.
-    """
-    sources = [*map(_source, texts)]
+def _inputs_of(sources: Sequence[_Source], history: History) -> list[Path]:
+    """Return the files that a report reads."""
     files = [source.path for source in sources if source.path is not None]
-    names = [source.account for source in sources if source.path is None] if sources else [None]
-    for kind, _, path in (find_profile(name, source=password_from).source.partition(":") for name in names):
+    for kind, _, path in (source.profile.source.partition(":") for source in sources if source.profile is not None):
         files += [expanded(path)] if kind == "file" else []
     with contextlib.suppress(CliError):  # without a home folder there is no store to protect
         files += with_companions(Path(new_store().name))
@@ -254,11 +194,7 @@ def _inputs_of(texts: Sequence[str], history: History, password_from: str | None
 
 
 def _write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
-    """Write a page to a file, or to standard output for ``-``, and say what is on it.
-
-    Raises:
-        CliError: The file cannot be written.
-    """
+    """Write a page to a file, or to standard output for ``-``, and note what is on it."""
     if path == "-":
         write_text(page)
         return
