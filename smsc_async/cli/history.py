@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import anyio
-import attrs
 import typer
 from rich.console import Console
 
@@ -35,7 +35,7 @@ from smsc_async.records import Service, Tariffs
 if TYPE_CHECKING:
     from smsc_async.history import History
 
-__all__ = ["app", "list_at", "name_in_history"]
+__all__ = ["app", "list_at"]
 
 _PERIOD_COLUMNS: Final = ("account", "since", "until", "lists", "zones", "operators", "changes")
 _POINT_COLUMNS: Final = ("since", "until", "price", "difference")
@@ -81,24 +81,30 @@ def history(
     bom: o.Bom = False,
     decimal_comma: o.DecimalComma = False,
 ) -> None:
-    """Show the lists that were kept over time, or one price over time. Asks the service for nothing."""
+    """Show the lists that a watch has recorded, or one price over time. Sends nothing."""
     check_names(zones=[] if zone is None else [zone], operators=[] if operator is None else [operator])
-    wanted = _Wanted(zone=zone, operator=operator, mail=mail, service=service)
-    there = _POINT_COLUMNS if wanted.any else _PERIOD_COLUMNS
-    shape = o.shape(output, columns, there, bom=bom, decimal_comma=decimal_comma)
+    is_price = mail or zone is not None or operator is not None
+    shape = o.shape(
+        output, columns, _POINT_COLUMNS if is_price else _PERIOD_COLUMNS, bom=bom, decimal_comma=decimal_comma
+    )
+    if mail and (zone is not None or operator is not None):
+        raise CliError("--mail is a price of its own: leave --zone and --operator out")
     stored = new_history(history)
     if history is not None:
         _check_exists(stored)
+    name = None if account is None else _name_in_history(account)
     if prune is not None:
-        _prune(stored, account, parse_duration(prune))
+        before = datetime.now(UTC) - timedelta(seconds=parse_duration(prune))
+        dropped = anyio.run(partial(stored.prune, before, account=name))
+        notes().print(f"{dropped} repetitions dropped; every change is still there")
         return
     if chart is not None:
-        if not wanted.any:
+        if not is_price:
             raise CliError("a chart of which price? Name a --zone, an --operator, both, or --mail")
         check_chart(chart, stored.path)
     first, last = (None if text is None else parse_instant(text) for text in (since, until))
-    periods = _read_periods(stored, account, since=first, until=last)
-    if not wanted.any:
+    periods = _read_periods(stored, name, since=first, until=last)
+    if not is_price:
         write(
             _period_rows(periods),
             shape,
@@ -106,7 +112,7 @@ def history(
             table=lambda out, rows: _print_periods(rows, out),
         )
         return
-    points, title = _prices_of(periods, wanted)
+    points, title = _prices_of(periods, zone, operator, service, mail=mail)
     write(
         _price_rows(points),
         shape,
@@ -117,79 +123,35 @@ def history(
         draw_prices(points, chart, title=title)
 
 
-@attrs.frozen(kw_only=True)
-class _Wanted:
-    """Which price is wanted over time.
-
-    Attributes:
-        zone: The number of a zone, or a part of its name.
-        operator: The code of an operator.
-        mail: Whether it is the e-mail price.
-        service: What is sent.
-    """
-
-    zone: str | None
-    operator: str | None
-    mail: bool
-    service: Service
-
-    @property
-    def any(self) -> bool:
-        """Whether one is wanted at all."""
-        return self.mail or self.zone is not None or self.operator is not None
-
-
 def _check_exists(history: History) -> None:
-    """Find out whether the file of a history is there, where one is to be read.
-
-    Raises:
-        CliError: It is not.
-    """
     if not history.path.exists():
         raise CliError(
-            f"there is no file {history.path}: smsc-async watch keeps lists there, and --history or SMSC_HISTORY names another",
+            f"there is no file {history.path}: smsc-async watch records lists there, and --history or SMSC_HISTORY names another",
             ExitCode.FILES,
         )
 
 
 def _read_periods(
-    history: History, account: str | None, *, since: datetime | None, until: datetime | None
+    history: History, name: str | None, *, since: datetime | None, until: datetime | None
 ) -> tuple[Period, ...]:
-    """Return what the history has of an account, or of one after the other, oldest first.
-
-    Raises:
-        CliError: It has nothing of that account, or the time ends before it begins.
-        StoreError: The history cannot be used.
-    """
+    """Return what the history has of an account, or of one after the other, oldest first."""
     if since is not None and until is not None and since > until:
         raise CliError(f"--since ({shown(since)} UTC) is later than --until ({shown(until)} UTC)")
-    name = None if account is None else name_in_history(account)
 
-    async def read() -> tuple[tuple[Period, ...], tuple[str, ...]]:
-        return await history.periods(name, since=since, until=until), await history.accounts()
+    async def read() -> tuple[tuple[Period, ...], tuple[str, ...], tuple[Period, ...]]:
+        found = await history.periods(name, since=since, until=until)
+        return found, await history.accounts(), found or await history.periods(name)
 
-    periods, names = anyio.run(read)
+    periods, names, every = anyio.run(read)
     if name is not None and name not in names:
         raise CliError(f"nothing of {name!r} in {history.path}; there are: {', '.join(names) or 'none'}")
     if not names:
-        notes().print(f"nothing in {history.path} yet: smsc-async watch keeps lists there", soft_wrap=True)
+        notes().print(f"nothing in {history.path} yet: smsc-async watch records lists there", soft_wrap=True)
     elif not periods:
-        _print_range(history, name, anyio.run(history.periods, name), _range(since, until))
+        whose = "nothing" if name is None else f"nothing of {name!r}"
+        first, last = shown(min(each.since for each in every)), shown(max(each.until for each in every))
+        notes().print(f"{whose} in that time in {history.path}; lists are from {first} to {last} UTC", soft_wrap=True)
     return tuple(sorted(periods, key=lambda period: period.account))  # which leaves each account's in their order
-
-
-def _print_range(history: History, name: str | None, periods: Sequence[Period], when: str) -> None:
-    """Tell from when lists are where none is from the time that was asked for."""
-    whose = "nothing" if name is None else f"nothing of {name!r}"
-    first, last = min(period.since for period in periods), max(period.until for period in periods)
-    notes().print(
-        f"{whose} {when} in {history.path}; lists are from {shown(first)} to {shown(last)} UTC", soft_wrap=True
-    )
-
-
-def _range(since: datetime | None, until: datetime | None) -> str:
-    parts = ((word, instant) for word, instant in (("since", since), ("until", until)) if instant is not None)
-    return " and ".join(f"{word} {shown(instant)} UTC" for word, instant in parts)
 
 
 def list_at(history: History, account: str, instant: datetime) -> Tariffs:
@@ -200,7 +162,7 @@ def list_at(history: History, account: str, instant: datetime) -> Tariffs:
         StoreError: The history cannot be used.
     """
     _check_exists(history)
-    name = name_in_history(account)
+    name = _name_in_history(account)
     snapshot = anyio.run(history.at, name, instant)
     if snapshot is None:
         periods = anyio.run(history.periods, name)
@@ -208,46 +170,26 @@ def list_at(history: History, account: str, instant: datetime) -> Tariffs:
         raise CliError(
             f"no list of {name!r} from {shown(instant)} UTC or before in {history.path}: {begun}", ExitCode.FILES
         )
-    notes().print(f"{name}, kept at {snapshot.taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+    notes().print(f"{name}, recorded at {snapshot.taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
     return snapshot.tariffs
 
 
-def _prune(history: History, account: str | None, seconds: float) -> None:
-    """Drop the repetitions that are older than so many seconds, and tell how many they were.
-
-    Raises:
-        StoreError: The history cannot be used.
-    """
-
-    async def drop() -> int:
-        before = datetime.now(UTC) - timedelta(seconds=seconds)
-        return await history.prune(before, account=None if account is None else name_in_history(account))
-
-    notes().print(f"{anyio.run(drop)} repetitions dropped; every change is still there")
-
-
-def _prices_of(periods: Sequence[Period], wanted: _Wanted) -> tuple[tuple[PricePoint, ...], str]:
-    """Return a price over time, and what it is the price of.
-
-    Raises:
-        CliError: The periods are of several accounts, or none of their lists has that price.
-    """
+def _prices_of(
+    periods: Sequence[Period], zone: str | None, operator: str | None, service: Service, *, mail: bool
+) -> tuple[tuple[PricePoint, ...], str]:
+    """Return a price over time, and what it is the price of."""
     accounts = dict.fromkeys(period.account for period in periods)
     if len(accounts) > 1:
         raise CliError(f"whose price? Name one of {', '.join(accounts)}")
-    if wanted.mail and (wanted.zone is not None or wanted.operator is not None):
-        raise CliError("--mail is a price of its own: leave --zone and --operator out")
     # By the last list, since zones are renamed; one that has gone is found by its number.
-    known = any(zone.zone == wanted.zone for period in periods for zone in period.tariffs.zones)
-    zone = wanted.zone
+    known = any(each.zone == zone for period in periods for each in period.tariffs.zones)
     if zone is not None and periods and not known:
         zone = one_zone(periods[-1].tariffs.zones, zone)
-    operator = wanted.operator
     if operator is not None and periods:
         codes = (code.mccmnc for period in periods for code in period.tariffs.codes)
         operator = one_operator(codes, operator, has_zone=zone is not None)
-    points = price_points(periods, zone=zone, operator=operator, mail=wanted.mail, service=wanted.service)
-    parts = ["e-mail"] if wanted.mail else [wanted.service.value]
+    points = price_points(periods, zone=zone, operator=operator, mail=mail, service=service)
+    parts = ["e-mail"] if mail else [service.value]
     parts += [] if zone is None else [f"zone {zone}", *_names(periods, zone)]
     parts += [] if operator is None else [f"operator {label_of(operator)}"]
     title = ", ".join([*accounts, *parts])
@@ -256,8 +198,8 @@ def _prices_of(periods: Sequence[Period], wanted: _Wanted) -> tuple[tuple[PriceP
     return points, title
 
 
-def name_in_history(account: str) -> str:
-    """Return the name under which the lists of an account are kept."""
+def _name_in_history(account: str) -> str:
+    """Return the name under which the lists of an account are recorded."""
     return filed_under(find_profile(account)) if account == ENVIRONMENT else checked_text(account, "account")
 
 

@@ -130,8 +130,8 @@ def test_a_zone_that_has_gone_is_found_by_its_number() -> None:
         (("main", "--zone", "32", "--service", "call"), 13, "no such price in any of the lists: main, call, zone 32"),
         (("main", "--since", "yesterday"), 2, "'yesterday' is not an instant"),
         (("main", "--since", "2026-11-03", "--until", "2026-11-02"), 2, "--since (2026-11-03 00:00 UTC) is later than"),
-        (("main", "--history", "missing.db"), 14, "missing.db: smsc-async watch keeps lists there"),
-        (("--prune", "1d", "--history", "missing.db"), 14, "missing.db: smsc-async watch keeps lists there"),
+        (("main", "--history", "missing.db"), 14, "missing.db: smsc-async watch records lists there"),
+        (("--prune", "1d", "--history", "missing.db"), 14, "missing.db: smsc-async watch records lists there"),
         (("main", "--prune", "soon"), 2, "'soon' is not a duration"),
         (("main", "--columns", "nothing"), 2, "no column 'nothing'"),
         (("main", "--columns", "price"), 2, "no column 'price'; there are account, since"),
@@ -152,14 +152,11 @@ def test_what_cannot_be_had_is_told(arguments: tuple[str, ...], code: int, said:
     [
         (
             ("reserve", "--since", "2026-12-01", "--until", "2026-12-02"),
-            (
-                "nothing of 'reserve' since 2026-12-01 00:00 UTC and until 2026-12-02 00:00 UTC in {path}; lists are from "
-                "2026-11-02 06:00 to 2026-11-02 06:00 UTC\n"
-            ),
+            ("nothing of 'reserve' in that time in {path}; lists are from 2026-11-02 06:00 to 2026-11-02 06:00 UTC\n"),
         ),
         (
             ("--until", "2026-10-01", "--zone", "32"),
-            "nothing until 2026-10-01 00:00 UTC in {path}; lists are from 2026-11-01 06:00 to 2026-11-06 06:00 UTC\n",
+            "nothing in that time in {path}; lists are from 2026-11-01 06:00 to 2026-11-06 06:00 UTC\n",
         ),
     ],
 )
@@ -173,7 +170,7 @@ def test_a_history_that_was_named_and_is_not_there_is_told(tmp_path: Path) -> No
     for arguments in (("history",), ("history", "main"), ("diff", "main@2026-11-01", "main@now")):
         ran = invoke(*arguments)
         assert (ran.code, ran.stdout) == (14, "")
-        assert ran.stderr.startswith(f"smsc-async: there is no file {path}: smsc-async watch keeps lists there, and ")
+        assert ran.stderr.startswith(f"smsc-async: there is no file {path}: smsc-async watch records lists there, and ")
     assert not path.exists()
 
 
@@ -184,7 +181,7 @@ def test_an_empty_history_says_how_to_fill_it(monkeypatch: pytest.MonkeyPatch, t
     for arguments in ((), ("--zone", "1"), ("--mail",)):
         ran = invoke("history", *arguments)
         assert (ran.code, ran.stdout) == (0, "")
-        assert ran.stderr == f"nothing in {path} yet: smsc-async watch keeps lists there\n"
+        assert ran.stderr == f"nothing in {path} yet: smsc-async watch records lists there\n"
     assert invoke("history", "-o", "json").stdout == '{\n  "periods": []\n}\n'
     assert "no column 'nme'; there are account" in invoke("history", "--columns", "nme").stderr
 
@@ -204,8 +201,8 @@ def test_a_list_that_was_kept_can_be_compared(monkeypatch: pytest.MonkeyPatch, t
     ran = invoke("diff", "main@2026-11-02", "main@now", "-o", "csv", "--columns", "change,id,old,new")
     assert (ran.code, ran.stdout) == (1, "change,id,old,new\ndearer,32,4.10,4.60\n")
     assert ran.stderr.splitlines()[:2] == [
-        "main, kept at 2026-11-01 06:00:12 UTC",
-        "main, kept at 2026-11-06 06:00:12 UTC",
+        "main, recorded at 2026-11-01 06:00:12 UTC",
+        "main, recorded at 2026-11-06 06:00:12 UTC",
     ]
     ran = invoke("diff", "main@2026-10-01", "main@now")
     assert ran.code == 14
