@@ -21,7 +21,7 @@ from smsc_async.cli.files import read_bounded
 from smsc_async.cli.formats import Output, Shape, json_line, write
 from smsc_async.cli.history import list_at
 from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
-from smsc_async.cli.session import fetch, new_history, print_age
+from smsc_async.cli.session import fetch, new_history
 from smsc_async.cli.table import NAME_WIDTH, Column, Table
 from smsc_async.cli.tables import Record, network_label
 from smsc_async.decoder import decode
@@ -47,26 +47,31 @@ __all__ = [
     "write_changes",
 ]
 
-CHANGE_COLUMNS: Final = (
-    "change",
-    "line",
-    "id",
-    "name",
-    "old_name",
-    "price",
-    "old",
-    "new",
-    "difference",
-    "percent",
-)
-"""What a change has as a row, known before there is one."""
-
 _COLOURS: Final = {ChangeKind.DEARER: "red", ChangeKind.CHEAPER: "green"}
 _NUMBERS: Final = ("old", "new", "difference", "percent")
 # The list of the account of the environment, or of the file's default, as it is now.
 _NOW: Final = "now"
 
 app: typer.Typer = o.new_app()
+
+
+def _change_row(change: Change) -> Record:
+    return {
+        "change": change.kind.value,
+        "line": change.line,
+        "id": change.id,
+        "name": change.name,
+        "old_name": change.old_name or None,
+        "price": change.price or None,
+        "old": change.old,
+        "new": change.new,
+        "difference": change.difference,
+        "percent": change.percent,
+    }
+
+
+CHANGE_COLUMNS: Final = tuple(_change_row(Change(ChangeKind.ADDED, "", "")))
+"""The columns of a change, known before there is one."""
 
 
 @app.command(epilog=o.examples("diff yesterday.json now", "diff main@2026-11-01 main@now", "diff main reserve -o json"))
@@ -84,8 +89,8 @@ def diff(
 ) -> None:
     """Show what changed between two lists; ends with 1 if anything did.
 
-    A saved list is what `tariffs -o json` wrote, or an answer of the service in any of its formats. ACCOUNT@INSTANT, such as
-    main@2026-11-01, is the list that a watch has kept and that was in force at that instant.
+    A saved list is what `tariffs -o json` wrote, or a reply of the service in any of its formats. ACCOUNT@INSTANT, such as
+    main@2026-11-01, is the list that a watch has recorded and that was in force at that instant.
     """
     shape = o.shape(output, columns, CHANGE_COLUMNS, bom=bom, decimal_comma=decimal_comma)
     # The history is looked up if a list of it is wanted.
@@ -166,42 +171,18 @@ def change_table(changes: Sequence[Change], out: Console) -> Table:
     return table
 
 
-def _change_row(change: Change) -> Record:
-    return {
-        "change": change.kind.value,
-        "line": change.line,
-        "id": change.id,
-        "name": change.name,
-        "old_name": change.old_name or None,
-        "price": change.price or None,
-        "old": change.old,
-        "new": change.new,
-        "difference": change.difference,
-        "percent": change.percent,
-    }
-
-
 def _read_lists(
     names: Sequence[str], *, source: str | None, deadline: float, history: Callable[[], History]
 ) -> tuple[Tariffs, ...]:
-    """Return lists by what they were called.
-
-    A file, ``-`` for standard input, ``now``, the name of an account, or that with an instant, for a list that was kept.
-    What is fetched comes last: a name that is mistyped costs no request.
-
-    Raises:
-        CliError: One of them is none of these, or both are standard input.
-        SmscError: A file is not a list, or a list did not come.
-        OSError: A file cannot be read.
-    """
+    """Return lists by their names. Fetches come last: a name that is mistyped costs no request."""
     if names.count("-") > 1:
         raise CliError("only one side can be standard input")
-    lists = [_without_request(each, source, history) for each in names]
-    return tuple(each if isinstance(each, Tariffs) else _fetched(*each, deadline=deadline) for each in lists)
+    lists = [_list_or_profile(each, source, history) for each in names]
+    return tuple(each if isinstance(each, Tariffs) else fetch(each, fresh=True, deadline=deadline) for each in lists)
 
 
-def _without_request(name: str, source: str | None, history: Callable[[], History]) -> Tariffs | tuple[str, Profile]:
-    """A list that is here, or the account whose list has to be fetched and what it was called."""
+def _list_or_profile(name: str, source: str | None, history: Callable[[], History]) -> Tariffs | Profile:
+    """Return a list that needs no request, or the account whose list has to be fetched."""
     if name == "-":
         return _decoded(read_bounded(sys.stdin.buffer, "standard input"), "standard input")
     path = Path(name)
@@ -214,24 +195,13 @@ def _without_request(name: str, source: str | None, history: Callable[[], Histor
     also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
     if name not in {_NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
         raise CliError(f"{no_file(path)}{also}", ExitCode.FILES)
-    return name, _profile(name, source, also)
-
-
-def _fetched(name: str, profile: Profile, *, deadline: float) -> Tariffs:
-    tariffs = fetch(profile, fresh=True, deadline=deadline)
-    print_age(name, tariffs)
-    return tariffs
-
-
-def _profile(name: str, source: str | None, also: str) -> Profile:
-    if name in {_NOW, ENVIRONMENT, ""}:
-        return find_profile(None if name == _NOW else name, source=source)
     try:
-        return find_profile(name, source=source)
+        return find_profile(None if name == _NOW else name, source=source)
     except CliError as error:
-        there = f"{name} is a folder" if Path(name).is_dir() else f"nor is there a file {name}"
-        message, code = f"{error}; {there}{also}", error.code
-    raise CliError(message, code)
+        if name in {_NOW, ENVIRONMENT, ""}:
+            raise
+        there = f"{name} is a folder" if path.is_dir() else f"nor is there a file {name}"
+        raise CliError(f"{error}; {there}{also}", error.code) from None
 
 
 def is_there(path: Path) -> bool:

@@ -16,7 +16,7 @@ from smsc_async.cli.formats import Output, write
 from smsc_async.cli.parts import parts_of
 from smsc_async.cli.profiles import find_profile
 from smsc_async.cli.selection import check_names, one_operator, one_zone
-from smsc_async.cli.session import fetch, print_age
+from smsc_async.cli.session import fetch
 from smsc_async.cli.tables import Record, network_label, pair_table
 from smsc_async.records import Service, Tariffs, Zone
 
@@ -78,9 +78,7 @@ def price(
     each = (parts or 1) if text is None else parts_of(text).parts
     shape = o.shape(output, columns, PRICE_COLUMNS, bom=bom, decimal_comma=decimal_comma)
     check_names(zones=[] if zone is None else [zone], operators=[] if operator is None else [operator])
-    profile = find_profile(account, source=password_from)
-    whole = fetch(profile, fresh=fresh, deadline=deadline)
-    print_age(profile.name, whole)
+    whole = fetch(find_profile(account, source=password_from), fresh=fresh, deadline=deadline)
     row = _row(whole, zone=zone, operator=operator, service=service, parts=each, count=count)
     write([row], shape, document=lambda rows: rows[0], table=_print)
 

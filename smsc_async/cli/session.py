@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from smsc_async.stores import Store
     from smsc_async.stores.shared import SharedStore
 
-__all__ = ["fetch", "fetch_all", "fetch_each", "new_client", "new_history", "new_store", "print_age"]
+__all__ = ["fetch", "fetch_all", "fetch_each", "new_client", "new_history", "new_store"]
 
 # Seconds after which a command explains why nothing happens.
 PATIENCE = 3.0
@@ -89,23 +89,18 @@ def new_history(path: Path | None, *, is_needed: bool = True) -> History:
 
 
 def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:
-    """Return the list of an account.
+    """Return the list of an account, and note whose list it is and from when.
 
     Raises:
         CliError: Its password is not there, or an argument is out of its range.
-        SmscError: The list did not come.
+        SmscError: The list was not fetched.
     """
-    outcome = next(iter(fetch_all([profile], fresh=fresh, deadline=deadline).values()))
+    outcome = fetch_all([profile], fresh=fresh, deadline=deadline)[profile.name]
     if outcome.tariffs is None:
         assert outcome.error is not None
         raise outcome.error
+    notes().print(f"{profile.name}, fetched at {outcome.tariffs.fetched_at:%Y-%m-%d %H:%M:%S} UTC")
     return outcome.tariffs
-
-
-def print_age(name: str, tariffs: Tariffs) -> None:
-    """Note whose list it is, and from when."""
-    came = "" if tariffs.fetched_at is None else f", fetched at {tariffs.fetched_at:%Y-%m-%d %H:%M:%S} UTC"
-    notes().print(f"{name}{came}")
 
 
 def fetch_each(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> tuple[dict[str, Tariffs], ExitCode]:

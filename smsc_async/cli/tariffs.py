@@ -12,7 +12,7 @@ from smsc_async.cli.console import show
 from smsc_async.cli.formats import Output, write
 from smsc_async.cli.profiles import find_profile
 from smsc_async.cli.selection import Selection, check_list_columns, check_names, select
-from smsc_async.cli.session import fetch, print_age
+from smsc_async.cli.session import fetch
 from smsc_async.cli.tables import operator_table, totals, zone_table
 from smsc_async.records import Service
 
@@ -45,9 +45,7 @@ def tariffs(
     shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
     check_names(zones=zone or (), operators=operator or ())
     check_list_columns(shape.columns, service or ())
-    profile = find_profile(account, source=password_from)
-    whole = fetch(profile, fresh=fresh, deadline=deadline)
-    print_age(profile.name, whole)
+    whole = fetch(find_profile(account, source=password_from), fresh=fresh, deadline=deadline)
     selection = select(whole, zones=zone or (), operators=operator or (), services=service or ())
     write(
         selection.rows(),
