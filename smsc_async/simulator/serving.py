@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-import os
 import re
 import socket
 import threading
@@ -32,6 +31,7 @@ _log = logging.getLogger("smsc_async.simulator")
 _SERVICE_DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with, not bound to
 _HEAD_BYTES: Final = 256 * 1024
+_READ_BYTES: Final = 64 * 1024
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
 
 
@@ -84,7 +84,14 @@ class serve:  # noqa: N801  # called like a function
     def __enter__(self) -> Self:
         if self._server is not None:
             raise RuntimeError("it is serving already; make another one with serve()")
-        listening = _listen(self.host, self.port)
+        is_v6 = ":" in self.host
+        listening = socket.create_server(
+            (self.host, self.port),
+            family=socket.AF_INET6 if is_v6 else socket.AF_INET,
+            backlog=2048,
+            dualstack_ipv6=is_v6 and socket.has_dualstack_ipv6(),
+        )
+        listening.setblocking(False)
         self.port = int(listening.getsockname()[1])
         self._server = _Server(self._app, self._hosts, listening)
         return self
@@ -106,26 +113,6 @@ class serve:  # noqa: N801  # called like a function
             await anyio.to_thread.run_sync(self.__exit__, kind, error, traceback)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    # The protocol is explicit, unlike in socket.create_server(): asyncio sets TCP_NODELAY only if it is, and without
-    # TCP_NODELAY every reply waits 40 ms for an acknowledgement between its body and its last byte.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    with contextlib.ExitStack() as on_error:
-        on_error.callback(listening.close)
-        # On other systems the option would let two servers share a port.
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(os.name == "posix"))
-        try:
-            listening.bind((host, port))
-        except OSError as error:
-            # The system's message does not name the address.
-            raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
-        listening.listen(2048)
-        listening.setblocking(False)
-        on_error.pop_all()
-    return listening
-
-
 class _Server:
     """A server in its thread; accepts connections until ``stop()``."""
 
@@ -133,8 +120,7 @@ class _Server:
         self._app = app
         self._hosts = hosts
         self._listening = listening
-        self._connections: set[_Connection] = set()
-        self._accepting: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         # Not a loop of the installed policy: tests install loops whose time is virtual.
         self._loop = asyncio.SelectorEventLoop()
         self._stopping = asyncio.Event()
@@ -149,97 +135,75 @@ class _Server:
         self._thread.join()
 
     def _run(self, is_up: threading.Event) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+        # At its end the runner cancels the tasks of all connections, and waits for them.
+        with self._listening, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve(is_up))
 
     async def _serve(self, is_up: threading.Event) -> None:
-        # Not loop.create_server(): closing that server loses a connection which it is still setting up.
         self._loop.add_reader(self._listening, self._accept)
         is_up.set()
         await self._stopping.wait()
         self._loop.remove_reader(self._listening)
-        while self._accepting or self._connections:
-            for connection in list(self._connections):
-                connection.abort()
-            await asyncio.sleep(0)
-        self._listening.close()
 
     def _accept(self) -> None:
         try:
-            connection, _ = self._listening.accept()
+            connected, address = self._listening.accept()
         except OSError:
             return  # the client is gone already
-        connection.setblocking(False)
-        task: asyncio.Task[object] = self._loop.create_task(
-            self._loop.connect_accepted_socket(self._connection, connection)
-        )
-        self._accepting.add(task)
-        task.add_done_callback(self._accepting.discard)
+        connected.setblocking(False)
+        # Otherwise every reply waits 40 ms for an acknowledgement between its body and its last byte.
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = _Connection(self._app, self._hosts, connected, address[:2])
+        task = self._loop.create_task(connection.serve())
+        self._tasks.add(task)  # the loop has weak references only
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: connected.close())  # also if the task is cancelled before it begins
 
-    def _connection(self) -> _Connection:
-        return _Connection(self._app, self._hosts, self._connections)
 
-
-class _Connection(asyncio.Protocol):
+class _Connection:
     """A connection: one request after another, until one side closes it."""
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str], connections: set[_Connection]) -> None:
+    def __init__(self, app: ASGIApp, hosts: frozenset[str], connected: socket.socket, address: tuple[str, int]) -> None:
         self._app = app
         self._hosts = hosts
-        self._connections = connections
+        self._socket = connected
+        self._address = address
+        self._loop = asyncio.get_running_loop()
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
-        self._changed = asyncio.Event()
-        self._lost = asyncio.Event()
+        self._is_lost = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._connections.add(self)
-        self._task = asyncio.get_running_loop().create_task(self._serve())
-        self._task.add_done_callback(self._close)
-
-    def data_received(self, data: bytes) -> None:
-        self._parser.receive_data(data)
-        self._changed.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the signature of asyncio
-        self._lost.set()
-        self._changed.set()
-        if self._task.done():
-            self._connections.discard(self)
-
-    def abort(self) -> None:
-        """Cut the connection and cancel its request."""
-        self._transport.abort()
-        self._task.cancel()
-
-    def _close(self, _: asyncio.Task[None]) -> None:
-        self._transport.close()
-        if self._lost.is_set():
-            self._connections.discard(self)
-
-    async def _serve(self) -> None:
+    async def serve(self) -> None:
         try:
             while isinstance(request := await self._next_event(), h11.Request):
                 await self._respond(request)
-                while self._parser.their_state is h11.SEND_BODY and not self._lost.is_set():
+                while self._parser.their_state is h11.SEND_BODY and not self._is_lost:
                     await self._next_event()  # what the app did not read
                 if self._parser.our_state is not h11.DONE or self._parser.their_state is not h11.DONE:
                     return
                 self._parser.start_next_cycle()
         except h11.RemoteProtocolError as error:
-            self._send_text(error.error_status_hint, "not a valid HTTP request")
+            await self._send_text(error.error_status_hint, "not a valid HTTP request")
         except Exception:  # noqa: BLE001  # a bug of the app ends one connection only
             _log.exception("the app raised an exception")
-            self._send_text(500, "the app raised an exception: see the log")
+            await self._send_text(500, "the app raised an exception: see the log")
 
     async def _next_event(self) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
-        while (event := self._parser.next_event()) is h11.NEED_DATA and not self._lost.is_set():
+        while (event := self._parser.next_event()) is h11.NEED_DATA:
             if self._parser.they_are_waiting_for_100_continue:
-                self._write(h11.InformationalResponse(status_code=100, headers=[]))
-            self._changed.clear()
-            await self._changed.wait()
+                await self._write(h11.InformationalResponse(status_code=100, headers=[]))
+            if not await self._read():
+                break
         return event
+
+    async def _read(self) -> bool:
+        """Wait for data; return whether the connection is still open."""
+        data = b""
+        with contextlib.suppress(OSError):
+            data = await self._loop.sock_recv(self._socket, _READ_BYTES)
+        if data:
+            self._parser.receive_data(data)
+        self._is_lost = not data
+        return not self._is_lost
 
     async def _respond(self, request: h11.Request) -> None:
         target = request.target.decode("ascii")
@@ -249,7 +213,7 @@ class _Connection(asyncio.Protocol):
             # As a client sends it to a proxy: the authority replaces the Host header (RFC 9112, 3.2.2).
             authority, target = absolute[1], absolute[2] or "/"
         if not _is_own(authority, self._hosts):
-            self._send_text(421, "this server answers for its own host name only: see serve(hosts=...)")
+            await self._send_text(421, "this server answers for its own host name only: see serve(hosts=...)")
             return
         path, _, query = target.partition("?")
         scope: Scope = {
@@ -263,15 +227,11 @@ class _Connection(asyncio.Protocol):
             "query_string": query.encode("ascii"),
             "root_path": "",
             "headers": [(name, value) for name, value in request.headers],
-            "client": self._address("peername"),
-            "server": self._address("sockname"),
+            "client": self._address,
+            "server": self._socket.getsockname()[:2],
         }
         self._is_head = request.method == b"HEAD"
         await self._app(scope, self._receive, self._send)
-
-    def _address(self, name: str) -> tuple[str, int] | None:
-        address: tuple[str, int] | None = self._transport.get_extra_info(name)
-        return None if address is None else address[:2]  # None if the client has reset the connection
 
     async def _receive(self) -> Message:
         if self._parser.their_state is h11.SEND_BODY:
@@ -280,32 +240,35 @@ class _Connection(asyncio.Protocol):
                 return {"type": "http.request", "body": bytes(event.data), "more_body": True}
             if isinstance(event, h11.EndOfMessage):
                 return {"type": "http.request", "body": b"", "more_body": False}
-        await self._lost.wait()
+        while await self._read():
+            pass
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._write(h11.Response(status_code=message["status"], headers=list(message.get("headers", []))))
+            await self._write(h11.Response(status_code=message["status"], headers=list(message.get("headers", []))))
             return
         if message.get("body") and not self._is_head:
-            self._write(h11.Data(data=message["body"]))
+            await self._write(h11.Data(data=message["body"]))
         if not message.get("more_body", False):
-            self._write(h11.EndOfMessage())
+            await self._write(h11.EndOfMessage())
 
-    def _send_text(self, status: int, text: str) -> None:
+    async def _send_text(self, status: int, text: str) -> None:
         if self._parser.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return  # a response has begun; the connection is closed in the middle of it
         body = text.encode("ascii")
         headers = [("content-type", "text/plain"), ("content-length", str(len(body))), ("connection", "close")]
-        self._write(h11.Response(status_code=status, headers=headers))
-        self._write(h11.Data(data=body))
-        self._write(h11.EndOfMessage())
+        await self._write(h11.Response(status_code=status, headers=headers))
+        await self._write(h11.Data(data=body))
+        await self._write(h11.EndOfMessage())
 
-    def _write(self, event: h11.Event) -> None:
-        if not self._lost.is_set():
-            data = self._parser.send(event)
-            assert data is not None
-            self._transport.write(data)
+    async def _write(self, event: h11.Event) -> None:
+        data = self._parser.send(event)
+        assert data is not None
+        try:
+            await self._loop.sock_sendall(self._socket, data)
+        except OSError:
+            self._is_lost = True
 
 
 def _is_own(authority: str, hosts: frozenset[str]) -> bool:

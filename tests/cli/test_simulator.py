@@ -97,7 +97,9 @@ def test_accounts_that_cannot_be_and_a_port_that_is_taken_are_told() -> None:
         assert (ran.code, "is no address" in ran.stderr) == (2, True), ran
     with serve(Simulator()) as server:
         ran = invoke("simulator", "--port", str(server.port))
-    assert (ran.code, ran.stderr) == (14, f"smsc-async: 127.0.0.1:{server.port}: Address already in use\n")
+    assert ran.code == 14
+    assert ran.stderr.startswith("smsc-async: Address already in use")
+    assert f"('127.0.0.1', {server.port})" in ran.stderr
 
 
 def test_it_accepts_api_keys_the_md5_of_a_password_and_further_host_names(monkeypatch: pytest.MonkeyPatch) -> None:
