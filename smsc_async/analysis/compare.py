@@ -50,7 +50,7 @@ class ComparedOperator:
     Attributes:
         mccmnc: Country and network code of the operator.
         prices: One for each list, in their order; ``None`` where the account has no individual tariff for it. There the
-            price of the operator's zone applies, and which zone that is the service does not tell.
+            price of the operator's zone applies, which the service does not name.
 
     Example:
         >>> from decimal import Decimal
@@ -123,8 +123,8 @@ class Comparison:
         lines = {key: _prices_of(key, zones, codes) for key in mix}
         unknown = [key for key, prices in lines.items() if prices is None]
         if unknown:
-            told = ", ".join(map(repr, unknown))
-            raise KeyError(f"no list has a zone {told}; an operator is named with its zone, such as '1/25001'")
+            names = ", ".join(map(repr, unknown))
+            raise KeyError(f"no list has a zone {names}; an operator is named with its zone, such as '1/25001'")
         columns = [[prices[place] for prices in lines.values() if prices] for place in range(len(self.names))]
         return tuple(_sum(prices, mix.values()) for prices in columns)
 

@@ -1,4 +1,4 @@
-"""A tariff list as it was at an instant: what a history keeps, a watch reports and a report draws. Pure."""
+"""A tariff list as it was at an instant: for histories, watches and reports. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Snapshot:
     """The list of an account at an instant.
 
     Attributes:
-        account: Whose list, by the name under which it is kept: a login, or a name of the user's.
+        account: The account of the list, by the name under which it is recorded: a login, or a name of the user's.
         taken_at: When the service sent it, with its time zone.
         tariffs: The list.
 
@@ -51,7 +51,7 @@ class Period:
     Attributes:
         account: Whose list.
         since: When the first of the snapshots was taken.
-        until: When the last of them was taken. When the list changed after it, nobody saw.
+        until: When the last of them was taken. The list changed at an unknown time after it.
         count: How many they are.
         tariffs: The list.
 
@@ -102,7 +102,7 @@ def price_points(
     mail: bool = False,
     service: Service | str = Service.API,
 ) -> tuple[PricePoint, ...]:
-    """Return one price over time, as ``History.prices()`` tells it.
+    """Return one price over time, as ``History.prices()`` does.
 
     Args:
         periods: Of one account, oldest first.

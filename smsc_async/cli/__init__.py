@@ -11,7 +11,7 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command that the arguments of the process name, and end the process with its exit code."""
     try:
-        # Not above: without the extra this script is there all the same, and has to say what is missing.
+        # Not above: this script is also installed without the extra, and then names the missing package.
         from smsc_async.cli.app import run
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == __name__.partition(".")[0]:

@@ -102,14 +102,7 @@ def list_accounts(*, output: o.OutputOption = Output.TABLE, columns: o.Columns =
 
 
 @app.command("check", epilog=o.examples("accounts check", "accounts check main"))
-def check_accounts(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="NAME", help="Accounts; without any, all of them.", autocompletion=o.complete_account),
-    ] = None,
-    *,
-    deadline: o.Deadline = o.DEADLINE,
-) -> None:
+def check_accounts(names: o.AllAccounts = None, *, deadline: o.Deadline = o.DEADLINE) -> None:
     """Fetch the list of each account, and show whether the service accepts its password."""
     profiles = [find_profile(name) for name in dict.fromkeys(names or ())] or all_profiles()
     if not profiles:

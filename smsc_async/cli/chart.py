@@ -30,7 +30,7 @@ _ASCII: Final = "_.-~=*%#"
 
 
 def check_chart(path: Path, history: Path) -> None:
-    """Find out whether a chart can be drawn there, before anything else is done.
+    """Check that a chart can be drawn to a path, before anything else is done.
 
     Raises:
         CliError: It is neither a PNG nor an SVG, it is the history, or the extra is not there.

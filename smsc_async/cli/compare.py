@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Annotated, TypeAlias
 
 import attrs
@@ -19,13 +20,14 @@ from smsc_async.cli.profiles import find_profile
 from smsc_async.cli.selection import check_names, match_operators, one_operator, one_zone
 from smsc_async.cli.session import fetch_each
 from smsc_async.cli.table import NAME_WIDTH, Cell, Column, Table
-from smsc_async.cli.tables import Record, money, network_label
+from smsc_async.cli.tables import money, network_label
 from smsc_async.networks import fold
 from smsc_async.records import MESSAGES, Service
 
 __all__ = ["app"]
 
 _Compared: TypeAlias = Compared | ComparedOperator
+_Line: TypeAlias = tuple[str, str, str, _Compared]
 
 app: typer.Typer = o.new_app()
 
@@ -62,8 +64,7 @@ def compare(
     if operator and service not in MESSAGES:
         raise CliError(f"--operator: an individual tariff is the price of an SMS; {service.value} is priced by zone")
     check_names(operators=operator or ())
-    there = ["zone", "name", *_price_columns(dict.fromkeys(accounts)), "cheapest", "mccmnc"]
-    shape = o.shape(output, columns, there, bom=bom, decimal_comma=decimal_comma)
+    shape = o.shape(output, columns, _columns(dict.fromkeys(accounts)), bom=bom, decimal_comma=decimal_comma)
     profiles = [find_profile(name, source=password_from) for name in dict.fromkeys(accounts)]
     lists, code = fetch_each(profiles, fresh=fresh, deadline=deadline)
     if lists:
@@ -94,11 +95,22 @@ def _write(comparison: Comparison, mix: Mapping[str, int], shape: Shape, *, oper
         codes = match_operators((row.mccmnc for row in comparison.codes), operators, "any of the lists")
         shown = tuple(row for row in comparison.codes if row.mccmnc in codes)
         comparison = attrs.evolve(comparison, rows=(), codes=shown)
+    # The zones, the operators and the sum, each line with a zone and a name, or a code.
+    groups: list[list[_Line]] = [
+        [(line.zone, line.name, "", line) for line in comparison.rows],
+        [("", "", line.mccmnc, line) for line in comparison.codes],
+        [] if total is None else [("", total.name, "", total)],
+    ]
+    columns = _columns(comparison.names)
+    rows = [
+        dict(zip(columns, (zone, name, *line.prices, " ".join(_cheapest(comparison, line)), mccmnc), strict=True))
+        for zone, name, mccmnc, line in chain.from_iterable(groups)
+    ]
     write(
-        _rows(comparison, total),
+        rows,
         shape,
         document=lambda _: _document(comparison, mix, total),
-        table=lambda out, _: _print(comparison, total, out),
+        table=lambda out, _: _print(comparison, groups, out),
     )
 
 
@@ -127,24 +139,10 @@ def _zone_and_operator(comparison: Comparison, name: str) -> tuple[str, str]:
     return (name, "") if is_zone or not zone else (zone, operator)
 
 
-def _price_columns(names: Iterable[str]) -> list[str]:
+def _columns(accounts: Iterable[str]) -> list[str]:
     taken = {"zone", "name", "cheapest", "mccmnc"}
-    return [f"account_{each}" if each in taken else each for each in names]
-
-
-def _rows(comparison: Comparison, total: Compared | None) -> list[Record]:
-    columns = _price_columns(comparison.names)
-
-    def row(line: _Compared, *, zone: str = "", name: str = "", mccmnc: str = "") -> Record:
-        prices = dict(zip(columns, line.prices, strict=True))
-        cheapest = " ".join(_cheapest(comparison, line))
-        return {"zone": zone, "name": name, **prices, "cheapest": cheapest, "mccmnc": mccmnc}
-
-    return [
-        *(row(line, zone=line.zone, name=line.name) for line in comparison.rows),
-        *(row(line, mccmnc=line.mccmnc) for line in comparison.codes),
-        *([] if total is None else [row(total, name=total.name)]),
-    ]
+    prices = (f"account_{each}" if each in taken else each for each in accounts)
+    return ["zone", "name", *prices, "cheapest", "mccmnc"]
 
 
 def _cheapest(comparison: Comparison, line: _Compared) -> list[str]:
@@ -165,12 +163,7 @@ def _document(comparison: Comparison, mix: Mapping[str, int], total: Compared | 
     return document
 
 
-def _print(comparison: Comparison, total: Compared | None, out: Console) -> None:
-    groups: list[list[tuple[str, str, _Compared]]] = [
-        [(line.zone, line.name, line) for line in comparison.rows],
-        [("", network_label(line.mccmnc, out), line) for line in comparison.codes],
-        [] if total is None else [("", total.name, total)],
-    ]
+def _print(comparison: Comparison, groups: Iterable[Iterable[_Line]], out: Console) -> None:
     title = f"{comparison.service.value}: * is the cheapest of a row"
     # The name of an account may be folded, a price may not.
     accounts = (Column(name, is_right=True, fold_at=NAME_WIDTH) for name in comparison.names)
@@ -178,11 +171,14 @@ def _print(comparison: Comparison, total: Compared | None, out: Console) -> None
     for group in filter(None, groups):
         if table.rows:
             table.rows.append(())
-        table.rows.extend((zone, name, *_marked(comparison, line, dash(out))) for zone, name, line in group)
+        table.rows.extend(
+            (zone, name or network_label(mccmnc, out), *_marked(comparison, line, dash(out)))
+            for zone, name, mccmnc, line in group
+        )
     show(out, table)
     if any(None in line.prices for line in comparison.codes):
         err = notes()
-        err.print(f"operators with {dash(err)} are charged by zone; the service does not tell by which one")
+        err.print(f"operators with {dash(err)} are charged by zone; the service does not name it")
 
 
 def _marked(comparison: Comparison, line: _Compared, missing: str) -> list[Cell]:

@@ -24,7 +24,7 @@ from smsc_async.display import escape_for_display as displayed
 __all__ = ["BestEffort", "dash", "displayed", "notes", "output", "progress", "show"]
 
 _PIPED_WIDTH = 80
-# A width from the environment beyond these helps nobody, and costs memory for each line.
+# A width from the environment beyond these has no use, and costs memory for each line.
 _NARROWEST, _WIDEST = 20, 1000
 
 

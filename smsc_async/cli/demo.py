@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["BURST", "PER", "app", "new_simulator"]
 
 BURST: Final = 10
-# Seconds that stand for the service's minute, so that nobody has to wait for one. All else is as with the real service.
+# The window of the demonstration in place of the service's minute, in seconds. All else is as with the real service.
 PER: Final = 1.0
 
 # The burst has a login of its own: its quota is untouched, so that the picture begins with a full one.

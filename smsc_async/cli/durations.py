@@ -1,4 +1,4 @@
-"""Times as they are told on a command line: how long, and when."""
+"""Durations and instants of a command line."""
 
 from __future__ import annotations
 

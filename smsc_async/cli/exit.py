@@ -75,7 +75,7 @@ def open_streams() -> None:
 
 
 class _Closed(io.RawIOBase):
-    """Standard output that nobody reads: data that is written to it is lost, which is an error."""
+    """A closed standard output: a write would lose data, so it is an error."""
 
     name = "<stdout>"
 

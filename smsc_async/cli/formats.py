@@ -81,7 +81,7 @@ def write(
         rows: The rows.
         shape: How to write them.
         document: Returns the document for JSON.
-        table: Writes the rows for a reader who has chosen no columns. If there are none, nothing is written.
+        table: Writes the rows as a table if no columns were chosen. Without rows, nothing is written.
 
     Raises:
         CliError: There is no such column.

@@ -215,7 +215,7 @@ class Stdout:
 
     Args:
         as_json: Whether changes are written as lines of JSON.
-        end: Ends the command, once nobody reads it.
+        end: Ends the command if the reader has ended.
     """
 
     def __init__(self, *, as_json: bool, end: Callable[[OSError], None] | None) -> None:
@@ -231,7 +231,7 @@ class Stdout:
                 sys.stdout.flush()
                 raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
                 while data:
-                    # A pipe that nobody reads must not block the rounds. Files cannot be waited for, and never block.
+                    # A full pipe must not block the rounds. Files cannot be waited for, and never block.
                     with contextlib.suppress(OSError, NotImplementedError):
                         await anyio.wait_writable(sys.stdout.fileno())
                     data = data[raw.write(data[:_PIECE]) or 0 :]

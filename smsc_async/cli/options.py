@@ -10,11 +10,13 @@ import typer
 
 from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.formats import Output, Shape, check_columns
+from smsc_async.records import Service
 
 __all__ = [
     "DEADLINE",
     "AccountName",
     "AccountNames",
+    "AllAccounts",
     "Bom",
     "Columns",
     "Deadline",
@@ -26,7 +28,9 @@ __all__ = [
     "Operators",
     "OutputOption",
     "PasswordFrom",
+    "Services",
     "Since",
+    "Zones",
     "complete_account",
     "complete_account_or_file",
     "examples",
@@ -83,8 +87,17 @@ AccountNames = Annotated[
         metavar="ACCOUNT", help="Accounts of the configuration file, or env.", autocompletion=complete_account
     ),
 ]
+AllAccounts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="ACCOUNT", help="Accounts; without any, all of them.", autocompletion=complete_account),
+]
 OldList = Annotated[str, typer.Argument(metavar="OLD", help=_A_LIST, autocompletion=_complete_list)]
 NewList = Annotated[str, typer.Argument(metavar="NEW", help=_A_LIST, autocompletion=_complete_list)]
+Zones = Annotated[
+    list[str] | None,
+    typer.Option("--zone", metavar="ZONE", help="A zone: its number or a part of its name; repeat for more."),
+]
+Services = Annotated[list[Service] | None, typer.Option("--service", help="Prices; repeat for more.")]
 Operators = Annotated[
     list[str] | None,
     typer.Option(
@@ -127,7 +140,7 @@ HistoryFile = Annotated[
         "--history",
         envvar="SMSC_HISTORY",
         metavar="FILE",
-        help="The history, which keeps lists over time; by default a file in your folder for the state of programs.",
+        help="The history of lists; by default a file in your folder for the state of programs.",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Passwords and API keys of accounts, from where the user keeps them.
+"""Passwords and API keys of accounts, from their sources.
 
 Invariant: an entry of the keyring is used for its own host only.
 """
@@ -73,7 +73,7 @@ def prompt_secret(profile: Profile) -> Secret:
 
 
 def source_problem(profile: Profile) -> str | None:
-    """Return why there is no password where the source says, or ``None``. Asks nobody, and reads no keyring."""
+    """Return why there is no password where the source says, or ``None``. Shows no prompt, and reads no keyring."""
     try:
         if is_read_silently(profile):
             read_secret(profile)
@@ -85,7 +85,7 @@ def source_problem(profile: Profile) -> str | None:
 
 
 def is_read_silently(profile: Profile) -> bool:
-    """Whether reading the password asks nobody, and takes nothing from a pipe or a terminal."""
+    """Return whether reading the password shows no prompt, and takes nothing from a pipe or a terminal."""
     kind, _, name = profile.source.partition(":")
     return kind == "env" or (kind == "file" and (not (path := expanded(name)).exists() or path.is_file()))
 

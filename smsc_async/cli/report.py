@@ -65,7 +65,7 @@ def report(
             metavar="INSTANT", help="Compare with the list of then, such as 2026-10-28, and chart from then on."
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace a page that is there without a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace an existing page without a question.")] = False,
     fresh: o.Fresh = False,
     password_from: o.PasswordFrom = None,
     deadline: o.Deadline = o.DEADLINE,
@@ -172,7 +172,7 @@ def _check_place(output: str, inputs: Iterable[Path], *, may_replace: bool) -> N
         raise _unwritten(output, "it is a folder")
     check_output(path, inputs)
     if place.is_file() and not may_replace and not _is_confirmed(output):
-        raise _unwritten(output, "it is there already; --yes replaces it")
+        raise _unwritten(output, "it exists already; --yes replaces it")
 
 
 def _is_confirmed(path: str) -> bool:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.formats import check_columns
 from smsc_async.networks import fold, label_of, search, suggest
-from smsc_async.records import Row, Service, Tariffs
+from smsc_async.records import Row, Service, Tariffs, Zone
+
+if TYPE_CHECKING:
+    from smsc_async.analysis.compare import Compared
 
 __all__ = [
     "Selection",
@@ -31,16 +34,6 @@ __all__ = [
 
 _SLIP: Final = 0.75
 """How like a column a name has to be to count as a slip of it: ``nme`` is one, ``mms_in`` may be a member of its own."""
-
-
-class ZoneName(Protocol):
-    """A zone of a list or of a comparison."""
-
-    @property
-    def zone(self) -> str: ...
-
-    @property
-    def name(self) -> str: ...
 
 
 @attrs.frozen
@@ -81,7 +74,7 @@ class Selection:
 def select(
     tariffs: Tariffs, *, zones: Sequence[str] = (), operators: Sequence[str] = (), services: Sequence[Service] = ()
 ) -> Selection:
-    """Return the lines that were asked for: where only zones are named, no operators, and the other way round.
+    """Return the lines that are named: if only zones are named, no operators, and vice versa.
 
     Args:
         tariffs: The whole list.
@@ -173,7 +166,7 @@ def one_operator(known: Iterable[str], operator: str, *, has_zone: bool) -> str 
     raise CliError(f"{len(codes)} operators are called {operator!r}, such as {some}: give the code")
 
 
-def match_zones(zones: Iterable[ZoneName], wanted: str) -> list[str]:
+def match_zones(zones: Iterable[Zone | Compared], wanted: str) -> list[str]:
     """Return the numbers of the zones that have this number, or else this text in their name.
 
     Raises:
@@ -188,7 +181,7 @@ def match_zones(zones: Iterable[ZoneName], wanted: str) -> list[str]:
     return matches
 
 
-def one_zone(zones: Iterable[ZoneName], wanted: str) -> str:
+def one_zone(zones: Iterable[Zone | Compared], wanted: str) -> str:
     """Return the number of the one zone that has this number, or this text in its name.
 
     Raises:
@@ -208,10 +201,9 @@ def _code_of(operator: str) -> str:
 
 
 def check_list_columns(columns: Sequence[str], services: Sequence[Service]) -> None:
-    """Find out whether columns of a list that is not here yet are mistyped.
+    """Refuse mistyped columns of a list before it is fetched.
 
-    A name that is like none of those that are known may be a member that the documentation does not name: only the list
-    tells.
+    A name that is like no known column may be a member that the documentation does not name: only the list shows it.
 
     Raises:
         CliError: One is like a column that every list has, and is none.

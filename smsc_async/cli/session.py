@@ -37,7 +37,7 @@ PATIENCE = 3.0
 def _state_file(path: Path | None, name: str, variable: str) -> Path:
     """Return the path of a file of the commands' state: the given one, else one in the user's state folder.
 
-    Looks nothing up, and makes no folder: that is for the one who writes the file.
+    Looks nothing up and makes no folder: the writer of the file does.
 
     Raises:
         CliError: There is no home folder, so ``variable`` has to name the file.
@@ -85,7 +85,7 @@ def new_history(path: Path | None, *, is_needed: bool = True) -> History:
     except CliError:
         if is_needed:
             raise
-    return History(Path(os.devnull) / "history.sqlite3")  # nothing is there, and nothing can be
+    return History(Path(os.devnull) / "history.sqlite3")  # no file can exist there
 
 
 def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:

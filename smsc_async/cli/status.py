@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import anyio
 import typer
@@ -51,12 +51,7 @@ app: typer.Typer = o.new_app()
 
 @app.command(epilog=o.examples("status", "status main -o json"))
 def status(
-    accounts: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="ACCOUNT", help="Accounts; without any, all of them.", autocompletion=o.complete_account
-        ),
-    ] = None,
+    accounts: o.AllAccounts = None,
     *,
     history: o.HistoryFile = None,
     output: o.OutputOption = Output.TABLE,

@@ -21,7 +21,7 @@ Cell: TypeAlias = str | tuple[str, str]
 """A text, or a text and its style."""
 
 NAME_WIDTH: Final = 20
-"""Twenty letters tell most names apart; a narrow terminal folds them rather than the prices."""
+"""Twenty letters distinguish most names; a narrow terminal folds them rather than the prices."""
 
 _STYLES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "bold red": "1;31", "bold green": "1;32"}
 

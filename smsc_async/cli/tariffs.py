@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 from rich.console import Console
 
@@ -14,7 +12,6 @@ from smsc_async.cli.profiles import find_profile
 from smsc_async.cli.selection import Selection, check_list_columns, check_names, select
 from smsc_async.cli.session import fetch
 from smsc_async.cli.tables import operator_table, totals, zone_table
-from smsc_async.records import Service
 
 __all__ = ["app"]
 
@@ -27,12 +24,9 @@ app: typer.Typer = o.new_app()
 def tariffs(
     account: o.AccountName = None,
     *,
-    zone: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ZONE", help="A zone: its number or a part of its name; repeat for more."),
-    ] = None,
+    zone: o.Zones = None,
     operator: o.Operators = None,
-    service: Annotated[list[Service] | None, typer.Option(help="Prices to show; repeat for more.")] = None,
+    service: o.Services = None,
     fresh: o.Fresh = False,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,

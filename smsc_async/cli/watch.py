@@ -74,14 +74,12 @@ def watch(
         ),
     ] = None,
     *,
-    everybody: Annotated[bool, typer.Option("--all", help="Watch all accounts of the configuration file.")] = False,
+    all_accounts: Annotated[bool, typer.Option("--all", help="Watch all accounts of the configuration file.")] = False,
     every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look, such as 90s, 15m or 1h.")] = "15m",
     once: Annotated[bool, typer.Option("--once", help="Look once and end, as a job for cron.")] = False,
-    zone: Annotated[
-        list[str] | None, typer.Option(help="A zone's number or part of its name; repeat for more.")
-    ] = None,
+    zone: o.Zones = None,
     operator: o.Operators = None,
-    service: Annotated[list[Service] | None, typer.Option(help="Prices to watch; repeat for more.")] = None,
+    service: o.Services = None,
     min_change: Annotated[
         str | None, typer.Option(metavar="PERCENT", help="The smallest change of a price to report, such as 1%.")
     ] = None,
@@ -121,12 +119,12 @@ def watch(
 
     if output not in {Output.TABLE, Output.JSON}:
         raise CliError("a watch writes -o table, or -o json with a line for each report")
-    if everybody and accounts:
+    if all_accounts and accounts:
         raise CliError("which accounts? Name some of them, or --all")
     check_names(zones=zone or (), operators=operator or ())
     lines = _Lines(tuple(zone or ()), tuple(operator or ()))
     names: Iterable[str | None] = dict.fromkeys(accounts or ()) or (None,)
-    profiles = all_profiles() if everybody else [find_profile(name, source=password_from) for name in names]
+    profiles = all_profiles() if all_accounts else [find_profile(name, source=password_from) for name in names]
     receivers = [
         *([] if run is None else [command_receiver(run, secret_variables(profiles))]),
         *([] if webhook is None else [webhook_receiver(webhook)]),
@@ -284,10 +282,10 @@ async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -
 
     from smsc_async.cli.notify import Receiver, Stdout
 
-    # Without a reader of standard output nobody is left to deliver to, unless there are others.
+    # The end of the reader of standard output ends the command, unless there are other receivers.
     stdout = Stdout(as_json=plan.as_json, end=None if plan.receivers else end)
     receivers = plan.receivers
-    # If standard output is closed from the start, nobody reads it and nothing counts as delivered to it.
+    # If standard output is closed from the start, nothing counts as delivered to it.
     if sys.__stdout__ is not None:
         receivers = (Receiver("standard output", "", stdout.write), *receivers)
 

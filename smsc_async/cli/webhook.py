@@ -1,4 +1,4 @@
-"""A document for somebody else's service: one POST, not through the limiter, which is for the provider's alone.
+"""A document for another service: one POST, not through the limiter, which is for the provider's alone.
 
 Invariants: HTTPS, but for loopback; no redirect is followed, no proxy of the environment is used; the URL, which is often a
 secret, is in no error, log record or span of ours: host and port are.

@@ -81,7 +81,7 @@ class History:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Do nothing: no connection is kept between calls. Here so that a history is used like everything else."""
+        """Do nothing, because no connection outlives a call; a history is a context manager like a client and a store."""
 
     async def add(self, snapshot: Snapshot, *, credentials: Account | None = None) -> None:
         """Store a snapshot; it is on the disk when this returns.
@@ -296,7 +296,7 @@ class History:
             before: Only what was taken before this instant is dropped.
             account: The name, or ``None`` for all.
             keep_changes: Whether the first and the last snapshot of each period stay: then only repetitions go, and
-                ``periods()`` and ``prices()`` tell the same as before, save for the counts.
+                ``periods()`` and ``prices()`` return the same as before, except for the counts.
 
         Returns:
             How many were dropped.

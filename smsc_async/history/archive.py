@@ -40,7 +40,7 @@ class Archive:
     """
 
     def __init__(self, path: Path) -> None:
-        from smsc_async.history.file import HistoryFile  # noqa: PLC0415  # SQLite is for those who use it
+        from smsc_async.history.file import HistoryFile  # noqa: PLC0415  # imports SQLite
 
         self.path = path
         self._file = HistoryFile(path)

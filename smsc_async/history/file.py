@@ -1,4 +1,4 @@
-"""The file of a history: made, checked, and told apart from every other file.
+"""The file of a history: created, checked, and distinguished from every other file.
 
 Invariants: what is not a history of ours is never written to; what is committed is on the disk (``synchronous=FULL``, so
 that a power cut takes nothing of it); no connection outlives a piece of work. That costs a millisecond, and a writer some ten
@@ -93,7 +93,7 @@ class HistoryFile:
             raise StoreError(f"SQLite cannot use it ({error}); it was left as it is", str(self.path)) from None
 
     def _reading_mode(self) -> str:
-        """In a folder that cannot be written, SQLite cannot make the files beside it: nobody else writes there either."""
+        """In a folder that cannot be written, SQLite cannot make the files beside it, and no other process writes there."""
         has_log = Path(f"{self.path}-wal").exists()
         return "mode=rw" if has_log or os.access(self.path.parent, os.W_OK) else "mode=ro&immutable=1"
 

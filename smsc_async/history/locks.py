@@ -1,10 +1,10 @@
 """The right to deliver: one process at a time has it, and loses it when it ends.
 
 A lock is one byte of a file beside the history, locked by the operating system. A lease in the database would have to outlast
-the slowest receiver, and after SIGKILL nobody could deliver until its end.
+the slowest receiver, and after SIGKILL no process could deliver until its end.
 
 Invariant: the lock file is opened once per process and stays open. POSIX drops all locks of a process on a file as soon as
-the process closes any descriptor of that file; and it does not tell threads apart, so a set does.
+the process closes any descriptor of that file; and it does not distinguish threads, so a set does.
 """
 
 from __future__ import annotations

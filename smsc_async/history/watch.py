@@ -1,7 +1,7 @@
 """Accounts whose lists are fetched again and again: each change is reported once, whatever happens meanwhile.
 
 The order is the promise. A round records the list on the disk before a change in it is reported; a change counts as reported
-only after its consumer has asked for the next one. So a process that is killed in between repeats at most that one change,
+only after its consumer has requested the next one. So a process that is killed in between repeats at most that one change,
 under the same event id, and loses none: the next process compares what was recorded with what was reported.
 """
 
@@ -131,7 +131,7 @@ class _InMemory:
             self._later.popleft()
 
     async def postpone(self, until: datetime) -> None:
-        """Ignored: nobody but the commands postpones, and they have a history."""
+        """Do nothing: only the commands postpone, and they have a history."""
 
     def release(self) -> None:
         pass
@@ -192,7 +192,7 @@ class Reader:
     def __init__(self, account: str, lists: Deliveries | _InMemory, changes: ChangeFilter) -> None:
         self.account: str = account
         self.retry_in: float | None = None
-        """Seconds for which the receiver of a change asked not to be tried again, as of the last ``next()``."""
+        """Seconds for which the receiver of a change must not be tried again, as of the last ``next()``."""
         self._lists = lists
         self._changes = changes
         self._update: Update | None = None
@@ -217,7 +217,7 @@ class Reader:
                 if progress is not None:
                     await self._read(progress)
             except anyio.get_cancelled_exc_class():
-                self.release()  # nobody has the change
+                self.release()  # the caller does not get the change
                 raise
         return self._update
 
@@ -249,7 +249,7 @@ class Reader:
 
     async def _read(self, progress: Progress) -> None:
         wait = (progress.retry_at - datetime.now(UTC)).total_seconds() if progress.retry_at else 0.0
-        # Longer than anybody may ask for: the clock was set back.
+        # Longer than the limit: the clock was set back.
         self.retry_in = wait if 0 < wait <= POSTPONE_SECONDS else None
         mark = progress.mark
         for snapshot in progress.later if self.retry_in is None else ():
@@ -335,7 +335,7 @@ class Watch(AsyncIterator[Update]):
         if self._ended:
             raise StopAsyncIteration
         if self._given:
-            # The consumer asks for more: what it was given is reported.
+            # The consumer requests the next update: the last one is reported.
             self._given = False
             with contextlib.suppress(StoreError):  # the next look tries again, and reports the error
                 await self._reader.reported()

@@ -113,7 +113,7 @@ def folded(values: Sequence[str]) -> str:
 
 
 def folded_names(names: Sequence[str | None]) -> object:
-    """Return a name that never changed, or the lists and the names that came with them; a gap keeps the name."""
+    """Return a name that never changed, or the lists and the names that came with them; a gap does not end a name."""
     flat: list[object] = []
     last = None
     for place, name in enumerate(names):

@@ -1,6 +1,6 @@
 """The page as a whole: the template, filled in, with its style and its script inside. Pure.
 
-Invariant: the page asks nobody for anything. Its policy lets nothing be loaded, and runs what it was made with, known
+Invariant: the page sends no request. Its policy lets nothing be loaded, and runs what it was made with, known
 by its hash, and nothing else.
 """
 
@@ -43,7 +43,7 @@ def render_report(
 
     The newest list of each account makes the tables and the comparison; the lists before it make the changes and the
     price charts. The page can be searched and sorted, also with the keyboard alone, is light or dark as the reader has
-    set, and prints. Write it as UTF-8. It holds the prices of every list that it was given: think of who may read it.
+    set, and prints. Write it as UTF-8. It contains the prices of every given list: consider its readers.
 
     Args:
         snapshots: The lists, in any order; the accounts are shown in the order in which they first come. Of two lists

@@ -97,7 +97,7 @@ def read_request(
 
 
 def _decode(value: bytes, fallback: str) -> str:
-    # Text in windows-1251 or koi8-r is almost never valid UTF-8, so the bytes themselves tell, whatever the request names.
+    # Text in windows-1251 or koi8-r is almost never valid UTF-8, so the bytes decide, whatever charset the request names.
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:

@@ -25,7 +25,7 @@ from smsc_async.stores import MemoryStore, Store
 __all__ = ["SmscServer"]
 
 _LOGIN: Final = "alex"
-_PASSWORD: Final = "123"  # noqa: S105  # of nobody
+_PASSWORD: Final = "123"  # noqa: S105  # of no real account
 
 
 class SmscServer:

@@ -61,7 +61,7 @@ def test_individual_tariffs_of_operators_are_compared_too(simulator: Simulator) 
         [],
         ["sum", "of", "the", "mix", "37.95*", "38.85"],  # of the zone, where there is no individual tariff
     ]
-    assert ran.stderr.endswith("are charged by zone; the service does not tell by which one\n")
+    assert ran.stderr.endswith("are charged by zone; the service does not name it\n")
     told = json.loads(invoke("compare", "mine", "theirs", "--operator", "2500", "-o", "json").stdout)
     assert list(told) == ["service", "zones", "codes"]
     assert told["zones"] == []

@@ -221,7 +221,7 @@ def test_a_page_that_is_there_is_not_replaced_without_a_question(
     path.write_text("the page before", "utf-8")
     ran = invoke("report", "mine", "-o", str(path))
     assert (ran.code, simulator.log) == (14, [])
-    assert "it is there already; --yes replaces it" in ran.stderr
+    assert "it exists already; --yes replaces it" in ran.stderr
     for answer, is_replaced in (("n\n", False), ("y\n", True)):
         with monkeypatch.context() as patch:
             patch.setattr("smsc_async.cli.report._is_interactive", lambda: True)

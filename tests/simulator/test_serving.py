@@ -232,6 +232,18 @@ def test_pipelined_requests_are_answered_in_order() -> None:
     assert received.endswith(b"\r\n\r\n0,-9")
 
 
+def test_a_request_behind_a_hanging_one_is_no_disconnect() -> None:
+    simulator = Simulator(rules=GENEROUS, latency=60.0, ignores_hang_ups=False)
+    with serve(simulator) as server:
+        connection = send_request(server.port)
+        eventually(lambda: simulator.in_progress("alex") == 1)
+        connection.sendall(GET.format(host="localhost").encode())
+        time.sleep(0.05)
+        assert simulator.in_progress("alex") == 1
+        connection.close()
+        eventually(lambda: simulator.in_progress("alex") == 0)
+
+
 def test_a_head_request_gets_the_head_alone_and_the_connection_goes_on() -> None:
     with serve(Simulator()) as server:
         request = GET.format(host="localhost").encode()
