@@ -39,7 +39,7 @@ class Commands(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # typer suggests one of these names
+        self.commands: Any = dict.fromkeys(COMMANDS)  # typer suggests one of these names
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  # typer's signature
         """Import a command."""

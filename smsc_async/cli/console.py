@@ -28,9 +28,9 @@ _PIPED_WIDTH = 80
 _NARROWEST, _WIDEST = 20, 1000
 
 
-def output(stream: TextIO | None = None) -> Console:
-    """Return the console for data, or one like it for another stream. Data that cannot be written is an ``OSError``."""
-    return _console(sys.stdout if stream is None else stream)
+def output() -> Console:
+    """Return the console for data. Data that cannot be written is an ``OSError``."""
+    return _console(sys.stdout)
 
 
 def notes() -> Console:

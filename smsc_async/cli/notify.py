@@ -7,7 +7,6 @@ passwords, as far as the environment and the configuration file say which those 
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import os
 import re
@@ -28,9 +27,10 @@ import anyio.to_thread
 import attrs
 
 from smsc_async.cli.cli_error import CliError, ExitCode, checked
-from smsc_async.cli.console import output, show
+from smsc_async.cli.console import displayed, output
 from smsc_async.cli.diff import change_lines, change_table, changes_document, counted
 from smsc_async.cli.durations import shown
+from smsc_async.cli.table import Table, table_lines
 from smsc_async.cli.webhook import Undelivered, checked_webhook, is_final_status, post_document
 from smsc_async.history.watch import Update
 
@@ -245,21 +245,8 @@ class Stdout:
 def _table_of(update: Update) -> bytes:
     assert update.before is not None
     assert update.snapshot is not None
-    stream = _LikeStdout()
-    out = output(stream)
+    out = output()
     since, until = shown(update.before.taken_at), shown(update.snapshot.taken_at)
-    out.print(f"{update.account}: {counted(update.changes)} between {since} and {until} UTC", style="bold")
-    out.print()
-    show(out, change_table(update.changes, out))
-    return f"{stream.getvalue()}\n".encode(sys.stdout.encoding, "replace")
-
-
-class _LikeStdout(io.StringIO):
-    """A text with the encoding of standard output, and as wide and as colourful."""
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # of the base it is None
-        return sys.stdout.encoding
-
-    def isatty(self) -> bool:
-        return sys.stdout.isatty()
+    title = Table([], title=f"{displayed(update.account)}: {counted(update.changes)} between {since} and {until} UTC")
+    lines = [*table_lines(out, title), "", *table_lines(out, change_table(update.changes, out)), "", ""]
+    return "\n".join(lines).encode(sys.stdout.encoding, "replace")

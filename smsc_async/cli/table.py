@@ -15,7 +15,7 @@ from rich.console import Console
 
 from smsc_async.display import escape_for_display as displayed
 
-__all__ = ["NAME_WIDTH", "Cell", "Column", "Table", "show", "text_width"]
+__all__ = ["NAME_WIDTH", "Cell", "Column", "Table", "show", "table_lines", "text_width"]
 
 Cell: TypeAlias = str | tuple[str, str]
 """A text, or a text and its style."""
@@ -60,10 +60,11 @@ class Table:
 
 def show(console: Console, table: Table) -> None:
     """Write a table, line by line. If the terminal is too narrow for its prices, its lines go on beyond the edge."""
-    console.file.writelines(f"{line}\n" for line in _lines(table, console))
+    console.file.writelines(f"{line}\n" for line in table_lines(console, table))
 
 
-def _lines(table: Table, console: Console) -> Iterator[str]:
+def table_lines(console: Console, table: Table) -> Iterator[str]:
+    """Return the lines of a table for a console."""
     # Without a colour system there are no styles at all: bold is an escape code too.
     is_plain = console.color_system is None
     rows = [tuple(map(_escaped, row)) for row in table.rows]

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from fractions import Fraction
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import anyio
@@ -266,7 +265,7 @@ def _run(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -> ExitCode:
             signal.signal(number, handler)
 
 
-def _as_if_interrupted(_number: int, _frame: FrameType | None) -> None:
+def _as_if_interrupted(*_: object) -> None:
     signal.raise_signal(signal.SIGINT)
 
 

@@ -7,20 +7,11 @@ import threading
 from typing import Final, Self
 
 import attrs
+from attrs.validators import ge, le, lt
 
 __all__ = ["Fault", "FaultQueue"]
 
 _PAGE: Final = "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
-
-
-def _share(_: object, field: attrs.Attribute[float], value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{field.name} must be a share between 0 and 1, not {value!r}")
-
-
-def _pause(_: object, field: attrs.Attribute[float], value: float) -> None:
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{field.name} must be a number of seconds, not {value!r}")
 
 
 def _http_status(_: object, field: attrs.Attribute[int], value: int) -> None:
@@ -60,8 +51,8 @@ class Fault:
     status: int = attrs.field(default=200, kw_only=True, validator=_http_status)
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), kw_only=True)
     body: bytes | None = attrs.field(default=None, kw_only=True)
-    keep: float = attrs.field(default=1.0, kw_only=True, validator=_share)
-    pause: float = attrs.field(default=0.0, kw_only=True, validator=_pause)
+    keep: float = attrs.field(default=1.0, kw_only=True, validator=[ge(0.0), le(1.0)])
+    pause: float = attrs.field(default=0.0, kw_only=True, validator=[ge(0.0), lt(math.inf)])
     silent: bool = attrs.field(default=False, kw_only=True)
 
     @classmethod

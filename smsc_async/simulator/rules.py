@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Final
 
 import attrs
+from attrs.validators import ge, gt, lt
 
 __all__ = ["Rules"]
 
 
-def _count(_: object, field: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{field.name} must be at least 1, not {value!r}")
-
-
-def _seconds(_: object, field: attrs.Attribute[Any], value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{field.name} must be a number of seconds above 0, not {value!r}")
+_COUNT: Final = ge(1)
+_SECONDS: Final = [gt(0.0), lt(math.inf)]
 
 
 @attrs.frozen(kw_only=True)
@@ -44,10 +39,10 @@ class Rules:
         3
     """
 
-    requests: int = attrs.field(default=3, validator=_count)
-    per: float = attrs.field(default=60.0, validator=_seconds)
-    concurrent: int = attrs.field(default=14, validator=_count)
+    requests: int = attrs.field(default=3, validator=_COUNT)
+    per: float = attrs.field(default=60.0, validator=_SECONDS)
+    concurrent: int = attrs.field(default=14, validator=_COUNT)
     counts_refused: bool = True
-    wrong_passwords: int = attrs.field(default=5, validator=_count)
-    wrong_password_window: float = attrs.field(default=1800.0, validator=_seconds)
-    block: float = attrs.field(default=1800.0, validator=_seconds)
+    wrong_passwords: int = attrs.field(default=5, validator=_COUNT)
+    wrong_password_window: float = attrs.field(default=1800.0, validator=_SECONDS)
+    block: float = attrs.field(default=1800.0, validator=_SECONDS)
