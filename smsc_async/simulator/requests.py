@@ -6,8 +6,8 @@ login, refused with error 2, and five of those block the address.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from email import message_from_bytes
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -23,8 +23,6 @@ PAGES: Final = frozenset({"get.php", "balance.php", "send.php", "status.php"})
 _DEFAULT_CHARSET: Final = "windows-1251"
 _CHARSETS: Final = frozenset({"utf-8", _DEFAULT_CHARSET, "koi8-r"})
 _FORMATS: Final = {str(each.value): each for each in Format}
-_PARAMETER: Final = re.compile(rb';\s*([a-z]+)\*?=(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))', re.IGNORECASE)
-_ESCAPED: Final = re.compile(rb'\\(["\\])')
 
 
 @attrs.frozen
@@ -105,14 +103,17 @@ def _decode(value: bytes, fallback: str) -> str:
 
 
 def _form(content_type: str, body: bytes) -> Iterator[tuple[str, bytes]]:
-    kind, _, _ = content_type.partition(";")
-    match kind.strip().lower():
+    match content_type.partition(";")[0].strip().lower():
         case "application/x-www-form-urlencoded":
             yield from _urlencoded(body)
         case "multipart/form-data":
-            boundary = _header_parameters(content_type.encode("latin-1")).get("boundary")
-            if boundary:
-                yield from _multipart(body, boundary)
+            head = f"Content-Type: {content_type}\r\n\r\n".encode("latin-1")
+            for part in message_from_bytes(head + body).walk():
+                name = part.get_param("name", header="content-disposition")
+                value = part.get_payload(decode=True)
+                # A file is no parameter: PHP files it under $_FILES.
+                if isinstance(name, str) and isinstance(value, bytes) and part.get_filename() is None:
+                    yield name, value
         case _:
             pass
 
@@ -121,24 +122,3 @@ def _urlencoded(encoded: bytes) -> Iterator[tuple[str, bytes]]:
     # latin-1 maps every byte to one character and back: nothing is decoded here.
     for name, value in parse_qsl(encoded.decode("latin-1"), keep_blank_values=True, encoding="latin-1"):
         yield name, value.encode("latin-1")
-
-
-def _multipart(body: bytes, boundary: bytes) -> Iterator[tuple[str, bytes]]:
-    for part in (b"\r\n" + body).split(b"\r\n--" + boundary)[1:]:
-        if part.startswith(b"--"):
-            return
-        head, _, value = part.partition(b"\r\n\r\n")
-        disposition = next(
-            (line for line in head.split(b"\r\n") if line.lower().startswith(b"content-disposition:")), b""
-        )
-        parameters = _header_parameters(disposition)
-        # A file is no parameter: PHP files it under $_FILES.
-        if "name" in parameters and "filename" not in parameters:
-            yield parameters["name"].decode("latin-1"), value
-
-
-def _header_parameters(header: bytes) -> dict[str, bytes]:
-    return {
-        match[1].decode("ascii").lower(): _ESCAPED.sub(rb"\1", match[2]) if match[2] is not None else match[3]
-        for match in _PARAMETER.finditer(header)
-    }
