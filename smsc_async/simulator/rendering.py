@@ -27,7 +27,6 @@ Missing: TypeAlias = Literal["empty", "dash", "absent"]
 _Members: TypeAlias = list[tuple[str, str]]
 
 _NOT_IN_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _XML_NAME: Final = re.compile(r"[^\W\d][\w.-]*")
 _XML_ESCAPES: Final = str.maketrans(
     # Line breaks too: a parser turns a bare one inside an attribute into a space.
@@ -74,7 +73,7 @@ def render(tariffs: Tariffs, format: Format, *, charset: str = "utf-8", missing:
         case Format.XML:
             return _encode(_xml(tariffs, missing), charset, "xmlcharrefreplace")
         case Format.JSON:
-            return _encode_json(_json(tariffs, missing), charset)
+            return _encode(_json(tariffs, missing), charset, "smsc_async.json")
         case _:
             assert_never(format)
 
@@ -108,7 +107,8 @@ def render_refusal(code: int, description: str, format: Format, *, charset: str 
             error = f"<result>\n<error>{_escaped(description)}</error>\n<error_code>{code}</error_code>\n</result>"
             return _encode(error, charset, "xmlcharrefreplace")
         case Format.JSON:
-            return _encode_json(f'{{\n"error": {_quoted(description)},\n"error_code": {code}\n}}', charset)
+            error = f'{{\n"error": {_quoted(description)},\n"error_code": {code}\n}}'
+            return _encode(error, charset, "smsc_async.json")
         case _:
             assert_never(format)
 
@@ -244,16 +244,10 @@ def _encode(text: str, charset: str, errors: str = "replace") -> bytes:
         raise ValueError(f"no such charset: {charset!r}") from None
 
 
-def _encode_json(text: str, charset: str) -> bytes:
-    def escape_unencodable(character: re.Match[str]) -> str:
-        try:
-            _encode(character[0], charset, "strict")
-        except UnicodeEncodeError:
-            return json.dumps(character[0])[1:-1]
-        return character[0]
+def _escape_in_json(error: UnicodeError) -> tuple[str, int]:
+    # Outside of strings JSON is ASCII, so every escape is inside a string.
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
-    try:
-        return _encode(text, charset, "strict")
-    except UnicodeEncodeError:
-        # Outside of strings JSON is ASCII, so every escape lands inside a string.
-        return _encode(_NOT_ASCII.sub(escape_unencodable, text), charset)
+
+codecs.register_error("smsc_async.json", _escape_in_json)
