@@ -23,12 +23,12 @@ import h11
 
 from smsc_async.simulator.asgi import ASGIApp, Message, Scope
 
-__all__ = ["serve"]
+__all__ = ["SERVICE_DOMAINS", "serve"]
 
 _log = logging.getLogger("smsc_async.simulator")
 
 # Programs with a fixed address of the service reach the simulator through `http_proxy`; they name one of these hosts.
-_SERVICE_DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
+SERVICE_DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with, not bound to
 _HEAD_BYTES: Final = 256 * 1024
 _READ_BYTES: Final = 64 * 1024
@@ -278,7 +278,7 @@ def _is_own(authority: str, hosts: frozenset[str]) -> bool:
         return False
     if name is None:
         return not authority  # HTTP/1.0 without a Host header
-    if name in hosts or name == "localhost" or name.removeprefix("www.").removeprefix("www2.") in _SERVICE_DOMAINS:
+    if name in hosts or name == "localhost" or name.removeprefix("www.").removeprefix("www2.") in SERVICE_DOMAINS:
         return True
     try:
         ipaddress.ip_address(name)

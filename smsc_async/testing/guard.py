@@ -9,17 +9,16 @@ import functools
 import inspect
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from smsc_async.client import Client
 from smsc_async.protocol import is_loopback
+from smsc_async.simulator.serving import SERVICE_DOMAINS
 
 __all__ = ["forbid_other_hosts"]
-
-_SERVICE_DOMAINS: Final = ("smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj")
 
 
 def forbid_other_hosts(patch: pytest.MonkeyPatch) -> None:
@@ -54,7 +53,7 @@ def _guarded_lookup(lookup: Callable[..., object]) -> Callable[..., object]:
     @functools.wraps(lookup)
     def guarded(host: object, *args: Any, **options: Any) -> object:
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
-        if f".{name.rstrip('.').lower()}".endswith(tuple(f".{domain}" for domain in _SERVICE_DOMAINS)):
+        if f".{name.rstrip('.').lower()}".endswith(tuple(f".{domain}" for domain in SERVICE_DOMAINS)):
             raise _error(f"something in this test looks up {name}")
         return lookup(host, *args, **options)
 
