@@ -196,10 +196,7 @@ class Violations(ast.NodeVisitor):
             self._report(node, f"a decision depends on {text}: use isinstance()")
 
 
-OWN = Definitions(*SOURCES.values())
-
-
-def violations(module: str, source: str, own: Definitions = OWN) -> list[str]:
+def violations(module: str, source: str, own: Definitions) -> list[str]:
     return Violations(module, source, own).found
 
 
@@ -234,7 +231,8 @@ def classes_of(module: str) -> list[type]:
 
 
 def test_no_private_name_of_a_dependency_is_used() -> None:
-    found = [text for module, source in SOURCES.items() for text in violations(module, source)]
+    own = Definitions(*SOURCES.values())
+    found = [text for module, source in SOURCES.items() for text in violations(module, source, own)]
     imported = [module for module in SOURCES if not module.endswith("__main__")]
     found += [text for module in imported for kind in classes_of(module) for text in overridden(kind)]
     assert found == []
