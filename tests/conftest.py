@@ -15,8 +15,8 @@ import pytest
 from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
+from tests.support import slow
 from tests.support.loopback_only import Forbidden, loopback_only
-from tests.support.slow import is_exhaustive, is_slow
 
 # Needs Chromium and a dependency group of its own: `.ci/run browser` names this folder.
 collect_ignore = ["browser"]
@@ -53,11 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests of the tables of ``tests/support/slow.py``, and leave out the exhaustive ones if they are not asked for."""
-    for item in items:
-        if is_slow(item.nodeid):
-            item.add_marker(pytest.mark.slow)
-        if is_exhaustive(item.nodeid):
-            item.add_marker(pytest.mark.exhaustive)
+    slow.mark(items)
     if not config.option.exhaustive:
         exhaustive = [item for item in items if item.get_closest_marker("exhaustive")]
         config.hook.pytest_deselected(items=exhaustive)

@@ -14,7 +14,8 @@ import pytest
 from smsc_async import Account, CircuitOpen, Client, DeadlineExceeded, Quota, SmscError, TransportError
 from smsc_async.fetch.circuit_breaker import CircuitBreaker
 from tests.faults.scripted import Answer, Scripted, client_of, good, in_turn, status
-from tests.support.virtual_time import BACKEND_NAMES, VIRTUAL, VIRTUAL_IDS, Backend, BackendName, run_virtual
+from tests.support.slow import on_loops_in_turn
+from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend, BackendName, run_virtual
 
 CALLERS: Final = 10
 KINDS: Final[dict[str, Callable[[], Answer]]] = {
@@ -101,8 +102,7 @@ def test_an_hour_without_the_service_costs_no_more_requests_than_one_with_it() -
     assert min(down.good_at) <= Quota().window
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("backend", BACKEND_NAMES)
+@pytest.mark.parametrize(("kind", "backend"), on_loops_in_turn(KINDS))
 @pytest.mark.no_cover
 def test_however_the_service_is_away_it_is_asked_seldom_and_found_again(backend: BackendName, kind: str) -> None:
     away = _Run(KINDS[kind], accounts=8, seconds=900, latency=1000.0 if kind == "hangs" else 0.2)

@@ -33,7 +33,8 @@ from tests.faults.lockout_judge import Call, Credentials, Exchange, fifth_errors
 from tests.faults.scripted import URL, good, refusal, status
 from tests.stores.redis_server import RedisServer
 from tests.support import virtual_time
-from tests.support.virtual_time import BACKEND_NAMES, BackendName, run_virtual
+from tests.support.slow import exhaustive_after, on_loops_in_turn
+from tests.support.virtual_time import BackendName, run_virtual
 
 pytestmark = pytest.mark.no_cover
 
@@ -314,14 +315,12 @@ def run(backend: BackendName, seed: int, stores: Stores) -> World:
     return run_virtual(backend, world.run)
 
 
-@pytest.mark.parametrize("backend", BACKEND_NAMES)
-@pytest.mark.parametrize("seed", range(8 * MORE))
+@pytest.mark.parametrize(("seed", "backend"), on_loops_in_turn(range(8 * MORE)))
 def test_over_a_memory_store_no_schedule_breaks_a_promise(seed: int, backend: BackendName) -> None:
     assert run(backend, seed, Stores()).violations() == []
 
 
-@pytest.mark.parametrize("backend", BACKEND_NAMES)
-@pytest.mark.parametrize("seed", range(2 * MORE))
+@pytest.mark.parametrize(("seed", "backend"), on_loops_in_turn(range(2 * MORE)))
 def test_over_a_sqlite_file_no_schedule_breaks_a_promise(
     seed: int, backend: BackendName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,7 +333,7 @@ def redis_server() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.mark.parametrize("seed", range(3 * MORE))
+@pytest.mark.parametrize("seed", exhaustive_after(1, range(3 * MORE)))
 def test_over_a_redis_no_schedule_breaks_a_promise(
     seed: int, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

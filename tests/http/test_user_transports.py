@@ -131,7 +131,7 @@ FAILURES: Final[dict[str, Callable[[], BaseException]]] = {
 
 @pytest.fixture(scope="module")
 def rules() -> Rules:
-    return Rules(per=0.3)
+    return Rules(per=0.15)
 
 
 def service(rules: Rules) -> Simulator:
@@ -139,7 +139,7 @@ def service(rules: Rules) -> Simulator:
 
 
 def quota_of(rules: Rules) -> Quota:
-    return Quota(per=rules.per, guard=0.1, linger=0.1)
+    return Quota(per=rules.per, guard=0.05, linger=0.05)
 
 
 @pytest.mark.anyio

@@ -1,11 +1,14 @@
-"""The tests that do not always run, in two tables.
+"""The tests that do not always run, in three tables.
 
 - ``SLOW``: ``pytest -m "not slow"`` leaves these tests out, so that the inner loop stays under 20 seconds. Add a test that uses
   more than half a second of processor time, starts processes, or waits for seconds.
 - ``EXHAUSTIVE``: ``pytest`` leaves these tests out, unless a file or ``--exhaustive`` is named on its command line. They repeat what other
   tests show, over whole matrices, hundreds of accounts or dozens of processes. ``.ci/run`` runs them once.
+- ``PAIRS``: of these tests with three or more parameters, ``pytest`` runs cases that together have each pair of values. The other
+  cases are exhaustive.
 
-An entry is a module or one test of a module. Each exhaustive test counts as slow.
+An entry is a module or one test of a module. Each exhaustive test counts as slow. A test may mark single cases as well, for
+example all seeds but the first.
 """
 
 from __future__ import annotations
@@ -13,8 +16,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+import pytest
+from _pytest.mark import ParameterSet
+
+from tests.support.pairwise import pairwise
+from tests.support.virtual_time import BACKEND_NAMES
+
+T = TypeVar("T")
 TESTS: Final = Path(__file__).parents[1]
 
 SLOW: Final = {
@@ -72,6 +82,7 @@ EXHAUSTIVE: Final = {
         "test_benchmarks.py::test_every_section_prints_its_table",
     ],
     "hundreds of accounts, thousands of calls, or many seeds": [
+        "faults/test_lockout_scenarios.py::test_10_watches_end_only_for_their_own_wrong_password",
         "examples/test_telegram_bot.py::test_three_hundred_users_of_whom_five_are_wrong_a_restart_and_a_changed_password",
         "faults/test_circuit_breaker.py::test_an_hour_without_the_service_costs_no_more_requests_than_one_with_it",
         "fetch/test_lockout_scenarios.py",
@@ -97,6 +108,19 @@ EXHAUSTIVE: Final = {
         "cli/test_table.py::test_changes_cost_at_most_three_times_their_csv",
     ],
 }
+PAIRS: Final = [
+    "faults/test_lockout_scenarios.py::test_1_a_moved_address_costs_at_most_four_errors",
+    "faults/test_secrecy.py::test_the_password_shows_nowhere_but_in_the_body",
+    "http/test_connections.py::test_a_second_answer_is_returned_to_nobody",
+    "http/test_hosts_and_threads.py::test_calls_return_though_all_threads_of_the_application_wait_for_them",
+    "http/test_proxies.py::test_a_proxy_of_the_environment_carries_the_request",
+    "http/test_proxies.py::test_a_proxy_that_refuses_is_named_and_costs_no_token",
+    "http/test_user_transports.py::test_a_failure_of_the_network_says_by_the_body_alone_whether_it_was_sent",
+    "simulator/test_requests.py::test_a_login_in_any_charset_is_the_same_login",
+    "simulator/test_responses.py::test_every_refusal_comes_with_status_200_in_the_format_asked_for",
+    "simulator/test_responses.py::test_the_list_comes_in_every_format_and_charset_by_get_and_by_post",
+    "decoder/test_refusals.py::test_a_refusal_is_its_error_whatever_was_asked_for",
+]
 
 
 def _entries(*tables: Mapping[str, list[str]]) -> frozenset[str]:
@@ -105,6 +129,37 @@ def _entries(*tables: Mapping[str, list[str]]) -> frozenset[str]:
 
 _SLOW: Final = _entries(SLOW, EXHAUSTIVE)
 _EXHAUSTIVE: Final = _entries(EXHAUSTIVE)
+
+
+def mark(items: Iterable[pytest.Item]) -> None:
+    """Mark the tests and the cases of the tables."""
+    matrices: dict[str, list[pytest.Function]] = {}
+    for item in items:
+        name = item.nodeid.partition("[")[0].removeprefix("tests/")
+        if is_slow(name):
+            item.add_marker(pytest.mark.slow)
+        if is_exhaustive(name):
+            item.add_marker(pytest.mark.exhaustive)
+        if name in PAIRS and isinstance(item, pytest.Function):
+            matrices.setdefault(name, []).append(item)
+    for cases in matrices.values():
+        chosen = pairwise([case.callspec.params for case in cases])
+        for number in set(range(len(cases))).difference(chosen):
+            cases[number].add_marker(pytest.mark.exhaustive)
+
+
+def on_loops_in_turn(cases: Iterable[T]) -> list[ParameterSet]:
+    """Return each case with both event loops; one of them is exhaustive: the first loop of every other case, else the second."""
+    return [
+        pytest.param(case, loop, marks=[pytest.mark.exhaustive] if (number + place) % 2 else [])
+        for number, case in enumerate(cases)
+        for place, loop in enumerate(BACKEND_NAMES)
+    ]
+
+
+def exhaustive_after(count: int, cases: Iterable[T]) -> list[T | ParameterSet]:
+    """Return the parameters of a test, all but the first ones marked as exhaustive."""
+    return [each if n < count else pytest.param(each, marks=pytest.mark.exhaustive) for n, each in enumerate(cases)]
 
 
 def is_slow(nodeid: str) -> bool:
@@ -122,7 +177,7 @@ def _contains(entries: frozenset[str], nodeid: str) -> bool:
     return any("::".join([module, *names[:length]]) in entries for length in range(len(names) + 1))
 
 
-def stale(entries: Iterable[str] = _SLOW, *, tests: Path = TESTS) -> list[str]:
+def stale(entries: Iterable[str] = (*_SLOW, *PAIRS), *, tests: Path = TESTS) -> list[str]:
     """Return the entries without a module or a test of that name."""
     return [entry for entry in sorted(entries) if not _exists(tests, *entry.partition("::")[::2])]
 
