@@ -622,30 +622,39 @@ def test_a_delivery_in_progress_is_finished_after_an_interrupt_and_one_that_hang
     assert anyio.run(deliver, 0) == (["begun", "ended"], None)
 
 
-class Processes:
-    """Watches in processes of their own; see ``watch_process.py``."""
+@pytest.fixture(scope="module")
+def forking_process() -> Iterator[subprocess.Popen[str]]:
+    """The process that forks the watches; see ``watch_process.py``."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "tests.cli.watch_process"],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        cwd=ROOT,
+    ) as process:
+        yield process
 
-    def __init__(self, base_url: str, **variables: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.cli.watch_process", base_url],
-            env=environment(SMSC_BASE_URL=base_url, SMSC_LOGIN="alex", SMSC_PASSWORD="123", **variables),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            cwd=ROOT,
-            bufsize=1,
-        )
+
+class Processes:
+    """Watches in processes of their own."""
+
+    def __init__(self, forking_process: subprocess.Popen[str], errors: Path, **variables: str) -> None:
+        self._process = forking_process
+        self._errors = errors
+        self._errors.touch()
+        self._variables = variables
         self._running: set[int] = set()
 
-    def _say(self, *words: object) -> int:
+    def _request(self, request: object) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(*words, file=self._process.stdin, flush=True)
+        print(json.dumps(request), file=self._process.stdin, flush=True)
         return int(self._process.stdout.readline())
 
     def start(self, output: Path, *options: object) -> int:
-        pid = self._say(output, "--every", "0.005", "-o", "json", *options)
+        arguments = map(str, ("--every", "0.02", "-o", "json", *options))
+        pid = self._request([str(output), str(self._errors), self._variables, *arguments])
         self._running.add(pid)
         return pid
 
@@ -654,14 +663,15 @@ class Processes:
         return self.wait(pid)
 
     def wait(self, pid: int) -> int:
-        code = self._say("wait", pid)
+        code = self._request(pid)
         self._running.remove(pid)
         return code
 
     def close(self) -> str:
-        for pid in self._running:  # of a test that has failed: it would go on for good
-            os.kill(pid, signal.SIGKILL)
-        return self._process.communicate(timeout=300)[1]
+        """End what a failed test has left; return what all wrote to standard error."""
+        for pid in list(self._running):
+            self.end(pid, signal.SIGKILL)
+        return self._errors.read_text("utf-8")
 
 
 @pytest.fixture
@@ -672,8 +682,18 @@ def service() -> Iterator[tuple[Simulator, str]]:
 
 
 @pytest.fixture
-def processes(service: tuple[Simulator, str], history: History, tmp_path: Path) -> Iterator[Processes]:
-    processes = Processes(service[1], SMSC_HISTORY=str(history.path), SMSC_CONFIG=str(tmp_path / "config.toml"))
+def processes(
+    service: tuple[Simulator, str], forking_process: subprocess.Popen[str], history: History, tmp_path: Path
+) -> Iterator[Processes]:
+    processes = Processes(
+        forking_process,
+        tmp_path / "errors",
+        SMSC_BASE_URL=service[1],
+        SMSC_LOGIN="alex",
+        SMSC_PASSWORD="123",
+        SMSC_HISTORY=str(history.path),
+        SMSC_CONFIG=str(tmp_path / "config.toml"),
+    )
     try:
         yield processes
     finally:
@@ -684,7 +704,7 @@ def until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def asked_again(simulator: Simulator) -> None:

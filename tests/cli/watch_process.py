@@ -1,15 +1,16 @@
 """The command ``watch`` in processes that may be killed, all forked from one that has everything imported.
 
-    python -m tests.cli.watch_process BASE_URL
+    python -m tests.cli.watch_process
 
-Reads lines ``OUTPUT ARGUMENTS``, forks a process for each, which runs the command with its standard output in that file,
-and says its pid; a line ``wait PID`` says how it has ended.
+Reads lines of JSON: a process id, or a list of output, errors, variables and arguments. For a list it forks a process, which runs the
+command with these variables and with its standard streams in the two files, and writes the process id. For a process id it writes the exit code.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -42,8 +43,10 @@ def patch(put: Callable[[object, str, object], None]) -> None:
     put(notify, "PAUSES", (0.0,))
 
 
-def _run(output: str, *arguments: str) -> None:
-    os.dup2(os.open(output, _FLAGS, 0o600), 1)
+def _run(output: str, errors: str, variables: dict[str, str], *arguments: str) -> None:
+    os.environ.update(variables)
+    for path, stream in ((output, 1), (errors, 2)):
+        os.dup2(os.open(path, _FLAGS, 0o600), stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.argv[1:] = ["watch", *arguments]
     app.run()
@@ -53,16 +56,16 @@ if __name__ == "__main__":
     patch(setattr)
     notify.notification_receiver("json://localhost/")
     # What a command imports when it runs, once for all.
-    for name in ("httpcore", "trio", "anyio._backends._asyncio", "smsc_async.history.file"):
+    for name in ("httpcore", "trio", "anyio._backends._asyncio", "smsc_async.decoder.json_format", "smsc_async.history.file"):
         import_module(name)
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())), contextlib.suppress(SystemExit):
         app.app(["parts", "a text"])
     for line in sys.stdin:
-        words = line.split()
-        if words[0] == "wait":
-            told = os.waitstatus_to_exitcode(os.waitpid(int(words[1]), 0)[1])
+        request = json.loads(line)
+        if isinstance(request, int):
+            result = os.waitstatus_to_exitcode(os.waitpid(request, 0)[1])
         else:
-            told = os.fork()
-            if not told:
-                _run(*words)
-        os.write(1, f"{told}\n".encode())
+            result = os.fork()
+            if not result:
+                _run(*request)
+        os.write(1, f"{result}\n".encode())
