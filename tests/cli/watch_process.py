@@ -56,7 +56,13 @@ if __name__ == "__main__":
     patch(setattr)
     notify.notification_receiver("json://localhost/")
     # What a command imports when it runs, once for all.
-    for name in ("httpcore", "trio", "anyio._backends._asyncio", "smsc_async.decoder.json_format", "smsc_async.history.file"):
+    for name in (
+        "httpcore",
+        "trio",
+        "anyio._backends._asyncio",
+        "smsc_async.decoder.json_format",
+        "smsc_async.history.file",
+    ):
         import_module(name)
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())), contextlib.suppress(SystemExit):
         app.app(["parts", "a text"])

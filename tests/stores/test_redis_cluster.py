@@ -20,6 +20,7 @@ from smsc_async.limiter.credentials import Credentials
 from smsc_async.protocol import quota_key, service_of
 from smsc_async.stores.lockout_states import LoadedStates
 from smsc_async.stores.redis import cluster_lockouts
+from smsc_async.stores.redis import store as redis_store
 from smsc_async.stores.redis.connection import RedisConnections
 from smsc_async.stores.redis.scripts import LOCKOUT, PERMIT, Script
 from smsc_async.stores.redis.topology import shard_tag, slot_of
@@ -678,6 +679,28 @@ async def test_a_child_process_has_connections_of_its_own(cluster: RedisCluster)
         await _all_opened(store)
         store._after_fork()  # pyright: ignore[reportPrivateUsage]  # as in the child
         assert isinstance(await _take(store, "alex"), Permit)
+
+
+@pytest.mark.asyncio
+async def test_closing_waits_for_what_begins_meanwhile_and_leaves_no_connection(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "_UNFINISHED_SECONDS", 60.0)  # on a busy machine too
+
+    def connections() -> int:
+        return sum(node.ask("CLIENT", "LIST").count(b"age=") for node in cluster.nodes)
+
+    async def first_use() -> None:
+        assert isinstance(await _take(store, "alex"), Permit)  # and then the store opens all groups of keys
+
+    before = connections()
+    async with _open(cluster) as store:
+        store._begin(first_use())  # pyright: ignore[reportPrivateUsage]  # as the release of a call that was cancelled
+        await asyncio.sleep(0)
+    assert not store._unfinished  # pyright: ignore[reportPrivateUsage]
+    async with asyncio.timeout(10):
+        while connections() > before:  # noqa: ASYNC110  # the server sees an end a little later
+            await asyncio.sleep(0.01)
 
 
 def test_event_loops_that_are_over_are_dropped(cluster: RedisCluster) -> None:

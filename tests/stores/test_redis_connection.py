@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from smsc_async import Quota, RedisStore, StoreError
+from smsc_async.accounts import Secret
 from smsc_async.limiter.bucket import Completion, Permit
+from smsc_async.stores.redis.connection import RedisConnections
 from tests.stores.redis_server import RedisServer
 
 QUOTA = Quota(requests=1)
@@ -162,3 +164,18 @@ async def test_closing_that_is_cancelled_takes_nothing_along(server: RedisServer
             await asyncio.wait_for(store.aclose(), 0.01)
         await giving
         await _permit(store)
+
+
+@pytest.mark.asyncio
+async def test_a_command_that_outlives_the_closing_leaves_no_connection_open(server: RedisServer) -> None:
+    connections = RedisConnections(Secret(server.url))
+    await connections.info()
+    server.ask("CLIENT", "PAUSE", "200")
+    command = asyncio.create_task(connections.info())
+    await asyncio.sleep(0)
+    await connections.aclose()
+    assert not command.done()
+    assert (await command)["run_id"]
+    async with asyncio.timeout(10):
+        while server.ask("CLIENT", "LIST").count(b"age=") > 1:  # noqa: ASYNC110  # the server sees an end a little later
+            await asyncio.sleep(0.01)

@@ -235,7 +235,7 @@ class RedisConnections:
         if pool is not None:
             await pool.aclose()
 
-    async def _by(  # noqa: C901  # each way to fail has its error
+    async def _by(  # noqa: C901, PLR0912  # each way to fail has its error
         self, seconds: float, pack: Callable[[], bytes], answers: int, read: Callable[[list[Any]], T]
     ) -> T:
         pool, loop = self._pool(), asyncio.get_running_loop()
@@ -286,6 +286,9 @@ class RedisConnections:
             # A server's words may contain a password; those of a connection that failed are redis-py's own.
             words = f": {error}" if type(error) is ConnectionClosed else ""
             problem = StoreError(f"Redis cannot be used ({type(error).__name__}{words})", self.name)
+        finally:
+            if self._pools.get(loop) is not pool:  # closed meanwhile
+                await pool.drop()
         # Raised here, so that it has no context: frames of redis-py may contain parts of the URL.
         raise problem
 

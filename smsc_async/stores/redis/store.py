@@ -142,15 +142,17 @@ class RedisStore(SharedStore):
     async def aclose(self) -> None:
         """Close the connections of this event loop, within a second. The store can be used again."""
         loop = asyncio.get_running_loop()
+        until = loop.time() + _UNFINISHED_SECONDS
         if self._cluster is not None:
-            # They would open connections again.
-            for task in [task for task in self._background if task.get_loop() is loop]:
-                task.cancel()
             self._begin(self._cluster.aclose())
-        mine = [task for task in list(self._unfinished) if task.get_loop() is loop]
-        if mine:
+        # Again for what they begin meanwhile: after the closing it would open connections that nobody closes.
+        while mine := [task for task in list(self._unfinished) if task.get_loop() is loop]:
+            for task in self._background.intersection(mine):
+                task.cancel()
+            if (seconds := until - loop.time()) <= 0:
+                break
             # gather() would cancel them together with this task. A permit that they do not release ends with its lease.
-            await asyncio.wait(mine, timeout=_UNFINISHED_SECONDS)
+            await asyncio.wait(mine, timeout=seconds)
         await self._redis.aclose()
 
     async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
