@@ -8,14 +8,15 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import httpx
 import pytest
-import trustme
 
 from smsc_async import Account, DeadlineExceeded, IncompleteReply, TlsError, TransportError
 from smsc_async.fetch import attempts
@@ -23,15 +24,23 @@ from tests.faults.hostile import LIST, answer, hostile, nothing, says
 from tests.faults.test_wire import MARGIN, NO_LENGTH, client_of, failure_of
 from tests.support.stopwatch import stopwatch
 
+if TYPE_CHECKING:
+    import trustme
+
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
-CA = trustme.CA()
+
+@cache
+def authority() -> trustme.CA:
+    import trustme
+
+    return trustme.CA()
 
 
 @pytest.fixture(autouse=True)
 def _trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Where httpx looks for whom to trust.
-    CA.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
 
 
@@ -42,7 +51,7 @@ def _serving(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 
 def _good() -> ssl.SSLContext:
-    return _serving(CA.issue_cert("127.0.0.1"))
+    return _serving(authority().issue_cert("127.0.0.1"))
 
 
 @pytest.mark.anyio
@@ -54,21 +63,29 @@ async def test_a_server_with_a_good_certificate_gets_one_connection_for_each_req
         assert server.connections == 3
 
 
+def _untrusted() -> trustme.LeafCert:
+    import trustme
+
+    return trustme.CA().issue_cert("127.0.0.1")
+
+
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("tls", "says_so"),
+    ("certificate", "says_so"),
     [
-        (_serving(trustme.CA().issue_cert("127.0.0.1")), "self-signed|unable to get local issuer|signature failure"),
-        (_serving(CA.issue_cert("127.0.0.1", not_after=YESTERDAY)), "expired"),
-        (_serving(CA.issue_cert("smsc.example")), "IP address mismatch"),
+        (_untrusted, "self-signed|unable to get local issuer|signature failure"),
+        (lambda: authority().issue_cert("127.0.0.1", not_after=YESTERDAY), "expired"),
+        (lambda: authority().issue_cert("smsc.example"), "IP address mismatch"),
     ],
     ids=["untrusted", "expired", "of another host"],
 )
-async def test_a_wrong_certificate_is_a_tls_error_that_is_not_tried_again(tls: ssl.SSLContext, says_so: str) -> None:
-    with hostile(says(answer()), tls=tls) as server:
+async def test_a_wrong_certificate_is_a_tls_error_that_is_not_tried_again(
+    certificate: Callable[[], trustme.LeafCert], says_so: str
+) -> None:
+    with hostile(says(answer()), tls=_serving(certificate())) as server:
         async with client_of(server.base_url, retries=2) as client:
             error = await failure_of(client, 5.0)
             assert type(error) is TlsError

@@ -5,15 +5,17 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import trustme
 
 from smsc_async.fetch import attempts
 
+if TYPE_CHECKING:
+    import trustme
+
 PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-AUTHORITY: Final = trustme.CA()
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +47,18 @@ def example_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
+@cache
+def authority() -> trustme.CA:
+    """Return the authority of all certificates of these tests."""
+    import trustme
+
+    return trustme.CA()
+
+
 def server_context(*names: str, client_authority: trustme.CA | None = None) -> ssl.SSLContext:
     """Return the TLS context of a server with these names, which may demand a client certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    AUTHORITY.issue_cert(*(names or ("smsc.example", "localhost", "127.0.0.1"))).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]  # of another TLS library as well
+    authority().issue_cert(*(names or ("smsc.example", "localhost", "127.0.0.1"))).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]  # of another TLS library as well
     if client_authority is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         client_authority.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]  # likewise
@@ -58,5 +68,5 @@ def server_context(*names: str, client_authority: trustme.CA | None = None) -> s
 def client_context() -> ssl.SSLContext:
     """Return a TLS context that trusts the servers of these tests, and nothing else."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    AUTHORITY.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]  # likewise
+    authority().configure_trust(context)  # pyright: ignore[reportUnknownMemberType]  # likewise
     return context

@@ -12,7 +12,6 @@ from typing import Any, Final
 import anyio
 import httpx
 import pytest
-from httpx_aiohttp import AiohttpTransport
 
 from smsc_async import Account, Client, MemoryStore, Quota, Tariffs
 from smsc_async.http.connector import TransportOption
@@ -93,6 +92,8 @@ async def test_a_second_answer_is_returned_to_nobody(pause: float, kind: str, tl
 
 @pytest.mark.parametrize("pause", [-1.0, 0.0, 0.005], ids=["together", "right after", "5 ms after"])
 def test_nor_with_aiohttp_underneath(pause: float) -> None:
+    from httpx_aiohttp import AiohttpTransport
+
     async def main() -> None:
         async with _client(server, transport=AiohttpTransport) as client:
             for _ in range(25):
@@ -108,6 +109,8 @@ def test_nor_with_aiohttp_underneath(pause: float) -> None:
 @pytest.mark.parametrize("pause", [-1.0, 0.0, 0.005], ids=["together", "right after", "5 ms after"])
 @pytest.mark.parametrize("at_once", [False, True], ids=["in turn", "at once"])
 def test_a_shared_transport_that_may_keep_connections_is_refused_from_then_on(pause: float, at_once: bool) -> None:
+    from httpx_aiohttp import AiohttpTransport
+
     async def main() -> None:
         transport = AiohttpTransport()
         async with _client(server, transport=transport) as client:
@@ -132,6 +135,8 @@ def test_a_shared_transport_that_may_keep_connections_is_refused_from_then_on(pa
 
 
 def test_a_shared_transport_over_aiohttp_is_good_enough_for_a_server_that_closes() -> None:
+    from httpx_aiohttp import AiohttpTransport
+
     async def main() -> None:
         transport = AiohttpTransport()
         async with _client(server, transport=transport) as client:

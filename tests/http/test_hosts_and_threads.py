@@ -99,10 +99,10 @@ async def test_calls_return_though_all_threads_of_the_application_wait_for_them(
 async def test_certificates_are_loaded_though_all_threads_of_the_application_wait_for_the_call(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    from tests.http.conftest import AUTHORITY
+    from tests.http.conftest import authority
 
     path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    AUTHORITY.cert_pem.write_to_path(str(path))
+    authority().cert_pem.write_to_path(str(path))
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     limiter = anyio.to_thread.current_default_thread_limiter()
     before = limiter.total_tokens

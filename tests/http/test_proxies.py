@@ -13,11 +13,10 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import trustme
 
 from smsc_async import Account, Client, MemoryStore, TlsError, TransportError
 from tests.faults.hostile import answer, hostile, says
-from tests.http.conftest import AUTHORITY, client_context, server_context
+from tests.http.conftest import authority, client_context, server_context
 from tests.http.proxy_server import proxy_server
 
 pytestmark = pytest.mark.usefixtures("quick_retries", "example_on_loopback")
@@ -38,7 +37,7 @@ def client_of(port: int, **options: Any) -> Client:
 
 @pytest.fixture(autouse=True)
 def _trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
 
 
@@ -160,6 +159,8 @@ async def test_a_server_behind_a_proxy_still_proves_its_identity() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("through_proxy", [False, True])
 async def test_an_authority_and_a_client_certificate_of_ones_own(through_proxy: bool, tmp_path: Path) -> None:
+    import trustme
+
     clients = trustme.CA()
     mine = clients.issue_cert("client@smsc.example")
     with mine.private_key_and_cert_chain_pem.tempfile(dir=str(tmp_path)) as pem:

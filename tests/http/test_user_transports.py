@@ -18,7 +18,6 @@ from typing import Any, Final
 import anyio
 import httpx
 import pytest
-from httpx_aiohttp import AiohttpTransport
 
 from smsc_async import (
     Account,
@@ -320,10 +319,13 @@ def _in_a_child(work: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-@pytest.mark.parametrize("make", [httpx.AsyncHTTPTransport, AiohttpTransport], ids=["httpx", "aiohttp"])
-def test_in_a_forked_child_an_instance_is_refused_and_a_factory_works(
-    make: Callable[[], httpx.AsyncBaseTransport], rules: Rules
-) -> None:
+@pytest.mark.parametrize("package", ["httpx", "aiohttp"])
+def test_in_a_forked_child_an_instance_is_refused_and_a_factory_works(package: str, rules: Rules) -> None:
+    from httpx_aiohttp import AiohttpTransport
+
+    make: Callable[[], httpx.AsyncBaseTransport] = {"httpx": httpx.AsyncHTTPTransport, "aiohttp": AiohttpTransport}[
+        package
+    ]
     simulator = service(rules)
     with serve(simulator) as server:
         options: dict[str, Any] = {"base_url": server.base_url, "quota": quota_of(rules), "max_age": 0}
@@ -350,6 +352,8 @@ def test_in_a_forked_child_an_instance_is_refused_and_a_factory_works(
 
 
 def test_aiohttp_underneath_keeps_the_quota_and_gives_each_account_its_own_list(rules: Rules) -> None:
+    from httpx_aiohttp import AiohttpTransport
+
     simulator = Simulator(rules=rules)
     for number in range(8):
         tariffs = sample_tariffs(Decimal(number + 1))
@@ -373,6 +377,8 @@ def test_aiohttp_underneath_keeps_the_quota_and_gives_each_account_its_own_list(
 
 
 def test_a_certificate_file_that_is_not_there_is_not_put_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    from httpx_aiohttp import AiohttpTransport
+
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
 
     async def main() -> None:

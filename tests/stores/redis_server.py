@@ -19,8 +19,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import trustme
-
 _OVER_TLS: Final = "TEST_REDIS_TLS" in os.environ
 _OPERATION: Final = Path(__file__).parents[2] / "docs" / "stores-operation.md"
 
@@ -38,6 +36,8 @@ def executable() -> Path:
 @functools.cache
 def _certificates() -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory(prefix="tls-")
+    import trustme
+
     authority = trustme.CA()
     authority.cert_pem.write_to_path(f"{folder.name}/ca.pem")
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(f"{folder.name}/server.pem")
