@@ -18,6 +18,7 @@ from smsc_async.stores.worker_warning import worker_count
 @pytest.fixture(autouse=True)
 def nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_warning, "_warned", set[str]())
+    monkeypatch.setattr("smsc_async.stores._DEFAULT", MemoryStore())  # other tests call what the system calls in a fork
     monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
     monkeypatch.delenv("GUNICORN_CMD_ARGS", raising=False)
 

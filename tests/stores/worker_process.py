@@ -9,7 +9,7 @@ Reads lines ``NAME CALL ARGUMENTS`` and forks a process for each, which says ``N
     refresh STORE BASE_URL PER AFTER SECONDS   asks for the list every 4 ms, with ``refresh_after``, and counts the outcomes
     load STORE BASE_URL PER SECONDS DEADLINE LOGIN,LOGIN…   fetches the lists of many logins over and over
     guess STORE BASE_URL PER LOGIN,LOGIN…   calls each login once, with a wrong password, all at once
-    hang_trials STORE BASE_URL PER LEASE   sends four untested passwords, takes the tokens of a login, and never ends
+    hang_trials STORE BASE_URL PER LEASE   sends four untested passwords, takes the tokens of a login, says when it began, and never ends
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from smsc_async import (
 )
 from smsc_async.http import limited_exchange
 from smsc_async.limiter.bucket import Permit
+from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import endpoint, quota_key, service_of
 from smsc_async.stores.sqlite import file as sqlite_file
@@ -165,12 +166,13 @@ async def hang_trials(store: str, base_url: str, per: str, lease: str) -> str:
     setattr(limited_exchange, "_LONGEST_EXCHANGE", float(lease))  # noqa: B010  # a constant, to a checker
     shared, rule = open_store(store), quota(float(per))
     client = Client(base_url=base_url, store=shared, quota=rule, deadline=3600.0)
+    began = now()
     _tasks.extend(asyncio.create_task(client.tariffs(Account(f"new-{number}", "123"))) for number in range(4))
     for _ in range(3):
         await shared.queue.acquire(
             Permit(quota_key(service_of(endpoint(base_url)), "alex"), rule, token=True), lease=float(lease)
         )
-    return "holds"
+    return f"holds {began!r}"
 
 
 _tasks: Final[list[asyncio.Task[Tariffs]]] = []
