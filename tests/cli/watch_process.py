@@ -9,6 +9,7 @@ command with these variables and with its standard streams in the two files, and
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -66,6 +67,7 @@ if __name__ == "__main__":
         import_module(name)
     with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())), contextlib.suppress(SystemExit):
         app.app(["parts", "a text"])
+    gc.freeze()  # the end of a process would otherwise collect all that was imported, for a quarter of a second
     for line in sys.stdin:
         request = json.loads(line)
         if isinstance(request, int):
