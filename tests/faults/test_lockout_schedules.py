@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ from tests.faults.scripted import URL, good, refusal, status
 from tests.stores.redis_server import RedisServer
 from tests.support import virtual_time
 from tests.support.slow import exhaustive_after, on_loops_in_turn
-from tests.support.virtual_time import BackendName, run_virtual
+from tests.support.virtual_time import BACKEND_NAMES, BackendName, run_virtual
 
 pytestmark = pytest.mark.no_cover
 
@@ -315,9 +315,15 @@ def run(backend: BackendName, seed: int, stores: Stores) -> World:
     return run_virtual(backend, world.run)
 
 
+@cache
+def over_a_memory_store(seed: int, backend: BackendName) -> World:
+    """Run one schedule over a store of one process; two tests look at it."""
+    return run(backend, seed, Stores())
+
+
 @pytest.mark.parametrize(("seed", "backend"), on_loops_in_turn(range(8 * MORE)))
 def test_over_a_memory_store_no_schedule_breaks_a_promise(seed: int, backend: BackendName) -> None:
-    assert run(backend, seed, Stores()).violations() == []
+    assert over_a_memory_store(seed, backend).violations() == []
 
 
 @pytest.mark.parametrize(("seed", "backend"), on_loops_in_turn(range(2 * MORE)))
@@ -344,25 +350,25 @@ def _forget(*_: object) -> None:
     """In place of a function that remembers."""
 
 
-# What is broken, and the violation by which the judge has to see it.
-FAULTS: Final[dict[str, tuple[object, str, object, str]]] = {
-    "five places": (lockout, "PLACES", 5, "fifth error"),
-    "errors are forgotten": (lockout, "WINDOW", 900.0, "fifth error"),
-    "unanswered trials are harmless": (lockout, "_mark_unanswered", _forget, "untimely trial"),
-    "probes at once": (lockout, "NEXT_PROBE", 0.0, "untimely trial"),
-    "probes too late": (lockout, "NEXT_PROBE", 60.0, "long wait"),
-    "one error takes a login's share": (lockout, "ERRORS_PER_LOGIN", 1, "long wait"),
-    "own trials pause for too long": (lockout, "TRIAL_PAUSE", 5400.0, "long wait"),
-    "a lease is too short": (lockout, "LEASE", 1.0, "untimely trial"),
-    "an outage lasts for too long": (Circuit, "WAITS", (60.0,), "long wait"),
+# What is broken, the violation by which the judge has to see it, and a seed that has shown it.
+FAULTS: Final[dict[str, tuple[object, str, object, str, int]]] = {
+    "five places": (lockout, "PLACES", 5, "fifth error", 3),
+    "errors are forgotten": (lockout, "WINDOW", 900.0, "fifth error", 1),
+    "unanswered trials are harmless": (lockout, "_mark_unanswered", _forget, "untimely trial", 0),
+    "probes at once": (lockout, "NEXT_PROBE", 0.0, "untimely trial", 0),
+    "probes too late": (lockout, "NEXT_PROBE", 60.0, "long wait", 0),
+    "one error takes a login's share": (lockout, "ERRORS_PER_LOGIN", 1, "long wait", 1),
+    "own trials pause for too long": (lockout, "TRIAL_PAUSE", 5400.0, "long wait", 1),
+    "a lease is too short": (lockout, "LEASE", 1.0, "untimely trial", 1),
+    "an outage lasts for too long": (Circuit, "WAITS", (60.0,), "long wait", 0),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_judge_sees_a_planted_fault(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    place, name, value, violation = FAULTS[fault]
+    place, name, value, violation, first = FAULTS[fault]
     monkeypatch.setattr(place, name, value)
-    worlds = (run("asyncio", seed, Stores()) for seed in range(30))
+    worlds = (run("asyncio", seed, Stores()) for seed in (first, *range(30)))
     assert any(each.startswith(violation) for world in worlds for each in world.violations())
 
 
@@ -371,13 +377,16 @@ def test_the_judge_sees_that_the_place_of_a_killed_process_stays(
 ) -> None:
     monkeypatch.setattr(lockout, "LEASE", 300.0)
     # Few schedules kill a process whose place is missed afterwards.
-    worlds = [run("asyncio", seed, SQLiteStores(tmp_path / f"{seed}.db", monkeypatch)) for seed in (16, 27)]
-    assert all(any(each.is_killed for each in world.exchanges) for world in worlds)
-    assert any(each.startswith("long wait") for world in worlds for each in world.violations())
+    for seed in (16, 27):
+        world = run("asyncio", seed, SQLiteStores(tmp_path / f"{seed}.db", monkeypatch))
+        assert any(each.is_killed for each in world.exchanges)
+        if any(each.startswith("long wait") for each in world.violations()):
+            return
+    pytest.fail("the judge has seen nothing")
 
 
 def test_the_schedules_press_hard_enough() -> None:
-    worlds = [run("asyncio", seed, Stores()) for seed in range(8)]
+    worlds = [over_a_memory_store(seed, loop) for seed, loop in zip(range(8), BACKEND_NAMES * 4, strict=True)]
     for world in worlds:
         errors = [each.at for each in world.exchanges if each.reply == "error"]
         assert max(sum(at - 30 * MINUTE < other <= at for other in errors) for at in errors) in range(1, 5)

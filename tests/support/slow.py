@@ -151,7 +151,12 @@ def mark(items: Iterable[pytest.Item]) -> None:
 def on_loops_in_turn(cases: Iterable[T]) -> list[ParameterSet]:
     """Return each case with both event loops; one of them is exhaustive: the first loop of every other case, else the second."""
     return [
-        pytest.param(case, loop, marks=[pytest.mark.exhaustive] if (number + place) % 2 else [])
+        pytest.param(
+            case,
+            loop,
+            id="-".join(map(str, (*(case if isinstance(case, tuple) else [case]), loop))),
+            marks=[pytest.mark.exhaustive] if (number + place) % 2 else [],
+        )
         for number, case in enumerate(cases)
         for place, loop in enumerate(BACKEND_NAMES)
     ]
