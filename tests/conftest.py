@@ -6,17 +6,20 @@ import asyncio
 import gc
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import certifi
 import pytest
+from _pytest.assertion.rewrite import PYC_TAIL
 from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
 from tests.support import slow
 from tests.support.loopback_only import Forbidden, loopback_only
+from tests.support.slow import TESTS
 
 # Needs Chromium and a dependency group of its own: `.ci/run browser` names this folder.
 collect_ignore = ["browser"]
@@ -89,6 +92,27 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """
     cores = os.cpu_count() or 1
     return cores + 1 if config.getoption("markexpr") == "not slow" else min(3 * cores, 12)
+
+
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """In a fresh clone, compile the tests and what they import once, before each of the worker processes would do it."""
+    tests = [each for each in sorted(TESTS.rglob("test_*.py")) if each.parent.name not in collect_ignore]
+    missing = [each for each in tests if not _compiled(each).exists()]
+    if len(missing) < 20:
+        return
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_ADDOPTS", "COV"))}
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-n", "0", "-p", "no:cacheprovider"]
+    halves = [
+        subprocess.Popen([*command, *missing[half::2]], cwd=config.rootpath, env=variables, stdout=subprocess.DEVNULL)
+        for half in range(2)
+    ]
+    for half in halves:
+        half.wait()
+
+
+def _compiled(test: Path) -> Path:
+    """Return where pytest caches a test module."""
+    return test.parent / "__pycache__" / f"{test.stem}{PYC_TAIL}"
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
