@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
-import subprocess
-import sys
 from base64 import b64encode
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +14,12 @@ import httpx
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, TlsError, TransportError
+from smsc_async.cli import demo
+from smsc_async.testing import SmscServer
+from tests.cli.running import invoke
 from tests.faults.hostile import answer, hostile, says
 from tests.http.conftest import authority, client_context, server_context
-from tests.http.proxy_server import proxy_server
+from tests.http.proxy_server import ProxyServer, proxy_server
 
 pytestmark = pytest.mark.usefixtures("quick_retries", "example_on_loopback")
 
@@ -197,25 +199,31 @@ async def test_loopback_never_uses_a_proxy(host: str, monkeypatch: pytest.Monkey
     assert proxy.connections == 0
 
 
-_KIT: Final = """
-import asyncio
-from smsc_async.testing import SmscServer
-async def main(server):
-    async with server.client() as client:
-        assert (await client.tariffs()).zones
-with SmscServer() as server:
-    asyncio.run(main(server))
-"""
-
-
-@pytest.mark.parametrize("command", [["-m", "smsc_async", "demo"], ["-c", _KIT]], ids=["demo", "test kit"])
-def test_the_demo_and_the_test_kit_send_nothing_to_a_proxy(command: list[str]) -> None:
+@pytest.fixture
+def proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProxyServer]:
     with proxy_server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as proxy:
-        variables = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), proxy.url)
-        env = {**os.environ, **variables, **{name.lower(): url for name, url in variables.items()}}
-        done = subprocess.run([sys.executable, *command], env=env, capture_output=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert proxy.connections == 0
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+            monkeypatch.setenv(name.lower(), proxy.url)
+        yield proxy
+
+
+def test_the_demo_sends_nothing_to_a_proxy(
+    proxy_of_the_environment: ProxyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = demo.new_simulator
+    monkeypatch.setattr(demo, "new_simulator", lambda: real(0.2))
+    ran = invoke("demo")
+    assert ran.code == 0, ran
+    assert proxy_of_the_environment.connections == 0
+
+
+@pytest.mark.anyio
+async def test_the_test_kit_sends_nothing_to_a_proxy(proxy_of_the_environment: ProxyServer) -> None:
+    with SmscServer() as server:
+        async with server.client() as client:
+            assert (await client.tariffs()).zones
+    assert proxy_of_the_environment.connections == 0
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])

@@ -40,7 +40,7 @@ SLOW: Final = {
         "examples/test_programs.py",
         "examples/test_telegram_bot.py",
         "http/test_connections.py",
-        "http/test_proxies.py::test_the_demo_and_the_test_kit_send_nothing_to_a_proxy",
+        "http/test_proxies.py::test_the_demo_sends_nothing_to_a_proxy",
         "http/test_user_transports.py",
         "stores/test_lazily.py",
         "stores/test_processes.py",
