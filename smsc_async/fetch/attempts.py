@@ -37,7 +37,8 @@ from smsc_async.http.connector import Connector
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.http.redaction import Redactor
 from smsc_async.http.send import send
-from smsc_async.limiter.attempt import Attempt
+from smsc_async.limiter.attempt import Attempt, FetchLease
+from smsc_async.limiter.bucket import Permit
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota, quota_without_last
@@ -89,18 +90,21 @@ class Fetcher:
     circuit: CircuitBreaker = attrs.field(factory=CircuitBreaker)
     _dead_until: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
 
-    async def fetch(
-        self, account: Account, flight: InFlight, scope: anyio.CancelScope
-    ) -> tuple[Tariffs | SmscError, Reply | None]:
-        """Return the list or the error of a flight, and the reply that contained the list.
+    def early_permit(self, account: Account) -> Permit | None:
+        """Return the permit that the first request can have at once, or ``None`` if the request has to wait."""
+        login = quota_key(self.service, account.quota_login)
+        permit = Permit(login, self.quota, True, Credentials(self.service, account))  # hot
+        return None if self.circuit.seconds() or self.store.queue.has_waiters(permit) else permit
+
+    async def fetch(self, lease: FetchLease, flight: InFlight, scope: anyio.CancelScope) -> Tariffs | SmscError:
+        """Return the list or the error of a flight.
 
         Args:
-            account: The credentials.
+            lease: The account, and the right to fetch its list. The list is written into the lease.
             flight: Its deadline limits the attempts; it learns of each attempt.
             scope: The cancel scope of the flight's task.
         """
         outcome: Tariffs | SmscError | None = None
-        reply: Reply | None = None
         attempts = flight.attempts = list[Attempt]()
         for number in range(self.retries + 1):
             if outcome is not None:
@@ -113,23 +117,23 @@ class Fetcher:
                 if wait and outcome.retry_after:
                     flight.refuse(outcome)
                 await anyio.sleep(wait)
-            credentials = Credentials(self.service, account)
-            attempt = Attempt(
-                quota_key(self.service, account.quota_login), self._quota_of(flight), credentials, number=number
-            )
+            login = quota_key(self.service, lease.account.quota_login)
+            credentials = Credentials(self.service, lease.account)
+            attempt = Attempt(login, self._quota_of(flight), credentials, lease=lease, number=number)
             attempts.append(attempt)
-            again, reply = await self._attempt(account, attempt, flight, scope)
+            again = await self._attempt(lease, attempt, flight, scope)
             # If another attempt cannot be made in time, the caller needs the failure of the last one.
             if outcome is not None and isinstance(again, NotSent):
                 break
             outcome = again
         assert outcome is not None, "there is one attempt at least"
-        return outcome, reply
+        return outcome
 
     async def _attempt(
-        self, account: Account, attempt: Attempt, flight: InFlight, scope: anyio.CancelScope
-    ) -> tuple[Tariffs | SmscError, Reply | None]:
+        self, lease: FetchLease, attempt: Attempt, flight: InFlight, scope: anyio.CancelScope
+    ) -> Tariffs | SmscError:
         """Make one attempt: check, acquire, send, interpret, settle."""
+        account = lease.account
         endpoint = self._endpoint()
         outcome: Tariffs | SmscError | None = None
         reply: Reply | SmscError | None = None
@@ -158,11 +162,15 @@ class Fetcher:
                         redactor = Redactor(account.secret)
                         outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
                         attempt.reply_verdict = _verdict(outcome)
+                        if isinstance(reply, Reply) and isinstance(outcome, Tariffs):
+                            # The store shares the list in the step that releases the permit.
+                            lease.reply, lease.tariffs = reply, outcome
                 except NotSent as error:
                     if wait or sending is not None or not error.retryable:
                         raise
                     flight.refuse(without_traceback(error))
                     wait = True
+                    await self.store.release_unused(lease)
         except SmscError as error:
             outcome = without_traceback(error)
         finally:
@@ -176,7 +184,7 @@ class Fetcher:
             with suppress(StoreError):
                 await self.store.drain_tokens(attempt.login, self.quota)
         flight.begin_waiting(scope)
-        return outcome, reply if isinstance(reply, Reply) else None
+        return outcome
 
     def _quota_of(self, flight: InFlight) -> Quota:
         """Return the quota; for a refresh without its last token, so that no store grants it, whatever others do."""

@@ -22,7 +22,7 @@ from smsc_async.fetch.attempts import Fetcher, deadline_exceeded
 from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.fetch.interpret import without_traceback
 from smsc_async.limiter.clock import now
-from smsc_async.protocol import Reply, quota_key
+from smsc_async.protocol import quota_key
 from smsc_async.records import Tariffs
 from smsc_async.stores import FetchLease
 from smsc_async.stores.single_flight import InFlight, Result
@@ -209,23 +209,19 @@ class Calls:
         self, account: Account, flight: InFlight, max_age: float, scope: anyio.CancelScope
     ) -> Tariffs | SmscError:
         """Return the list that another process has, or fetch one for all processes that share the store."""
-        turn = await self._store.lease_or_reply(self._endpoint, account, max_age, flight.deadline - now())
+        early = None if flight.is_refresh else self.fetcher.early_permit(account)
+        turn = await self._store.lease_or_reply(self._endpoint, account, max_age, early)
         if isinstance(turn, Tariffs):
             flight.max_age = max_age
             return turn
         if turn.lease is not None:
             self.tasks.start(partial(self._renew, turn), _nothing)
-        result: Tariffs | SmscError | None = None
-        reply: Reply | None = None
         try:
             if flight.is_refresh:
                 await self._check_spare_token(account)
-            result, reply = await self.fetcher.fetch(account, flight, scope)
+            return await self.fetcher.fetch(turn, flight, scope)
         finally:
-            tariffs = result if isinstance(result, Tariffs) else None
-            await self._store.release_lease(self._endpoint, account, turn, reply, tariffs)
-        assert result is not None, "fetch() returned, or an exception has left this function"
-        return result
+            await self._store.release_lease(turn)
 
     async def _check_spare_token(self, account: Account) -> None:
         """Raise ``QuotaExhausted`` if a request would take the last token: a refresh does not wait for another."""

@@ -24,8 +24,7 @@ import enum
 import json
 import math
 from collections.abc import Iterable, Iterator
-from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -382,14 +381,14 @@ def lockouts(service: ServiceState, credentials: Iterable[CredentialsState], now
 
 def dump(state: ServiceState | CredentialsState) -> str:
     """Return a state as text for a store."""
-    return json.dumps(state, default=partial(attrs.asdict, recurse=False))
+    return json.dumps(state, default=_plain, separators=(",", ":"))
 
 
 def load_service(text: str) -> ServiceState:
     """Return the state that ``dump`` wrote."""
     raw = json.loads(text)
-    raw["errors"] = [KnownError(**each) for each in raw["errors"]]
-    raw["trials"], raw["fast"] = ({k: Place(**v) for k, v in raw[name].items()} for name in ("trials", "fast"))
+    raw["errors"] = [KnownError(*each) for each in raw["errors"]]
+    raw["trials"], raw["fast"] = ({k: Place(*v) for k, v in raw[name].items()} for name in ("trials", "fast"))
     raw["forgiven"] = tuple(raw["forgiven"])
     return ServiceState(**raw)
 
@@ -397,6 +396,11 @@ def load_service(text: str) -> ServiceState:
 def load_credentials(text: str) -> CredentialsState:
     """Return the state that ``dump`` wrote."""
     return CredentialsState(**json.loads(text))
+
+
+def _plain(value: Any) -> object:
+    """Return a state as a dictionary, and each of its places and errors as a tuple: there may be fifty."""
+    return (attrs.asdict if isinstance(value, ServiceState | CredentialsState) else attrs.astuple)(value, recurse=False)
 
 
 def _backing_off(credentials: CredentialsState, rank: Standing, now: float) -> Refused | None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from smsc_async.errors import QuotaExhausted, StoreError, TrialsExhausted
-from smsc_async.limiter.attempt import Attempt
+from smsc_async.limiter.attempt import LONGEST_EXCHANGE, Attempt
 from smsc_async.limiter.bucket import Permit, Refusal
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.waiter import running_loop
@@ -44,11 +44,13 @@ class LimitedExchange:
 
     async def __aenter__(self) -> Self:
         attempt = self._attempt
-        acquire = self._queue.acquire if self._wait else self._queue.acquire_now
-        permit = Permit(attempt.login, attempt.quota, attempt.token, attempt.credentials)
-        # An exchange of the client ends by itself; one of a user's own httpx client ends with its caller.
-        lease = None if attempt.credentials is None else _LONGEST_EXCHANGE
-        attempt.permit = _owned(await acquire(permit, lease=lease))
+        permit = attempt.early_permit()
+        if permit is None:
+            acquire = self._queue.acquire if self._wait else self._queue.acquire_now
+            permit = Permit(attempt.login, attempt.quota, attempt.token, attempt.credentials)
+            # An exchange of the client ends by itself; one of a user's own httpx client ends with its caller.
+            await acquire(permit, lease=None if attempt.credentials is None else LONGEST_EXCHANGE)
+        attempt.permit = _owned(permit)
         return self
 
     async def allow_reading(self) -> None:
@@ -66,7 +68,7 @@ class LimitedExchange:
                 raise TrialsExhausted(1.0, "these credentials are not known to work, so they are sent once")
             permit = Permit(attempt.login, attempt.quota, attempt.token)
             if self._queue.try_acquire(permit) is None:
-                answer = await self._store.acquire(permit, lease=_LONGEST_EXCHANGE)
+                answer = await self._store.acquire(permit, lease=LONGEST_EXCHANGE)
                 if isinstance(answer, Refusal):
                     raise QuotaExhausted(answer.retry_in)
             attempt.resends.append(_owned(permit))
@@ -77,15 +79,12 @@ class LimitedExchange:
     ) -> None:
         attempt = self._attempt
         assert attempt.permit is not None, "the entry has set it"
-        for permit in (attempt.permit, *attempt.resends):
+        lease = attempt.lease if attempt.lease is not None and attempt.lease.tariffs is not None else None
+        for permit in (*attempt.resends, attempt.permit):
             permit.seen = attempt.head_seen_at
             # The outcome of the exchange stands even if the store fails now: the lease of the permit ends by itself.
             with suppress(StoreError):
-                await self._queue.release(permit, attempt.completion, attempt.verdict)
-
-
-# Seconds: an exchange of the client ends after 30 s, whatever the deadline of its caller.
-_LONGEST_EXCHANGE: Final = 30.0
+                await self._queue.release(permit, attempt.completion, attempt.verdict, lease)
 
 
 def _owned(permit: Permit) -> Permit:

@@ -1,4 +1,4 @@
-"""What is known about one request: its permit, and how far it came.
+"""What is known about one request: its permit, and how far it came; and about the fetch that it belongs to.
 
 One record replaces all others on the path of a call. The transport side writes facts into it, and everything else reads
 them: the token bucket to settle the permit, the error texts, the events, the counters.
@@ -9,14 +9,49 @@ cannot have reached the service under that login.
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
+from smsc_async.accounts import Account
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.waiter import Waiter
+from smsc_async.protocol import Reply
+from smsc_async.records import Tariffs
 
-__all__ = ["Attempt"]
+__all__ = ["LONGEST_EXCHANGE", "Attempt", "FetchLease"]
+
+# Seconds: an exchange of the client ends by then, whatever the deadline of its caller.
+LONGEST_EXCHANGE: Final = 30.0
+
+
+@attrs.define(eq=False)
+class FetchLease:
+    """The right to fetch a list for all users of a store, until the release or the end of the lease.
+
+    Attributes:
+        endpoint: The URL of the request.
+        account: The account.
+        lease: The store's identifier of the lease; ``None`` if no other process can wait for the list.
+        permit: The permit of the first request, if the store has acquired it together with the lease and no request has
+            taken it.
+        reply: The reply that contained the list, or ``None`` before it is there.
+        tariffs: The list, or ``None`` before it is there.
+        is_released: Whether the store shares the list, or another process may fetch it.
+        renewal: The waiter of the task that renews the lease.
+    """
+
+    endpoint: str
+    account: Account
+    lease: object = None
+    permit: Permit | None = None
+    reply: Reply | None = None
+    tariffs: Tariffs | None = None
+    is_released: bool = False
+    renewal: Waiter | None = None
 
 
 @attrs.define(eq=False)
@@ -28,6 +63,7 @@ class Attempt:
         quota: The rule.
         credentials: The credentials, or ``None`` for a request that the lockout rules do not guard.
         token: Whether it is a tariff request, which needs a token beside its slot.
+        lease: The lease of the fetch, or ``None`` for a request of a user's own.
         number: 0 for the first attempt of a fetch, then 1, 2, …
         permit: The permit, or ``None`` while the request waits for one.
         readings: How often the transport has begun to read the body.
@@ -41,6 +77,7 @@ class Attempt:
     quota: Quota
     credentials: Credentials | None = None
     token: bool = True
+    lease: FetchLease | None = None
     number: int = 0
     permit: Permit | None = None
     readings: int = 0
@@ -53,6 +90,13 @@ class Attempt:
     def may_have_counted(self) -> bool:
         """Whether the service may have counted the request."""
         return self.readings > 0
+
+    def early_permit(self) -> Permit | None:
+        """Take the permit that the store acquired together with the lease, if it is there."""
+        if self.lease is None:
+            return None
+        permit, self.lease.permit = self.lease.permit, None
+        return permit
 
     @property
     def waited(self) -> float:

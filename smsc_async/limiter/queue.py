@@ -28,6 +28,7 @@ import attrs
 
 from smsc_async.errors import AddressPaused, CredentialsRefused, NotSent, QuotaExhausted, TrialsExhausted
 from smsc_async.fetch.lockout import Cause, Refused, Verdict
+from smsc_async.limiter.attempt import FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
@@ -72,13 +73,20 @@ class PermitSource(Protocol):
         """Release a permit if that is possible without an ``await``; return whether it was."""
         ...
 
-    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
+    async def release(
+        self,
+        permit: Permit,
+        completion: Completion,
+        verdict: Verdict | None = None,
+        lease: FetchLease | None = None,
+    ) -> None:
         """Release a permit. A cancellation of the caller does not interrupt the release.
 
         Args:
             permit: The permit.
             completion: How the exchange ended.
             verdict: What the exchange showed about the credentials.
+            lease: The lease of a fetch that ends with this request, with its list.
         """
         ...
 
@@ -131,9 +139,7 @@ class WaiterQueue:
 
     def try_acquire(self, permit: Permit) -> Permit | None:
         """Return the permit if nobody waits for one and it is available without an ``await``, else ``None``."""
-        if self._queues and (permit.login, permit.token) in self._queues:
-            return None
-        return self._source.try_acquire(permit)
+        return None if self._queues and self.has_waiters(permit) else self._source.try_acquire(permit)
 
     async def acquire(self, permit: Permit, *, lease: float | None = None) -> Permit:
         """Return the permit as soon as it is free and all earlier waiters have theirs.
@@ -185,6 +191,10 @@ class WaiterQueue:
             raise not_sent(answer.locked_out, now() + answer.locked_out.retry_in)
         raise answer.error(min(answer.retry_in, permit.quota.window))
 
+    def has_waiters(self, permit: Permit) -> bool:
+        """Whether others wait for the same, and so come first."""
+        return (permit.login, permit.token) in self._queues
+
     def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         """Release a permit if that is possible without an ``await``; return whether it was."""
         service = None if permit.credentials is None else permit.credentials.service
@@ -194,13 +204,19 @@ class WaiterQueue:
             self.notify(permit.login, service)
         return True
 
-    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
-        """Release a permit, and let the first waiters try again."""
+    async def release(
+        self,
+        permit: Permit,
+        completion: Completion,
+        verdict: Verdict | None = None,
+        lease: FetchLease | None = None,
+    ) -> None:
+        """Release a permit, with the lease of its fetch if there is a list, and let the first waiters try again."""
         if self.try_release(permit, completion, verdict):
             return
         service = None if permit.credentials is None else permit.credentials.service
         try:
-            await self._source.release(permit, completion, verdict)
+            await self._source.release(permit, completion, verdict, lease)
         finally:
             self.notify(permit.login, service)
 

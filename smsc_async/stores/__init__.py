@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from smsc_async.accounts import Secret
-from smsc_async.stores.base import FetchLease, Store
+from smsc_async.limiter.attempt import FetchLease
+from smsc_async.stores.base import Store
 from smsc_async.stores.memory import MemoryStore
 
 if TYPE_CHECKING:

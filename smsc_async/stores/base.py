@@ -8,31 +8,18 @@ import weakref
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-import attrs
-
 from smsc_async.accounts import Account
 from smsc_async.fetch.lockout import LockoutView
-from smsc_async.limiter.bucket import Usage
+from smsc_async.limiter.attempt import FetchLease
+from smsc_async.limiter.bucket import Completion, Permit, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import PermitSource, WaiterQueue
 from smsc_async.limiter.quota import Quota
-from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
 from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.single_flight import SingleFlight
 
 __all__ = ["FetchLease", "Store"]
-
-
-@attrs.frozen
-class FetchLease:
-    """The right to fetch a list for all users of a store, until the release or the end of the lease.
-
-    Attributes:
-        lease: The store's identifier of the lease; ``None`` if no other process can wait for the list.
-    """
-
-    lease: object = None
 
 
 class Store(PermitSource, Protocol):
@@ -91,7 +78,7 @@ class Store(PermitSource, Protocol):
         ...
 
     async def lease_or_reply(
-        self, endpoint: str, account: Account, max_age: float, seconds: float
+        self, endpoint: str, account: Account, max_age: float, permit: Permit | None = None
     ) -> Tariffs | FetchLease:
         """Return a list that another process fetched, or the right to fetch one.
 
@@ -102,15 +89,26 @@ class Store(PermitSource, Protocol):
             endpoint: The URL of the request.
             account: The account.
             max_age: Seconds; 0 for a list that is fetched from now on.
-            seconds: The remaining seconds of the call; the lease lasts as long.
+            permit: The permit of the first request, which a store acquires together with the lease if it can.
         """
         ...
 
-    async def release_lease(
-        self, endpoint: str, account: Account, lease: FetchLease, reply: Reply | None, tariffs: Tariffs | None
-    ) -> None:
-        """Release a lease, and cache its result: the reply and the list in it, or ``None`` if there is no list."""
+    async def release_lease(self, lease: FetchLease) -> None:
+        """Release a lease and a permit that it still has, and cache its list, if any; a second release does nothing."""
         ...
+
+    async def release_unused(self, lease: FetchLease) -> None:
+        """Release the permit that came with a lease, if no request has taken it."""
+        permit, lease.permit = lease.permit, None
+        if permit is not None:
+            await self.queue.release(permit, Completion.NOT_SENT)
+
+    def _end(self, lease: FetchLease) -> bool:
+        """Cache the list of a lease; return whether the lease was not released before."""
+        was_released, lease.is_released = lease.is_released, True
+        if not was_released and lease.tariffs is not None:
+            self._cache.put((lease.endpoint, lease.account.fingerprint), lease.tariffs, 0.0)
+        return not was_released
 
     async def renew_lease(self, lease: FetchLease) -> None:
         """Renew a lease until its release; raises nothing.

@@ -89,6 +89,14 @@ class LoadedStates:
         """Take a place."""
         rules.enter(self.service, self.credentials, place)
 
+    def take(self, request: str, instant: float) -> Place | Refusal:
+        """Take a place, or return the refusal of the rules. A repetition takes no second place."""
+        known = self.place_of(request)
+        place = known or self.admit(request, instant)
+        if isinstance(place, Place) and known is None:
+            self.enter(place)
+        return place
+
     def settle(self, place: Place, verdict: Verdict, instant: float) -> None:
         """Give a place back, and learn from the exchange."""
         rules.settle(self.service, self.credentials, place, verdict, instant)

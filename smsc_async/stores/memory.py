@@ -16,14 +16,14 @@ from smsc_async.accounts import Account
 from smsc_async.errors import StoreNotReady
 from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import CredentialsState, LockoutView, Refused, ServiceState, Verdict
+from smsc_async.limiter.attempt import FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import is_other_closed_loop
-from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import FetchLease, Store
+from smsc_async.stores.base import Store
 
 __all__ = ["MemoryStore"]
 
@@ -134,7 +134,13 @@ class MemoryStore(Store):
                     self._rules_lock.release()
         return True
 
-    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
+    async def release(
+        self,
+        permit: Permit,
+        completion: Completion,
+        verdict: Verdict | None = None,
+        lease: FetchLease | None = None,  # noqa: ARG002  # released by itself, without an await
+    ) -> None:
         """Release a permit."""
         self.try_release(permit, completion, verdict)
 
@@ -149,28 +155,20 @@ class MemoryStore(Store):
 
     async def lease_or_reply(
         self,
-        endpoint: str,  # noqa: ARG002  # the protocol's
-        account: Account,  # noqa: ARG002  # the protocol's
+        endpoint: str,
+        account: Account,
         max_age: float,  # noqa: ARG002  # the protocol's
-        seconds: float,  # noqa: ARG002  # the protocol's
+        permit: Permit | None = None,  # noqa: ARG002  # acquired by itself, without an await
     ) -> Tariffs | FetchLease:
         """Return a lease: within a process, the single flight ensures that nobody else fetches the same list."""
-        return FetchLease()
+        return FetchLease(endpoint, account)
 
     async def renew_lease(self, lease: FetchLease) -> None:
         """Do nothing: a lease has no end here."""
 
-    async def release_lease(
-        self,
-        endpoint: str,
-        account: Account,
-        lease: FetchLease,  # noqa: ARG002  # no other process waits for the list
-        reply: Reply | None,  # noqa: ARG002  # the list itself is cached
-        tariffs: Tariffs | None,
-    ) -> None:
+    async def release_lease(self, lease: FetchLease) -> None:
         """Cache the list, if there is one."""
-        if tariffs is not None:
-            self._cache.put((endpoint, account.fingerprint), tariffs, 0.0)
+        self._end(lease)
 
     async def forget(self, account: Account) -> None:
         """Remove the lists of an account."""

@@ -20,7 +20,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import anyio
 import attrs
@@ -28,20 +28,21 @@ import attrs
 from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError, StoreNotReady
 from smsc_async.fetch.lockout import LockoutView
-from smsc_async.limiter.bucket import Permit, Refusal, Usage
+from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
+from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.waiter import Waiter, new_waiter
-from smsc_async.protocol import Reply, quota_key
+from smsc_async.limiter.waiter import new_waiter
+from smsc_async.protocol import quota_key
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import FetchLease, Store
+from smsc_async.stores.base import Store
 from smsc_async.stores.keys import Keys, ListKey
 from smsc_async.stores.lockout_states import CredentialNames, LockoutStates
 from smsc_async.stores.private_files import misconfigured
 from smsc_async.stores.rows import quota_text
 from smsc_async.stores.sealed_reply import Unsealed, sealed, unpacked_off_loop, unsealed
 
-__all__ = ["KEEP_BYTES", "OTHER_PEPPER", "Closed", "ColdStart", "Lookup", "OtherQuota", "SharedStore"]
+__all__ = ["KEEP_BYTES", "OTHER_PEPPER", "Closed", "ColdStart", "Ended", "Lookup", "OtherQuota", "SharedStore"]
 
 KEEP_BYTES: Final = 64 * 2**20
 ColdStart: TypeAlias = Literal["grant", "wait"]
@@ -69,6 +70,7 @@ class Lookup:
 
     Attributes:
         leads: Whether the caller has the lease now.
+        has_permit: Whether the caller has the permit too.
         sealed: The last list, sealed; ``None`` if there is none, and empty if the value cannot be a list.
         age: The age of the list in seconds by the clock of the store; ``inf`` if it is unknown.
     """
@@ -76,6 +78,7 @@ class Lookup:
     leads: bool
     sealed: bytes | None = None
     age: float = math.inf
+    has_permit: bool = False
 
 
 @attrs.frozen
@@ -99,9 +102,25 @@ class OtherQuota:
 
 
 @attrs.frozen
-class _LeaseId:
+class LeaseId:
+    """The identifier of a lease in the store."""
+
     key: ListKey
     holder: int
+
+
+class Ended(NamedTuple):
+    """A lease that ends, and what its fetch brought.
+
+    Attributes:
+        key: The key of the list.
+        holder: The holder of the lease.
+        shared: The sealed list, or ``None`` if there is none.
+    """
+
+    key: str
+    holder: int
+    shared: bytes | None
 
 
 class SharedStore(Store, ABC):
@@ -135,8 +154,6 @@ class SharedStore(Store, ABC):
         self._keep_bytes = keep_bytes
         self._lease = lease
         self._cold_start: ColdStart = cold_start
-        # The leases of this process, by holder, each with the waiter of its renewal.
-        self._leases: dict[int, Waiter | None] = {}
         self._lockout_view = LockoutStates()
 
     def try_acquire(self, permit: Permit) -> None:  # noqa: ARG002  # the protocol's
@@ -167,7 +184,7 @@ class SharedStore(Store, ABC):
         endpoint: str,
         account: Account,
         max_age: float,
-        seconds: float,  # noqa: ARG002  # the protocol's
+        permit: Permit | None = None,
     ) -> Tariffs | FetchLease:
         """Return a list that another process fetched, or the right to fetch one."""
         cache_key = (endpoint, account.fingerprint)
@@ -178,13 +195,17 @@ class SharedStore(Store, ABC):
             # A list that was fetched since the start of the call is fresh enough whatever max_age is.
             fresh = min(max(max_age, now() - started), self.LIST_TTL) if is_readable else -1.0
             with_last = is_readable and not self._cache.has(cache_key)
-            lookup = await self._look(key.name, fresh, holder, with_last=with_last)
+            looked_at = now()
+            lookup = await self._look(key.name, fresh, holder, permit, with_last=with_last)
+            if lookup.has_permit and permit is not None and now() - looked_at >= LONGEST_EXCHANGE:
+                # This process stood still for the whole lease: another process may have the permit by now.
+                await self.release(permit, Completion.NOT_SENT)
+                permit = None
             stored, age = self._unsealed(lookup, key)
             if lookup.leads:
                 if stored is not None and age < self.LIST_TTL:
                     self._cache.put(cache_key, stored.packed, age)
-                self._leases[holder] = None
-                return FetchLease(_LeaseId(key, holder))
+                return FetchLease(endpoint, account, LeaseId(key, holder), permit if lookup.has_permit else None)
             if lookup.sealed is not None:
                 tariffs = await unpacked_off_loop(*stored) if stored is not None and age < fresh else None
                 if tariffs is not None:
@@ -197,31 +218,33 @@ class SharedStore(Store, ABC):
     async def renew_lease(self, lease: FetchLease) -> None:
         """Renew a lease until its release."""
         lease_id = _lease_id(lease)
-        if lease_id.holder not in self._leases:
-            return
-        waiter = self._leases[lease_id.holder] = new_waiter()
-        while True:
-            await waiter.wait(self.LEASE_SECONDS / 3)
-            if lease_id.holder not in self._leases:
-                return
+        lease.renewal = new_waiter()
+        while not lease.is_released:
+            await lease.renewal.wait(self.LEASE_SECONDS / 3)
             # If the store is down, no other process can take the lease either.
             with contextlib.suppress(StoreError):
-                await self._renew(lease_id.key.name, lease_id.holder)
+                if not lease.is_released:
+                    await self._renew(lease_id.key.name, lease_id.holder)
 
-    async def release_lease(
-        self, endpoint: str, account: Account, lease: FetchLease, reply: Reply | None, tariffs: Tariffs | None
-    ) -> None:
-        """Release a lease, and share the reply if it contains a list."""
-        lease_id = _lease_id(lease)
-        waiter = self._leases.pop(lease_id.holder, None)
-        if waiter is not None:
-            waiter.notify()
-        if tariffs is not None:
-            self._cache.put((endpoint, account.fingerprint), tariffs, 0.0)
-        shared = sealed(reply, lease_id.key, time.time()) if reply is not None and tariffs is not None else None
+    async def release_lease(self, lease: FetchLease) -> None:
+        """Release a lease, and share its list, if any."""
+        await self.release_unused(lease)
+        ended = self._ended(lease)
         # The caller gets its list even if the store fails; a lease that is not released ends by itself.
-        with contextlib.suppress(StoreError):
-            await self._unlease(lease_id.key.name, lease_id.holder, shared)
+        if ended is not None:
+            with contextlib.suppress(StoreError):
+                await self._unlease(ended)
+
+    def _ended(self, lease: FetchLease | None) -> Ended | None:
+        """End a lease in this process, and return what ends it in the store; ``None`` if that was done before."""
+        if lease is None or not self._end(lease):
+            return None
+        if lease.renewal is not None:
+            lease.renewal.notify()
+        lease_id = _lease_id(lease)
+        has_list = lease.tariffs is not None and lease.reply is not None
+        shared = sealed(lease.reply, lease_id.key, time.time()) if lease.reply is not None and has_list else None
+        return Ended(lease_id.key.name, lease_id.holder, shared)
 
     def _reduced(self, address: str, pepper: Secret | None) -> tuple[Callable[..., SharedStore], tuple[object, ...]]:
         """Return how to make a store with the same arguments; the state is in the file or the server."""
@@ -298,10 +321,11 @@ class SharedStore(Store, ABC):
         """Return the keys of the store."""
 
     @abstractmethod
-    async def _look(self, key: str, fresh: float, holder: int, *, with_last: bool) -> Lookup:
+    async def _look(self, key: str, fresh: float, holder: int, permit: Permit | None, *, with_last: bool) -> Lookup:
         """Return a list less than ``fresh`` seconds old by the store's clock, or take the lease if it is free.
 
-        With ``with_last``, the lease comes with the last list, whatever its age.
+        With ``with_last``, the lease comes with the last list, whatever its age. It comes with the permit if there is one
+        for it.
         """
 
     @abstractmethod
@@ -309,16 +333,12 @@ class SharedStore(Store, ABC):
         """Extend the lease to ``LEASE_SECONDS`` from now."""
 
     @abstractmethod
-    async def _unlease(self, key: str, holder: int, shared: bytes | None) -> None:
+    async def _unlease(self, ended: Ended) -> None:
         """Release the lease, and store the sealed list, if any."""
 
     @abstractmethod
     async def _delete_lists(self, prefix: str) -> None:
         """Delete the lists whose keys begin with that prefix."""
-
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        self._leases = {}
 
 
 def _restored(
@@ -327,6 +347,6 @@ def _restored(
     return kind(address, pepper=pepper, **options)
 
 
-def _lease_id(lease: FetchLease) -> _LeaseId:
-    assert isinstance(lease.lease, _LeaseId)
+def _lease_id(lease: FetchLease) -> LeaseId:
+    assert isinstance(lease.lease, LeaseId)
     return lease.lease

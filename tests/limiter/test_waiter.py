@@ -15,6 +15,7 @@ import trio
 from smsc_async.fetch import background
 from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.fetch.lockout import Verdict
+from smsc_async.limiter.attempt import FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import WaiterQueue
@@ -121,7 +122,13 @@ class Slow:
     def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         return False
 
-    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
+    async def release(
+        self,
+        permit: Permit,
+        completion: Completion,
+        verdict: Verdict | None = None,
+        lease: FetchLease | None = None,
+    ) -> None:
         await anyio.sleep(0.001)
         self.released.append(completion)
 

@@ -213,31 +213,33 @@ async def _cancel_after(scope: anyio.CancelScope, ticks: int) -> None:
 
 async def test_a_list_goes_to_the_credentials_that_fetched_it_and_to_nobody_else(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0)
     assert isinstance(lead, FetchLease)
     tariffs = _list()
-    await here.release_lease(ENDPOINT, ALEX, lead, REPLY, tariffs)
+    lead.reply, lead.tariffs = REPLY, tariffs
+    await here.release_lease(lead)
     found = here.get_cached(ENDPOINT, ALEX, 60.0)
     assert found == tariffs
-    shared = there.get_cached(ENDPOINT, ALEX, 60.0) or await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
+    shared = there.get_cached(ENDPOINT, ALEX, 60.0) or await there.lease_or_reply(ENDPOINT, ALEX, 60.0)
     assert shared == tariffs
     assert isinstance(shared, Tariffs)
     assert shared.fetched_at is not None
     assert abs((shared.fetched_at - datetime.now(UTC)).total_seconds()) < 60
     for other in (Account("alex", "124"), Account("boris", "123"), Account.with_api_key("123", name="alex")):
         assert there.get_cached(ENDPOINT, other, math.inf) is None
-        assert isinstance(await there.lease_or_reply(ENDPOINT, other, 60.0, 1.0), FetchLease)
-    assert isinstance(await there.lease_or_reply("https://other.example/sys/get.php", ALEX, 60.0, 1.0), FetchLease)
+        assert isinstance(await there.lease_or_reply(ENDPOINT, other, 60.0), FetchLease)
+    assert isinstance(await there.lease_or_reply("https://other.example/sys/get.php", ALEX, 60.0), FetchLease)
 
 
 async def test_a_list_that_is_too_old_is_fetched_anew_and_is_there_all_the_same(make_store: Make) -> None:
     here, there = make_store(), make_store()
-    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0)
     assert isinstance(lead, FetchLease)
-    await here.release_lease(ENDPOINT, ALEX, lead, REPLY, _list())
+    lead.reply, lead.tariffs = REPLY, _list()
+    await here.release_lease(lead)
     await anyio.sleep(0.02)
     assert there.get_cached(ENDPOINT, ALEX, 0.01) is None
-    assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 0.01, 1.0), FetchLease)
+    assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 0.01), FetchLease)
     assert there.get_cached(ENDPOINT, ALEX, math.inf) == _list()
 
 

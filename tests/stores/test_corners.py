@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, RedisStore, SQLiteStore, Tariffs
-from smsc_async.limiter.bucket import Refusal
+from smsc_async.limiter.bucket import Permit, Refusal
 from smsc_async.limiter.waiter import is_closed_loop
 from smsc_async.stores import FetchLease, Store, base
 from smsc_async.stores.sqlite import worker_thread as worker
@@ -22,10 +23,10 @@ from tests.support.simulated import ALEX, URL
 async def test_a_store_that_does_not_answer_in_time_ends_the_call() -> None:
     class Slow(MemoryStore):
         async def lease_or_reply(
-            self, endpoint: str, account: Account, max_age: float, seconds: float
+            self, endpoint: str, account: Account, max_age: float, permit: Permit | None = None
         ) -> Tariffs | FetchLease:
             await anyio.sleep(math.inf)
-            return FetchLease()
+            return FetchLease(endpoint, account)
 
     async with Client(ALEX, base_url=URL, store=Slow()) as client:
         with pytest.raises(DeadlineExceeded) as caught:
@@ -75,21 +76,22 @@ def test_calls_that_start_together_open_the_store_once(redis_server: RedisServer
 def test_a_look_that_is_cancelled_leads_nobody(redis_server: RedisServer) -> None:
     async def look() -> None:
         store = RedisStore(redis_server.url, pepper="a long random text", lease=1.0, cold_start="grant")
-        real = store._flights  # pyright: ignore[reportPrivateUsage]
+        shards: Any = store._shards  # pyright: ignore[reportPrivateUsage]
+        real = shards.run
         cancelled = iter([True])
 
-        async def flights(*arguments: object) -> object:
-            reply = await real(*arguments)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        async def run(*arguments: object) -> object:
+            reply = await real(*arguments)
             if next(cancelled, False):
                 raise asyncio.CancelledError
             return reply
 
-        store._flights = flights  # type: ignore[assignment, method-assign] # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+        shards.run = run
         with pytest.raises(asyncio.CancelledError):
-            await store.lease_or_reply(URL, ALEX, 60.0, 1.0)
-        turn = await store.lease_or_reply(URL, ALEX, 60.0, 5.0)
+            await store.lease_or_reply(URL, ALEX, 60.0)
+        turn = await store.lease_or_reply(URL, ALEX, 60.0)
         assert isinstance(turn, FetchLease)
-        await store.release_lease(URL, ALEX, turn, None, None)
+        await store.release_lease(turn)
         await store.aclose()
 
     redis_server.ask("FLUSHALL")

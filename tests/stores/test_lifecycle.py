@@ -134,7 +134,7 @@ async def _acquire(store: MemoryStore) -> None:
 
 
 async def _cache(store: MemoryStore) -> None:
-    await store.release_lease(URL, Account("alex", "123"), FetchLease(), None, sample_tariffs())
+    await store.release_lease(FetchLease(URL, Account("alex", "123"), tariffs=sample_tariffs()))
 
 
 async def _lock_out(store: MemoryStore) -> None:

@@ -33,7 +33,7 @@ def switches_often() -> Iterator[None]:
 
 
 async def keep(store: MemoryStore, account: Account, tariffs: Tariffs | None = None) -> None:
-    await store.release_lease(HERE, account, FetchLease(), None, tariffs or sample_tariffs())
+    await store.release_lease(FetchLease(HERE, account, tariffs=tariffs or sample_tariffs()))
 
 
 async def test_a_list_is_given_to_the_credentials_that_fetched_it_and_to_no_others() -> None:
@@ -104,7 +104,7 @@ async def test_a_store_of_no_bytes_keeps_nothing() -> None:
 async def test_an_exchange_without_a_list_keeps_the_last_one() -> None:
     store = MemoryStore()
     await keep(store, Account("alex", "123"))
-    await store.release_lease(HERE, Account("alex", "123"), FetchLease(), None, None)
+    await store.release_lease(FetchLease(HERE, Account("alex", "123")))
     assert store.get_cached(HERE, Account("alex", "123"), 60.0) is not None
 
 

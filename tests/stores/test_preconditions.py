@@ -165,11 +165,12 @@ async def test_the_access_list_of_the_docs_is_enough_and_a_missing_rule_is_named
         assert isinstance(permit, Permit)
         await store.release(permit, Completion.NOT_SENT)
         await store.drain_tokens("alex", Quota())
-        lease = await store.lease_or_reply(endpoint, credentials.account, 60.0, 5.0)
+        lease = await store.lease_or_reply(endpoint, credentials.account, 60.0)
         assert isinstance(lease, FetchLease)
         reply = Reply(200, "", None, b'{"zones": [{"zone": "1", "name": "x", "api": "1"}], "codes": [], "mail": "1"}')
-        await store.release_lease(endpoint, credentials.account, lease, reply, decode(reply.body))
-        assert isinstance(await store.lease_or_reply(endpoint, credentials.account, 60.0, 5.0), Tariffs)
+        lease.reply, lease.tariffs = reply, decode(reply.body)
+        await store.release_lease(lease)
+        assert isinstance(await store.lease_or_reply(endpoint, credentials.account, 60.0), Tariffs)
         await store.forget(credentials.account)
     server.ask("ACL", "SETUSER", "worker", "-info")
     async with _open(url) as store:
@@ -267,7 +268,7 @@ async def test_an_answer_to_another_call_is_never_taken_for_ones_own(server: Red
         (connection,) = pool.idle
         # An answer of an earlier call that comes late: it would grant a fourth permit.
         any_permit: Any = permits[0]
-        granted = await store._permits(any_permit.lease, "acquire", Quota(), (0.0,) * 9)  # pyright: ignore[reportPrivateUsage]
+        granted = await store._alone("permit", store._acquire_part(any_permit, 0.0))  # pyright: ignore[reportPrivateUsage]
         assert granted[0] == b"granted"
         record = server.ask("GET", "{smsc}:store")
         assert record

@@ -19,11 +19,11 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.protocol import quota_key, service_of
 from smsc_async.stores.lockout_states import LoadedStates
-from smsc_async.stores.redis import cluster_lockouts
-from smsc_async.stores.redis import store as redis_store
+from smsc_async.stores.redis import cluster_lockouts, event_loop
 from smsc_async.stores.redis.connection import RedisConnections
-from smsc_async.stores.redis.scripts import LOCKOUT, PERMIT, Script
+from smsc_async.stores.redis.scripts import Script
 from smsc_async.stores.redis.topology import shard_tag, slot_of
+from smsc_async.stores.shared import Ended
 from tests.stores.redis_cluster import Node, RedisCluster, free_ports
 from tests.support.stopwatch import Stopwatch
 
@@ -70,6 +70,17 @@ async def _end(store: RedisStore, permit: Permit | Refusal, verdict: Verdict) ->
     await store.release(permit, Completion.COMPLETE, verdict)
 
 
+def _lockouts(store: RedisStore) -> Any:
+    return store._lockouts  # pyright: ignore[reportPrivateUsage]
+
+
+async def _changed(
+    store: RedisStore, service: str, account: Account | None, change: Callable[[LoadedStates, float], Any]
+) -> Any:
+    names = await store._names(service, account)  # pyright: ignore[reportPrivateUsage]
+    return await _lockouts(store).change(names, change)
+
+
 def _tag(store: RedisStore, login: str) -> str:
     return store._tag(store._key_ring.login(login))  # pyright: ignore[reportPrivateUsage]
 
@@ -83,8 +94,8 @@ def _logins(store: RedisStore, tags: list[str], count: int, *, among: bool = Tru
 
 
 async def _all_opened(store: RedisStore) -> None:
-    while store._unfinished:  # pyright: ignore[reportPrivateUsage]
-        await asyncio.gather(*store._unfinished)  # pyright: ignore[reportPrivateUsage]
+    while tasks := store._tasks.of_loop(asyncio.get_running_loop()):  # pyright: ignore[reportPrivateUsage]
+        await asyncio.gather(*tasks)
 
 
 class Calls:
@@ -115,7 +126,7 @@ async def test_each_login_has_its_quota_and_all_masters_have_their_share(
             granted = [isinstance(await _take(each, f"login-{number}"), Permit) for each in stores]
             assert granted == [True, True, True, False]
         await _all_opened(store)
-        answered = [node for node, script, _ in calls.log if script is PERMIT]
+        answered = [node for node, _, key in calls.log if ":permits:" in key]
         shares = [answered.count(node.address) for node in cluster.masters]
         assert min(shares) > 0.6 * max(shares)
         # Each group of keys was opened before its first use, by the first process.
@@ -261,7 +272,7 @@ async def test_lists_are_shared_and_forgotten_while_their_slot_moves(fragile: Re
         await store.forget(account)
         name = store._key_ring.list_key(endpoint, account).name  # pyright: ignore[reportPrivateUsage]
         tag = _tag(store, quota_key(service_of(endpoint), "alex"))
-        await store._flights(name, "release", 1, (1e6,), b"list")  # pyright: ignore[reportPrivateUsage]
+        await store._unlease(Ended(name, 1, b"list"))  # pyright: ignore[reportPrivateUsage]
         _, target = _move(fragile, tag, finish=False)
         with pytest.raises(
             StoreError, match=r"moving keys|within 0\.9 s"
@@ -271,7 +282,7 @@ async def test_lists_are_shared_and_forgotten_while_their_slot_moves(fragile: Re
         assert target.ask("HLEN", f"{tag}:lists") == b":1\r\n"
         await store.forget(account)
         assert target.ask("EXISTS", f"{tag}:lists") == b":0\r\n"
-        lease = await store.lease_or_reply(endpoint, account, 60.0, 5.0)
+        lease = await store.lease_or_reply(endpoint, account, 60.0)
         assert not hasattr(lease, "zones")
 
 
@@ -362,16 +373,15 @@ async def test_confirmed_credentials_at_full_speed_need_their_own_node_alone(
             await _end(store, await _try(store, f"login-{number}"), Verdict.LIST)
         calls = Calls(monkeypatch)
         permit = await _try(store, "login-7")
-        assert sorted(script is PERMIT for _, script, _ in calls.log) == [False, True]
+        assert sorted(":permits:" in key for *_, key in calls.log) == [False, True]
         calls.log.clear()
         await _end(store, permit, Verdict.LIST)
-        assert sorted(script is LOCKOUT for _, script, _ in calls.log) == [False, True]
+        assert sorted(":lockout:" in key for *_, key in calls.log) == [False, True]
         assert f"{shard_tag(0)}:lockout:{SERVICE}" not in {key for *_, key in calls.log}
         # The successes reach the service together, within a second.
         await asyncio.sleep(0.7)
         assert sum(key == f"{shard_tag(0)}:lockout:{SERVICE}" for *_, key in calls.log) == 1
-        assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
-        view = store._cluster._views[SERVICE]  # pyright: ignore[reportPrivateUsage]
+        view = _lockouts(store)._views[SERVICE]
         assert view.service.successes >= 51
 
 
@@ -471,7 +481,7 @@ async def test_without_the_state_of_the_service_four_confirmed_requests_go_on_an
 
 async def _until_errors(store: RedisStore) -> None:
     async with asyncio.timeout(20):
-        while not await store._change_states(SERVICE, None, lambda each, _: len(each.service.errors)):  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
+        while not await _changed(store, SERVICE, None, lambda each, _: len(each.service.errors)):  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
             await asyncio.sleep(0.1)
 
 
@@ -499,7 +509,7 @@ async def test_credentials_that_others_refuse_between_the_two_steps_get_no_place
         real = cluster_lockouts.ClusterLockouts._save_credentials  # pyright: ignore[reportPrivateUsage]
 
         async def late(lockouts: Any, *arguments: Any, **options: Any) -> None:
-            if lockouts is store._cluster:  # pyright: ignore[reportPrivateUsage]
+            if lockouts is _lockouts(store):  # pyright: ignore[reportPrivateUsage]
                 monkeypatch.setattr(cluster_lockouts.ClusterLockouts, "_save_credentials", real)
                 await _end(other, first, Verdict.REFUSED)
             await real(lockouts, *arguments, **options)
@@ -523,7 +533,7 @@ async def test_credentials_that_others_try_between_the_two_steps_count_both_tria
         real = cluster_lockouts.ClusterLockouts._save_credentials  # pyright: ignore[reportPrivateUsage]
 
         async def late(lockouts: Any, *arguments: Any, **options: Any) -> None:
-            if lockouts is store._cluster:  # pyright: ignore[reportPrivateUsage]
+            if lockouts is _lockouts(store):  # pyright: ignore[reportPrivateUsage]
                 monkeypatch.setattr(cluster_lockouts.ClusterLockouts, "_save_credentials", real)
                 assert isinstance(await _try(other, "alex", "wrong"), Permit)
             await real(lockouts, *arguments, **options)
@@ -536,7 +546,7 @@ async def test_credentials_that_others_try_between_the_two_steps_count_both_tria
             seen.append(len(states.credentials.unanswered))
             return Refusal(0.0)  # which is looked at again, and not saved
 
-        await other._change_states(SERVICE, Account("alex", "wrong"), look)  # pyright: ignore[reportPrivateUsage]
+        await _changed(other, SERVICE, Account("alex", "wrong"), look)  # pyright: ignore[reportPrivateUsage]
         assert seen[-1] == 2
 
 
@@ -547,10 +557,10 @@ async def test_lost_answers_take_no_second_place_and_count_no_second_error(clust
         nodes: Any = store._redis  # pyright: ignore[reportPrivateUsage]
         real = nodes.call
 
-        async def losing(script: Script, *arguments: Any) -> object:
-            if script is LOCKOUT:
-                await real(script, *arguments)
-            return await real(script, *arguments)
+        async def losing(script: Script, keys: Any, *arguments: Any) -> object:
+            if ":lockout:" in keys[-1]:
+                await real(script, keys, *arguments)
+            return await real(script, keys, *arguments)
 
         nodes.call = losing
         for number in range(3):
@@ -572,8 +582,7 @@ async def test_a_request_that_was_not_sent_leaves_nothing_behind(cluster: RedisC
         await store.drain_tokens(f"{SERVICE} login-3", LONG)
         assert isinstance(refusal := await _try(store, "login-3"), Refusal)
         assert refusal.locked_out is None
-        lockouts = store._cluster  # pyright: ignore[reportPrivateUsage]
-        assert lockouts is not None
+        lockouts = _lockouts(store)  # pyright: ignore[reportPrivateUsage]
         assert not lockouts._in_flight  # pyright: ignore[reportPrivateUsage]
         for _ in range(2):
             await lockouts.flush(SERVICE)
@@ -587,9 +596,8 @@ async def test_closing_saves_what_requests_without_a_place_have_shown(cluster: R
             await _confirm(store, [f"login-{number}" for number in range(50)])
         await _end(store, await _try(store, "login-3"), Verdict.LIST)
         await store.aclose()
-        assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
-        assert not store._cluster._ended  # pyright: ignore[reportPrivateUsage]
-        assert not store._cluster._timers  # pyright: ignore[reportPrivateUsage]
+        assert not _lockouts(store)._ended
+        assert not _lockouts(store)._timers
 
 
 @pytest.mark.asyncio
@@ -606,8 +614,7 @@ async def test_a_worker_that_never_reached_the_state_of_the_service_goes_on_too(
             for verdict in (Verdict.LIST, Verdict.OTHER):
                 await _end(store, await _try(store, spared[0]), verdict)
             await asyncio.sleep(1.6)  # the success is not saved, and not tried again
-            assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
-            assert not store._cluster._ended  # pyright: ignore[reportPrivateUsage]
+            assert not _lockouts(store)._ended
             await _end(store, await _try(store, spared[1]), Verdict.BLOCKED)
         finally:
             keeper.signal(signal.SIGCONT)
@@ -616,7 +623,7 @@ async def test_a_worker_that_never_reached_the_state_of_the_service_goes_on_too(
 
 async def _until_paused(store: RedisStore) -> None:
     async with asyncio.timeout(20):
-        while await store._change_states(SERVICE, None, lambda each, _: each.service.paused_at) < 0:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
+        while await _changed(store, SERVICE, None, lambda each, _: each.service.paused_at) < 0:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
             await asyncio.sleep(0.1)
 
 
@@ -630,15 +637,14 @@ async def test_credentials_that_others_refused_meanwhile_are_not_sent_at_full_sp
         def refuse(states: LoadedStates, instant: float) -> None:
             states.credentials.refused_at, states.credentials.refusals = instant, 1
 
-        await other._change_states(SERVICE, Account(names[7], "123"), refuse)  # pyright: ignore[reportPrivateUsage]
+        await _changed(other, SERVICE, Account(names[7], "123"), refuse)  # pyright: ignore[reportPrivateUsage]
         assert await _try(store, names[7]) == Refusal(0.0)
         again = await _try(store, names[7])
         assert isinstance(again, Refusal)
         assert again.locked_out is not None
         assert again.locked_out.final
-        assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
-        assert not store._cluster._in_flight  # pyright: ignore[reportPrivateUsage]
-        assert not store._cluster._saving  # pyright: ignore[reportPrivateUsage]
+        assert not _lockouts(store)._in_flight
+        assert not _lockouts(store)._saving
 
 
 @pytest.mark.asyncio
@@ -668,8 +674,7 @@ async def test_this_process_forgets_credentials_that_it_has_not_used_for_long(
     async with _open(cluster) as store:
         await _confirm(store, ["alex", "boris", "clara"])
         await _confirm(store, ["alex"])
-        assert store._cluster is not None  # pyright: ignore[reportPrivateUsage]
-        assert len(store._cluster._texts) == 2  # pyright: ignore[reportPrivateUsage]
+        assert len(_lockouts(store)._texts) == 2
 
 
 @pytest.mark.asyncio
@@ -685,7 +690,7 @@ async def test_a_child_process_has_connections_of_its_own(cluster: RedisCluster)
 async def test_closing_waits_for_what_begins_meanwhile_and_leaves_no_connection(
     cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_store, "_UNFINISHED_SECONDS", 60.0)  # on a busy machine too
+    monkeypatch.setattr(event_loop, "_UNFINISHED_SECONDS", 60.0)  # on a busy machine too
 
     def connections() -> int:
         return sum(node.ask("CLIENT", "LIST").count(b"age=") for node in cluster.nodes)
@@ -695,9 +700,9 @@ async def test_closing_waits_for_what_begins_meanwhile_and_leaves_no_connection(
 
     before = connections()
     async with _open(cluster) as store:
-        store._begin(first_use())  # pyright: ignore[reportPrivateUsage]  # as the release of a call that was cancelled
+        store._tasks.begin(first_use())  # pyright: ignore[reportPrivateUsage]  # as the release of a call that was cancelled
         await asyncio.sleep(0)
-    assert not store._unfinished  # pyright: ignore[reportPrivateUsage]
+    assert not store._tasks.of_loop(asyncio.get_running_loop())  # pyright: ignore[reportPrivateUsage]
     async with asyncio.timeout(10):
         while connections() > before:  # noqa: ASYNC110  # the server sees an end a little later
             await asyncio.sleep(0.01)

@@ -11,7 +11,6 @@ from smsc_async import Account, Quota, RedisStore, StoreError
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
-from smsc_async.stores.redis.scripts import LOCKOUT
 from tests.stores.redis_server import RedisServer
 
 pytestmark = pytest.mark.asyncio
@@ -55,17 +54,13 @@ async def test_a_place_whose_first_answer_was_lost_is_taken_once(redis_server: R
     store = _open(redis_server)
     shards: Any = store._shards  # pyright: ignore[reportPrivateUsage]
     real: Any = shards.run
-    calls: list[bytes] = []
+    calls: list[str] = []
 
-    async def run(script: object, *arguments: Any) -> Any:
-        answer = await real(script, *arguments)
-        if script is LOCKOUT:
-            calls.append(answer[0])
-            if calls == [b"read", b"saved"]:
-                return await real(
-                    script, arguments[0], (0.0,), ("", "", "", "")
-                )  # as if another worker had been faster
-        return answer
+    async def run(keys: object, numbers: object, words: Any) -> Any:
+        answer = await real(keys, numbers, words)
+        calls.append(words[0])
+        # The states are not those of the first one any more.
+        return await real(keys, numbers, words) if calls.count("begin") == 1 and words[0] == "begin" else answer
 
     shards.run = run
     assert isinstance(await _take(store, 1), Permit)
@@ -82,17 +77,20 @@ async def test_a_place_is_returned_if_there_is_no_token_or_no_answer(redis_serve
         refused = await _take(store, 1)
         assert isinstance(refused, Refusal)
         assert refused.locked_out is None
-    replaceable: Any = store
-    real: Any = store._permits  # pyright: ignore[reportPrivateUsage]
+    shards: Any = store._shards  # pyright: ignore[reportPrivateUsage]
+    real: Any = shards.run
 
-    async def fail(*_: object) -> Any:
-        raise StoreError("down")
+    async def fail(keys: object, numbers: object, words: Any) -> Any:
+        answer = await real(keys, numbers, words)
+        if words[0] == "begin":
+            raise StoreError("down")
+        return answer
 
-    replaceable._permits = fail
+    shards.run = fail
     for _ in range(6):
         with pytest.raises(StoreError, match="down"):
             await _take(store, 2)
-        await asyncio.gather(*store._unfinished)  # pyright: ignore[reportPrivateUsage]
-    replaceable._permits = real
+        await asyncio.gather(*store._tasks.of_loop(asyncio.get_running_loop()))  # pyright: ignore[reportPrivateUsage]
+    shards.run = real
     assert isinstance(await _take(store, 2), Permit)
     await store.aclose()

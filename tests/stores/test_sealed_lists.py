@@ -79,19 +79,20 @@ def rows(request: pytest.FixtureRequest, tmp_path: Path) -> Rows:
 
 
 async def _fetch(store: Store, account: Account, price: str = "2.50", endpoint: str = ENDPOINT) -> None:
-    lease = await store.lease_or_reply(endpoint, account, 60.0, 1.0)
+    lease = await store.lease_or_reply(endpoint, account, 60.0)
     assert isinstance(lease, FetchLease)
     reply = _reply(price)
-    await store.release_lease(endpoint, account, lease, reply, decode(reply.body))
+    lease.reply, lease.tariffs = reply, decode(reply.body)
+    await store.release_lease(lease)
 
 
 async def _look(store: Store, account: Account, endpoint: str = ENDPOINT) -> str | None:
     """Return the price in the list of a store that has nothing in memory; ``None`` for the right to fetch one."""
-    result = await store.lease_or_reply(endpoint, account, 60.0, 5.0)
+    result = await store.lease_or_reply(endpoint, account, 60.0)
     if isinstance(result, Tariffs):
         return str(result.zone("1").api)
     cached = store.get_cached(endpoint, account, math.inf)
-    await store.release_lease(endpoint, account, result, None, None)
+    await store.release_lease(result)
     return None if cached is None else f"cached {cached.zone('1').api}"
 
 
@@ -176,10 +177,10 @@ async def test_a_list_has_an_end(rows: Rows) -> None:
         store.LIST_TTL = 0.2
     await _fetch(here, ALEX)
     await asyncio.sleep(0.25)
-    lease = await there.lease_or_reply(ENDPOINT, ALEX, math.inf, 1.0)
+    lease = await there.lease_or_reply(ENDPOINT, ALEX, math.inf)
     assert isinstance(lease, FetchLease)
     assert there.get_cached(ENDPOINT, ALEX, math.inf) is None
-    await there.release_lease(ENDPOINT, ALEX, lease, None, None)
+    await there.release_lease(lease)
     await _fetch(there, BORIS)
     assert len(rows.read()) == 1
     await here.aclose()

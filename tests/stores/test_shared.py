@@ -52,21 +52,23 @@ def _open(name: str, *, keep_bytes: int = 2**20, pepper: str = "a long random te
 
 
 async def _fetch(store: SQLiteStore | RedisStore, account: Account = ALEX) -> None:
-    lead = await store.lease_or_reply(ENDPOINT, account, 60.0, 1.0)
+    lead = await store.lease_or_reply(ENDPOINT, account, 60.0)
     assert isinstance(lead, FetchLease)
-    await store.release_lease(ENDPOINT, account, lead, REPLY, LIST)
+    lead.reply, lead.tariffs = REPLY, LIST
+    await store.release_lease(lead)
 
 
 async def test_a_follower_gets_what_the_leader_lands(name: str) -> None:
     here, there = _open(name), _open(name)
     here.LEASE_SECONDS = there.LEASE_SECONDS = 1.5
-    lead = await here.lease_or_reply(ENDPOINT, ALEX, 0.0, 1.0)
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 0.0)
     assert isinstance(lead, FetchLease)
     holding = asyncio.create_task(here.renew_lease(lead))
-    following = asyncio.create_task(there.lease_or_reply(ENDPOINT, ALEX, 0.0, 1.0))
+    following = asyncio.create_task(there.lease_or_reply(ENDPOINT, ALEX, 0.0))
     await asyncio.sleep(2.0)  # the lead has been renewed
     assert not following.done()
-    await here.release_lease(ENDPOINT, ALEX, lead, REPLY, LIST)
+    lead.reply, lead.tariffs = REPLY, LIST
+    await here.release_lease(lead)
     assert await following == LIST
     await holding
     await here.renew_lease(lead)
@@ -76,11 +78,11 @@ async def test_a_follower_gets_what_the_leader_lands(name: str) -> None:
 
 async def test_a_follower_leads_where_nothing_has_landed(name: str) -> None:
     here, there = _open(name), _open(name)
-    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
-    following = asyncio.create_task(there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0))
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0)
+    following = asyncio.create_task(there.lease_or_reply(ENDPOINT, ALEX, 60.0))
     await asyncio.sleep(0.05)
     assert isinstance(lead, FetchLease)
-    await here.release_lease(ENDPOINT, ALEX, lead, None, None)
+    await here.release_lease(lead)
     assert isinstance(await following, FetchLease)
     await here.aclose()
     await there.aclose()
@@ -88,9 +90,9 @@ async def test_a_follower_leads_where_nothing_has_landed(name: str) -> None:
 
 async def test_a_follower_leads_where_the_leader_has_not_renewed(name: str) -> None:
     here, there = _open(name), _open(name)
-    assert isinstance(await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
+    assert isinstance(await here.lease_or_reply(ENDPOINT, ALEX, 60.0), FetchLease)
     with stopwatch() as watch:
-        assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
+        assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 60.0), FetchLease)
     assert watch.seconds < 0.6
     await here.aclose()
     await there.aclose()
@@ -101,7 +103,7 @@ async def test_a_follower_that_is_cancelled_leaves_no_lead(name: str) -> None:
     here.LEASE_SECONDS = there.LEASE_SECONDS = 60.0
     await here.acquire(Permit("another", Quota(), token=False), lease=1.0)
     for ticks in range(12):
-        task = asyncio.create_task(here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0))
+        task = asyncio.create_task(here.lease_or_reply(ENDPOINT, ALEX, 60.0))
         for _ in range(ticks):
             await asyncio.sleep(0.0001)
         task.cancel()
@@ -110,10 +112,10 @@ async def test_a_follower_that_is_cancelled_leaves_no_lead(name: str) -> None:
         except asyncio.CancelledError:
             continue
         assert isinstance(lead, FetchLease)
-        await here.release_lease(ENDPOINT, ALEX, lead, None, None)
+        await here.release_lease(lead)
     await asyncio.sleep(0.05)
     async with asyncio.timeout(1):
-        assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
+        assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 60.0), FetchLease)
     await here.aclose()
     await there.aclose()
 
@@ -122,9 +124,10 @@ async def test_a_long_list_of_another_process_is_read_off_the_loop(name: str, mo
     tariffs = make_tariffs(2_000)
     reply = Reply(200, "application/json; charset=utf-8", None, render(tariffs, Format.JSON, charset="utf-8"))
     here, there = (_open(name, keep_bytes=2**26) for _ in range(2))
-    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0)
     assert isinstance(lead, FetchLease)
-    await here.release_lease(ENDPOINT, ALEX, lead, reply, tariffs)
+    lead.reply, lead.tariffs = reply, tariffs
+    await here.release_lease(lead)
     threads: list[int] = []
 
     def noted(shared: bytes, wall: float) -> Tariffs | None:
@@ -132,7 +135,7 @@ async def test_a_long_list_of_another_process_is_read_off_the_loop(name: str, mo
         return unpacked(shared, wall)
 
     monkeypatch.setattr(sealed_reply, "unpacked", noted)
-    assert await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0) == tariffs
+    assert await there.lease_or_reply(ENDPOINT, ALEX, 60.0) == tariffs
     assert threads != [threading.get_ident()]
     assert len(threads) == 1
     for store in (here, there):
@@ -141,10 +144,11 @@ async def test_a_long_list_of_another_process_is_read_off_the_loop(name: str, mo
 
 async def test_an_answer_that_cannot_be_read_is_fetched_anew(name: str) -> None:
     here, there = _open(name), _open(name)
-    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0)
+    lead = await here.lease_or_reply(ENDPOINT, ALEX, 60.0)
     assert isinstance(lead, FetchLease)
-    await here.release_lease(ENDPOINT, ALEX, lead, Reply(200, "", None, b"something else"), LIST)
-    assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
+    lead.reply, lead.tariffs = Reply(200, "", None, b"something else"), LIST
+    await here.release_lease(lead)
+    assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 60.0), FetchLease)
     assert there.get_cached(ENDPOINT, ALEX, math.inf) is None
     await here.aclose()
     await there.aclose()
@@ -156,13 +160,11 @@ async def test_so_many_bytes_are_kept_and_the_least_recently_used_goes_first(nam
     await _fetch(here, alex)
     await _fetch(here, boris)
     other = _open(name)
-    assert isinstance(await other.lease_or_reply(ENDPOINT, alex, 60.0, 1.0), Tariffs)
+    assert isinstance(await other.lease_or_reply(ENDPOINT, alex, 60.0), Tariffs)
     await _fetch(here, clara)
     await other.aclose()
     another = _open(name)
-    kept = [
-        isinstance(await another.lease_or_reply(ENDPOINT, each, 60.0, 1.0), Tariffs) for each in (alex, boris, clara)
-    ]
+    kept = [isinstance(await another.lease_or_reply(ENDPOINT, each, 60.0), Tariffs) for each in (alex, boris, clara)]
     assert kept == [True, False, True]
     await here.aclose()
     await another.aclose()
@@ -173,7 +175,7 @@ async def test_nothing_is_kept_where_there_is_no_room(name: str) -> None:
     await _fetch(here)
     await _fetch(here)
     assert here.get_cached(ENDPOINT, ALEX, math.inf) is None
-    assert isinstance(await here.lease_or_reply(ENDPOINT, ALEX, 60.0, 1.0), FetchLease)
+    assert isinstance(await here.lease_or_reply(ENDPOINT, ALEX, 60.0), FetchLease)
     await here.aclose()
 
 

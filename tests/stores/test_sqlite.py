@@ -314,9 +314,9 @@ async def test_a_cancelled_take_leaves_nothing_taken(tmp_path: Path) -> None:
 async def test_a_call_that_is_cancelled_where_there_is_nothing_leaves_what_others_have(tmp_path: Path) -> None:
     alex, endpoint = Account("alex", "123"), "https://smsc.example/sys/get.php"
     async with _open(tmp_path / "store.db") as here, _open(tmp_path / "store.db") as there:
-        lead = await here.lease_or_reply(endpoint, alex, 60.0, 1.0)
+        lead = await here.lease_or_reply(endpoint, alex, 60.0)
         held = [await _take(here) for _ in range(3)]
-        for call in (lambda: _take(there), lambda: there.lease_or_reply(endpoint, alex, 60.0, 1.0)):
+        for call in (lambda: _take(there), lambda: there.lease_or_reply(endpoint, alex, 60.0)):
             task = asyncio.ensure_future(call())
             await asyncio.sleep(0)
             task.cancel()
@@ -325,7 +325,7 @@ async def test_a_call_that_is_cancelled_where_there_is_nothing_leaves_what_other
         assert len(held) == 3
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await there.lease_or_reply(endpoint, alex, 60.0, 1.0)
+                await there.lease_or_reply(endpoint, alex, 60.0)
         assert isinstance(lead, FetchLease)
 
 
@@ -545,9 +545,9 @@ async def test_the_lead_that_another_process_has_taken_in_between_is_seen(
 
     alex, endpoint = Account("alex", "123"), "https://smsc.example/sys/get.php"
     async with _open(tmp_path / "store.db") as here, _open(tmp_path / "store.db") as there:
-        await here.lease_or_reply(endpoint, alex, 60.0, 1.0)
+        await here.lease_or_reply(endpoint, alex, 60.0)
         monkeypatch.setattr(sqlite_tables, "look", look)
-        waiting = asyncio.create_task(there.lease_or_reply(endpoint, alex, 60.0, 1.0))
+        waiting = asyncio.create_task(there.lease_or_reply(endpoint, alex, 60.0))
         async with asyncio.timeout(60):
             while len(first) <= 2:  # noqa: ASYNC110  # nothing sets an event
                 await asyncio.sleep(0.01)
@@ -628,7 +628,7 @@ async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
         async with _open(path, pepper=pepper) as store:
             await _take(store, account.login)
             await store.acquire(Permit("x", QUOTA, token=True, credentials=Credentials("smsc", account)), lease=1.0)
-            await store.lease_or_reply("https://smsc.example/sys/get.php", account, 60.0, 1.0)
+            await store.lease_or_reply("https://smsc.example/sys/get.php", account, 60.0)
         names = await asyncio.to_thread(os.listdir, tmp_path)
         content = b"".join((tmp_path / name).read_bytes() for name in names)
         assert b"somebody" not in content

@@ -90,7 +90,7 @@ async def one_list(store: str, base_url: str, per: str, max_age: str) -> str:
 async def hang_list(store: str, base_url: str, _per: str) -> str:
     shared = open_store(store)
     shared.LEASE_SECONDS = 2.0  # room for a machine that is busy with other things
-    await shared.lease_or_reply(f"{base_url}get.php", ALEX, 60.0, 60.0)
+    await shared.lease_or_reply(f"{base_url}get.php", ALEX, 60.0)
     return "leads"
 
 

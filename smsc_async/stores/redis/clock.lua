@@ -1,4 +1,4 @@
--- The beginning of every script but open.lua: the time, corrected for steps of the server's clock.
+-- The beginning of the script: the time, corrected for steps of the server's clock. call.lua is its end.
 --
 -- KEYS[1]  the record of the store, which open.lua writes: {format, id of the store, pepper, run of the server, correction,
 --          closed at, number of corrections (the era), instant of the last correction, why the store is closed}
@@ -12,7 +12,7 @@
 -- if the time is not the expected one: the caller decides, since it knows when it sent and when it got the answer.
 --
 -- the_time() returns the time, the suffix of the answer's first word (the era and the number of the call: more elements
--- would cost the caller 5 us each), and the record; or nil and the answer.
+-- would cost the caller 5 us each), the record, and whether the caller's expectation holds; or nil and the answer.
 local numbers = {struct.unpack('>' .. string.rep('d', #ARGV[2] / 8), ARGV[2])}
 
 local function the_time()
@@ -35,5 +35,8 @@ local function the_time()
   local is_ahead = record[6] > now
   if is_ahead then record[6] = now end
   if steps or is_ahead then redis.call('SET', KEYS[1], cmsgpack.pack(record)) end
-  return now, ' ' .. era .. ' ' .. ARGV[3], record
+  return now, ' ' .. era .. ' ' .. ARGV[3], record, expected > 0 and sample_era == era
 end
+
+local now, suffix, record, is_expected = the_time()
+if not now then return suffix end

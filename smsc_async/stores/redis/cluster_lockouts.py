@@ -17,10 +17,8 @@ import asyncio
 import contextlib
 import copy
 import math
-import weakref
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -31,11 +29,13 @@ from smsc_async.fetch.lockout import Cause, CredentialsState, Place, Refused, Se
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
-from smsc_async.stores.redis.scripts import LOCKOUT, Script
+from smsc_async.stores.redis.event_loop import StoreTasks
+from smsc_async.stores.redis.server_lockouts import Turns, milliseconds_of
+from smsc_async.stores.redis.shards import Shards
 from smsc_async.stores.rows import poll_pause
 from smsc_async.stores.shared import Closed
 
-__all__ = ["ChangedError", "ClosedError", "ClusterLockouts", "milliseconds_of"]
+__all__ = ["ChangedError", "ClosedError", "ClusterLockouts"]
 
 T = TypeVar("T")
 
@@ -44,7 +44,6 @@ _VIEW_SECONDS: Final = 1.0
 _BATCH_SECONDS: Final = rules.IDLE / 2
 _AGAIN_SECONDS: Final = 1.0
 _REMEMBERED: Final = 1_000
-_DAY: Final = 86_400.0
 _ON_SERVICE: Final = (Verdict.LIST, Verdict.REFUSED, Verdict.BLOCKED)
 
 
@@ -102,41 +101,30 @@ class _Ended:
     verdict: Verdict
 
 
-Run = Callable[[Script, Sequence[str], Sequence[float], Sequence[str | bytes]], Awaitable[list[Any]]]
-
-
-def milliseconds_of(credentials: CredentialsState, instant: float) -> float:
-    """Return after how many milliseconds a state of credentials means nothing."""
-    return (max(credentials.expires_at - instant, 0.0) + _DAY) * 1_000
-
-
 class ClusterLockouts:
     """Takes and returns places on a cluster.
 
     Args:
-        run: Runs a script.
+        shards: Runs the script.
         key: Returns the key of a state: of the service, or of the credentials.
         turn: Lets the changes of this event loop take turns.
-        begin: Starts work that the end of a call does not interrupt.
-        background: The work that closing interrupts.
+        tasks: The tasks of the store.
         view: What ``lockouts()`` shows.
     """
 
     def __init__(
         self,
-        run: Run,
+        shards: Shards,
         key: Callable[[CredentialNames, bool], str],
         *,
-        turn: Callable[[], AbstractAsyncContextManager[None]],
-        begin: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-        background: weakref.WeakSet[asyncio.Task[None]],
+        turn: Turns,
+        tasks: StoreTasks,
         view: LockoutStates,
     ) -> None:
-        self._run = run
+        self._shards = shards
         self._key = key
         self._turn = turn
-        self._begin = begin
-        self._background = background
+        self._tasks = tasks
         self._shown = view
         self._views: dict[str, _View] = {}
         # The requests in flight without a place in the state of the service.
@@ -168,7 +156,7 @@ class ClusterLockouts:
             return result
         if request:
             # Beside the permit, which is on the same node.
-            self._saving[request] = self._begin(self._save_credentials(names, step, change, check=True))
+            self._saving[request] = self._tasks.begin(self._save_credentials(names, step, change, check=True))
         else:
             await self._save_credentials(names, step, change)
         return result
@@ -224,19 +212,17 @@ class ClusterLockouts:
                 return result, step
             service = values[0]
 
-    async def take(
-        self,
-        names: CredentialNames,
-        request: str,
-        take: Callable[[LoadedStates, float], Place | Refusal],
-        closed_for: float,
-    ) -> Place | Refusal:
+    async def take(self, names: CredentialNames, request: str, closed_for: float) -> Place | Refusal:
         """Return a place, in the state of the service only if it needs one; call ``saved`` before the request is sent.
 
         Raises:
             ClosedError: The state of the service lost something, and the credentials are at risk.
             StoreError: The same if a node does not answer.
         """
+
+        def take(states: LoadedStates, instant: float) -> Place | Refusal:
+            return states.take(request, instant)
+
         view, text = self._views.get(names.service), self._texts.get(names.credentials)
         is_known = text is not None
         if text is None:
@@ -260,7 +246,7 @@ class ClusterLockouts:
         if view is not None:
             view.service.fast[request] = place
         if is_known:
-            self._saving[request] = self._begin(self._check_confirmed(names, instant))
+            self._saving[request] = self._tasks.begin(self._check_confirmed(names, instant))
         return place
 
     async def _check_confirmed(self, names: CredentialNames, instant: float) -> None:
@@ -269,12 +255,22 @@ class ClusterLockouts:
         if not rules.is_confirmed(service, _loaded(names, text), instant):
             raise ChangedError
 
-    def has(self, request: str) -> bool:
-        """Return whether a request is in flight without a place in the state of the service."""
-        return request in self._in_flight
+    async def settle(
+        self, names: CredentialNames, request: str, verdict: Verdict, settle: Callable[[LoadedStates, float], None]
+    ) -> None:
+        """Learn from a request; ``settle`` changes the states if it has a place in that of the service.
 
-    async def settle(self, request: str, verdict: Verdict) -> None:
-        """Learn from a request without a place in the state of the service."""
+        Raises:
+            StoreError: A node does not answer.
+        """
+        with contextlib.suppress(StoreError, ChangedError):
+            await self.saved(request)
+        if request in self._in_flight:
+            await self._settle_without_place(request, verdict)
+        else:
+            await self.change(names, settle)
+
+    async def _settle_without_place(self, request: str, verdict: Verdict) -> None:
         place, names = self._in_flight.pop(request)
         view, instant = self._views.get(names.service), self._instant(names.service)
         service, text = ServiceState() if view is None else view.service, self._texts.get(names.credentials, "")
@@ -342,7 +338,7 @@ class ClusterLockouts:
 
         def flush() -> None:
             self._timers.pop(service, None)
-            self._background.add(self._begin(self.flush(service)))
+            self._tasks.begin(self.flush(service), is_awaited=False)
 
         self._timers[service] = loop, loop.call_later(seconds, flush)
 
@@ -396,7 +392,7 @@ class ClusterLockouts:
 
         If another process saved the same, or this one with an answer that was lost, it is saved.
         """
-        kind, instant, *values = await self._run(LOCKOUT, (key,), (closed_for * 1e6, lasts), (former, new))
+        kind, instant, *values = await self._shards.run((key,), (closed_for * 1e6, lasts), ("lockout", former, new))
         if kind == b"read":
             values = [values[0].decode()]
             kind = b"saved" if new and values[0] == new else kind

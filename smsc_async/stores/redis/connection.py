@@ -33,6 +33,7 @@ from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.protocol import is_loopback
 from smsc_async.stores.private_files import misconfigured
+from smsc_async.stores.redis.event_loop import asyncio_loop
 from smsc_async.stores.redis.scripts import Script, StoreLostError
 from smsc_async.stores.redis.topology import Address
 
@@ -322,12 +323,7 @@ class RedisConnections:
         return result
 
     def _pool(self) -> _Pool:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            loop = None
-        if loop is None:
-            raise RuntimeError("RedisStore works on asyncio only: on trio use SQLiteStore")
+        loop = asyncio_loop()
         pool = self._pools.get(loop)
         if pool is None:
             # A connection refers to its loop, the key of the weak dictionary: a closed loop would never be collected.

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["FLIGHT", "LOCKOUT", "OPEN", "PERMIT", "Script", "StoreLostError"]
+__all__ = ["CALL", "OPEN", "Script", "StoreLostError"]
 
 
 class StoreLostError(Exception):
@@ -34,6 +34,4 @@ class Script:
 
 
 OPEN: Final = Script.of("open.lua")
-PERMIT: Final = Script.of("clock.lua", "permit.lua")
-FLIGHT: Final = Script.of("clock.lua", "flight.lua")
-LOCKOUT: Final = Script.of("clock.lua", "lockout.lua")
+CALL: Final = Script.of("clock.lua", "flight.lua", "lockout.lua", "permit.lua", "call.lua")

@@ -8,15 +8,13 @@ process comes back, is an old copy and closes again (``open.lua``).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import logging
 import math
 import secrets
 import struct
-import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
@@ -24,14 +22,15 @@ import attrs
 from smsc_async.errors import StoreError
 from smsc_async.limiter.clock import now
 from smsc_async.stores.private_files import misconfigured
-from smsc_async.stores.redis.scripts import OPEN, Script, StoreLostError
+from smsc_async.stores.redis.event_loop import StoreTasks
+from smsc_async.stores.redis.scripts import CALL, OPEN, StoreLostError
 from smsc_async.stores.shared import OTHER_PEPPER
 
 if TYPE_CHECKING:
     from smsc_async.stores.redis.connection import RedisConnections
     from smsc_async.stores.redis.nodes import RedisNodes
 
-__all__ = ["MICRO", "Shards"]
+__all__ = ["MICRO", "NO_PART", "Part", "Shards"]
 
 MICRO: Final = 1_000_000
 # Version 1 had no number. A change of any key, or of what is in one, needs the next one.
@@ -49,6 +48,23 @@ _SLACK: Final = 0.25
 _DRIFT: Final = 0.001
 _calls: Final = itertools.count()
 _LOG: Final = logging.getLogger("smsc_async")
+
+
+class Part(NamedTuple):
+    """A part of what a call does on a server.
+
+    Attributes:
+        keys: Its keys.
+        numbers: Its numbers.
+        words: Its words.
+    """
+
+    keys: Sequence[str]
+    numbers: Sequence[float]
+    words: Sequence[str | bytes]
+
+
+NO_PART: Final = Part((), (), ())
 
 
 class _ClockSample(NamedTuple):
@@ -105,8 +121,7 @@ class Shards:
         redis: The connections to the servers.
         pepper_name: What the store contains of the pepper.
         trusts: Whether an empty store is trusted.
-        begin: Starts a task that the store ends when it closes.
-        background: Those of these tasks that no call waits for.
+        tasks: The tasks of the store.
     """
 
     def __init__(
@@ -115,44 +130,55 @@ class Shards:
         pepper_name: str,
         *,
         trusts: bool,
-        begin: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-        background: weakref.WeakSet[asyncio.Task[None]],
+        tasks: StoreTasks,
     ) -> None:
         self._redis = redis
         self._pepper_name = pepper_name
         self._trusts = trusts
-        self._begin = begin
-        self._background = background
+        self._tasks = tasks
         self._shards: dict[str, _Shard] = {tag: _Shard(tag) for tag in redis.tags}
         # The runs of the nodes of a cluster all of whose shards this process has opened.
         self._opened: set[str] = set()
         self._warned = False
 
-    async def run(
-        self, script: Script, keys: Sequence[str], numbers: Sequence[float], words: Sequence[str | bytes]
-    ) -> list[Any]:
-        """Return the answer of a script: its first word, the time, and what follows; again if the store was lost."""
-        shard = self._shards[keys[0].partition("}")[0] + "}"]
+    def instant(self, key: str, *, is_late: bool) -> float | None:
+        """Return the time of the server of a key, by the last answer; ``None`` before the first one.
+
+        Args:
+            key: The key.
+            is_late: Whether the instant is not too early, rather than not too late.
+        """
+        sample = self._of(key).clock_sample
+        if sample is None:
+            return None
+        uncertain = sample.round_trip / 2 + (now() - sample.at) * _DRIFT
+        return now() + sample.ahead + (uncertain if is_late else -uncertain)
+
+    async def run(self, keys: Sequence[str], numbers: Sequence[float], words: Sequence[str | bytes]) -> list[Any]:
+        """Return the answer of the script: its first word, the time, and what follows; again if the store was lost."""
+        shard = self._of(keys[0])
         for _ in range(_TRIES):
             identity = shard.identity
             try:
                 identity = await self._identified(shard)
-                return await self._run_in(shard, identity, script, keys, numbers, words)
+                return await self._run_in(shard, identity, keys, numbers, words)
             except StoreLostError:
                 if shard.identity is identity:
                     shard.identity = None
         raise StoreError("Redis was flushed or restarted several times during the call: try again", self._redis.name)
 
-    async def _run_in(  # noqa: PLR0917  # the arguments of a script, in its order
+    def _of(self, key: str) -> _Shard:
+        return self._shards[key.partition("}")[0] + "}"]
+
+    async def _run_in(
         self,
         shard: _Shard,
         identity: _Identity,
-        script: Script,
         keys: Sequence[str],
         numbers: Sequence[float],
         words: Sequence[str | bytes],
     ) -> list[Any]:
-        """Return the answer of a script, which gets the expected time of the server; again if the clock has stepped."""
+        """Return the answer of the script, which gets the expected time of the server; again if the clock has stepped."""
         spent = step = longest = 0.0
         sent_at = expected = slack = 0.0
         call = ""
@@ -179,7 +205,7 @@ class Shards:
 
         while True:  # until the connections find that the call is overdue
             kind, era, server_time, values = await self._redis.call(
-                script, (f"{shard.tag}:store", *keys), arguments, read, spent
+                CALL, (f"{shard.tag}:store", *keys), arguments, read, spent
             )
             answered_at = now()
             if kind == b"lost":
@@ -212,7 +238,7 @@ class Shards:
             if len(self._shards) > 1 and shard.run not in self._opened:
                 # All at once: the loss of a node counts from now, and not from the first use of each shard.
                 self._opened.add(shard.run)
-                self._background.add(self._begin(self._open_shards(node)))
+                self._tasks.begin(self._open_shards(node), is_awaited=False)
             return shard.identity
 
     async def _open_shards(self, node: RedisConnections) -> None:

@@ -13,8 +13,8 @@ import asyncio
 import contextlib
 import math
 import secrets
-import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -23,18 +23,19 @@ from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError
 from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import Place, Verdict
+from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
-from smsc_async.stores.redis.cluster_lockouts import ChangedError, ClosedError, ClusterLockouts, milliseconds_of
-from smsc_async.stores.redis.scripts import FLIGHT, LOCKOUT, PERMIT
-from smsc_async.stores.redis.shards import MICRO, Shards
+from smsc_async.stores.redis.cluster_lockouts import ChangedError, ClosedError, ClusterLockouts
+from smsc_async.stores.redis.event_loop import StoreTasks
+from smsc_async.stores.redis.server_lockouts import ServerLockouts, Turns
+from smsc_async.stores.redis.shards import MICRO, NO_PART, Part, Shards
 from smsc_async.stores.rows import poll_pause, quota_text, released
 from smsc_async.stores.sealed_reply import SEALED_BYTES
-from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Lookup, OtherQuota, SharedStore
+from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Ended, Lookup, OtherQuota, SharedStore
 
 __all__ = ["RedisStore"]
 
@@ -42,8 +43,6 @@ T = TypeVar("T")
 
 _LIST_KEYS: Final = ("lists", "lists:used", "lists:bytes")
 _SCAN_COUNT: Final = 1_000
-# The longest wait for a turn; a call fails within a second if the server does not answer.
-_TURN_SECONDS: Final = 0.1
 
 
 @attrs.frozen
@@ -110,27 +109,25 @@ class RedisStore(SharedStore):
         self._redis = connections_to(hidden)
         super().__init__(self._redis.name, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
         self._key_ring = Keys(self._pepper)
-        self._unfinished: set[asyncio.Task[None]] = set()
-        # Those of them that no call waits for.
-        self._background: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
+        self._tasks = StoreTasks()
         self._shards = Shards(
             self._redis,
             self._key_ring.pepper_name,
             trusts=cold_start == "grant",
-            begin=self._begin,
-            background=self._background,
+            tasks=self._tasks,
         )
-        self._cluster: ClusterLockouts | None = None
+        self._turn = Turns()
+        self._lockouts: ServerLockouts | ClusterLockouts
         if len(self._redis.tags) > 1:
-            self._cluster = ClusterLockouts(
-                self._shards.run,
+            self._lockouts = ClusterLockouts(
+                self._shards,
                 self._lockout_key,
                 turn=self._turn,
-                begin=self._begin,
-                background=self._background,
+                tasks=self._tasks,
                 view=self._lockout_view,
             )
-        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
+        else:
+            self._lockouts = ServerLockouts(self._shards, self._lockout_key, turn=self._turn, view=self._lockout_view)
 
     def __repr__(self) -> str:
         name = getattr(self, "name", None)  # error reporters also show a store whose constructor has failed
@@ -141,18 +138,9 @@ class RedisStore(SharedStore):
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, within a second. The store can be used again."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + _UNFINISHED_SECONDS
-        if self._cluster is not None:
-            self._begin(self._cluster.aclose())
-        # Again for what they begin meanwhile: after the closing it would open connections that nobody closes.
-        while mine := [task for task in list(self._unfinished) if task.get_loop() is loop]:
-            for task in self._background.intersection(mine):
-                task.cancel()
-            if (seconds := until - loop.time()) <= 0:
-                break
-            # gather() would cancel them together with this task. A permit that they do not release ends with its lease.
-            await asyncio.wait(mine, timeout=seconds)
+        if isinstance(self._lockouts, ClusterLockouts):
+            self._tasks.begin(self._lockouts.aclose())
+        await self._tasks.aclose()
         await self._redis.aclose()
 
     async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
@@ -163,81 +151,159 @@ class RedisStore(SharedStore):
             StoreError: The server does not answer, or must not be used.
             RuntimeError: The event loop is not asyncio's.
         """
+        bounded = self._lease if lease == math.inf else max(lease, 0.0)
+        self._name(permit)
+        started = now()
+        answer: list[Any] | Refusal
+        try:
+            if permit.credentials is None:
+                answer = await self._alone("permit", self._acquire_part(permit, bounded))
+            elif isinstance(self._lockouts, ServerLockouts):
+                _, answer = await self._begin_request(self._lockouts, permit, bounded)
+            else:
+                answer = await self._begin_on_cluster(self._lockouts, permit, bounded)
+        except (asyncio.CancelledError, StoreError):
+            # The server may have granted the permit, which nobody will use.
+            self._tasks.begin(self._finish(permit, Completion.NOT_SENT, Verdict.NOT_SENT), is_awaited=False)
+            raise
+        is_granted = not isinstance(answer, Refusal) and answer[0] == b"granted"
+        if is_granted and now() - started < bounded:
+            return permit
+        if is_granted or permit.place is not None:
+            # The answer took longer than the lease, and another process may have the permit by now; or, on a cluster, there
+            # is a place without a permit.
+            await asyncio.shield(self._tasks.begin(self._finish(permit, Completion.NOT_SENT, Verdict.NOT_SENT)))
+        if is_granted:
+            return Refusal(0.0)
+        return (
+            answer
+            if isinstance(answer, Refusal)
+            else self._refusal(answer, permit.quota, lease if patience is None else patience)
+        )
+
+    def _name(self, permit: Permit) -> None:
+        """Give a permit its identifiers in the server."""
+        permit.lease = _PermitId(secrets.token_hex(8), self._key_ring.login(permit.login))
+        permit.place = None
+
+    async def _begin_request(
+        self, lockouts: ServerLockouts, permit: Permit, lease: float, look: Part = NO_PART
+    ) -> tuple[list[Any], list[Any] | Refusal]:
+        """Acquire place, token and slot, and look for a list, in one step: return both answers."""
+        credentials, acquire = permit.credentials, self._acquire_part(permit, lease)
+        found: list[Any] = []
+        answer: list[Any] = []
+
+        def take(states: LoadedStates, instant: float) -> Place | Refusal:
+            return states.take(_id_of(permit).id, instant)
+
+        async def send(change: Part) -> list[Any]:
+            nonlocal found, answer
+            keys = (*acquire.keys, *change.keys, *look.keys)
+            numbers = (*change.numbers, *acquire.numbers, *look.numbers)
+            words = ("begin", *change.words, *acquire.words, *look.words)
+            _, instant, found, answer = await self._shards.run(keys, numbers, words)
+            kind, *values = answer
+            return [b"saved" if kind == b"granted" else kind, instant, *values]
+
+        assert credentials is not None, "the lockout rules guard credentials alone"
+        names = await self._names(credentials.service, credentials.account)
+        place = await lockouts.change(names, take, send)
+        if isinstance(place, Refusal):
+            return found, place
+        permit.place = place if answer[0] == b"granted" else None
+        return found, answer
+
+    async def _begin_on_cluster(self, cluster: ClusterLockouts, permit: Permit, lease: float) -> list[Any] | Refusal:
+        """Take a place, then token and slot: they are on different nodes."""
         credentials = permit.credentials
-        if credentials is None:
-            return await self._acquire(permit, lease, lease if patience is None else patience)
-        # The place first. If token or slot is missing, the place is returned at once.
-        place = await self._take_place(credentials, permit.quota, lease if patience is None else patience)
+        assert credentials is not None, "the lockout rules guard credentials alone"
+        names, request = await self._names(credentials.service, credentials.account), _id_of(permit).id
+        try:
+            place = await cluster.take(names, request, self._closed_for(permit.quota))
+        except ClosedError as error:
+            return [b"closed", error.why.wait * MICRO, error.why.event.encode()]
         if isinstance(place, Refusal):
             return place
         permit.place = place
-        try:
-            answer = await self._acquire(permit, lease, lease if patience is None else patience)
-            if self._cluster is not None and isinstance(answer, Permit):
-                answer = await self._with_place(permit, place)
-        except BaseException:
-            self._begin(self._return_place(credentials, place.request))
-            raise
-        if isinstance(answer, Refusal):
-            await asyncio.shield(self._begin(self._return_place(credentials, place.request)))
+        answer = await self._alone("permit", self._acquire_part(permit, lease))
+        if answer[0] == b"granted":
+            try:
+                await cluster.saved(request)
+            except ChangedError:
+                return Refusal(0.0)
         return answer
 
-    async def _with_place(self, permit: Permit, place: Place) -> Permit | Refusal:
-        """Return a permit when the state of its credentials has the place too; else release it."""
-        assert self._cluster is not None
-        try:
-            await self._cluster.saved(place.request)
-        except BaseException as error:
-            released = self._begin(self._release(permit, Completion.NOT_SENT))
-            if not isinstance(error, ChangedError):
-                raise
-            await asyncio.shield(released)
-            return Refusal(0.0)
-        return permit
-
-    async def _acquire(self, permit: Permit, lease: float, patience: float) -> Permit | Refusal:
-        """Acquire token and slot."""
-        quota = permit.quota
-        bounded = self._lease if lease == math.inf else max(lease, 0.0)
-        permit.lease = permit_id = _PermitId(secrets.token_hex(8), self._key_ring.login(permit.login))
-        started = now()
-        rule = self._rule(quota, bounded, token=permit.token)
-        try:
-            kind, _, *values = await self._permits(permit_id, "acquire", quota, rule)
-        except asyncio.CancelledError:
-            # The server may have granted the permit, which nobody will use.
-            self._begin(self._release(permit, Completion.NOT_SENT))
-            raise
-        match kind:
-            case b"granted":
-                if now() - started < bounded:
-                    return permit
-                # The answer took longer than the lease: another process may have the permit by now.
-                await asyncio.shield(self._begin(self._release(permit, Completion.NOT_SENT)))
-                return Refusal(0.0)
-            case b"closed":
-                return self._denied(Closed(values[0] / MICRO, values[1].decode()), quota, patience)
-            case b"quota":
-                return self._denied(OtherQuota(values[0].decode()), quota, patience)
+    def _refusal(self, answer: list[Any], quota: Quota, patience: float) -> Refusal:
+        """Return the refusal in an answer; the errors are those of ``acquire``."""
+        match answer:
+            case [b"closed", wait, event]:
+                return self._denied(Closed(wait / MICRO, event.decode()), quota, patience)
+            case [b"quota", other]:
+                return self._denied(OtherQuota(other.decode()), quota, patience)
             case _:
-                retry_in, in_flight, *tokens = values
+                _, retry_in, in_flight, *tokens = answer
         # Another process may release a permit in flight before the end of its lease.
         bound = poll_pause(quota.window if tokens else 2.0) if in_flight else math.inf
         return Refusal(min(retry_in / MICRO, bound), tuple(each / MICRO for each in tokens))
 
-    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
+    async def release(
+        self,
+        permit: Permit,
+        completion: Completion,
+        verdict: Verdict | None = None,
+        lease: FetchLease | None = None,
+    ) -> None:
         """Release a permit. If the server does not answer, the permit ends with its lease."""
         unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
+        await asyncio.shield(
+            self._tasks.begin(self._finish(permit, completion, verdict or unknown, self._ended(lease)))
+        )
 
-        async def release() -> None:
-            released = self._begin(self._release(permit, completion))
-            if self._cluster is None:
-                await released
-            if permit.credentials is not None and permit.place is not None:
-                await self._settle(permit.credentials, permit.place, verdict or unknown)
-            await released  # on a cluster beside the settlement, since they are on different nodes
+    async def _finish(
+        self, permit: Permit, completion: Completion, verdict: Verdict, ended: Ended | None = None
+    ) -> None:
+        """Release a permit, settle its place, and end the lease of its fetch: in one step, except on a cluster."""
+        credentials, request = permit.credentials, _id_of(permit).id
+        release = self._release_part(permit, completion)
+        share = NO_PART if ended is None else self._share_part(ended)
+        was_in_flight = is_sent = False
 
-        await asyncio.shield(self._begin(release()))
+        def settle(states: LoadedStates, instant: float) -> None:
+            nonlocal was_in_flight
+            known = states.place_of(request)
+            place = permit.place or known
+            # A repeated change, whose first answer was lost, counts no second error.
+            if place is not None and (known is not None or not was_in_flight):
+                states.settle(place, verdict, instant)
+            was_in_flight = known is not None
+
+        async def send(change: Part) -> list[Any]:
+            nonlocal is_sent
+            if is_sent:
+                return await self._shards.run(change.keys, change.numbers, ("lockout", *change.words))
+            is_sent = True
+            keys = (*release.keys, *change.keys, *share.keys)
+            numbers = (*change.numbers, *release.numbers, *share.numbers)
+            return await self._shards.run(keys, numbers, ("finish", *change.words, *release.words, *share.words))
+
+        async def alone() -> None:
+            with contextlib.suppress(StoreError):
+                await self._alone("permit", release)
+                if share is not NO_PART:
+                    await self._alone("list", share)
+
+        if credentials is None:
+            await alone()
+            return
+        names = await self._names(credentials.service, credentials.account)
+        # If the server does not answer, everything ends by itself.
+        with contextlib.suppress(StoreError):
+            if isinstance(self._lockouts, ServerLockouts):
+                await self._lockouts.change(names, settle, send, is_late=True)
+            else:
+                # Beside one another, since they are on different nodes.
+                await asyncio.gather(alone(), self._lockouts.settle(names, request, verdict, settle))
 
     async def load_lockouts(self, service: str, account: Account) -> None:
         """Let ``lockouts()`` know what other processes have learned about an account and its service."""
@@ -245,7 +311,7 @@ class RedisStore(SharedStore):
         def look(_: LoadedStates, __: float) -> Refusal:
             return Refusal(0.0)  # with which nothing is saved
 
-        await self._change_states(service, account, look)
+        await self._lockouts.change(await self._names(service, account), look)
 
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
         """End the lockouts of an account, or with ``None`` all lockouts of the service."""
@@ -253,109 +319,14 @@ class RedisStore(SharedStore):
         def reset(states: LoadedStates, instant: float) -> None:
             rules.reset(states.service, None if account is None else states.credentials, instant)
 
-        await self._change_states(service, account, reset)
+        await self._lockouts.change(await self._names(service, account), reset)
         self.queue.notify(None, service)
-
-    async def _take_place(self, credentials: Credentials, quota: Quota, patience: float) -> Place | Refusal:
-        request = secrets.token_hex(8)
-
-        def take(states: LoadedStates, instant: float) -> Place | Refusal:
-            # A repeated change, whose first answer was lost, takes no second place.
-            known = states.place_of(request)
-            place = known or states.admit(request, instant)
-            if isinstance(place, Place) and known is None:
-                states.enter(place)
-            return place
-
-        try:
-            if self._cluster is None:
-                return await self._change_states(credentials.service, credentials.account, take)
-            names = await self._names(credentials.service, credentials.account)
-            return await self._cluster.take(names, request, take, self._closed_for(quota))
-        except ClosedError as error:
-            return self._denied(error.why, quota, patience)
-        except BaseException:
-            # The server may have saved the place, which nobody will use.
-            self._begin(self._return_place(credentials, request))
-            raise
-
-    async def _return_place(self, credentials: Credentials, request: str) -> None:
-        def give_back(states: LoadedStates, instant: float) -> None:
-            if place := states.place_of(request):
-                states.settle(place, Verdict.NOT_SENT, instant)
-
-        if self._cluster is not None:
-            with contextlib.suppress(StoreError, ChangedError):
-                await self._cluster.saved(request)
-        # If the server does not answer, the lease of the place ends by itself.
-        with contextlib.suppress(StoreError):
-            if self._cluster is not None and self._cluster.has(request):
-                await self._cluster.settle(request, Verdict.NOT_SENT)
-            else:
-                await self._change_states(credentials.service, credentials.account, give_back)
-
-    async def _settle(self, credentials: Credentials, place: Place, verdict: Verdict) -> None:
-        was_in_flight = False
-
-        def settle(states: LoadedStates, instant: float) -> None:
-            nonlocal was_in_flight
-            is_in_flight = states.place_of(place.request) is not None
-            # A repeated change, whose first answer was lost, counts no second error.
-            if is_in_flight or not was_in_flight:
-                states.settle(place, verdict, instant)
-            was_in_flight = is_in_flight
-
-        # If the store does not answer, the place ends by itself.
-        with contextlib.suppress(StoreError):
-            if self._cluster is not None and self._cluster.has(place.request):
-                await self._cluster.settle(place.request, verdict)
-            else:
-                await self._change_states(credentials.service, credentials.account, settle)
-
-    async def _change_states(
-        self, service: str, account: Account | None, change: Callable[[LoadedStates, float], T]
-    ) -> T:
-        """Return what ``change`` returns, once its result is saved and nobody has changed the states meanwhile."""
-        names = await self._names(service, account)
-        if self._cluster is not None:
-            return await self._cluster.change(names, change)
-        keys = [self._lockout_key(names, each) for each in (True, False)]
-        async with self._turn():
-            answer = await self._shards.run(LOCKOUT, keys, (0.0, 0.0, 0.0), ("", "", "", ""))
-            while True:
-                _, instant, *former = answer
-                states = LoadedStates.of(names, *(each.decode() or None for each in former))
-                result = change(states, instant)
-                if not isinstance(result, Refusal):
-                    numbers = (0.0, 0.0, milliseconds_of(states.credentials, instant))
-                    answer = await self._shards.run(LOCKOUT, keys, numbers, (*former, *states.texts()))
-                if isinstance(result, Refusal) or answer[0] == b"saved":
-                    self._lockout_view.note(states, instant - now())
-                    return result
 
     def _lockout_key(self, names: CredentialNames, of_service: bool) -> str:  # noqa: FBT001  # two keys of the same names
         """Return the key of a lockout state: that of the service, or that of credentials beside the permits of their login."""
         if of_service:
             return f"{self._redis.tags[0]}:lockout:{names.service}"
         return f"{self._tag(names.login or '0')}:lockout:{names.credentials}"
-
-    @contextlib.asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        """Let the changes of this event loop take turns: together, each would make all others start again.
-
-        Measured: 300 accounts with 50 in flight need 41 reads and writes for each without turns, and 4 with them.
-        """
-        lock = self._turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
-        has_turn = False
-        # If the server does not answer, this call must fail in time too: without a turn it is correct, only slower.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TURN_SECONDS):
-                has_turn = await lock.acquire()
-        try:
-            yield
-        finally:
-            if has_turn:
-                lock.release()
 
     def _rule(self, quota: Quota, lease: float, *, token: bool) -> tuple[float, ...]:
         """Return the numbers of an acquire: the seconds for which its row matters come first."""
@@ -369,40 +340,44 @@ class RedisStore(SharedStore):
         Raises:
             StoreError: The server does not answer.
         """
-        permit_id, rule = _PermitId("", self._key_ring.login(login)), self._rule(quota, 0.0, token=False)
-        kind, _, *values = await self._permits(permit_id, "usage", quota, rule)
-        if kind == b"closed":
-            return self._closed_usage(Closed(values[0] / MICRO, values[1].decode()), quota)
-        if kind == b"quota":
-            raise self._other_quota(OtherQuota(values[0].decode()), quota)
-        _, slots, *tokens = values
+        rule = self._rule(quota, 0.0, token=False)
+        permit_id = _PermitId("", self._key_ring.login(login))
+        answer = await self._alone("permit", self._permit_part(permit_id, "usage", quota, rule))
+        match answer:
+            case [b"closed", wait, event]:
+                return self._closed_usage(Closed(wait / MICRO, event.decode()), quota)
+            case [b"quota", other]:
+                raise self._other_quota(OtherQuota(other.decode()), quota)
+            case _:
+                _, _, slots, *tokens = answer
         return Usage(tuple(each / MICRO for each in tokens), slots)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
         permit_id = _PermitId("", self._key_ring.login(login))
-        await self._permits(permit_id, "drain", quota, (quota.window, quota.requests, quota.window * MICRO))
+        numbers = (quota.window, quota.requests, quota.window * MICRO)
+        await self._alone("permit", self._permit_part(permit_id, "drain", quota, numbers))
 
-    async def _release(self, permit: Permit, completion: Completion) -> None:
+    def _acquire_part(self, permit: Permit, lease: float) -> Part:
+        rule = self._rule(permit.quota, lease, token=permit.token)
+        return self._permit_part(_id_of(permit), "acquire", permit.quota, rule)
+
+    def _release_part(self, permit: Permit, completion: Completion) -> Part:
         instant = now()
         row = released(instant, permit.quota, completion, token=permit.token, seen=permit.seen)
         free_at = (instant, instant) if row is None else (row.token_free_at, row.slot_free_at)
         in_use_for = [max(at - instant, 0.0) * MICRO for at in free_at]
-        assert isinstance(permit.lease, _PermitId)
-        with contextlib.suppress(StoreError):
-            await self._permits(permit.lease, "release", permit.quota, (permit.quota.absence, *in_use_for))
+        return self._permit_part(_id_of(permit), "release", permit.quota, (permit.quota.absence, *in_use_for))
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start work that the cancellation of its caller does not interrupt."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._unfinished.add(task)
-        task.add_done_callback(self._unfinished.discard)
-        return task
-
-    async def _permits(self, permit_id: _PermitId, action: str, quota: Quota, numbers: Sequence[float]) -> list[Any]:
-        """Run the permit script of a login; the first number is the seconds for which the written row matters."""
+    def _permit_part(self, permit_id: _PermitId, action: str, quota: Quota, numbers: Sequence[float]) -> Part:
+        """Return an action on the permits of a login; the first number is the seconds for which the written row matters."""
         key = f"{self._tag(permit_id.login)}:permits:{permit_id.login}"
-        return await self._shards.run(PERMIT, (key,), numbers, (action, permit_id.id, quota_text(quota)))
+        return Part((key,), numbers, (action, permit_id.id, quota_text(quota)))
+
+    async def _alone(self, name: str, part: Part) -> list[Any]:
+        """Return the answer to one part of a call."""
+        kind, _, *values = await self._shards.run(part.keys, part.numbers, (name, *part.words))
+        return [kind, *values]
 
     def _tag(self, digest: str) -> str:
         """Return the hash tag of the keys that belong to a digest."""
@@ -411,35 +386,50 @@ class RedisStore(SharedStore):
     async def _keys(self) -> Keys:
         return self._key_ring
 
-    async def _look(self, key: str, fresh: float, holder: int, *, with_last: bool) -> Lookup:
+    async def _look(self, key: str, fresh: float, holder: int, permit: Permit | None, *, with_last: bool) -> Lookup:
+        look = self._list_part(key, "look", holder, (fresh * MICRO, SEALED_BYTES, with_last))
+        ended = Ended(key, holder, None)
+        found: list[Any] = []
+        answer: list[Any] | Refusal = []
+        undo = partial(self._unlease, ended)
         try:
-            kind, _, *values = await self._flights(key, "look", holder, (fresh * MICRO, SEALED_BYTES, with_last))
-        except asyncio.CancelledError:
-            self._begin(self._end_lease(key, holder, None))
+            if permit is not None and isinstance(self._lockouts, ServerLockouts):
+                self._name(permit)
+                undo = partial(self._finish, permit, Completion.NOT_SENT, Verdict.NOT_SENT, ended)
+                found, answer = await self._begin_request(self._lockouts, permit, LONGEST_EXCHANGE, look)
+            kind, *values = found or await self._alone("list", look)
+        except (asyncio.CancelledError, StoreError):
+            self._tasks.begin(undo(), is_awaited=False)
             raise
+        leads = kind == b"leads"
+        has_permit = leads and not isinstance(answer, Refusal) and answer[:1] == [b"granted"]
         if not values:
-            return Lookup(kind == b"leads")
+            return Lookup(leads, has_permit=has_permit)
         age, stored = values
-        return Lookup(kind == b"leads", stored, age / MICRO if age >= 0 else math.inf)
+        return Lookup(leads, stored, age / MICRO if age >= 0 else math.inf, has_permit)
 
     async def _renew(self, key: str, holder: int) -> None:
-        await self._flights(key, "renew", holder)
+        await self._alone("list", self._list_part(key, "renew", holder))
 
-    async def _unlease(self, key: str, holder: int, shared: bytes | None) -> None:
-        await asyncio.shield(self._begin(self._end_lease(key, holder, shared)))
+    async def _unlease(self, ended: Ended) -> None:
+        async def end() -> None:
+            with contextlib.suppress(StoreError):
+                await self._alone("list", self._share_part(ended))
 
-    async def _end_lease(self, key: str, holder: int, shared: bytes | None) -> None:
-        with contextlib.suppress(StoreError):
-            await self._flights(key, "release", holder, (self._keep_bytes / len(self._redis.tags),), shared or b"")
+        await asyncio.shield(self._tasks.begin(end()))
 
-    async def _flights(
+    def _share_part(self, ended: Ended) -> Part:
+        numbers = (self._keep_bytes / len(self._redis.tags),)
+        return self._list_part(ended.key, "release", ended.holder, numbers, ended.shared or b"")
+
+    def _list_part(
         self, key: str, action: str, holder: int, numbers: Sequence[float] = (), *words: str | bytes
-    ) -> list[Any]:
-        """Run the flight script of a list."""
+    ) -> Part:
+        """Return an action on a list."""
         tag = self._tag(key.rpartition(":")[2])
         keys = [f"{tag}:{each}" for each in (f"lease:{key}", *_LIST_KEYS)]
         times = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO, *numbers)
-        return await self._shards.run(FLIGHT, keys, times, (action, key, str(holder), *words))
+        return Part(keys, times, (action, key, str(holder), *words))
 
     async def _delete_lists(self, prefix: str) -> None:
         times = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO)
@@ -451,16 +441,17 @@ class RedisStore(SharedStore):
                     scan, read=lambda answers: (bytes(answers[0][0]), answers[0][1][::2])
                 )
                 if found:
-                    await self._shards.run(FLIGHT, (f"{tag}:lease:", lists, *others), times, ("forget", *found))
+                    await self._alone("list", Part((f"{tag}:lease:", lists, *others), times, ("forget", *found)))
                 if cursor == b"0":
                     break
 
     def _after_fork(self) -> None:
         super()._after_fork()
         self._redis.after_fork()
-        self._unfinished = set()
-        self._turns = weakref.WeakKeyDictionary()
+        self._tasks.after_fork()
+        self._turn.after_fork()
 
 
-# Seconds for which closing waits for the release of permits.
-_UNFINISHED_SECONDS: Final = 0.4
+def _id_of(permit: Permit) -> _PermitId:
+    assert isinstance(permit.lease, _PermitId), "_name() has set it"
+    return permit.lease

@@ -12,7 +12,6 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVarTuple
 
@@ -23,13 +22,14 @@ from smsc_async.accounts import Account
 from smsc_async.errors import StoreError
 from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import Place, Verdict
+from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.rows import Row, released, taken
-from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Lookup, OtherQuota, SharedStore
+from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Ended, Lookup, OtherQuota, SharedStore
 from smsc_async.stores.sqlite import tables
 from smsc_async.stores.sqlite.worker_thread import Worker
 
@@ -131,27 +131,41 @@ class SQLiteStore(SharedStore):
             StoreError: The file cannot be used.
         """
         bounded = self._lease if lease == math.inf else max(lease, 0.0)
-        quota, credentials = permit.quota, permit.credentials
-        names = None if credentials is None else await self._names(credentials.service, credentials.account)
-        started = now()
-        row = taken(started, quota, token=permit.token, lease=bounded)
-        work = partial(self._acquire, permit, started, row, names)
+        names, started = await self._names_of(permit), now()
+
+        def work() -> Permit | Refusal | Closed | OtherQuota:
+            with self._file.writing() as connection:
+                return self._acquire(connection, permit, started, bounded, names)
+
         answer = await self._worker.run(work, self._undo_acquire)
         if isinstance(answer, Closed | OtherQuota):
-            return self._denied(answer, quota, lease if patience is None else patience)
+            return self._denied(answer, permit.quota, lease if patience is None else patience)
         if isinstance(answer, Permit) and now() - started >= bounded:
             # This process stood still for the whole lease: another process may have the permit by now.
             await self.release(answer, Completion.NOT_SENT, Verdict.NOT_SENT)
             return Refusal(0.0)
         return answer
 
-    async def release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> None:
+    async def release(
+        self,
+        permit: Permit,
+        completion: Completion,
+        verdict: Verdict | None = None,
+        lease: FetchLease | None = None,
+    ) -> None:
         """Release a permit. If the file cannot be used, the permit ends with its lease."""
         instant = now()
         row = released(instant, permit.quota, completion, token=permit.token, seen=permit.seen)
         unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
+        ended = self._ended(lease)
+
+        def finish(connection: sqlite3.Connection) -> None:
+            self._release(connection, permit, instant, row, verdict or unknown)
+            if ended is not None:
+                tables.release_lease(connection, *ended, instant, (self._keep_bytes, self.LIST_TTL))
+
         with contextlib.suppress(StoreError):
-            await self._worker.run(partial(self._release, permit, instant, row, verdict or unknown))
+            await self._write(finish)
 
     async def usage(self, login: str, quota: Quota) -> Usage:
         """Return what is in use of a login's quota.
@@ -201,47 +215,58 @@ class SQLiteStore(SharedStore):
         await self._write(reset)
         self.queue.notify(None, service)
 
+    async def _names_of(self, permit: Permit) -> CredentialNames | None:
+        credentials = permit.credentials
+        return None if credentials is None else await self._names(credentials.service, credentials.account)
+
     def _acquire(
-        self, permit: Permit, instant: float, row: Row, names: CredentialNames | None
+        self,
+        connection: sqlite3.Connection,
+        permit: Permit,
+        instant: float,
+        lease: float,
+        names: CredentialNames | None,
     ) -> Permit | Refusal | Closed | OtherQuota:
         """Acquire a permit, in the thread."""
-        with self._file.writing() as connection:
-            login = self._open_keys().login(permit.login)
-            ahead = tables.lockout_clock(connection)
-            states = None if names is None else tables.load_states(connection, names)
-            place = None if states is None else states.admit(secrets.token_hex(8), instant + ahead)
-            if states is not None and isinstance(place, Refusal):
-                self._lockout_view.note(states, ahead)
-                return place
-            closed_for = self._closed_for(permit.quota)
-            answer = tables.acquire(connection, login, instant, permit.quota, row, closed_for=closed_for)
-            if not isinstance(answer, int):
-                return answer
-            if states is not None and isinstance(place, Place):
-                states.enter(place)
-                permit.place = place
-                self._save(connection, states, instant, ahead)
-            self._acquired += 1
-            if self._acquired % _SWEEP_EVERY == 0:
-                tables.sweep(connection, instant)
+        login = self._open_keys().login(permit.login)
+        ahead = tables.lockout_clock(connection)
+        states = None if names is None else tables.load_states(connection, names)
+        place = None if states is None else states.admit(secrets.token_hex(8), instant + ahead)
+        if states is not None and isinstance(place, Refusal):
+            self._lockout_view.note(states, ahead)
+            return place
+        row = taken(instant, permit.quota, token=permit.token, lease=lease)
+        closed_for = self._closed_for(permit.quota)
+        answer = tables.acquire(connection, login, instant, permit.quota, row, closed_for=closed_for)
+        if not isinstance(answer, int):
+            return answer
+        if states is not None and isinstance(place, Place):
+            states.enter(place)
+            permit.place = place
+            self._save(connection, states, instant, ahead)
+        self._acquired += 1
+        if self._acquired % _SWEEP_EVERY == 0:
+            tables.sweep(connection, instant)
         permit.lease = _PermitId(answer, login, names)
         return permit
 
     def _undo_acquire(self, answer: Permit | Refusal | Closed | OtherQuota) -> None:
         if isinstance(answer, Permit):
-            self._release(answer, now(), None, Verdict.NOT_SENT)
+            with self._file.writing() as connection:
+                self._release(connection, answer, now(), None, Verdict.NOT_SENT)
 
-    def _release(self, permit: Permit, instant: float, row: Row | None, verdict: Verdict) -> None:
+    def _release(
+        self, connection: sqlite3.Connection, permit: Permit, instant: float, row: Row | None, verdict: Verdict
+    ) -> None:
         """Release a permit, in the thread."""
         permit_id = permit.lease
         assert isinstance(permit_id, _PermitId)
-        with self._file.writing() as connection:
-            tables.release(connection, permit_id.login, permit.quota, permit_id.number, instant, row)
-            if permit_id.names is not None and permit.place is not None:
-                ahead = tables.lockout_clock(connection)
-                states = tables.load_states(connection, permit_id.names)
-                states.settle(permit.place, verdict, instant + ahead)
-                self._save(connection, states, instant, ahead)
+        tables.release(connection, permit_id.login, permit.quota, permit_id.number, instant, row)
+        if permit_id.names is not None and permit.place is not None:
+            ahead = tables.lockout_clock(connection)
+            states = tables.load_states(connection, permit_id.names)
+            states.settle(permit.place, verdict, instant + ahead)
+            self._save(connection, states, instant, ahead)
 
     def _save(self, connection: sqlite3.Connection, states: LoadedStates, instant: float, ahead: float) -> None:
         tables.save_states(connection, states, instant + ahead, time.time())
@@ -262,7 +287,8 @@ class SQLiteStore(SharedStore):
             assert self._file.keys is not None, "the open file has them"
             return self._file.keys
 
-    async def _look(self, key: str, fresh: float, holder: int, *, with_last: bool) -> Lookup:
+    async def _look(self, key: str, fresh: float, holder: int, permit: Permit | None, *, with_last: bool) -> Lookup:
+        names = None if permit is None else await self._names_of(permit)
         instant = now()
 
         def is_fresh(stored: Lookup) -> bool:
@@ -282,9 +308,13 @@ class SQLiteStore(SharedStore):
                 if is_leased:
                     return Lookup(leads=False)
                 tables.take_lease(connection, key, holder, instant, instant + self.LEASE_SECONDS)
-            return attrs.evolve(stored, leads=True) if with_last else Lookup(leads=True)
+                answer = permit and self._acquire(connection, permit, instant, LONGEST_EXCHANGE, names)
+            last = stored if with_last else Lookup(leads=True)
+            return attrs.evolve(last, leads=True, has_permit=isinstance(answer, Permit))
 
         def undo(lookup: Lookup) -> None:
+            if lookup.has_permit and permit is not None:
+                self._undo_acquire(permit)
             if lookup.leads:
                 with self._file.writing() as connection:
                     tables.drop_lease(connection, key, holder)
@@ -294,8 +324,8 @@ class SQLiteStore(SharedStore):
     async def _renew(self, key: str, holder: int) -> None:
         await self._write(tables.renew, key, holder, now() + self.LEASE_SECONDS)
 
-    async def _unlease(self, key: str, holder: int, shared: bytes | None) -> None:
-        await self._write(tables.release_lease, key, holder, shared, now(), (self._keep_bytes, self.LIST_TTL))
+    async def _unlease(self, ended: Ended) -> None:
+        await self._write(tables.release_lease, *ended, now(), (self._keep_bytes, self.LIST_TTL))
 
     async def _delete_lists(self, prefix: str) -> None:
         await self._write(tables.delete_lists, prefix, f"{prefix}\x7f")

@@ -1,0 +1,156 @@
+"""The lockout rules on a single server: one step of the server changes the states and does the rest of a call's work.
+
+The rules are Python, and the states are on the server. A change begins with the states that this process saw last. The
+server saves the result only if nobody has changed them meanwhile; else the change begins again, with the new ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import weakref
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from smsc_async.fetch.lockout import CredentialsState
+from smsc_async.limiter.bucket import Refusal
+from smsc_async.limiter.clock import now
+from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
+from smsc_async.stores.redis.event_loop import asyncio_loop
+from smsc_async.stores.redis.shards import Part, Shards
+
+__all__ = ["ServerLockouts", "Turns", "milliseconds_of"]
+
+T = TypeVar("T")
+
+# How many states a process remembers. An account that it has forgotten costs one more round trip.
+_REMEMBERED: Final = 10_000
+# The longest time without an end of a turn; a call fails within a second if the server does not answer.
+_TURN_SECONDS: Final = 0.1
+_DAY: Final = 86_400.0
+
+
+@attrs.define(eq=False)
+class _Turn:
+    """The turns of one event loop: who has one, and when the last one ended with an answer of the server."""
+
+    lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    ended_at: float = -math.inf
+
+
+class Turns:
+    """Lets the changes of an event loop take turns: together, each would make all others begin again.
+
+    Measured: 300 accounts with 50 in flight need 41 reads and writes for each without turns, and 4 with them.
+    """
+
+    def __init__(self) -> None:
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = weakref.WeakKeyDictionary()
+
+    @contextlib.asynccontextmanager
+    async def __call__(self) -> AsyncGenerator[None]:
+        """Wait for a turn, which ends with the block."""
+        turn = self._turns.setdefault(asyncio_loop(), _Turn())
+        has_turn = is_stuck = False
+        while not (has_turn or is_stuck):
+            since = now()
+            try:
+                async with asyncio.timeout(_TURN_SECONDS):
+                    has_turn = await turn.lock.acquire()
+            except TimeoutError:
+                # If the server does not answer, this call must fail in time too: without a turn it is correct, only slower.
+                is_stuck = turn.ended_at < since
+        try:
+            yield
+            turn.ended_at = now()
+        finally:
+            if has_turn:
+                turn.lock.release()
+
+    def after_fork(self) -> None:
+        """Forget the turns in a forked child: no task of it ends them."""
+        self._turns = weakref.WeakKeyDictionary()
+
+
+class ServerLockouts:
+    """Changes the states of a service and of credentials.
+
+    Args:
+        shards: Runs the script.
+        key: Returns the key of a state: of the service, or of the credentials.
+        turn: Lets the changes of this event loop take turns.
+        view: What ``lockouts()`` shows.
+    """
+
+    def __init__(
+        self, shards: Shards, key: Callable[[CredentialNames, bool], str], *, turn: Turns, view: LockoutStates
+    ) -> None:
+        self._shards = shards
+        self._key = key
+        self._turn = turn
+        self._view = view
+        self._texts: OrderedDict[str, bytes] = OrderedDict()
+
+    async def change(
+        self,
+        names: CredentialNames,
+        change: Callable[[LoadedStates, float], T],
+        send: Callable[[Part], Awaitable[list[Any]]] | None = None,
+        *,
+        is_late: bool = False,
+    ) -> T:
+        """Return what ``change`` returns, once its result is saved, or ``send`` has no use for it.
+
+        Args:
+            names: The names of the states.
+            change: Changes the states, at an instant of the server; called again if another process was faster. With a
+                ``Refusal``, nothing is saved.
+            send: Sends the change with other work: the answer's first word is ``saved``, ``read`` with the actual states,
+                or another one if the change is not needed. Without it, the change is sent alone.
+            is_late: Whether the instant must not be too early, rather than not too late.
+        """
+        keys = [self._key(names, True), self._key(names, False)]
+        async with self._turn():
+            instant = self._shards.instant(keys[0], is_late=is_late)
+            former: list[bytes] | None = [self._texts.get(key, b"") for key in keys]
+            is_fresh = False
+            while True:
+                if instant is None or former is None:
+                    _, instant, *former = await self._sent(Part(keys, (0.0, 0.0, 0.0), ("", "", "", "")))
+                    is_fresh = True
+                states = LoadedStates.of(names, *(each.decode() or None for each in former))
+                result = change(states, instant)
+                if isinstance(result, Refusal):
+                    if not is_fresh:
+                        former = None  # a refusal needs a look
+                        continue
+                    self._note(keys, former, states, instant)
+                    return result
+                texts = [text.encode() for text in states.texts()]
+                numbers = (0.0, 0.0, milliseconds_of(states.credentials, instant))
+                kind, at, *values = await (send or self._sent)(Part(keys, numbers, (*former, *texts)))
+                if kind == b"saved":
+                    self._note(keys, texts, states, instant)
+                if kind != b"read":
+                    return result
+                instant, former, is_fresh = at, values, True
+
+    async def _sent(self, change: Part) -> list[Any]:
+        return await self._shards.run(change.keys, change.numbers, ("lockout", *change.words))
+
+    def _note(self, keys: Sequence[str], texts: Sequence[bytes], states: LoadedStates, instant: float) -> None:
+        for key, text in zip(keys, texts, strict=True):
+            self._texts[key] = text
+            self._texts.move_to_end(key)
+        while len(self._texts) > _REMEMBERED:
+            self._texts.popitem(last=False)
+        self._view.note(states, instant - now())
+
+
+def milliseconds_of(credentials: CredentialsState, instant: float) -> float:
+    """Return after how many milliseconds a state of credentials means nothing."""
+    return (max(credentials.expires_at - instant, 0.0) + _DAY) * 1_000
