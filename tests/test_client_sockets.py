@@ -19,7 +19,7 @@ import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, SQLiteStore
 from smsc_async.fetch import lockout
-from smsc_async.limiter import queue as gate
+from smsc_async.limiter import wait_lists
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
@@ -145,7 +145,7 @@ def test_a_loop_that_is_closed_while_a_call_waits_for_its_turn_keeps_nobody_wait
 def test_a_loop_that_nobody_runs_any_more_leads_the_line_no_longer_than_it_would_have(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gate, "_OVERDUE", 0.1)
+    monkeypatch.setattr(wait_lists, "_OVERDUE", 0.1)
     quota = Quota(requests=1, per=0.1, guard=0.0, linger=0.1)
     store = MemoryStore()
     held = store.try_acquire(Permit("alex", quota, token=True))

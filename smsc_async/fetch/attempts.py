@@ -31,6 +31,7 @@ from smsc_async.errors import (
     TransportError,
 )
 from smsc_async.fetch.circuit_breaker import CircuitBreaker, Sending
+from smsc_async.fetch.hosts import Hosts
 from smsc_async.fetch.interpret import interpret_redacted, without_traceback
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.http.connector import Connector
@@ -54,11 +55,6 @@ __all__ = ["Fetcher", "deadline_exceeded"]
 # Full jitter (a wait anywhere between nothing and the step) spreads requests that failed together; the step doubles.
 _FIRST_STEP: Final = 0.5
 _LONGEST_STEP: Final = 20.0
-# Seconds for a connection. A host that drops packets is detected while there is time for the reserve host.
-_CONNECT_SECONDS: Final = 10.0
-_SHARE_OF_FIRST_HOST: Final = 3
-# Seconds for which a host without a connection is not the first choice.
-_DEAD_SECONDS: Final = 60.0
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -88,7 +84,10 @@ class Fetcher:
     telemetry: Telemetry
     counters: Counters = attrs.field(factory=Counters)
     circuit: CircuitBreaker = attrs.field(factory=CircuitBreaker)
-    _dead_until: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
+    _hosts: Hosts = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._hosts = Hosts(self.endpoints)
 
     def early_permit(self, account: Account) -> Permit | None:
         """Return the permit that the first request can have at once, or ``None`` if the request has to wait."""
@@ -110,7 +109,7 @@ class Fetcher:
             if outcome is not None:
                 if isinstance(outcome, Tariffs) or not _may_retry(outcome, flight.failure, attempts[-1]):
                     break
-                wait = 0.0 if self._has_other_host(outcome, number) else _backoff(outcome, number)
+                wait = 0.0 if self._hosts.has_other(outcome, number) else _backoff(outcome, number)
                 if flight.deadline - now() <= wait or not flight.is_wanted:
                     break
                 flight.failure = outcome
@@ -134,7 +133,7 @@ class Fetcher:
     ) -> Tariffs | SmscError:
         """Make one attempt: check, acquire, send, interpret, settle."""
         account = lease.account
-        endpoint = self._endpoint()
+        endpoint = self._hosts.choose()
         outcome: Tariffs | SmscError | None = None
         reply: Reply | SmscError | None = None
         sending: Sending | None = None
@@ -157,7 +156,7 @@ class Fetcher:
                             self.connector,
                             endpoint=endpoint,
                             reply_format=self.reply_format,
-                            connect_seconds=self._connect_seconds(flight.deadline - now()),
+                            connect_seconds=self._hosts.connect_seconds(flight.deadline - now()),
                         )
                         redactor = Redactor(account.secret)
                         outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
@@ -178,7 +177,7 @@ class Fetcher:
                 self.circuit.settle(sending, outcome)
             self._report(account.login, attempt, outcome, is_refresh=flight.is_refresh)
         assert outcome is not None, "the exchange returned a result, or an exception has left this function"
-        self._note_host(endpoint, outcome)
+        self._hosts.note(endpoint, outcome)
         if type(outcome) is TooManyRequests:
             # The refusal is what the caller needs, whether or not the store can record it.
             with suppress(StoreError):
@@ -189,25 +188,6 @@ class Fetcher:
     def _quota_of(self, flight: InFlight) -> Quota:
         """Return the quota; for a refresh without its last token, so that no store grants it, whatever others do."""
         return quota_without_last(self.quota) if flight.is_refresh else self.quota
-
-    def _endpoint(self) -> str:
-        """Return the first host that had a connection lately, else the one that was given up first."""
-        return min(self.endpoints, key=lambda endpoint: max(self._dead_until.get(endpoint, 0.0), now()))
-
-    def _connect_seconds(self, left: float) -> float:
-        if len(self.endpoints) == 1:
-            return _CONNECT_SECONDS
-        # httpx limits the connection and its TLS handshake by as much each.
-        return min(max(left, 0.0) / (2 * _SHARE_OF_FIRST_HOST), _CONNECT_SECONDS)
-
-    def _note_host(self, endpoint: str, outcome: Tariffs | SmscError) -> None:
-        if _is_unreached(outcome):
-            self._dead_until[endpoint] = now() + _DEAD_SECONDS
-        else:
-            self._dead_until.pop(endpoint, None)
-
-    def _has_other_host(self, outcome: SmscError, number: int) -> bool:
-        return number < len(self.endpoints) and _is_unreached(outcome)
 
     def _report(self, login: str, attempt: Attempt, outcome: Tariffs | SmscError | None, *, is_refresh: bool) -> None:
         error = outcome if isinstance(outcome, SmscError) else None
@@ -260,10 +240,6 @@ def _verdict(outcome: Tariffs | SmscError) -> Verdict | None:
             return Verdict.OTHER if outcome.format is not None else None
         case _:
             return None
-
-
-def _is_unreached(outcome: Tariffs | SmscError) -> bool:
-    return isinstance(outcome, TransportError) and not outcome.may_have_counted and outcome.retryable
 
 
 def _backoff(error: SmscError, number: int) -> float:

@@ -13,7 +13,8 @@ from smsc_async.fetch.lockout import LockoutView
 from smsc_async.limiter.attempt import FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Usage
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.queue import PermitSource, WaiterQueue
+from smsc_async.limiter.permit_source import PermitSource
+from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.records import Tariffs
 from smsc_async.stores.reply_cache import ReplyCache

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from smsc_async import Account, DeadlineExceeded, IncompleteReply, TlsError, TransportError
-from smsc_async.fetch import attempts
+from smsc_async.fetch import hosts
 from tests.faults.hostile import LIST, answer, hostile, nothing, says
 from tests.faults.test_wire import MARGIN, NO_LENGTH, client_of, failure_of
 from tests.support.stopwatch import stopwatch
@@ -109,7 +109,7 @@ async def test_plain_text_on_a_tls_port_is_a_tls_error() -> None:
 async def test_a_handshake_that_never_ends_is_bounded_and_leaves_no_socket_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attempts, "_CONNECT_SECONDS", 0.7)
+    monkeypatch.setattr(hosts, "_CONNECT_SECONDS", 0.7)
     with hostile(nothing, greets=nothing) as server:
         server.secure = True
         async with client_of(server.base_url) as client:

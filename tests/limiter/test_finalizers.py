@@ -14,7 +14,7 @@ import pytest
 from smsc_async import Account, MemoryStore, Quota
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter import buckets as buckets_module
-from smsc_async.limiter import queue as queue_module
+from smsc_async.limiter import wait_lists
 from smsc_async.limiter.bucket import Bucket, Completion, Held, Permit, held_of
 from smsc_async.limiter.credentials import Credentials
 
@@ -63,9 +63,9 @@ def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_
     lost, other = (store.try_acquire(Permit(login, QUOTA, token=True)) for login in ("alex", "boris"))
     assert lost is not None
     assert other is not None
-    init = queue_module._Waiting.__init__  # pyright: ignore[reportPrivateUsage]
+    init = wait_lists.Waiting.__init__
 
-    def with_finalizer(bucket: queue_module._Waiting) -> None:  # pyright: ignore[reportPrivateUsage]
+    def with_finalizer(bucket: wait_lists.Waiting) -> None:
         assert store.queue.try_release(lost, Completion.NOT_SENT)
         init(bucket)
 
@@ -75,7 +75,7 @@ def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_
     async def main() -> None:
         waiting = asyncio.create_task(take("alex"))
         await asyncio.sleep(0)
-        monkeypatch.setattr(queue_module._Waiting, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(wait_lists.Waiting, "__init__", with_finalizer)
         joining = asyncio.create_task(take("boris"))
         await asyncio.wait_for(waiting, 5.0)
         assert store.queue.try_release(other, Completion.NOT_SENT)
@@ -89,10 +89,10 @@ def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch:
     store = MemoryStore()
     held = [store.try_acquire(Permit(login, QUOTA, token=True)) for login in ("alex", "boris")]
     assert None not in held
-    init = queue_module._Waiting.__init__  # pyright: ignore[reportPrivateUsage]
+    init = wait_lists.Waiting.__init__
     waiting = store.queue.acquire(Permit("alex", QUOTA, token=True))
 
-    def with_finalizer(bucket: queue_module._Waiting) -> None:  # pyright: ignore[reportPrivateUsage]
+    def with_finalizer(bucket: wait_lists.Waiting) -> None:
         waiting.close()
         init(bucket)
 
@@ -100,7 +100,7 @@ def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch:
         future = waiting.send(None)  # as a loop does it, which is closed then
         assert future is not None
         assert store.queue.waiting() == 1
-        monkeypatch.setattr(queue_module._Waiting, "__init__", with_finalizer)  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(wait_lists.Waiting, "__init__", with_finalizer)
         joining = asyncio.create_task(store.queue.acquire(Permit("boris", QUOTA, token=True)))
         await asyncio.sleep(0)
         assert store.queue.waiting() == 1

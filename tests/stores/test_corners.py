@@ -49,11 +49,11 @@ def test_every_store_is_told_of_a_fork(tmp_path: Path) -> None:
         SQLiteStore(tmp_path / "store.db"),
         RedisStore("redis://localhost", pepper="a long random text", cold_start="grant"),
     ]
-    locks = [store.queue._lock for store in stores]  # pyright: ignore[reportPrivateUsage]  # renewed in the child
+    lists = [store.queue._waiters for store in stores]  # pyright: ignore[reportPrivateUsage]  # renewed in the child
     # As the system calls them.
     for each in (worker._before_fork, worker._after_fork, base._after_fork):  # pyright: ignore[reportPrivateUsage]
         each()
-    assert all(store.queue._lock is not lock for store, lock in zip(stores, locks, strict=True))  # pyright: ignore[reportPrivateUsage]
+    assert all(store.queue._waiters is not former for store, former in zip(stores, lists, strict=True))  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_take_that_brought_nothing_leaves_nothing_to_undo(tmp_path: Path) -> None:
