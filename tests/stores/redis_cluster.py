@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from smsc_async.stores.redis.topology import SHARDS, shard_tag, slot_of
-from tests.stores.redis_server import RedisServer
+from tests.stores.redis_server import OVER_TLS, RedisServer, over_tls, tls_options
 
 SLOTS: Final = 16_384
 # A busy machine pauses processes for a while, and must not look like a node that failed.
@@ -48,8 +48,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 class Node(RedisServer):
     """A server with a port; ``ask`` uses its socket."""
 
-    def __init__(self, port: int, *options: str) -> None:
-        super().__init__("--port", str(port), "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0", *options)
+    def __init__(self, port: int, *options: str, is_tls: bool = False) -> None:
+        ports = tls_options(port) if is_tls else ("--port", str(port))
+        super().__init__(*ports, "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0", *options)
         self.port = port
         self.address = f"127.0.0.1:{port}"
 
@@ -76,10 +77,12 @@ class RedisCluster:
             *("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no", "--cluster-node-timeout", timeout),
             *("--cluster-replica-validity-factor", "0", *options),
         ]
-        self.nodes = [Node(port, *common) for port in ports]
+        if OVER_TLS:
+            common += ["--tls-cluster", "yes", "--tls-replication", "yes"]
+        self.nodes = [Node(port, *common, is_tls=OVER_TLS) for port in ports]
         self.masters = self.nodes[:3]
         self.replicas = dict(zip(self.masters, self.nodes[3:], strict=False))
-        self.url = "redis+cluster://" + ",".join(node.address for node in self.masters)
+        self.url = over_tls("redis+cluster://" + ",".join(node.address for node in self.masters))
 
     def start(self) -> None:
         for node in self.nodes:

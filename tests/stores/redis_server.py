@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-_OVER_TLS: Final = "TEST_REDIS_TLS" in os.environ
+OVER_TLS: Final = "TEST_REDIS_TLS" in os.environ
 _OPERATION: Final = Path(__file__).parents[2] / "docs" / "stores-operation.md"
 
 
@@ -55,6 +55,21 @@ def access_list() -> list[str]:
     return [entry[1], *entry[2].split()]
 
 
+def over_tls(url: str) -> str:
+    """Return the URL with TLS and the user of the access list, if the tests run over TLS."""
+    if not OVER_TLS:
+        return url
+    scheme, _, address = url.partition("://")
+    return f"{scheme.replace('redis', 'rediss', 1)}://smsc:hunter2@{address}?ssl_ca_certs={_certificates().name}/ca.pem"
+
+
+def tls_options(port: int) -> tuple[str, ...]:
+    """Return the options of a server with a port for TLS."""
+    files = _certificates().name
+    certificate = ("--tls-cert-file", f"{files}/server.pem", "--tls-key-file", f"{files}/server.pem")
+    return ("--tls-port", str(port), "--tls-ca-cert-file", f"{files}/ca.pem", *certificate, "--tls-auth-clients", "no")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -70,12 +85,12 @@ class RedisServer:
         self.socket = Path(self._folder.name) / "s"
         self.url = f"unix://{self.socket}"
         self._options = options
-        self._is_tls = _OVER_TLS and "--port" not in options
-        if self._is_tls:
-            port, files = free_port(), _certificates().name
-            self.url = f"rediss://smsc:hunter2@127.0.0.1:{port}/0?ssl_ca_certs={files}/ca.pem"
-            certificate = ("--tls-cert-file", f"{files}/server.pem", "--tls-key-file", f"{files}/server.pem")
-            self._options += ("--tls-port", str(port), *certificate, "--tls-auth-clients", "no")
+        # A server with a port for TLS has an access list too; others over TLS get one.
+        self._is_tls = OVER_TLS and "--port" not in options
+        if self._is_tls and "--tls-port" not in options:
+            port = free_port()
+            self.url = over_tls(f"redis://127.0.0.1:{port}/0")
+            self._options += tls_options(port)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -105,7 +120,8 @@ class RedisServer:
             assert self._process.poll() is None, "redis-server has ended"
             time.sleep(0.005)
         if self._is_tls:
-            assert self.ask("ACL", "SETUSER", "smsc", "on", ">hunter2", *access_list()) == b"+OK\r\n"
+            cluster = ("+cluster|slots", "+asking") if "--cluster-enabled" in self._options else ()
+            assert self.ask("ACL", "SETUSER", "smsc", "on", ">hunter2", *access_list(), *cluster) == b"+OK\r\n"
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -25,6 +25,7 @@ from smsc_async.stores.redis.scripts import Script
 from smsc_async.stores.redis.topology import shard_tag, slot_of
 from smsc_async.stores.shared import Ended
 from tests.stores.redis_cluster import Node, RedisCluster, free_ports
+from tests.stores.redis_server import OVER_TLS, over_tls
 from tests.support.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.slow
@@ -137,7 +138,9 @@ async def test_each_login_has_its_quota_and_all_masters_have_their_share(
 
 @pytest.mark.asyncio
 async def test_a_store_that_knows_one_node_finds_all(cluster: RedisCluster) -> None:
-    one = RedisStore(f"redis+cluster://{cluster.masters[1].address}", pepper="a long random text", cold_start="grant")
+    one = RedisStore(
+        over_tls(f"redis+cluster://{cluster.masters[1].address}"), pepper="a long random text", cold_start="grant"
+    )
     async with one as store:
         for number in range(12):
             assert isinstance(await _take(store, f"login-{number}"), Permit)
@@ -145,7 +148,7 @@ async def test_a_store_that_knows_one_node_finds_all(cluster: RedisCluster) -> N
 
 @pytest.mark.asyncio
 async def test_a_node_that_does_not_answer_is_no_reason_to_fail(cluster: RedisCluster) -> None:
-    url = f"redis+cluster://127.0.0.1:1,{cluster.masters[0].address}"
+    url = over_tls(f"redis+cluster://127.0.0.1:1,{cluster.masters[0].address}")
     async with RedisStore(url, pepper="a long random text", cold_start="grant") as store:
         assert isinstance(await _take(store, "alex"), Permit)
 
@@ -160,8 +163,8 @@ async def test_a_cluster_that_does_not_answer_is_an_error_in_time() -> None:
 
 @pytest.mark.asyncio
 async def test_slots_without_a_master_are_an_error() -> None:
-    with Node(free_ports(1)[0], "--cluster-enabled", "yes") as node:
-        store = RedisStore(f"redis+cluster://{node.address}", pepper="a long random text")
+    with Node(free_ports(1)[0], "--cluster-enabled", "yes", is_tls=OVER_TLS) as node:
+        store = RedisStore(over_tls(f"redis+cluster://{node.address}"), pepper="a long random text")
         with pytest.raises(StoreError, match="no master for a slot") as caught:
             await _take(store, "alex")
         assert caught.value.retryable
@@ -170,8 +173,8 @@ async def test_slots_without_a_master_are_an_error() -> None:
 
 @pytest.mark.asyncio
 async def test_a_single_server_says_that_it_is_no_cluster() -> None:
-    with Node(free_ports(1)[0]) as node:
-        store = RedisStore(f"redis+cluster://{node.address}", pepper="a long random text")
+    with Node(free_ports(1)[0], is_tls=OVER_TLS) as node:
+        store = RedisStore(over_tls(f"redis+cluster://{node.address}"), pepper="a long random text")
         with pytest.raises(StoreError, match="not of a cluster") as caught:
             await _take(store, "alex")
         assert not caught.value.retryable
