@@ -6,16 +6,16 @@ Invariant: an entry of the keyring is used for its own host only.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import getpass
 import os
 import sys
-import unicodedata
 import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from smsc_async.accounts import Secret
+from smsc_async.accounts import Account, Secret
 from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.files import decoded_text, expanded
 from smsc_async.environment import read_credential_file, without_line_break
@@ -23,17 +23,17 @@ from smsc_async.environment import read_credential_file, without_line_break
 if TYPE_CHECKING:
     from smsc_async.cli.profiles import Profile
 
-__all__ = ["is_read_silently", "prompt_secret", "read_secret", "source_problem", "store_in_keyring"]
+__all__ = ["account_of", "is_read_silently", "source_problem", "store_in_keyring"]
 
 _KEYRING_SERVICE: Final = "smsc-async"
 _LONGEST: Final = 4096
 
 
-def read_secret(profile: Profile) -> Secret:
-    """Return the password or the API key of an account.
+def account_of(profile: Profile) -> Account:
+    """Return the account, its password or API key read from the source.
 
     Raises:
-        CliError: It is not there, or no password can be so.
+        CliError: There is none, or it cannot be one.
     """
     kind, _, name = profile.source.partition(":")
     if kind == "env":
@@ -43,32 +43,23 @@ def read_secret(profile: Profile) -> Secret:
     elif kind == "file":
         text = checked(ExitCode.FILES, read_credential_file, expanded(name), profile.what)
     elif kind == "prompt":
-        return prompt_secret(profile)
+        return _account(profile, _prompted(profile))
     elif kind == "stdin":
         text = _from_stdin()
     else:
         text = _from_keyring(profile)
-    return _checked(Secret(text.removeprefix("\ufeff")), profile)
+    return _account(profile, Secret(text.removeprefix("\ufeff")))
 
 
-def prompt_secret(profile: Profile) -> Secret:
-    """Ask for the password on the terminal.
-
-    Raises:
-        CliError: There is no terminal, or no password can be so.
-    """
-    secret: Secret | None
+def _prompted(profile: Profile) -> Secret:
     with warnings.catch_warnings():
         # Without a terminal it would be read from standard input and shown.
         warnings.simplefilter("error", getpass.GetPassWarning)
-        try:
-            secret = Secret(getpass.getpass(f"{profile.what} of {profile.login or profile.name}: ", sys.stderr))
-        except EOFError:
-            secret = Secret("")
-        except getpass.GetPassWarning:
-            secret = None
-    if secret is not None:
-        return _checked(secret, profile)
+        with contextlib.suppress(getpass.GetPassWarning):
+            try:
+                return Secret(getpass.getpass(f"{profile.what} of {profile.login or profile.name}: ", sys.stderr))
+            except EOFError:
+                return Secret("")
     raise CliError(f"there is no terminal to ask for the {profile.what}: name another source with --password-from")
 
 
@@ -76,7 +67,7 @@ def source_problem(profile: Profile) -> str | None:
     """Return why there is no password where the source says, or ``None``. Shows no prompt, and reads no keyring."""
     try:
         if is_read_silently(profile):
-            read_secret(profile)
+            account_of(profile)
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
     except CliError as error:
@@ -98,20 +89,20 @@ def store_in_keyring(profile: Profile) -> bool:
     """
     if _keyring("get_password", _KEYRING_SERVICE, _keyring_user(profile)) is not None:
         return False
-    secret = prompt_secret(profile)
+    secret = _account(profile, _prompted(profile)).secret
     _keyring("set_password", _KEYRING_SERVICE, _keyring_user(profile), secret.reveal())
     return True
 
 
-def _checked(secret: Secret, profile: Profile) -> Secret:
-    if not secret:
-        raise CliError(f"the {profile.what} of {profile.name!r} is empty (taken from {profile.source})")
-    if any(unicodedata.category(letter) in {"Cc", "Zl", "Zp"} for letter in secret.reveal()):
-        raise CliError(
-            f"the {profile.what} of {profile.name!r} has a line break or a control character in it "
-            f"(taken from {profile.source}): no {profile.what} has"
-        )
-    return secret
+def _account(profile: Profile, secret: Secret) -> Account:
+    try:
+        if profile.uses_api_key:
+            return Account.with_api_key(secret, name=profile.login or None)
+        return Account(profile.login, secret)
+    except ValueError as error:
+        message = str(error)
+    # Not in the handler: the frames of the first error may hold the password.
+    raise CliError(f"account {profile.name!r}, {profile.what} from {profile.source}: {message}")
 
 
 def _from_stdin() -> str:

@@ -19,10 +19,8 @@ import attrs
 import platformdirs
 
 from smsc_async import environment
-from smsc_async.accounts import Account
 from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.files import checked_text, decoded_text, expanded, read_bounded, user_folder
-from smsc_async.cli.passwords import read_secret
 from smsc_async.environment import BASE_URL
 from smsc_async.networks import suggest
 
@@ -31,7 +29,6 @@ __all__ = [
     "ENVIRONMENT",
     "Profile",
     "account_names",
-    "account_of",
     "all_profiles",
     "checked_source",
     "config_file",
@@ -134,22 +131,6 @@ def all_profiles() -> list[Profile]:
         *environment,
         *(profile_of(name, members, f"account {name!r} in {path}") for name, members in tables.items()),
     ]
-
-
-def account_of(profile: Profile) -> Account:
-    """Return the account, its password read from where it is.
-
-    Raises:
-        CliError: The password is not there.
-    """
-    secret = read_secret(profile)
-    try:
-        if profile.uses_api_key:
-            return Account.with_api_key(secret, name=profile.login or None)
-        return Account(profile.login, secret)
-    except ValueError as error:
-        refused = str(error)
-    raise CliError(f"account {profile.name!r}: {refused}")
 
 
 def filed_under(profile: Profile) -> str:

@@ -18,7 +18,8 @@ from smsc_async.accounts import Account, Secret
 from smsc_async.cli.cli_error import CliError, ExitCode, checked, exit_code
 from smsc_async.cli.console import notes, progress
 from smsc_async.cli.files import expanded, user_folder
-from smsc_async.cli.profiles import Profile, account_of
+from smsc_async.cli.passwords import account_of
+from smsc_async.cli.profiles import Profile
 from smsc_async.records import Tariffs
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.console import show
 from smsc_async.cli.durations import shown
 from smsc_async.cli.formats import Output, with_columns, write_json, write_rows
-from smsc_async.cli.passwords import is_read_silently
-from smsc_async.cli.profiles import BASE_URL, Profile, account_of, all_profiles, find_profile
+from smsc_async.cli.passwords import account_of, is_read_silently
+from smsc_async.cli.profiles import BASE_URL, Profile, all_profiles, find_profile
 from smsc_async.cli.session import new_client, new_history, new_store
 from smsc_async.cli.tables import Record, pair_table
 from smsc_async.errors import StoreError

@@ -31,7 +31,8 @@ from smsc_async.cli.console import notes
 from smsc_async.cli.durations import parse_duration
 from smsc_async.cli.files import checked_text
 from smsc_async.cli.formats import Output
-from smsc_async.cli.profiles import Profile, account_of, all_profiles, filed_under, find_profile, secret_variables
+from smsc_async.cli.passwords import account_of
+from smsc_async.cli.profiles import Profile, all_profiles, filed_under, find_profile, secret_variables
 from smsc_async.cli.selection import check_names, match_operators, match_zones
 from smsc_async.cli.session import new_client, new_history, new_store
 from smsc_async.cli.webhook import Undelivered

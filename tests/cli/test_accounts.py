@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from smsc_async.cli.profiles import Profile, account_of, all_profiles, find_profile
+from smsc_async.cli.passwords import account_of
+from smsc_async.cli.profiles import Profile, all_profiles, find_profile
 from smsc_async.simulator import Simulator
 from tests.cli.running import Ran, invoke
 from tests.cli.test_profiles import on_terminal_typing

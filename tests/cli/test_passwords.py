@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.passwords import read_secret, source_problem
+from smsc_async.cli.passwords import account_of, source_problem
 from smsc_async.cli.profiles import Profile
 
 
@@ -36,7 +36,7 @@ def saved(path: Path, body: bytes, mode: int = 0o600) -> Profile:
     ],
 )
 def test_a_file_holds_a_password_as_any_editor_saves_it(body: bytes, password: str, tmp_path: Path) -> None:
-    assert read_secret(saved(tmp_path / "password", body)).reveal() == password
+    assert account_of(saved(tmp_path / "password", body)).secret.reveal() == password
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,10 @@ def test_a_file_holds_a_password_as_any_editor_saves_it(body: bytes, password: s
     [
         (b"", "is empty"),
         (b"\n", "is empty"),
-        (b"a\n\n", "line break or a control character"),
-        (b"a\nb", "line break or a control character"),
-        (b"a\x1bb", "line break or a control character"),
-        ("a\u2028b".encode(), "line break or a control character"),
+        (b"a\n\n", "a line break, a control character"),
+        (b"a\nb", "a line break, a control character"),
+        (b"a\x1bb", "a line break, a control character"),
+        ("a\u2028b".encode(), "a line break, a control character"),
         (b"\xff", "is not text in UTF-8 or UTF-16"),
         (b"a" * 5000, "too long"),
     ],
@@ -55,7 +55,7 @@ def test_a_file_holds_a_password_as_any_editor_saves_it(body: bytes, password: s
 def test_what_can_be_no_password_is_refused_and_not_shown(body: bytes, said: str, tmp_path: Path) -> None:
     profile = saved(tmp_path / "password", body)
     with pytest.raises(CliError, match=said) as caught:
-        read_secret(profile)
+        account_of(profile)
     assert "aaaa" not in str(caught.value)
     assert source_problem(profile) == str(caught.value)
 
@@ -65,15 +65,15 @@ def test_what_can_be_no_password_is_refused_and_not_shown(body: bytes, said: str
 def test_a_file_that_others_can_use_is_refused(mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile = saved(tmp_path / "password", b"p", mode)
     with pytest.raises(CliError, match="others may use it: chmod 600") as caught:
-        read_secret(profile)
+        account_of(profile)
     assert caught.value.code is ExitCode.FILES
     monkeypatch.setattr("smsc_async.environment._MOUNTED", tmp_path)
-    assert read_secret(profile).reveal() == "p"
+    assert account_of(profile).secret.reveal() == "p"
 
 
 def test_a_file_that_is_not_there_and_a_pipe_are_files_too(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        read_secret(profile_of(f"file:{tmp_path / 'none'}"))
+        account_of(profile_of(f"file:{tmp_path / 'none'}"))
     missing = tmp_path / "none"
     assert source_problem(profile_of(f"file:{missing}")) == f"{missing}: No such file or directory"
     assert "there is no home folder for ~" in str(source_problem(profile_of("file:~nobody-of-that-name/x")))
@@ -81,7 +81,7 @@ def test_a_file_that_is_not_there_and_a_pipe_are_files_too(tmp_path: Path) -> No
     writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"p\n",))
     writer.start()
     assert source_problem(profile_of(f"file:{tmp_path / 'pipe'}")) is None
-    assert read_secret(profile_of(f"file:{tmp_path / 'pipe'}")).reveal() == "p"
+    assert account_of(profile_of(f"file:{tmp_path / 'pipe'}")).secret.reveal() == "p"
     writer.join()
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_is_not_there_and_a_pipe_are_files_too(tmp_path: Path) -> No
 def test_the_environment_is_checked_as_files_are(value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PW", value)
     with pytest.raises(CliError, match=said):
-        read_secret(profile_of("env:PW"))
+        account_of(profile_of("env:PW"))
 
 
 def test_a_prompt_or_a_keyring_is_no_problem_before_it_is_asked() -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from smsc_async import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.profiles import account_names, account_of, all_profiles, config_file, find_profile
+from smsc_async.cli.passwords import account_of
+from smsc_async.cli.profiles import account_names, all_profiles, config_file, find_profile
 from tests.cli.running import Terminal
 
 
@@ -135,7 +136,7 @@ def test_an_end_of_input_is_an_empty_password(plain_environment: Path, monkeypat
 
     monkeypatch.setattr(getpass, "getpass", ask)
     write(plain_environment, 'login = "alex"\npassword_from = "prompt"')
-    assert "the password of 'alex' is empty (taken from prompt)" in refused("alex")
+    assert "account 'alex', password from prompt: the password is empty" in refused("alex")
 
 
 def test_an_account_of_the_file_can_have_a_key(plain_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
