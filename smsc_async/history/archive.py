@@ -16,8 +16,6 @@ from smsc_async.analysis.snapshots import Period, Snapshot
 from smsc_async.history import tables
 from smsc_async.history.packing import unpacked
 from smsc_async.records import Tariffs
-from smsc_async.stores.keys import Keys
-from smsc_async.stores.private_files import read_or_create_key
 
 if TYPE_CHECKING:
     import sqlite3
@@ -76,6 +74,9 @@ class Archive:
         """Return the digest of credentials, in a transaction if ``make`` allows to make the key; ``None`` for ``None``."""
         if account is None:
             return None
+        from smsc_async.stores.keys import Keys  # noqa: PLC0415  # the stores import an event loop
+        from smsc_async.stores.private_files import read_or_create_key  # noqa: PLC0415
+
         path = self.beside("key")
         if not make and not path.exists():
             return b"-"  # without a key nothing is bound to any credentials, and no digest has one byte
