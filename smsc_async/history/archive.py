@@ -28,6 +28,7 @@ _Row = TypeVar("_Row", tuple[str, int, int], tuple[str, int, int, int, int])
 _log: Final = logging.getLogger("smsc_async")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_WITHOUT_KEY: Final = "delete it, and each account begins a new history beside the former one"
 
 
 class Archive:
@@ -80,7 +81,7 @@ class Archive:
         path = self.beside("key")
         if not make and not path.exists():
             return b"-"  # without a key nothing is bound to any credentials, and no digest has one byte
-        return bytes.fromhex(Keys(read_or_create_key(path)).credentials(account))
+        return bytes.fromhex(Keys(read_or_create_key(path, _WITHOUT_KEY)).credentials(account))
 
     def account_id(self, connection: sqlite3.Connection, name: str, account: Account | None) -> int:
         """Return the number of a name and credentials, which is made if it is new."""

@@ -48,8 +48,12 @@ def check_database(path: Path) -> None:
         raise misconfigured(problem, path)
 
 
-def read_or_create_key(path: Path) -> Secret:
+def read_or_create_key(path: Path, way_out: str = "delete it together with the database") -> Secret:
     """Return the content of a key file, which is created with 32 random bytes if it is missing.
+
+    Args:
+        path: The file.
+        way_out: What a user can do if the key is lost.
 
     Raises:
         StoreError: Another user can read or change the file, or it is no key file.
@@ -62,7 +66,7 @@ def read_or_create_key(path: Path) -> Secret:
         problem = _file_problem(os.fstat(handle))
         key = file.read(_KEY_BYTES + 1)
     if problem is None and len(key) != _KEY_BYTES:
-        problem = f"this is no key file of {_KEY_BYTES} bytes: restore it, or delete it together with the database"
+        problem = f"this is no key file of {_KEY_BYTES} bytes: restore it, or {way_out}"
     if problem is not None:
         raise misconfigured(problem, path)
     return Secret(key.hex())

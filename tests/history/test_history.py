@@ -374,7 +374,7 @@ async def test_a_key_that_others_can_use_or_that_is_none_is_refused(history: His
     key.chmod(0o600)
     for content in (b"", b"x" * 31, b"x" * 33):
         key.write_bytes(content)
-        with pytest.raises(StoreError, match="no key file"):
+        with pytest.raises(StoreError, match=r"no key file of 32 bytes.*begins a new history"):
             await history.add(snapshot(15, "1"), credentials=ALEX)
     key.unlink()
     (tmp_path / "elsewhere").write_bytes(b"x" * 32)
