@@ -46,7 +46,7 @@ LAYERS = [
     ["records"],
     ["pydantic_hook"],
     ["errors"],
-    ["display", "networks"],
+    ["display"],
 ]
 PURE = [
     "display",
@@ -55,7 +55,6 @@ PURE = [
     "decoder",
     "records",
     "errors",
-    "networks",
     "limiter.bucket",
     "analysis",
     "history.packing",

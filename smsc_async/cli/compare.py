@@ -12,6 +12,7 @@ from rich.console import Console
 
 from smsc_async.analysis.compare import Compared, ComparedOperator, Comparison
 from smsc_async.analysis.compare import compare as comparison_of
+from smsc_async.analysis.networks import fold
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.console import dash, notes, show
@@ -21,7 +22,6 @@ from smsc_async.cli.selection import check_names, match_operators, one_operator,
 from smsc_async.cli.session import fetch_each
 from smsc_async.cli.table import NAME_WIDTH, Cell, Column, Table
 from smsc_async.cli.tables import money, network_label
-from smsc_async.networks import fold
 from smsc_async.records import MESSAGES, Service
 
 __all__ = ["app"]

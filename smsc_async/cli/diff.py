@@ -13,6 +13,7 @@ from rich.console import Console
 
 from smsc_async.analysis.diff import Change, ChangeKind
 from smsc_async.analysis.diff import diff as difference
+from smsc_async.analysis.networks import label_of
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes, show
@@ -27,7 +28,6 @@ from smsc_async.cli.tables import Record, network_label
 from smsc_async.decoder import decode
 from smsc_async.display import escape_for_display
 from smsc_async.errors import DecodeError, SmscError
-from smsc_async.networks import label_of
 from smsc_async.records import Tariffs
 
 if TYPE_CHECKING:

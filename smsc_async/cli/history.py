@@ -16,6 +16,7 @@ from rich.console import Console
 
 from smsc_async.analysis.diff import diff
 from smsc_async.analysis.exact import EXACT
+from smsc_async.analysis.networks import label_of
 from smsc_async.analysis.snapshots import Period, PricePoint, price_points
 from smsc_async.cli import options as o
 from smsc_async.cli.chart import check_chart, draw_prices, sparkline
@@ -29,7 +30,6 @@ from smsc_async.cli.selection import check_names, one_operator, one_zone
 from smsc_async.cli.session import new_history
 from smsc_async.cli.table import Column, Table
 from smsc_async.cli.tables import Record, money, row_table
-from smsc_async.networks import label_of
 from smsc_async.records import Service, Tariffs
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ import attrs
 import platformdirs
 
 from smsc_async import environment
+from smsc_async.analysis.networks import suggest
 from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.files import checked_text, decoded_text, expanded, read_bounded, user_folder
 from smsc_async.environment import BASE_URL
-from smsc_async.networks import suggest
 
 __all__ = [
     "BASE_URL",

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 
+from smsc_async.analysis.networks import fold, label_of, search, suggest
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.formats import check_columns
-from smsc_async.networks import fold, label_of, search, suggest
 from smsc_async.records import Row, Service, Tariffs, Zone
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Final, TypeAlias
 
 from rich.console import Console
 
+from smsc_async.analysis.networks import label_of
 from smsc_async.cli.console import dash
 from smsc_async.cli.table import NAME_WIDTH, Cell, Column, Table, text_width
-from smsc_async.networks import label_of
 from smsc_async.records import OperatorTariff, Service, Tariffs, Zone
 
 __all__ = ["Record", "money", "network_label", "operator_table", "pair_table", "row_table", "totals", "zone_table"]

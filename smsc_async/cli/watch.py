@@ -24,6 +24,7 @@ import typer
 from smsc_async.accounts import Account
 from smsc_async.analysis.diff import Change, ChangeKind, diff
 from smsc_async.analysis.filters import ChangeFilter
+from smsc_async.analysis.networks import fold
 from smsc_async.analysis.snapshots import Snapshot
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
@@ -39,7 +40,6 @@ from smsc_async.cli.webhook import Undelivered
 from smsc_async.errors import AuthenticationError, SmscError
 from smsc_async.history import History
 from smsc_async.history.watch import RETRY_SECONDS, Reader, Recorder, Rounds, Update
-from smsc_async.networks import fold
 from smsc_async.records import Service
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from itertools import chain, groupby
 from typing import Final
 
 from smsc_async.analysis.diff import Change, ChangeKind
-from smsc_async.networks import label_of
+from smsc_async.analysis.networks import label_of
 from smsc_async.records import MESSAGES, OperatorTariff, Service, Zone
 from smsc_async.report.texts import money, shown
 from smsc_async.report.timelines import Timeline

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Final
 
 from smsc_async.analysis.diff import Change, ChangeKind, diff
+from smsc_async.analysis.networks import label_of
 from smsc_async.analysis.snapshots import Snapshot
-from smsc_async.networks import label_of
 from smsc_async.report.texts import escaped, money, time_element
 from smsc_async.report.timelines import Timeline
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from smsc_async.analysis.compare import Compared, ComparedOperator, compare
-from smsc_async.networks import label_of
+from smsc_async.analysis.networks import label_of
 from smsc_async.records import MESSAGES, Service, Tariffs, Zone
 from smsc_async.report.texts import MISSING, escaped, money, time_element
 from smsc_async.report.timelines import Timeline

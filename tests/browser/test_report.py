@@ -25,8 +25,8 @@ from smsc_async import (
     diff,
     render_report,
 )
+from smsc_async.analysis.networks import label_of
 from smsc_async.display import escape_for_display
-from smsc_async.networks import label_of
 from smsc_async.simulator import make_tariffs, sample_tariffs
 from tests.browser.conftest import Open
 from tests.browser.lists import weeks

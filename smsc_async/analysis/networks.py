@@ -39,7 +39,7 @@ def name_of(mccmnc: str) -> str | None:
     A code of six digits that is unknown has the name of the network of its first five.
 
     Example:
-        >>> from smsc_async.networks import name_of
+        >>> from smsc_async.analysis.networks import name_of
         >>> name_of("25001"), name_of("99999")
         ('MTS', None)
     """
@@ -54,7 +54,7 @@ def country_of(mcc: str) -> str | None:
         ``None`` if the MCC is unknown, or if several countries share it and the code names no network that is known.
 
     Example:
-        >>> from smsc_async.networks import country_of
+        >>> from smsc_async.analysis.networks import country_of
         >>> country_of("250"), country_of("25001"), country_of("234"), country_of("23450")
         ('RU', 'RU', None, 'GG')
     """
@@ -69,7 +69,7 @@ def label_of(mccmnc: str) -> str:
     """Return a code with what is known of it.
 
     Example:
-        >>> from smsc_async.networks import label_of
+        >>> from smsc_async.analysis.networks import label_of
         >>> label_of("25001"), label_of("25077"), label_of("99999")
         ('25001 MTS · RU', '25077 · RU', '99999')
     """
@@ -88,7 +88,7 @@ def search(text: str) -> tuple[str, ...]:
         The codes in their order; none for a text without words.
 
     Example:
-        >>> from smsc_async.networks import search
+        >>> from smsc_async.analysis.networks import search
         >>> search("мтс ru"), search("2500")[:2], search("beeline 401")
         (('25001',), ('25001', '25002'), ('40101',))
     """
@@ -104,7 +104,7 @@ def suggest(text: str, names: Iterable[str] | None = None) -> str:
         names: Names to choose from, or ``None`` for those of the networks.
 
     Example:
-        >>> from smsc_async.networks import suggest
+        >>> from smsc_async.analysis.networks import suggest
         >>> suggest("vodafon"), suggest("Latvija", ["Latvia", "Lithuania"]), suggest("?")
         ('; did you mean Vodafone or Vodafone FO or Vodacom?', '; did you mean Latvia?', '')
     """
@@ -118,7 +118,7 @@ def fold(text: str) -> str:
     """Return a text as it is compared: without case, in Latin letters.
 
     Example:
-        >>> from smsc_async.networks import fold
+        >>> from smsc_async.analysis.networks import fold
         >>> fold("МТС (Россия)")
         'mts (rossiya)'
     """
@@ -137,7 +137,7 @@ def _network(mccmnc: str) -> _Network | None:
 @cache
 def _networks() -> dict[str, _Network]:
     networks: dict[str, _Network] = {}
-    for line in files("smsc_async").joinpath("networks.tsv").read_text("utf-8").splitlines():
+    for line in files("smsc_async.analysis").joinpath("networks.tsv").read_text("utf-8").splitlines():
         if not line.startswith("#"):
             mcc, country, *rest = line.split("\t")
             for mnc, _, name in (each.partition(" ") for each in rest):

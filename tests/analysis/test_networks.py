@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsc_async import networks
-from smsc_async.networks import country_of, label_of, name_of, search, suggest
+from smsc_async.analysis import networks
+from smsc_async.analysis.networks import country_of, label_of, name_of, search, suggest
 
 ALL = networks._networks()  # pyright: ignore[reportPrivateUsage]
 
