@@ -184,6 +184,14 @@ def test_these_rules_bite(module: str, source: str, breach: str | None) -> None:
     assert breach is None or breach in found[0]
 
 
+def test_type_checkers_see_the_public_names_where_programs_get_them() -> None:
+    imported = imports_of("smsc_async") - {"importlib.import_module", "typing.TYPE_CHECKING", "typing.Final"}
+    imported.discard("__future__.annotations")
+    assert sorted(name.rpartition(".")[2] for name in imported) == smsc_async.__all__
+    for module, _, name in (name.rpartition(".") for name in imported):
+        assert getattr(smsc_async, name) is getattr(importlib.import_module(module), name)
+
+
 def test_public_names_are_sorted_and_there() -> None:
     assert smsc_async.__all__ == sorted(smsc_async.__all__)
     assert len(set(smsc_async.__all__)) == len(smsc_async.__all__)
