@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from smsc_async.accounts import Account, Secret
 from smsc_async.client_arguments import check_types, checked_age, checked_deadline, checked_refresh, no_account
-from smsc_async.environment import BASE_URL, checked_url, hidden
+from smsc_async.environment import BASE_URL, hidden
 from smsc_async.fetch.attempts import Fetcher
 from smsc_async.fetch.bulk import BulkFetch, Outcome
 from smsc_async.fetch.call import Calls
@@ -151,7 +151,8 @@ class Client:
         env = hidden(os.environ if environ is None else environ)
         del environ  # it may contain a password, and error reporters show the locals of every frame
         account = Account.from_env(env())
-        base_url = checked_url(env().get("SMSC_BASE_URL") or BASE_URL, "SMSC_BASE_URL")
+        base_url = env().get("SMSC_BASE_URL") or BASE_URL
+        endpoint(base_url, "SMSC_BASE_URL")
         place, pepper = Secret(env().get("SMSC_STORE", "")), Secret(env().get("SMSC_PEPPER", ""))
         return cls(account, base_url=base_url, store=store_at(place, pepper) if place else None)
 

@@ -12,11 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from smsc_async.protocol import endpoint
-
 __all__ = [
     "BASE_URL",
-    "checked_url",
     "credential_source",
     "decoded_text",
     "hidden",
@@ -54,23 +51,6 @@ def credential_source(variable: str, environ: Mapping[str, str]) -> str:
     if path and is_set:
         raise ValueError(f"{variable} and {variable}_FILE are both set: set one of them")
     return f"file:{path}" if path else f"env:{variable}" if is_set else ""
-
-
-def checked_url(base_url: str, where: str) -> str:
-    """Return a base URL.
-
-    Raises:
-        ValueError: It is none; ``where`` names it.
-    """
-    if not (base_url.isascii() and base_url.isprintable()):
-        raise ValueError(f"{where} must be printable ASCII: letters that look alike name another host")
-    try:
-        endpoint(base_url)
-    except ValueError as error:
-        refused = str(error).replace("base_url", where, 1)
-    else:
-        return base_url
-    raise ValueError(refused)
 
 
 def read_credential_file(path: Path, what: str) -> str:

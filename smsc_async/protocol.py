@@ -7,7 +7,7 @@ import ipaddress
 import json
 import math
 import re
-import unicodedata
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -35,7 +35,6 @@ FORM: Final = "application/x-www-form-urlencoded"
 # A list of 2,000 zones takes a quarter of a megabyte in the longest of the formats.
 REPLY_BYTES: Final = 4 * 2**20
 # Where the service answers under its own names, each with a reserve host www2 (spec/README.md, row 9).
-_BAD_HOST: Final = "base_url has a bad host: it must be a name such as smscentre.com, or an IP address"
 _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 _DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
 
@@ -91,8 +90,12 @@ def key_label(api_key: str) -> str:
     return "key-" + hashlib.blake2b(api_key.encode(), digest_size=8, person=b"smsc_async").hexdigest()
 
 
-def endpoint(base_url: str) -> str:
+def endpoint(base_url: str, name: str = "base_url") -> str:
     """Return the URL of the tariff request for a base URL, such as ``https://smscentre.com/sys/``.
+
+    Args:
+        base_url: The base URL.
+        name: What the errors call it.
 
     Raises:
         ValueError: Not an HTTPS URL (plain HTTP is for loopback only), or a URL with a user, a query, a fragment, a bad
@@ -100,51 +103,34 @@ def endpoint(base_url: str) -> str:
         TypeError: Not a ``str``.
     """
     if not isinstance(base_url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
-        raise TypeError(f"base_url must be a str such as https://smscentre.com/sys/, not {type(base_url).__name__}")
-    if not base_url.isprintable() or " " in base_url:
-        raise ValueError("base_url has control characters or spaces: copy it again")
+        raise TypeError(f"{name} must be a str such as https://smscentre.com/sys/, not {type(base_url).__name__}")
+    if not (base_url.isascii() and base_url.isprintable()) or " " in base_url:
+        raise ValueError(f"{name} must be printable ASCII without spaces: letters that look alike name another host")
     try:
         parts = urlsplit(base_url)
         port = parts.port
     except ValueError:
-        raise ValueError("base_url has a bad host or port, such as a port above 65535") from None
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError(f"{name} has a bad host or port, such as a port above 65535") from None
+    host = parts.hostname or ""
+    if parts.scheme not in {"https", "http"} or not host:
         given = f", not {parts.scheme}:…" if parts.scheme else ""
-        raise ValueError(f"base_url must be an https:// URL such as https://smscentre.com/sys/{given}")
+        raise ValueError(f"{name} must be an https:// URL such as https://smscentre.com/sys/{given}")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("base_url must have no user, query or fragment: credentials go into Account")
+        raise ValueError(f"{name} must have no user, query or fragment: credentials go into Account")
     if parts.path.rstrip("/").endswith("get.php"):
-        raise ValueError("base_url must not end in get.php: the client adds it")
-    if parts.netloc.rpartition("]")[2].partition(":")[0] and "[" in parts.netloc:
-        raise ValueError("base_url has a bad host or port, such as characters behind an IPv6 address")
-    host = _checked_host(parts.hostname)
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError(f"base_url must be https: the password would cross the network to {host} in clear text")
+        raise ValueError(f"{name} must not end in get.php: the client adds it")
     netloc = f"[{host}]" if ":" in host else host
+    if parts.netloc.lower().removesuffix(f":{port}") != netloc:
+        raise ValueError(f"{name} has a bad host or port, such as characters behind an IPv6 address")
+    if not is_ip(host) and not all(map(_LABEL.fullmatch, host.removesuffix(".").split("."))):
+        raise ValueError(f"{name} has a bad host: it must be a name such as smscentre.com, or an IP address")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError(f"{name} must be https: the password would cross the network to {host} in clear text")
     return f"{parts.scheme}://{netloc}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}/get.php"
 
 
-def _checked_host(host: str) -> str:
-    """Return a host as it is looked up, or raise ``ValueError``."""
-    if is_ip(host):
-        return host
-    labels = host.removesuffix(".").split(".")
-    # One label of two scripts is how a foreign domain imitates a known one.
-    if any(
-        len({unicodedata.name(each, "?").partition(" ")[0] for each in label if each.isalpha()}) > 1 for label in labels
-    ):
-        raise ValueError("base_url has a host that mixes scripts, such as a Cyrillic letter among Latin ones")
-    is_normal = unicodedata.normalize("NFKC", host) == host  # else a sign can stand for a dot
-    if not is_normal or not all(_LABEL.fullmatch(label) for label in labels):
-        raise ValueError(_BAD_HOST)
-    try:
-        return host.encode("idna").decode()
-    except UnicodeError:
-        raise ValueError(_BAD_HOST) from None
-
-
 def reserve_endpoint(primary: str, reserve_url: str | None) -> str | None:
-    """Return the URL of the tariff request at the reserve host, or ``None`` where there is none.
+    """Return the URL of the tariff request at the reserve host, or ``None`` if there is none.
 
     Args:
         primary: What ``endpoint`` returned.
@@ -208,7 +194,7 @@ def declared_charset(content_type: str) -> str | None:
 
 
 def retry_after(value: str, now: float) -> float | None:
-    """Return the seconds that a Retry-After header asks for: 0 or more, or ``None`` where it says nothing usable.
+    """Return the seconds that a Retry-After header demands: 0 or more, or ``None`` if it contains neither.
 
     Args:
         value: The header: a number of seconds, or a date.
@@ -221,9 +207,7 @@ def retry_after(value: str, now: float) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - now
         except (ValueError, OverflowError):
             return None
-    if math.isnan(seconds) or seconds == math.inf:
-        return None
-    return max(seconds, 0.0)
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def _domain(host: str) -> str:
@@ -267,14 +251,10 @@ def _decoded(value: bytes) -> str:
 
 
 def _json_fields(body: bytes) -> dict[str, str]:
-    try:
-        document: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(document, dict):
-        return {}
-    members: dict[object, object] = document  # pyright: ignore[reportUnknownVariableType]  # whatever JSON holds
-    return {str(name): str(value) for name, value in members.items()}
+    with suppress(ValueError, RecursionError):
+        members: dict[str, object] | None = json.loads(body)
+        return {name: str(value) for name, value in members.items()} if isinstance(members, dict) else {}
+    return {}
 
 
 # Only the names and short values of plain fields are wanted; a file in the same body is skipped, not read.

@@ -23,6 +23,7 @@ from smsc_async.analysis.networks import suggest
 from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.files import checked_text, decoded_text, expanded, read_bounded, user_folder
 from smsc_async.environment import BASE_URL
+from smsc_async.protocol import endpoint
 
 __all__ = [
     "BASE_URL",
@@ -230,7 +231,8 @@ def profile_of(name: str, members: object, where: str) -> Profile:
     member = "api_key_from" if uses_api_key else "password_from"
     source = checked_source(texts[member], f"{where}: {member}")
     # Not SMSC_BASE_URL: the password of this account is not for the host of another one.
-    base_url = checked(ExitCode.USAGE, environment.checked_url, texts.get("base_url", BASE_URL), f"{where}: base_url")
+    base_url = texts.get("base_url", BASE_URL)
+    checked(ExitCode.USAGE, endpoint, base_url, f"{where}: base_url")
     return Profile(name, texts.get("login", ""), base_url, source, uses_api_key)
 
 
@@ -252,9 +254,8 @@ def _is_in_environment() -> bool:
 
 def _from_environment() -> Profile:
     login = os.environ.get("SMSC_LOGIN", "")
-    base_url = checked(
-        ExitCode.USAGE, environment.checked_url, os.environ.get("SMSC_BASE_URL") or BASE_URL, "SMSC_BASE_URL"
-    )
+    base_url = os.environ.get("SMSC_BASE_URL") or BASE_URL
+    checked(ExitCode.USAGE, endpoint, base_url, "SMSC_BASE_URL")
     if not login.isprintable():
         raise CliError("SMSC_LOGIN has a line break or a control character in it: no login has")
     if source := _environment_source("SMSC_API_KEY"):

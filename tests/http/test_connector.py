@@ -68,7 +68,7 @@ async def test_an_https_proxy_proves_its_identity_by_the_same_certificates() -> 
         "https://" + "a" * 64 + ".example/",
         "https://\u2488com/",
         "https://smscentre\u3002com/",
-        "https://\u043f\u0440\u0438\u043c\u0435\u0440" + "\u0430" * 60 + ".example/",
+        "https://\u043f\u0440\u0438\u043c\u0435\u0440.example/",
         "https://smscentre.com/sys/get.php",
         "https://smscentre.com/sys/get.php/",
         "https://smscentre.com/sys/?get_price=1",
@@ -95,7 +95,6 @@ def test_a_base_url_of_another_type_is_a_type_error(base_url: object) -> None:
     "base_url",
     [
         "https://smscentre.com:8443/sys/",
-        "https://\u043f\u0440\u0438\u043c\u0435\u0440.example/",
         "http://[::1]:8025/",
         "https://smsc.example./sys",
     ],
