@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import threading
 import urllib.request
 from collections.abc import Callable, Hashable
 from typing import Final, TypeAlias
@@ -26,7 +25,6 @@ __all__ = ["CertificatesError", "Connector", "TransportOption"]
 
 TransportOption: TypeAlias = httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]
 
-_PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
 
 
@@ -58,16 +56,16 @@ class Connector:
     ) -> None:
         _check_types(transport, proxy, ssl_context)
         self._proxy = proxy
-        self._environment_proxy: str | None = None
+        self._is_of_environment = proxy is None and transport is None and _may_use_proxy(endpoint)
         if proxy is not None:
             if endpoint.startswith("http:"):
                 raise ValueError("proxy: not with an http:// base_url, because the proxy would see the password")
             _check_proxy(proxy, "proxy")
-        elif transport is None and _may_use_proxy(endpoint):
-            self._environment_proxy = _environment_proxy()
+        elif self._is_of_environment:
+            self._proxy = _environment_proxy()
         self._new_transport = transport if not isinstance(transport, httpx.AsyncBaseTransport) else None
         self._borrowed = _Borrowed(transport) if isinstance(transport, httpx.AsyncBaseTransport) else None
-        self._certificates = _Certificates(ssl_context)
+        self._context = ssl_context
 
     def check_owner(self) -> None:
         """Check that a borrowed transport may be used here, before a permit is acquired for it.
@@ -94,7 +92,7 @@ class Connector:
                 raise TypeError("transport() must not return a LimitedTransport: it would take a second permit")
         # A client with a transport of its own never uses the context, and plain HTTP has no certificates.
         needs_tls = transport is None and endpoint.startswith("https:")
-        context = await self._certificates.load() if needs_tls else _UNUSED_CONTEXT
+        context = await self._load_context() if needs_tls else _UNUSED_CONTEXT
         proxy = self._proxy_of(endpoint)
         return httpx.AsyncClient(
             transport=transport,
@@ -106,59 +104,25 @@ class Connector:
             follow_redirects=False,
         )
 
+    async def _load_context(self) -> ssl.SSLContext:
+        """Return the TLS context that all exchanges share, loaded in a thread of the library's own."""
+        context = self._context
+        return await run_in_own_thread(self._load_context_once) if context is None else context
+
+    def _load_context_once(self) -> ssl.SSLContext:
+        # Two threads at most load at the same time, and either context will do, so no lock is needed.
+        context = self._context or _new_context()
+        self._context = context
+        return context
+
     def proxy_name(self, endpoint: str) -> str | None:
         """Return host and port of the proxy that a connection to a URL uses, or ``None``."""
         proxy = self._proxy_of(endpoint)
         return None if proxy is None else urlsplit(proxy).netloc.rpartition("@")[2]
 
     def _proxy_of(self, endpoint: str) -> str | None:
-        if not _may_use_proxy(endpoint):
-            return None
-        if self._environment_proxy is not None:
-            host = urlsplit(endpoint).netloc
-            return None if urllib.request.proxy_bypass(host) else self._environment_proxy
-        return self._proxy
-
-
-# Nothing is verified by it: it only keeps httpx from loading certificates that no connection needs.
-_UNUSED_CONTEXT: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-class _Certificates:
-    """The TLS context that all exchanges of a client share, loaded once, in a thread of the library's own."""
-
-    def __init__(self, context: ssl.SSLContext | None) -> None:
-        self._context = context
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
-
-    async def load(self) -> ssl.SSLContext:
-        """Return the context.
-
-        Raises:
-            CertificatesError: A file cannot be read.
-        """
-        context = self._context
-        return context if context is not None else await run_in_own_thread(self._load)
-
-    def _load(self) -> ssl.SSLContext:
-        if self._pid != os.getpid():
-            # A thread of the parent may have held the lock at the fork.
-            self._lock, self._pid = threading.Lock(), os.getpid()
-        with self._lock:
-            self._context = context = self._context or _new_context()
-            return context
-
-
-def _new_context() -> ssl.SSLContext:
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        reason = error.strerror or error
-    names = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ]
-    raise CertificatesError(
-        f"the certificates cannot be loaded ({reason}): check {' and '.join(names) or 'the package certifi'}"
-    )
+        is_bypassed = self._is_of_environment and urllib.request.proxy_bypass(urlsplit(endpoint).netloc)
+        return self._proxy if _may_use_proxy(endpoint) and not is_bypassed else None
 
 
 class _Borrowed(httpx.AsyncBaseTransport):
@@ -166,16 +130,15 @@ class _Borrowed(httpx.AsyncBaseTransport):
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
-        self._owner: tuple[Hashable, int] | None = None
+        self._owner: tuple[int, Hashable] | None = None
         self._may_keep_connections = False
 
     def check_owner(self) -> None:
-        loop, pid = owner = running_loop(), os.getpid()
-        if self._owner is None:
-            self._owner = owner
-        if self._owner[1] != pid:
+        user = os.getpid(), running_loop()
+        self._owner = self._owner or user
+        if self._owner[0] != user[0]:
             raise RuntimeError(f"{_NOT_SHARED}: this process was forked after its first use. {_ADVICE}")
-        if self._owner[0] is not loop and self._owner[0] != loop:
+        if self._owner != user:
             raise RuntimeError(f"{_NOT_SHARED}: it was first used in another event loop. {_ADVICE}")
         if self._may_keep_connections:
             raise RuntimeError(f"{_NOT_SHARED}: it may have kept a connection open, for another account. {_ADVICE}")
@@ -219,26 +182,36 @@ def _check_types(transport: TransportOption | None, proxy: str | None, ssl_conte
         raise ValueError("transport excludes proxy and ssl_context: set them in the transport")
 
 
+# Nothing is verified by it: it only keeps httpx from loading certificates that no connection needs.
+_UNUSED_CONTEXT: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _new_context() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        reason = error.strerror or error
+    names = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ]
+    raise CertificatesError(
+        f"the certificates cannot be loaded ({reason}): check {' and '.join(names) or 'the package certifi'}"
+    )
+
+
 def _may_use_proxy(endpoint: str) -> bool:
     parts = urlsplit(endpoint)
     return parts.scheme == "https" and not is_loopback(parts.hostname or "")
 
 
 def _environment_proxy() -> str | None:
-    """Return the URL of the proxy for HTTPS that the environment names, after a check of all proxies in it."""
-    for name in _PROXY_VARIABLES:
-        if url := os.environ.get(name):
-            _check_proxy(_with_scheme(url), name)
-    proxies = urllib.request.getproxies()  # of the system, too, on macOS and Windows
-    url = proxies.get("https") or proxies.get("all")
-    if url is None:
-        return None
-    _check_proxy(_with_scheme(url), "the system")
-    return _with_scheme(url)
-
-
-def _with_scheme(url: str) -> str:
-    return url if "://" in url else f"http://{url}"
+    """Return the URL of the proxy for HTTPS that the environment names, or on macOS and Windows the system."""
+    proxies = urllib.request.getproxies()
+    for kind in ("https", "all"):
+        if url := proxies.get(kind):
+            variables = [name for name in os.environ if name.lower() == f"{kind}_proxy"]
+            url = url if "://" in url else f"http://{url}"
+            _check_proxy(url, " or ".join(variables) or "the system")
+            return url
+    return None
 
 
 def _check_proxy(url: str, source: str) -> None:

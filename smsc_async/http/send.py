@@ -48,13 +48,23 @@ class FormStream(httpx.AsyncByteStream):
 
     No frame keeps the encoded form in a local variable. The stream is no generator: a generator that is not run to its
     end causes a warning on trio.
+
+    Attributes:
+        until: When the exchange ends, by the limiter's clock.
+        timeouts: httpx's timeouts of the exchange: connecting has its own limit, all else what is left of the exchange.
     """
 
-    def __init__(self, account: Account, reply_format: Format, exchange: LimitedExchange, timeouts: _Timeouts) -> None:
+    def __init__(
+        self, account: Account, reply_format: Format, exchange: LimitedExchange, connect_seconds: float
+    ) -> None:
         self._account = account
         self._format = reply_format
         self._exchange = exchange
-        self._timeouts = timeouts
+        self.until: float = now() + EXCHANGE_SECONDS - _MARGIN
+        self.timeouts: dict[str, float] = {
+            **dict.fromkeys(("connect", "pool"), connect_seconds),
+            **dict.fromkeys(("read", "write"), EXCHANGE_SECONDS),
+        }
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _FormReader(self)
@@ -62,7 +72,7 @@ class FormStream(httpx.AsyncByteStream):
     async def read(self) -> bytes:
         """Return the encoded form, after the exchange has counted the reading."""
         await self._exchange.allow_reading()
-        self._timeouts.begin_reading()
+        self.timeouts["read"] = self.timeouts["write"] = max(self.until - now(), 0.0)
         return self.encode()
 
     def encode(self) -> bytes:
@@ -90,22 +100,6 @@ class _FormReader:
         return await form.read()
 
 
-class _Timeouts(dict[str, float]):
-    """httpx's timeouts of one exchange: connecting has its own limit, all else what is left of the exchange.
-
-    Args:
-        connect: Seconds for the connection, and as many for its TLS handshake.
-    """
-
-    def __init__(self, connect: float) -> None:
-        self.until: float = now() + EXCHANGE_SECONDS - _MARGIN
-        super().__init__(connect=connect, pool=connect, read=EXCHANGE_SECONDS, write=EXCHANGE_SECONDS)
-
-    def begin_reading(self) -> None:
-        """Limit reads and writes to what is left of the exchange."""
-        self["read"] = self["write"] = max(self.until - now(), 0.0)
-
-
 async def send(
     account: Account,
     attempt: Attempt,
@@ -130,12 +124,11 @@ async def send(
     Raises:
         Exception: A bug in a user's transport, unchanged. So are cancellation and ``KeyboardInterrupt``.
     """
-    timeouts = _Timeouts(connect_seconds)
-    form = FormStream(account, reply_format, exchange, timeouts)
+    form = FormStream(account, reply_format, exchange, connect_seconds)
     error: BaseException
     try:
         with anyio.move_on_after(EXCHANGE_SECONDS), quiet_logs(), own_name_lookups():
-            return await _exchange(form, attempt, connector, endpoint, timeouts)
+            return await _exchange(form, attempt, connector, endpoint)
         raise httpx.ReadTimeout("the reply did not end in time")  # noqa: TRY301  # one place handles all failures
     except BaseException as raised:  # noqa: BLE001  # a frame of a transport may hold the form, whatever was raised
         error = raised
@@ -145,9 +138,7 @@ async def send(
     return transport_failure(error, attempt, endpoint, connector.proxy_name(endpoint))
 
 
-async def _exchange(
-    form: FormStream, attempt: Attempt, connector: Connector, endpoint: str, timeouts: _Timeouts
-) -> Reply | SmscError:
+async def _exchange(form: FormStream, attempt: Attempt, connector: Connector, endpoint: str) -> Reply | SmscError:
     async with await connector.open(endpoint) as client:
         request = httpx.Request(
             "POST",
@@ -162,12 +153,12 @@ async def _exchange(
                 "user-agent": "smsc-async",
             },
             stream=form,
-            extensions={"timeout": timeouts},
+            extensions={"timeout": form.timeouts},
         )
         response = await client.send(request, stream=True)
         attempt.head_seen_at = now()
         try:
-            packed = await _read(response, timeouts)
+            packed = await _read(response, form.until)
         finally:
             await response.aclose()
             # httpx's stream refers to its response: without the cycle the exchange is freed at once.
@@ -191,7 +182,7 @@ def _reply(response: httpx.Response, packed: bytes | DecodeError) -> Reply | Sms
     )
 
 
-async def _read(response: httpx.Response, timeouts: _Timeouts) -> bytes | DecodeError:
+async def _read(response: httpx.Response, until: float) -> bytes | DecodeError:
     if response.is_stream_consumed:
         # A transport of a test has read the reply already, as ``httpx.MockTransport`` does.
         return response.content if len(response.content) <= REPLY_BYTES else _too_long()
@@ -203,7 +194,7 @@ async def _read(response: httpx.Response, timeouts: _Timeouts) -> bytes | Decode
         async for chunk in chunks:
             pieces.append(chunk)
             size += len(chunk)
-            if size > REPLY_BYTES or now() > timeouts.until:
+            if size > REPLY_BYTES or now() > until:
                 await _close_inside(response, chunks)
                 break
         else:

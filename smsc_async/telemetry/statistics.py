@@ -101,47 +101,32 @@ def quota_state(usage: Usage, quota: Quota, lockouts: tuple[Lockout, ...]) -> Qu
     return QuotaState(remaining, 0.0 if remaining else usage.tokens_in[-quota.requests], usage.slots, lockouts)
 
 
+@attrs.define
 class Counters:
-    """The counters of one client.
+    """The counters of one client, as in ``Statistics``."""
 
-    Attributes:
-        calls: As in ``Statistics``, like the next three.
-        hits: Calls that the cache or the store answered.
-        shared: Calls that got the result of an earlier call.
-        refreshes: Refreshes in the background.
-    """
-
-    def __init__(self) -> None:
-        self.calls: int = 0
-        self.hits: int = 0
-        self.shared: int = 0
-        self.refreshes: int = 0
-        self._requests = 0
-        self._waits = 0
-        self._waited = 0.0
-        self._retries = 0
-        self._refusals: dict[int, int] = {}
+    calls: int = 0
+    hits: int = 0
+    shared: int = 0
+    requests: int = 0
+    waits: int = 0
+    waited: float = 0.0
+    retries: int = 0
+    refusals: dict[int, int] = attrs.field(factory=dict[int, int])
+    refreshes: int = 0
 
     def count(self, attempt: Attempt, outcome: Tariffs | SmscError | None) -> None:
         """Count an attempt."""
         if attempt.may_have_counted:
-            self._requests += 1
-            self._retries += attempt.number > 0
-            self._waits += attempt.waited > 0
-            self._waited += attempt.waited
+            self.requests += 1
+            self.retries += attempt.number > 0
+            self.waits += attempt.waited > 0
+            self.waited += attempt.waited
         if isinstance(outcome, ApiError) and not isinstance(outcome, NotSent):
-            self._refusals[outcome.code] = self._refusals.get(outcome.code, 0) + 1
+            self.refusals[outcome.code] = self.refusals.get(outcome.code, 0) + 1
 
     def statistics(self) -> Statistics:
         """Return the current values."""
-        return Statistics(
-            calls=self.calls,
-            hits=self.hits,
-            shared=self.shared,
-            requests=self._requests,
-            waits=self._waits,
-            waited=self._waited,
-            retries=self._retries,
-            refusals=MappingProxyType(dict(self._refusals)),
-            refreshes=self.refreshes,
-        )
+        values = attrs.asdict(self)
+        values["refusals"] = MappingProxyType(values["refusals"])
+        return Statistics(**values)

@@ -22,7 +22,6 @@ async def test_after_a_fork_certificates_are_loaded_and_a_shared_transport_is_re
     shared = Connector(URL, transport=httpx.AsyncHTTPTransport())
     shared.check_owner()
     shared.check_owner()
-    own._certificates._lock.acquire()  # pyright: ignore[reportPrivateUsage]  # by a thread of the parent
     monkeypatch.setattr(os, "getpid", lambda: -1)
     async with await own.open(URL) as client:
         assert not client.is_closed

@@ -214,8 +214,7 @@ async def test_a_reader_of_the_form_is_an_iterator_of_one_piece() -> None:
     class Exchange:
         async def allow_reading(self) -> None: ...
 
-    timeouts = send._Timeouts(1.0)  # pyright: ignore[reportPrivateUsage]  # it has no other maker
-    form = FormStream(ALEX, Format.XML, Exchange(), timeouts)  # type: ignore[arg-type]  # all that is used of one
+    form = FormStream(ALEX, Format.XML, Exchange(), 1.0)  # type: ignore[arg-type]  # all that is used of one
     reader = aiter(form)
     assert aiter(reader) is reader
     assert [chunk async for chunk in reader] == [form.encode()]
