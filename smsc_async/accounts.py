@@ -1,4 +1,4 @@
-"""Who asks: a login with a password, or an API key.
+"""The credentials of a request: a login with a password, or an API key.
 
 Invariant: a credential leaves a ``Secret`` by ``reveal()`` and by nothing else; not by repr, str, format, vars, pickle,
 copy or ``attrs.asdict``, and no digest of it that outlives the process.
@@ -12,6 +12,7 @@ import os
 import secrets
 import unicodedata
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -22,12 +23,12 @@ from smsc_async.protocol import key_label
 
 __all__ = ["Account", "Secret", "account_without_secret"]
 
-# One for the life of the process: a fingerprint that leaks tells nothing to whoever does not have this key as well.
+# One for the life of the process: a fingerprint that leaks reveals nothing without this key.
 _PROCESS_KEY: Final = secrets.token_bytes(32)
 
 
 class Secret:
-    """A text that shows itself only when it is asked by name.
+    """A text that only ``reveal()`` shows.
 
     Example:
         >>> from smsc_async import Secret
@@ -84,31 +85,10 @@ class Secret:
         )
 
 
-class _WithheldSecret(Secret):
-    """The secret of an account that was pickled: it has no value, and is equal to no secret that has one."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__("")
-
-    def reveal(self) -> NoReturn:
-        raise RuntimeError("this account was pickled without its credential: make a new Account to send requests")
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _WithheldSecret)
-
-    def __hash__(self) -> int:
-        return hash(_WithheldSecret)
-
-
 def account_without_secret(login: str, *, uses_api_key: bool) -> Account:
     """Return an account that shows its login, and that no request can use."""
     account = Account.__new__(Account)
-    account.__attrs_init__(login, _WithheldSecret(), uses_api_key=uses_api_key)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    account.__attrs_init__(login, Secret(""), uses_api_key=uses_api_key)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     return account
 
 
@@ -134,7 +114,7 @@ def _problem(value: object, what: str) -> Exception | None:
 
 
 def _check(value: str | Secret, what: str) -> None:
-    # Raised here and found there, so that no frame of the traceback has a local that shows the value.
+    # ``_problem`` returns the error and does not raise it, so that no frame of the traceback has a local with the value.
     problem = _problem(value.reveal() if isinstance(value, Secret) else value, what)
     if problem is not None:
         raise problem
@@ -142,7 +122,7 @@ def _check(value: str | Secret, what: str) -> None:
 
 @attrs.frozen(repr=False, init=False)
 class Account:
-    """Whose list to fetch: a login with its password, or an API key.
+    """The credentials of a list: a login with its password, or an API key.
 
     Frozen and hashable; shows its login, never its credential. Not picklable, for the same reason.
 
@@ -166,7 +146,6 @@ class Account:
     login: str
     secret: Secret = attrs.field(alias="password")
     uses_api_key: bool = attrs.field(default=False, kw_only=True)
-    _fingerprint: bytes | None = attrs.field(default=None, init=False, eq=False)
 
     def __init__(self, login: str, password: str | Secret, *, uses_api_key: bool = False) -> None:
         # Wrapped before anything can be raised: error reporters show the locals of every frame.
@@ -182,7 +161,7 @@ class Account:
 
         Args:
             key: The API key.
-            name: The login behind the key. Give it where the same login is also used with its password, so that the
+            name: The login behind the key. Give it if the same login is also used with its password, so that the
                 two share one quota, as they do at the service. Without it the key has a quota of its own, and a ``login``
                 such as ``key-3f2a``: 16 bits of a digest, which are too few to test a guess, and may be those of another
                 key.
@@ -206,7 +185,7 @@ class Account:
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Account:
         """Return the account that the environment names.
 
-        Reads ``SMSC_API_KEY`` (with ``SMSC_LOGIN`` as its name where set), else ``SMSC_LOGIN`` and ``SMSC_PASSWORD``. The key
+        Reads ``SMSC_API_KEY`` (with ``SMSC_LOGIN`` as its name if set), else ``SMSC_LOGIN`` and ``SMSC_PASSWORD``. The key
         or the password may be in the file that ``SMSC_API_KEY_FILE`` or ``SMSC_PASSWORD_FILE`` names: yours alone, or below
         ``/run/secrets``; its last line break does not count.
 
@@ -215,8 +194,8 @@ class Account:
 
         Raises:
             OSError: A file cannot be read.
-            ValueError: Others may use a file, a variable is set beside its file, or one is missing or empty, has a line break, a control character or a byte order mark, or
-                is not text that can be sent.
+            ValueError: Others may use a file, a variable is set beside its file, or one is missing or empty, has a line
+                break, a control character or a byte order mark, or is not text that can be sent.
 
         Example:
             >>> from smsc_async import Account
@@ -239,21 +218,20 @@ class Account:
 
     @property
     def quota_login(self) -> str:
-        """The login, or for an API key without a name what stands for it in the name of its quota; not to be shown."""
+        """The login; for an API key without a name, the label of the key in the name of its quota. Never show it."""
         if self.uses_api_key and self.login == _shown(label := key_label(self.secret.reveal())):
             return label
         return self.login
 
-    @property
+    @cached_property
     def fingerprint(self) -> bytes:
         """A digest of the credentials that means nothing outside this process; equal for equal accounts."""
-        if self._fingerprint is None:
-            kind = b"key" if self.uses_api_key else b"psw"
-            parts = (kind, self.login.encode(), self.secret.reveal().encode())
-            told = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-            object.__setattr__(self, "_fingerprint", hashlib.blake2b(told, key=_PROCESS_KEY, digest_size=16).digest())
-        assert self._fingerprint is not None
-        return self._fingerprint
+        if not self.secret:
+            raise RuntimeError("this account was pickled without its credential: make a new Account to send requests")
+        kind = b"key" if self.uses_api_key else b"psw"
+        parts = (kind, self.login.encode(), self.secret.reveal().encode())
+        prefixed = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+        return hashlib.blake2b(prefixed, key=_PROCESS_KEY, digest_size=16).digest()
 
     def __repr__(self) -> str:
         # Error reporters also show an account whose making has failed.
