@@ -27,10 +27,9 @@ class SchemaHandler(Protocol):
 
 
 def record_schema(
-    record: Callable[..., _Record],
+    record: type[_Record],
     handler: SchemaHandler,
     *,
-    name: str,
     texts: Sequence[str] = (),
     prices: Sequence[str] = (),
     lists: Mapping[str, type] | None = None,
@@ -42,9 +41,8 @@ def record_schema(
     An instance of the class is valid, and so is an object with all documented members; other members are text.
 
     Args:
-        record: The class.
+        record: The class; its name is that of the schema, as in an OpenAPI document.
         handler: Returns the schemas of the records in ``lists``.
-        name: The name of the schema, as in an OpenAPI document.
         texts: The members that are text.
         prices: The members that are prices.
         lists: The members that are lists, with the class of their items.
@@ -58,29 +56,22 @@ def record_schema(
     price = core_schema.nullable_schema(
         core_schema.str_schema(strict=True, pattern=r"^-?[0-9]+(\.[0-9]+)?$", max_length=64)
     )
-    members: dict[str, CoreSchema] = {
-        **dict.fromkeys(texts, text),
-        **{
-            member: core_schema.list_schema(cast("CoreSchema", handler.generate_schema(item)))
-            for member, item in lists.items()
-        },
-        **dict.fromkeys(prices, price),
-    }
+    members: dict[str, CoreSchema] = dict.fromkeys(texts, text)
+    for member, item in lists.items():
+        members[member] = core_schema.list_schema(cast("CoreSchema", handler.generate_schema(item)))
+    members |= dict.fromkeys(prices, price)
 
     def from_members(given: dict[str, Any]) -> _Record:
-        documented = {member: value for member, value in given.items() if member in members}
-        converted: dict[str, object] = {
-            **documented,
-            **{member: tuple(documented[member]) for member in lists},
-            **{member: None if documented[member] is None else Decimal(documented[member]) for member in prices},
-        }
-        return record(**converted, extra=extra({key: given[key] for key in given.keys() - documented.keys()}))
+        documented = {member: given.pop(member) for member in members}
+        documented |= {member: tuple(documented[member]) for member in lists}
+        documented |= {member: Decimal(documented[member]) for member in prices if documented[member] is not None}
+        return cast("Callable[..., _Record]", record)(**documented, extra=extra(given))
 
     shape = core_schema.typed_dict_schema(
         {member: core_schema.typed_dict_field(schema) for member, schema in members.items()},
         extra_behavior="allow",
         extras_schema=text,
-        ref=f"smsc_async.{name}:members",
+        ref=f"smsc_async.{record.__name__}:members",
     )
     from_object = core_schema.no_info_after_validator_function(from_members, shape)
     return core_schema.json_or_python_schema(

@@ -8,10 +8,12 @@ reply.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from functools import cached_property
 from typing import Final, TypeAlias
 
 import attrs
@@ -142,15 +144,8 @@ class Zone:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
         """Return the schema for pydantic, so that an endpoint can return zones."""
-        return record_schema(
-            cls,
-            handler,
-            name="Zone",
-            texts=("zone", "name"),
-            prices=[service.value for service in Service],
-            extra=Extra,
-            to_members=_json_members,
-        )
+        texts, prices = ("zone", "name"), list(Service)
+        return record_schema(cls, handler, texts=texts, prices=prices, extra=Extra, to_members=_json_members)
 
 
 @attrs.frozen
@@ -176,15 +171,8 @@ class OperatorTariff:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
         """Return the schema for pydantic, so that an endpoint can return individual tariffs."""
-        return record_schema(
-            cls,
-            handler,
-            name="OperatorTariff",
-            texts=("mccmnc",),
-            prices=("cost",),
-            extra=Extra,
-            to_members=_json_members,
-        )
+        texts, prices = ("mccmnc",), ("cost",)
+        return record_schema(cls, handler, texts=texts, prices=prices, extra=Extra, to_members=_json_members)
 
 
 @attrs.frozen
@@ -216,6 +204,8 @@ class Price:
 # An individual tariff is "the cost of the message" (spec/): the page names it for messages only, so it never answers
 # for MMS, HLR requests and calls, which are priced by zone.
 MESSAGES: Final = frozenset({Service.API, Service.MASS})
+# A country code of three digits and a network code of two or three; one more or less, because not all are known.
+MCCMNC: Final = re.compile(r"[0-9]{4,7}")
 
 
 @attrs.frozen
@@ -250,12 +240,14 @@ class Tariffs:
     fetched_at: datetime | None = attrs.field(default=None, eq=False, kw_only=True)
     stale: bool = attrs.field(default=False, eq=False, kw_only=True)
     error: Exception | None = attrs.field(default=None, eq=False, kw_only=True, repr=False)
-    # Filled at the first lookup, because most lists are never looked up in. Filled in one step: another thread could read a
-    # half-filled dict, and report that an existing zone is missing.
-    _by_zone: dict[str, Zone] = attrs.field(factory=dict[str, Zone], init=False, eq=False, repr=False)
-    _by_code: dict[str, OperatorTariff] = attrs.field(
-        factory=dict[str, OperatorTariff], init=False, eq=False, repr=False
-    )
+
+    @cached_property
+    def _by_zone(self) -> dict[str, Zone]:
+        return {each.zone: each for each in self.zones}
+
+    @cached_property
+    def _by_code(self) -> dict[str, OperatorTariff]:
+        return {each.mccmnc: each for each in self.codes}
 
     def zone(self, zone: str) -> Zone:
         """Return the zone of that number.
@@ -272,8 +264,6 @@ class Tariffs:
             >>> decode(b'{"zones": [{"zone": "1", "name": "Russia"}], "mail": "0.1"}').zone("1").name
             'Russia'
         """
-        if not self._by_zone:
-            self._by_zone.update({each.zone: each for each in self.zones})
         _check_text("zone", zone, "1")
         try:
             return self._by_zone[zone]
@@ -296,8 +286,6 @@ class Tariffs:
             >>> decode(reply).operator("25001").cost
             Decimal('1.85')
         """
-        if not self._by_code:
-            self._by_code.update({each.mccmnc: each for each in self.codes})
         _check_text("operator", mccmnc, "25001")
         try:
             return self._by_code[mccmnc]
@@ -345,19 +333,16 @@ class Tariffs:
         # Before the operator: a zone that does not exist is a mistake even if the operator has an individual tariff.
         line = None if zone is None else self.zone(zone)
         if operator is not None and service in MESSAGES:
-            individual = self._individual(operator)
+            _check_text("operator", operator, "25001")
+            individual = self._by_code.get(operator)
+            if individual is None and not MCCMNC.fullmatch(operator):
+                raise ValueError(
+                    f'operator={operator!r}: must be a country and a network code, digits alone, such as "25001"'
+                )
             if individual is not None and individual.cost is not None:
                 return Price(individual.cost, individual, service)
         cost: Decimal | None = None if line is None else getattr(line, service.value)
         return None if line is None or cost is None else Price(cost, line, service)
-
-    def _individual(self, mccmnc: str) -> OperatorTariff | None:
-        try:
-            return self.operator(mccmnc)
-        except KeyError:
-            if 4 <= len(mccmnc) <= 7 and mccmnc.isascii() and mccmnc.isdigit():
-                return None
-        raise ValueError(f'operator={mccmnc!r}: must be a country and a network code, digits alone, such as "25001"')
 
     def to_dict(self) -> dict[str, object]:
         """Return the list as dicts, lists, text and ``None``, in the shape of the service's JSON.
@@ -407,7 +392,6 @@ class Tariffs:
         return record_schema(
             cls,
             handler,
-            name="Tariffs",
             lists={"zones": Zone, "codes": OperatorTariff},
             prices=("mail",),
             extra=Extra,

@@ -19,7 +19,7 @@ from smsc_async.decoder.prices import Notation, parse_prices
 from smsc_async.decoder.text import excerpt
 from smsc_async.display import escape_for_display
 from smsc_async.errors import DecodeError, IncompleteReply
-from smsc_async.records import NO_EXTRA, Extra, OperatorTariff, Tariffs, Zone
+from smsc_async.records import MCCMNC, NO_EXTRA, Extra, OperatorTariff, Tariffs, Zone
 
 __all__ = ["Columns", "ParsedReply", "assemble"]
 
@@ -27,8 +27,6 @@ Column = Sequence[str | None]
 RecordT = TypeVar("RecordT", Zone, OperatorTariff)
 
 _LONGEST_ID: Final = 64
-# A country code of three digits and a network code of two or three; one more or less, for nobody has seen them all.
-_MCCMNC: Final = re.compile(r"[0-9]{4,7}")
 # XML reads a tab or a line feed in an attribute as a space; so the same list is equal in every format.
 _LAYOUT: Final = str.maketrans("\t\n\r", "   ")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -80,7 +78,7 @@ def assemble(reply: ParsedReply) -> Tariffs:
     if not zones.ids:
         raise IncompleteReply("a list without a single zone; ask again", reply.format_name)
     zone_ids = _ids(reply, zones, "zone", _is_visible, "the number of a zone is 1 to 64 visible characters")
-    code_ids = _ids(reply, codes, "mccmnc", _MCCMNC.fullmatch, "an operator is named by 4 to 7 digits")
+    code_ids = _ids(reply, codes, "mccmnc", MCCMNC.fullmatch, "an operator is named by 4 to 7 digits")
     zone_records = map(Zone, zone_ids, _texts(zones.names), *_prices(reply, zones, PRICES), _extras(zones))
     code_records = map(OperatorTariff, code_ids, *_prices(reply, codes, COST), _extras(codes))
     mail = Columns(ids=[], prices=[[reply.mail]], place=lambda _, member: member)
