@@ -21,8 +21,6 @@ import attrs
 from smsc_async.environment import credential_source, hidden, read_credential_file
 from smsc_async.protocol import key_label
 
-__all__ = ["Account", "Secret", "account_without_secret"]
-
 # One for the life of the process: a fingerprint that leaks reveals nothing without this key.
 _PROCESS_KEY: Final = secrets.token_bytes(32)
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from smsc_async.history.watch import Watch
     from smsc_async.history.watch_many import WatchMany
 
-__all__ = ["Client"]
-
 
 class Client:
     """Fetches tariff lists.

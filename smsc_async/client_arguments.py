@@ -9,8 +9,6 @@ from smsc_async.accounts import Account
 from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.limiter.quota import Quota
 
-__all__ = ["check_types", "checked_age", "checked_deadline", "checked_refresh", "no_account"]
-
 
 def check_types(
     *, account: object, quota: object, store: object, transport: object, retries: object, on_event: object

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["escape_for_display"]
-
 
 def escape_for_display(text: str) -> str:
     r"""Return the text on one line, with every character that is invisible or has an effect of its own escaped.

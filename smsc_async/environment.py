@@ -12,15 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-__all__ = [
-    "BASE_URL",
-    "credential_source",
-    "decoded_text",
-    "hidden",
-    "read_credential_file",
-    "without_line_break",
-]
-
 T = TypeVar("T")
 
 BASE_URL: Final = "https://smscentre.com/sys/"

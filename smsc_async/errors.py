@@ -38,33 +38,6 @@ import attrs
 
 from smsc_async.display import escape_for_display
 
-__all__ = [
-    "ADDRESS_PAUSE",
-    "TRANSPORT_CAUSES",
-    "AddressBlocked",
-    "AddressPaused",
-    "ApiError",
-    "AuthenticationError",
-    "CircuitOpen",
-    "CredentialsRefused",
-    "DeadlineExceeded",
-    "DecodeError",
-    "IncompleteReply",
-    "NotSent",
-    "ParameterError",
-    "QuotaExhausted",
-    "SmscError",
-    "StoreError",
-    "StoreNotReady",
-    "TlsError",
-    "TooManyRequests",
-    "TransportCause",
-    "TransportError",
-    "TrialsExhausted",
-    "api_error",
-    "transport_error",
-]
-
 ADDRESS_PAUSE: Final = 1800.0
 """Seconds for which the service blocks an address (spec/README.md, "Seen elsewhere", row 10)."""
 

@@ -14,23 +14,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
-__all__ = [
-    "FORM",
-    "REPLY_BYTES",
-    "Claim",
-    "Reply",
-    "claim_of",
-    "declared_charset",
-    "endpoint",
-    "is_ip",
-    "is_loopback",
-    "key_label",
-    "quota_key",
-    "reserve_endpoint",
-    "retry_after",
-    "service_of",
-]
-
 FORM: Final = "application/x-www-form-urlencoded"
 # A list of 2,000 zones takes a quarter of a megabyte in the longest of the formats.
 REPLY_BYTES: Final = 4 * 2**20

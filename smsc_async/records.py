@@ -20,16 +20,6 @@ import attrs
 
 from smsc_async.pydantic_hook import SchemaHandler, record_schema
 
-__all__ = [
-    "Extra",
-    "Format",
-    "OperatorTariff",
-    "Price",
-    "Service",
-    "Tariffs",
-    "Zone",
-]
-
 
 class Format(IntEnum):
     """The formats of a reply; the value is the ``fmt`` parameter of the request.

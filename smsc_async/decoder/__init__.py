@@ -21,8 +21,6 @@ from smsc_async.decoder.text import NAMES, excerpt, foreign_answer, recognise, r
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
-__all__ = ["decode"]
-
 # Imported when the first answer of their format is read: most programs have one format, and four take a third of the
 # import of the package.
 _MODULES: Final = {

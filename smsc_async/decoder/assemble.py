@@ -21,8 +21,6 @@ from smsc_async.display import escape_for_display
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import MCCMNC, NO_EXTRA, Extra, OperatorTariff, Tariffs, Zone
 
-__all__ = ["Columns", "ParsedReply", "assemble"]
-
 Column = Sequence[str | None]
 RecordT = TypeVar("RecordT", Zone, OperatorTariff)
 

@@ -28,8 +28,6 @@ from smsc_async.decoder.text import NAMES, Lines, excerpt
 from smsc_async.errors import IncompleteReply
 from smsc_async.records import Format, Tariffs
 
-__all__ = ["read"]
-
 _FORMAT_NAME: Final = NAMES[Format.CSV]
 _NOTATION: Final = Notation(comma=False, spaces=True)
 _COMMAS_OF_A_ZONE: Final = 1 + len(PRICES)

@@ -23,8 +23,6 @@ from smsc_async.decoder.text import NAMES, excerpt, foreign_answer, refuse_depth
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
-__all__ = ["read"]
-
 Json: TypeAlias = "str | bool | list[Json] | dict[str, Json] | None"
 Object: TypeAlias = "dict[str, Json]"
 

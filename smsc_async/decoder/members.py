@@ -10,8 +10,6 @@ from smsc_async.decoder.text import excerpt
 from smsc_async.errors import DecodeError
 from smsc_async.records import Service
 
-__all__ = ["COST", "DOCUMENTED", "PRICES", "by_member", "extra_members", "merge_members"]
-
 PRICES: Final = tuple(service.value for service in Service)
 COST: Final = ("cost",)
 DOCUMENTED: Final = frozenset({"zones", "codes", "mail", "zone", "name", *PRICES, "mccmnc", *COST, "error_code"})

@@ -28,8 +28,6 @@ from smsc_async.decoder.text import NAMES, Lines
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
-__all__ = ["read"]
-
 _FORMAT_NAME: Final = NAMES[Format.PLAIN]
 _NOTATION: Final = Notation(comma=True, spaces=True)
 _SPACES: Final = " \t"

@@ -18,8 +18,6 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Notation", "parse_prices"]
-
 _PRICE: Final = re.compile(r"[0-9]{1,12}+(?:\.[0-9]{1,12}+)?+")
 _PRICES: Final = re.compile(rf"(?:(?:{_PRICE.pattern}|-)\n)*+")
 

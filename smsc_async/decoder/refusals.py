@@ -12,8 +12,6 @@ from typing import Final
 from smsc_async.decoder.text import excerpt
 from smsc_async.errors import ApiError, DecodeError, api_error
 
-__all__ = ["comma_refusal", "plain_refusal", "structured_refusal"]
-
 _PLAIN: Final = re.compile(r"\s*ERROR\s*=\s*(-?[0-9]{1,9})(?!\w)(.*)", re.IGNORECASE)
 # The appendix has no parentheses, so that the description may.
 _DESCRIPTION: Final = re.compile(r"\s*\((.*)\)\s*(?:,[^()]*)?")

@@ -17,8 +17,6 @@ from smsc_async.display import escape_for_display
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format
 
-__all__ = ["NAMES", "Lines", "excerpt", "foreign_answer", "recognise", "refuse_depth", "refuse_size", "to_text"]
-
 NAMES: Final = {
     Format.PLAIN: "plain text",
     Format.CSV: "comma-separated text",

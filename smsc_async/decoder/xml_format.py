@@ -28,8 +28,6 @@ from smsc_async.display import escape_for_display
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
-__all__ = ["read"]
-
 _FORMAT_NAME: Final = NAMES[Format.XML]
 _NOTATION: Final = Notation(comma=True, spaces=False)
 _ROWS: Final = {"zones": "zone", "codes": "mccmnc"}

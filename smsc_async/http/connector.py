@@ -21,8 +21,6 @@ from smsc_async.http.threads import run_in_own_thread
 from smsc_async.limiter.waiter import running_loop
 from smsc_async.protocol import is_loopback
 
-__all__ = ["CertificatesError", "Connector", "TransportOption"]
-
 TransportOption: TypeAlias = httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]
 
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")

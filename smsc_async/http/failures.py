@@ -18,8 +18,6 @@ from smsc_async.errors import SmscError, TlsError, TransportCause, TransportErro
 from smsc_async.http.connector import CertificatesError
 from smsc_async.limiter.attempt import Attempt
 
-__all__ = ["is_transport_failure", "transport_failure"]
-
 # What a network can cause. Everything else that a transport raises is a bug, and surfaces as it is: also an ``OSError`` of
 # a file, which a transport may raise.
 _FAILURES: Final = (

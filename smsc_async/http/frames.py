@@ -8,8 +8,6 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final, cast
 
-__all__ = ["clear_frames"]
-
 _YIELD: Final = opcode.opmap["YIELD_VALUE"]
 
 

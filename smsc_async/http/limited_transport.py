@@ -19,8 +19,6 @@ from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import Claim, claim_of, key_label, quota_key, service_of
 from smsc_async.stores import Store, default_store
 
-__all__ = ["LimitedTransport"]
-
 # A login is in the first kilobytes of a form. What follows is streamed.
 _LOGIN_BYTES: Final = 64 * 1024
 _TOO_LONG: Final = "the exchange took longer than exchange_limit"

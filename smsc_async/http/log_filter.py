@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-__all__ = ["quiet_logs"]
-
 # The loggers that the documentation of httpx names (its page "Logging").
 _LOGGERS: Final = (
     "httpx",

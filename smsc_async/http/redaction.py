@@ -21,8 +21,6 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 from smsc_async.accounts import Secret
 from smsc_async.errors import DecodeError, SmscError
 
-__all__ = ["Redactor"]
-
 # Those of ``decoder/text.py``, and the two that software falls back to; a secret of ASCII is the same in most.
 _CHARSETS: Final = ("utf-8", "cp1251", "koi8-r", "koi8-u", "cp866", "iso8859-5", "latin-1", "utf-16-le")
 _MARKED: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}

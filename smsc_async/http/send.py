@@ -33,8 +33,6 @@ from smsc_async.limiter.clock import now
 from smsc_async.protocol import FORM, REPLY_BYTES, Reply, retry_after
 from smsc_async.records import Format
 
-__all__ = ["EXCHANGE_SECONDS", "FormStream", "send"]
-
 EXCHANGE_SECONDS: Final = 30.0
 """The longest exchange. A store that lost its state stays closed for at least as long (limiter, "Rule")."""
 

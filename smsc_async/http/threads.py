@@ -21,8 +21,6 @@ from smsc_async.limiter.waiter import in_trio
 if TYPE_CHECKING:
     from trio.abc import HostnameResolver
 
-__all__ = ["own_name_lookups", "run_in_own_thread"]
-
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 

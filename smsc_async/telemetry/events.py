@@ -21,17 +21,6 @@ import attrs
 
 from smsc_async.limiter.clock import now
 
-__all__ = [
-    "CallEnded",
-    "CallOutcome",
-    "CallSpan",
-    "OnEvent",
-    "RequestEnded",
-    "RequestOutcome",
-    "Telemetry",
-    "otel_module",
-]
-
 _LOG: Final = logging.getLogger("smsc_async")
 
 CallOutcome: TypeAlias = Literal["cached", "fetched", "shared", "stale", "failed", "cancelled"]

@@ -21,8 +21,6 @@ from smsc_async.telemetry.events import CallEnded, RequestEnded, otel_module
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
-__all__ = ["OpenTelemetryMetrics"]
-
 # Seconds, up to the longest deadline and wait that are usual; the boundaries of OpenTelemetry are meant for milliseconds.
 _BOUNDARIES: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0)
 _LOCKOUTS: Final[dict[type[SmscError], str]] = {

@@ -13,8 +13,6 @@ from smsc_async.limiter.bucket import Usage
 from smsc_async.limiter.quota import Quota
 from smsc_async.records import Tariffs
 
-__all__ = ["Counters", "Lockout", "QuotaState", "Statistics", "quota_state"]
-
 
 @attrs.frozen
 class Statistics:
