@@ -155,7 +155,7 @@ class Account:
 
     @classmethod
     def with_api_key(cls, key: str | Secret, *, name: str | None = None) -> Account:
-        """Return the account that an API key stands for.
+        """Return the account of an API key.
 
         Args:
             key: The API key.

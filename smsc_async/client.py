@@ -1,4 +1,4 @@
-"""What a program has in hand: a client of the service.
+"""The client of the service: the public methods, and the checks of their arguments.
 
 Invariant: no task group or cancel scope stays open between ``__aenter__`` and ``__aexit__``.
 """
@@ -27,7 +27,7 @@ from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store, default_store, store_at
 from smsc_async.stores.worker_warning import warn_if_unshared
 from smsc_async.telemetry.events import OnEvent, Telemetry
-from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics, quota_state
+from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics, all_lockouts, quota_state
 
 if TYPE_CHECKING:
     from smsc_async.history import History
@@ -44,13 +44,13 @@ class Client:
     ``SSL_CERT_DIR``.
 
     Args:
-        account: The account of calls that name none, or ``None``.
+        account: The account of calls without one, or ``None``.
         base_url: The URL of the service: HTTPS, except for loopback.
         reserve_url: The URL that is used if no connection to ``base_url`` can be made, in the same domain. ``"auto"`` is
             the host ``www2.`` of the provider's own domains, and no host otherwise. ``None`` turns it off.
-        reply_format: The format to ask for. In the two text formats only the last line shows that a list is complete.
+        reply_format: The format to request. In the two text formats only the last line shows that a list is complete.
         quota: The rule; the default is the rule of the service.
-        store: Where the quota and the cached lists live, or ``None`` for the one ``MemoryStore`` of the process.
+        store: The store of the quota and the cached lists, or ``None`` for the one ``MemoryStore`` of the process.
         max_age: Seconds for which a cached list is fresh; 0 fetches each time.
         refresh_after: Seconds, fewer than ``max_age``, after which a list is still returned at once, and refreshed in the
             background, or ``None``. A refresh never takes the last request of the quota, and is not repeated within 30 s
@@ -164,28 +164,28 @@ class Client:
     ) -> Tariffs:
         """Return the tariff list of an account.
 
-        A list that came at most ``max_age`` seconds ago is returned at once; a request for the same credentials that
-        is under way is waited for; else one is sent, as soon as the quota allows. It goes on to its end even if this
-        call is cancelled, since the service has counted it.
+        If a list arrived at most ``max_age`` seconds ago, the call returns it at once. If a request for the same
+        credentials is in progress, the call waits for it. Otherwise the client sends one, as soon as the quota allows.
+        The request continues to its end even if this call is cancelled, because the service has counted it.
 
         Args:
-            account: Whose list, or ``None`` for the client's own account.
-            max_age: Seconds for which a list is fresh, ``None`` for the client's, 0 for a list that comes after now.
+            account: The account, or ``None`` for the client's own account.
+            max_age: Seconds for which a list is fresh, ``None`` for the client's, 0 for a list that arrives after now.
             deadline: Seconds that this call may take, or ``None`` for the client's.
-            stale_ok: Whether the last list will do, whatever its age and marked ``stale``, if there is no fresh one: at once
+            stale_ok: Whether the last list, of any age and marked ``stale``, is good enough if there is no fresh one: at once
                 if no request may be sent now, whatever the cause (the quota, a lockout, an outage, a store that lost its
                 state, or a pause that the server demands). Not if the service refuses the credentials.
 
         Raises:
             ApiError: The service refused; see its subclasses.
-            DecodeError: The answer is not a whole tariff list.
+            DecodeError: The reply is not a complete tariff list.
             TransportError: No reply came.
             QuotaExhausted: The next permit comes after the deadline; raised at once.
             DeadlineExceeded: The deadline of the call is over.
             NotSent: The request is known to fail; see its subclasses.
             StoreError: The store does not answer.
             ValueError: There is no account, or a number is out of its range.
-            TypeError: An argument is of another kind.
+            TypeError: An argument has the wrong type.
             RuntimeError: The client is closed.
 
         Example:
@@ -200,11 +200,9 @@ class Client:
             ...     asyncio.run(main(server))
             4.10 1
         """
-        who = self._account_of(account, "tariffs")
-        self._check_open()
-        age = self._max_age if max_age is None else checked_age(max_age)
-        seconds = self._deadline if deadline is None else checked_deadline(deadline)
-        result = self._calls.cached(who, age) or await self._calls.fetch(who, age, seconds, stale_ok=stale_ok)
+        account = self._account_of(account, "tariffs")
+        age, seconds = self._limits(max_age, deadline)
+        result = self._calls.cached(account, age) or await self._calls.fetch(account, age, seconds, stale_ok=stale_ok)
         if isinstance(result, Tariffs):
             return result
         raise result
@@ -218,18 +216,18 @@ class Client:
     ) -> BulkFetch:
         """Return the lists of many accounts, each as soon as it is there.
 
-        Accounts are drawn as there is room for them, 50 at a time; so ``accounts`` may be endless. What one account
-        runs into is its own: it comes as the ``error`` of its outcome. Leaving the loop early draws no more accounts;
-        requests that are under way go on to their end and fill the store.
+        The client takes accounts one by one, and fetches 50 of them at a time, so ``accounts`` may be endless. A failure
+        of one account is the ``error`` of its outcome, and the others go on. After the loop has ended early, the client
+        takes no more accounts; requests in progress continue to their end and fill the store.
 
         Args:
-            accounts: Whose lists, as any iterable or async iterable.
+            accounts: The accounts, as any iterable or async iterable.
             max_age: As in ``tariffs()``.
-            deadline: Seconds for each account, counted from when it is drawn, or ``None`` for the client's.
+            deadline: Seconds for each account, from the moment at which the client takes it, or ``None`` for the client's.
 
         Returns:
-            An async iterator of one ``Outcome`` for each account, in the order in which they are ready. After ``aclose()``
-            no account is drawn any more, as with ``contextlib.aclosing``.
+            An async iterator of one ``Outcome`` for each account, in the order in which they are ready. After ``aclose()``,
+            which ``contextlib.aclosing`` calls, the client takes no more accounts.
 
         Raises:
             ValueError: A number is out of its range.
@@ -251,11 +249,9 @@ class Client:
             boris NoneType
             clara AuthenticationError
         """
-        self._check_open()
         if isinstance(accounts, Account):
             raise TypeError("tariffs_for() takes many accounts, such as a list; for one there is tariffs()")
-        age = self._max_age if max_age is None else checked_age(max_age)
-        seconds = self._deadline if deadline is None else checked_deadline(deadline)
+        age, seconds = self._limits(max_age, deadline)
         call = partial(self._outcome, age=age, seconds=seconds)
         return BulkFetch(accounts, call, self._start, self.AT_ONCE)
 
@@ -269,21 +265,21 @@ class Client:
         reader: str = "watch",
         deadline: float | None = None,
     ) -> Watch:
-        """Return the changes of an account's list, each when it is seen, for as long as somebody iterates.
+        """Return the changes of an account's list, each when it is seen, as long as the program iterates.
 
-        A round that fails (no answer, a blocked address, a history that cannot be written) comes as an ``error``, and the
-        watch goes on. With a ``history``, every list is on the disk before a change in it is reported, and what changed
-        while the program was not running is reported when it runs again. A change counts as reported when the next update
-        is asked for: if the program is killed before that, the same change comes again, with the same ``event_id``, and
-        no other. Lists and changes in a history are bound to the account: another password sees none of them.
+        A round that fails (no reply, a blocked address, a history that cannot be written) is an update with an ``error``,
+        and the watch goes on. With a ``history``, every list is on the disk before a change in it is reported, and changes
+        that happen while the program does not run are reported when it runs again. A change counts as reported when the
+        program requests the next update: if the program is killed before that, the same change comes again, with the same
+        ``event_id``. Lists and changes in a history are bound to the account: another password sees none of them.
 
-        Rounds are at fixed instants, the first one at once; what was slept through is not made up for.
+        Rounds are at fixed instants, the first one at once; rounds that the machine slept through are not repeated.
 
         Args:
-            account: Whose list, or ``None`` for the client's own account.
+            account: The account, or ``None`` for the client's own account.
             every: Seconds between rounds. After a failed one the next is made in five minutes at the latest.
-            history: Where lists are kept, or ``None`` to compare with what this loop has seen alone.
-            name: What the account is called there, or ``None`` for its login.
+            history: The file of the lists, or ``None`` to compare only with the lists that this loop has seen.
+            name: The name of the account in the history, or ``None`` for its login.
             reader: The name under which reports are recorded. Watches of an account that share a history and this name
                 report a change once; each name gets every change.
             deadline: Seconds for the list of each round, or ``None`` for the client's.
@@ -319,9 +315,9 @@ class Client:
         # Most programs watch nothing.
         from smsc_async.history.watch import watch_account  # noqa: PLC0415
 
-        who = self._account_of(account, "watch")
+        account = self._account_of(account, "watch")
         fetch = self._fetch_for_rounds(every, deadline)
-        return watch_account(fetch, who, every=every, history=history, name=name, reader=reader)
+        return watch_account(fetch, account, every=every, history=history, name=name, reader=reader)
 
     def watch_for(
         self,
@@ -332,17 +328,17 @@ class Client:
         reader: str = "watch",
         deadline: float | None = None,
     ) -> WatchMany:
-        """Return the changes in the lists of many accounts, each when it is seen, for as long as somebody iterates.
+        """Return the changes in the lists of many accounts, each when it is seen, as long as the program iterates.
 
         The rounds are spread over the interval: with 300 accounts and 900 s, one begins every 3 s. Otherwise each account
         is watched as by ``watch()``, with one difference: if the credentials of an account are refused, the error comes as
         an update, the watch of this account ends, and the others go on.
 
         Args:
-            accounts: Whose lists, each under its login; or a mapping of names to accounts, for example if two users have
+            accounts: The accounts, each under its login; or a mapping of names to accounts, for example if two users have
                 the same login.
             every: Seconds between rounds of an account. After a failed one the next is made in five minutes at the latest.
-            history: Where lists are kept, or ``None`` to compare with what this loop has seen alone.
+            history: The file of the lists, or ``None`` to compare only with the lists that this loop has seen.
             reader: The name under which reports are recorded, as in ``watch()``.
             deadline: Seconds for the list of each round, or ``None`` for the client's.
 
@@ -402,12 +398,10 @@ class Client:
             >>> asyncio.run(main())
             QuotaState(remaining=3, next_in=0.0, in_flight=0, lockouts=())
         """
-        who, fetcher = self._account_of(account, "quota"), self._calls.fetcher
-        usage = await fetcher.store.usage(quota_key(fetcher.service, who.quota_login), fetcher.quota)
-        await fetcher.store.load_lockouts(fetcher.service, who)
-        logins = {None, quota_key("", who.login)}
-        own = (each for each in self.lockouts() if (each.login and quota_key("", each.login)) in logins)
-        return quota_state(usage, fetcher.quota, tuple(own))
+        account, fetcher = self._account_of(account, "quota"), self._calls.fetcher
+        usage = await fetcher.store.usage(quota_key(fetcher.service, account.quota_login), fetcher.quota)
+        await fetcher.store.load_lockouts(fetcher.service, account)
+        return quota_state(usage, fetcher.quota, account.login, self.lockouts())
 
     def lockouts(self) -> tuple[Lockout, ...]:
         """Return what is not sent at present, the longest first, as far as this process knows.
@@ -421,15 +415,10 @@ class Client:
         """
         fetcher = self._calls.fetcher
         views = fetcher.store.lockouts(fetcher.service)
-        found = [Lockout(each.cause.value, fetcher.service, each.login, each.seconds) for each in views]
-        outage = fetcher.circuit.seconds()
-        found += [Lockout("outage", fetcher.service, None, outage)] if outage else []
-        closed = fetcher.store.closed_for
-        found += [Lockout("store", fetcher.service, None, closed)] if closed else []
-        return tuple(sorted(found, key=lambda each: -each.seconds))
+        return all_lockouts(fetcher.service, views, fetcher.circuit.seconds(), fetcher.store.closed_for)
 
     async def reset_lockouts(self, account: Account | None = None) -> None:
-        """End lockouts whose reason is gone, for everybody who shares the store.
+        """End lockouts whose reason is gone, for all clients that share the store.
 
         For example after the address was added to the account's list of allowed addresses. The service still counts the
         authorization errors of the last half hour, and so does the store.
@@ -495,10 +484,15 @@ class Client:
         self._calls.tasks.start(work, ended)
 
     def _account_of(self, account: Account | None, method: str) -> Account:
-        who = account or self._account
-        if not isinstance(who, Account):
-            raise no_account(who, method)
-        return who
+        account = account or self._account
+        if not isinstance(account, Account):
+            raise no_account(account, method)
+        return account
+
+    def _limits(self, max_age: float | None, deadline: float | None) -> tuple[float, float]:
+        self._check_open()
+        age = self._max_age if max_age is None else checked_age(max_age)
+        return age, self._deadline if deadline is None else checked_deadline(deadline)
 
     def _check_open(self) -> None:
         if self._calls.is_closed:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 BASE_URL: Final = "https://smscentre.com/sys/"
 
 _LONGEST: Final = 4096
-# Where container runtimes mount secrets, which nobody outside of the container can read.
+# Where container runtimes mount secrets, which no program outside of the container can read.
 _MOUNTED: Final = Path("/run/secrets")
 _ENCODINGS: Final = {
     codecs.BOM_UTF8: "utf-8-sig",

@@ -289,7 +289,7 @@ class TransportError(SmscError):
         >>> import asyncio
         >>> from smsc_async import Account, Client, MemoryStore, TransportError
         >>> async def main() -> None:
-        ...     # Nobody listens there.
+        ...     # No server listens there.
         ...     async with Client(
         ...         Account("alex", "123"), base_url="http://127.0.0.1:9/sys/", store=MemoryStore(), retries=0
         ...     ) as client:

@@ -198,7 +198,7 @@ def _domain(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine itself, whose traffic nobody else sees."""
+    """Return whether a host is this machine itself, whose traffic no other machine sees."""
     return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)
 
 

@@ -1,4 +1,4 @@
-"""From the bytes of an answer to a tariff list, whole and checked, or to an exception.
+"""From the bytes of a reply to a complete, checked tariff list, or to an exception.
 
     bytes → text → json_format, xml_format, plain_format, csv_format → assemble → Tariffs
 
@@ -41,8 +41,8 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
     is none: prices are ``Decimal`` with the digits that were sent, in the currency of the account, and ``None`` if they
     are absent, empty or ``-``. Only what makes a price ambiguous is refused. A row that is repeated without a difference
     is one row. Names are without the spaces around them and hold any other characters, so escape them before you show
-    them; a lone surrogate, which no encoder accepts, is kept as its escape, such as ``\ud800``, and so is a character
-    that XML forbids. What is UTF-8 is read as such, whatever ``charset`` says.
+    them; a lone surrogate, which no encoder accepts, becomes its escape, such as ``\ud800``, and so is a character
+    that XML forbids. Text that is valid UTF-8 is read as UTF-8, whatever ``charset`` says.
 
     In the two text formats the last line alone shows that the list is whole, and a cut within its digits cannot be
     seen. An answer with more lines, members or elements than 30,000 zones have, or with deeper nesting than any list, is
@@ -50,12 +50,12 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
 
     Args:
         body: The bytes as they came, without transfer or content encoding.
-        format: What was asked for, or ``None`` to go by the first line. A list in another format is an error then.
-        charset: What the answer declares for itself, or ``None``; unknown names are ignored. What is not UTF-8 is read
-            in that charset, else in windows-1251.
+        format: The requested format: a list in another format is an error. ``None`` accepts each format.
+        charset: The charset that the reply declares, or ``None``; unknown names are ignored. Other text is
+            read in that charset, or in windows-1251.
 
     Returns:
-        The list, with at least one zone; ``codes`` is empty where the account has no individual tariffs.
+        The list, with at least one zone; ``codes`` is empty if the account has no individual tariffs.
 
     Raises:
         ApiError: The service refused: ``ParameterError``, ``AuthenticationError``, ``AddressBlocked``,
@@ -98,5 +98,5 @@ def _decode(body: bytes, expected: Format | None, charset: str | None) -> Tariff
         if error.format is None:
             raise
     raise DecodeError(
-        f"looks like {NAMES[actual]}, which is not what was asked for", NAMES[expected], "", excerpt(text)
+        f"looks like {NAMES[actual]}, which is not the requested format", NAMES[expected], "", excerpt(text)
     )

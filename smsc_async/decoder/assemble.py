@@ -74,7 +74,7 @@ def assemble(reply: ParsedReply) -> Tariffs:
     """Return the list, or raise an error for its first fault."""
     zones, codes = reply.zones, reply.codes
     if not zones.ids:
-        raise IncompleteReply("a list without a single zone; ask again", reply.format_name)
+        raise IncompleteReply("a list without a single zone; repeat the request", reply.format_name)
     zone_ids = _ids(reply, zones, "zone", _is_visible, "the number of a zone is 1 to 64 visible characters")
     code_ids = _ids(reply, codes, "mccmnc", MCCMNC.fullmatch, "an operator is named by 4 to 7 digits")
     zone_records = map(Zone, zone_ids, _texts(zones.names), *_prices(reply, zones, PRICES), _extras(zones))

@@ -1,17 +1,17 @@
 """Comma-separated text: ``zone,name,api,mass,mms,hlr,call``, then ``mccmnc,cost``, then ``mail``.
 
-Nothing is quoted, so a row is told by its number of fields and a zone is read from its right end: what stands between
-its number and its five prices is the name, commas included. Three things follow.
+Nothing is quoted, so the number of fields shows what a row is, and a zone is read from its right end: the text between its
+number and its five prices is the name, commas included. Three things follow.
 
 A decimal comma is refused, and so is a column beyond the documented ones: either would pass for a part of the name and
 shift the prices. Both show as a name that ends in a comma and something like a price; see ``_refuse_shifted``.
 
 The last line is the e-mail price, and a row that was cut off within its first field looks like one. So a last line of
-bare digits counts only where a line feed follows it; ``0.10`` counts without.
+bare digits counts only if a line feed follows it; ``0.10`` counts without.
 
 An e-mail price cannot be empty, for an empty line is nothing: an account without one needs ``-`` here.
 
-What cannot be told: a cut within the decimals of the last line.
+What cannot be detected: a cut within the decimals of the last line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COMMAS_OF_A_ZONE: Final = 1 + len(PRICES)
 # A name that ends in a comma and something like a price.
 _SHIFTED: Final = re.compile(r",([0-9]+(?:\.[0-9]+)?|-|)$", re.MULTILINE)
 _DECIMAL_COMMA: Final = re.compile(r"(?:^|,)\s*[0-9]+,[0-9]+\s*(?:,|$)")
-_ADVICE: Final = "ask for JSON or XML"
+_ADVICE: Final = "request JSON or XML"
 
 
 def read(text: str) -> Tariffs:
@@ -81,7 +81,7 @@ def _mail(lines: Lines, start: int, commas: list[int]) -> str:
             start,
         )
     if len(commas) > 1:
-        raise lines.fault("stands after the e-mail price, which ends a list", start + 1)
+        raise lines.fault("is behind the e-mail price, which ends a list", start + 1)
     mail = lines.rows[start].strip(" \t")
     if not ended and (mail.isdigit() or mail.endswith(".")):
         raise lines.fault(
@@ -104,7 +104,7 @@ def _refuse_shifted(lines: Lines, names: list[str], prices: list[list[str]]) -> 
         fields = [shifted, *(column[row] for column in prices)]
         if len(suspects) == len(names) or _DECIMAL_COMMA.search(",".join(fields)):
             raise lines.fault(
-                f"nobody can tell whether {excerpt(shifted)} belongs to the name, to a decimal comma or to a column "
+                f"it is ambiguous whether {excerpt(shifted)} belongs to the name, to a decimal comma or to a column "
                 f"beyond the documented ones; {_ADVICE}",
                 row,
                 "name",

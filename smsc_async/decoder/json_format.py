@@ -73,7 +73,7 @@ def read(text: str) -> Tariffs:
 
 
 def _brackets(text: str) -> bytes:
-    """Return the brackets outside of texts, which tell the depth before anything is parsed."""
+    """Return the brackets outside of texts, which show the depth before anything is parsed."""
     marks = _ESCAPES.sub(b"", text.encode()).translate(_BRACKETS, _NOT_BRACKETS)
     # The first replacement is quick, and removes quotes in pairs: each bracket stays within or outside of a text.
     return _QUOTED.sub(b"", marks.replace(b'""', b""))

@@ -6,10 +6,10 @@ name has a field of the same name as a price that was not found, the row is refu
 
 A member beyond the documented ones counts where it follows a price, or an operator's number; it goes into ``extra`` of
 the row. A line whose first member is not documented, such as ``currency = RUB``, goes into ``Tariffs.extra`` as it is,
-wherever it stands, and so does what follows the e-mail price on its line. Zones and operators after the e-mail price
+wherever it is, and so does what follows the e-mail price on its line. Zones and operators after the e-mail price
 are refused.
 
-What cannot be told: a cut within the digits of the last line, or within the value of a last line that is not
+What cannot be detected: a cut within the digits of the last line, or within the value of a last line that is not
 documented; and a name that ends like a field, such as ``x, api = 5``, where that very price is left out of the row.
 """
 
@@ -71,7 +71,7 @@ def read(text: str) -> Tariffs:
 
 
 def _zones(text: str, lines: Lines, at: list[int]) -> Columns:
-    # What stands between the rows, and after each the values of a row.
+    # The text between the rows, and after each the values of a row.
     pieces: list[str | None] = list(_USUAL.split(text))
     width = _USUAL.groups + 1
     ids, names, *prices = [pieces[column::width] for column in range(1, width)]
@@ -101,7 +101,7 @@ def _zone(lines: Lines, index: int) -> dict[str, str]:
     }
     passed = [mark[1] for mark in marks[named:low]]
     if (passed and not named) or any(price in passed and price not in block for price in PRICES):
-        raise lines.fault("the prices cannot be separated from the name; ask for JSON or XML", index)
+        raise lines.fault("the prices cannot be separated from the name; request JSON or XML", index)
     row = {"zone": line[start : ends[0]], **block}
     if named:
         row["name"] = line[marks[0].end() : ends[low]]
@@ -127,7 +127,7 @@ def _price_block(marks: list[re.Match[str]], stop: int) -> tuple[int, int]:
 
 @attrs.define
 class _Rest:
-    """What stands beside the zones."""
+    """Everything but the zones."""
 
     codes: list[dict[str, str]] = attrs.field(factory=list[dict[str, str]])
     codes_at: list[int] = attrs.field(factory=list[int])
@@ -158,7 +158,7 @@ def _rest(lines: Lines, at: list[int]) -> _Rest:
 
 
 def _after_mail(lines: Lines, index: int) -> DecodeError:
-    return lines.fault("stands after the e-mail price, which ends a list", index)
+    return lines.fault("is behind the e-mail price, which ends a list", index)
 
 
 def _first_member(lines: Lines, index: int) -> str:
@@ -183,7 +183,7 @@ def _fields(lines: Lines, index: int) -> dict[str, str]:
 def _put(fields: dict[str, str], member: str, value: str, lines: Lines, index: int) -> None:
     repeated = fields.get(member, value) != value and member in DOCUMENTED
     if repeated or member in {"zone", "name", "mccmnc"}:
-        raise lines.fault("comes twice, and nobody can tell which value is right", index, member)
+        raise lines.fault("comes twice, and it is unknown which value is right", index, member)
     fields[member] = value
 
 

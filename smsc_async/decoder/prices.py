@@ -5,7 +5,7 @@ lenient: it takes ``NaN``, ``1e999999``, ``1_0`` and Arabic digits. The mark is 
 that do not separate fields with commas. At most twelve digits stand before the mark and twelve after it: no tariff needs
 more, and sums of such numbers stay exact within the 28 digits of Python's default decimal context.
 
-An absent price, an empty one and ``-`` are all "no price": nobody outside knows how the service writes it.
+An absent price, an empty one and ``-`` are all "no price": it is unknown how the service writes it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The refusals of the service, which come in the shape of any format, whatever was asked for.
+"""The refusals of the service, which come in the shape of any format, whatever format was requested.
 
 The codes are the provider's and may grow: every whole number makes an ``ApiError``. Siblings of the request append to
 the shapes of the page, as in ``ERROR = 8 (text), ID - 275`` and ``0,-8,275`` (spec/README.md, row 5).
@@ -22,7 +22,7 @@ _COMMAS_OF_A_ZONE: Final = 6
 
 
 def plain_refusal(first_line: str) -> ApiError | None:
-    """Return the error that a line ``ERROR = N (description)`` stands for, or ``None`` for any other line."""
+    """Return the error of a line ``ERROR = N (description)``, or ``None`` for any other line."""
     refused = _PLAIN.fullmatch(first_line)
     if refused is None:
         return None
@@ -31,7 +31,7 @@ def plain_refusal(first_line: str) -> ApiError | None:
 
 
 def comma_refusal(first_line: str) -> ApiError | None:
-    """Return the error that a line ``0,-N`` stands for, or ``None`` for any other line, a row of zone 0 included."""
+    """Return the error of a line ``0,-N``, or ``None`` for any other line, a row of zone 0 included."""
     refused = _COMMA.fullmatch(first_line)
     if refused is None or first_line.count(",") >= _COMMAS_OF_A_ZONE:
         return None

@@ -1,8 +1,8 @@
 """The text of an answer: from bytes to text, its format, its structure, its lines, and excerpts of it for errors.
 
-The service answers in windows-1251 unless it is asked for UTF-8, and its Content-Type has been seen to say
-windows-1251 over UTF-8 (spec/README.md, row 6). So the bytes are believed before the declaration: what is UTF-8 is read
-as UTF-8, for Cyrillic text of an 8-bit charset is practically never valid UTF-8; the rest is read in the charset that
+The service answers in windows-1251 unless the request names UTF-8, and its Content-Type has been seen to say
+windows-1251 over UTF-8 (spec/README.md, row 6). So the bytes count before the declaration: valid UTF-8 is read as
+UTF-8, because Cyrillic text of an 8-bit charset is practically never valid UTF-8; the rest is read in the charset that
 was declared, if it is one of those below, else in windows-1251. A byte without a meaning becomes U+FFFD or ``?``: in a
 name it costs nothing, and in a price it is refused later.
 """
@@ -106,7 +106,7 @@ def _is_xml(head: str) -> bool:
 
 
 def foreign_answer(text: str) -> DecodeError:
-    """Return the error for an answer of somebody else, such as the page of a gateway: its format is ``None``."""
+    """Return the error for a reply of another server, such as the page of a gateway: its format is ``None``."""
     return DecodeError("not an answer of this service; check base_url", None, "", excerpt(text))
 
 

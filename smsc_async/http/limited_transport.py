@@ -126,7 +126,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         await self._transport.__aexit__(kind, error, traceback)
 
     async def _sent(self, request: httpx.Request, attempt: Attempt) -> httpx.Response:
-        attempt.readings = 1  # a request may have no body, so nothing tells when it leaves
+        attempt.readings = 1  # a request may have no body, so nothing shows when it leaves
         try:
             response = await self._transport.handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout):

@@ -1,7 +1,7 @@
 """One exchange: one connection, one POST, one bounded reply.
 
 The exchange opens an ``httpx.AsyncClient``, sends the form with ``Connection: close``, reads the whole body, and closes. A
-kept connection could carry a stray answer to the next account, and at three requests a minute there is nothing to reuse.
+connection that stays open could carry a stray answer to the next account, and at three requests a minute there is nothing to reuse.
 
 Invariants: an exchange ends after ``EXCHANGE_SECONDS`` at the latest; the body is never read past ``REPLY_BYTES``; every
 exception that leaves ``send`` has the locals of its frames cleared, because a frame of a transport may hold the form.
@@ -116,7 +116,7 @@ async def send(
         exchange: The permit of the request.
         connector: Opens the connection.
         endpoint: The URL.
-        reply_format: The format to ask for.
+        reply_format: The format to request.
         connect_seconds: Seconds that connecting may take.
 
     Raises:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import attrs
 
 from smsc_async.errors import ApiError, NotSent, SmscError
+from smsc_async.fetch.lockout import LockoutView
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.bucket import Usage
 from smsc_async.limiter.quota import Quota
+from smsc_async.protocol import quota_key
 from smsc_async.records import Tariffs
 
 
@@ -93,10 +95,26 @@ class QuotaState:
     lockouts: tuple[Lockout, ...] = ()
 
 
-def quota_state(usage: Usage, quota: Quota, lockouts: tuple[Lockout, ...]) -> QuotaState:
-    """Return the state of a quota of which that much is in use."""
+def quota_state(usage: Usage, quota: Quota, login: str, lockouts: Iterable[Lockout]) -> QuotaState:
+    """Return the state of a login's quota, with the lockouts that concern the login."""
     remaining = max(quota.requests - len(usage.tokens_in), 0)
-    return QuotaState(remaining, 0.0 if remaining else usage.tokens_in[-quota.requests], usage.slots, lockouts)
+    own = [each for each in lockouts if each.login is None or quota_key("", each.login) == quota_key("", login)]
+    return QuotaState(remaining, 0.0 if remaining else usage.tokens_in[-quota.requests], usage.slots, tuple(own))
+
+
+def all_lockouts(service: str, views: Iterable[LockoutView], outage: float, closed: float) -> tuple[Lockout, ...]:
+    """Return the lockouts of a service, the longest first.
+
+    Args:
+        service: The name of the service.
+        views: The lockouts in the store.
+        outage: Seconds until the circuit breaker allows a request, or 0.
+        closed: Seconds for which the store is closed, or 0.
+    """
+    found = [Lockout(each.cause.value, service, each.login, each.seconds) for each in views]
+    others = (("outage", outage), ("store", closed))
+    found += [Lockout(cause, service, None, seconds) for cause, seconds in others if seconds]
+    return tuple(sorted(found, key=lambda each: -each.seconds))
 
 
 @attrs.define

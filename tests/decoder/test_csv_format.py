@@ -72,14 +72,14 @@ def test_a_column_beyond_the_documented_ones_is_not_taken_for_a_price() -> None:
         ("25001,1,85", "a row of 3 fields"),
         ("2,Russia,2.50,2.40,8.00,0.30", "a row of 6 fields"),
         (",,", "a row of 3 fields"),
-        ("nonsense", "stands after the e-mail price"),
-        ("0.10", "stands after the e-mail price"),
+        ("nonsense", "is behind the e-mail price"),
+        ("0.10", "is behind the e-mail price"),
     ],
 )
 def test_a_row_of_another_width_is_refused(row: str, message: str) -> None:
     error = fault(f"{FIRST}\n{row}\n25001,1.85\n0.10\n".encode())
     assert message in error.message
-    assert error.position == ("line 3" if "after" in message else "line 2")
+    assert error.position == ("line 3" if "behind" in message else "line 2")
 
 
 def test_a_cut_row_is_told_from_a_short_one_by_its_line_feed() -> None:
@@ -164,7 +164,7 @@ def test_wide_rows_are_read_from_their_right_end_like_each_by_itself(rows: list[
     body = reply(Format.CSV, zones, codes=[])
     suspects = [(last, api) for name, api in rows if (last := shifted(name)) is not None]
     if any(len(suspects) == len(rows) or (last.isdigit() and api.isdigit()) for last, api in suspects):
-        assert "nobody can tell" in fault(body, Format.CSV).message
+        assert "it is ambiguous" in fault(body, Format.CSV).message
         return
     found = decode(body, format=Format.CSV).zones
     read = [[each.zone, each.name, *(str(each.api or ""), str(each.mass), str(each.call))] for each in found]
