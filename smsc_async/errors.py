@@ -372,6 +372,8 @@ class NotSent(SmscError):
         True
     """
 
+    may_have_counted = False
+
 
 @attrs.define(eq=False, slots=False)
 class QuotaExhausted(NotSent):
@@ -403,8 +405,6 @@ class CredentialsRefused(NotSent, AuthenticationError):
         >>> isinstance(CredentialsRefused(), AuthenticationError), CredentialsRefused().retryable
         (True, False)
     """
-
-    may_have_counted = False
 
     code: int = 2
     description: str = ""
@@ -460,8 +460,6 @@ class AddressPaused(NotSent, AddressBlocked):
         >>> isinstance(error, AddressBlocked), error.retryable, error.may_have_counted
         (True, True, False)
     """
-
-    may_have_counted = False
 
     code: int = 4
     description: str = ""
@@ -539,9 +537,6 @@ class StoreNotReady(NotSent, StoreError):
         (True, True, 40.0)
     """
 
-    message: str
-    store: str = ""
-    retryable: bool = True
     retry_after: float | None = None
 
     def __str__(self) -> str:

@@ -103,16 +103,14 @@ class CallEnded:
 OnEvent: TypeAlias = Callable[[CallEnded | RequestEnded], object]
 
 
+@attrs.define
 class CallSpan:
     """A call in progress, with the values of its event."""
 
-    __slots__ = ("attempts", "error", "outcome", "waited")
-
-    def __init__(self) -> None:
-        self.outcome: CallOutcome = "cancelled"
-        self.waited: float = 0.0
-        self.attempts: int = 0
-        self.error: Exception | None = None
+    outcome: CallOutcome = "cancelled"
+    waited: float = 0.0
+    attempts: int = 0
+    error: Exception | None = None
 
     def fail(self, result: BaseException) -> None:
         """Note why there is no list."""
