@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -22,7 +21,7 @@ from smsc_async.environment import credential_source, hidden, read_credential_fi
 from smsc_async.protocol import key_label
 
 # One for the life of the process: a fingerprint that leaks reveals nothing without this key.
-_PROCESS_KEY: Final = secrets.token_bytes(32)
+_PROCESS_KEY: Final = os.urandom(32)
 
 
 class Secret:

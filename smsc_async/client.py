@@ -103,7 +103,7 @@ class Client:
         on_event: OnEvent | None = None,
         tracing: bool = False,
     ) -> None:
-        check_types(account=account, quota=quota, store=store, transport=transport, retries=retries, on_event=on_event)
+        check_types(account=account, quota=quota, store=store, retries=retries, on_event=on_event)
         self._account = account
         self._max_age = checked_age(max_age)
         self._deadline = checked_deadline(deadline)

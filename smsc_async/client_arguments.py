@@ -6,13 +6,10 @@ import math
 from collections.abc import Callable
 
 from smsc_async.accounts import Account
-from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.limiter.quota import Quota
 
 
-def check_types(
-    *, account: object, quota: object, store: object, transport: object, retries: object, on_event: object
-) -> None:
+def check_types(*, account: object, quota: object, store: object, retries: object, on_event: object) -> None:
     """Check arguments whose wrong types would fail later, and far from the mistake."""
     if account is not None and not isinstance(account, Account):
         raise no_account(account)
@@ -21,8 +18,6 @@ def check_types(
     if store is not None and (isinstance(store, type) or not hasattr(store, "lease_or_reply")):
         name = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
         raise TypeError(f"store must be a store, such as SQLiteStore(path) or MemoryStore(), not {name}")
-    if isinstance(transport, LimitedTransport):
-        raise TypeError("the client limits its transport by itself: pass the one inside the LimitedTransport")
     if not isinstance(retries, int) or isinstance(retries, bool):
         raise TypeError(f"retries must be a whole number, not {type(retries).__name__}")
     if retries < 0:

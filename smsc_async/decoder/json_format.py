@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import NoneType
-from typing import Final, TypeAlias, TypeGuard, cast
+from typing import Final, TypeAlias, cast
 
 from smsc_async.decoder.assemble import Columns, ParsedReply, assemble
 from smsc_async.decoder.members import COST, PRICES, by_member, extra_members, merge_members
@@ -110,14 +110,10 @@ def _objects(document: Object, section: str) -> list[Object]:
         return []
     if not isinstance(rows, list):
         raise DecodeError("not an array", _FORMAT_NAME, section, excerpt(_as_text(rows)))
-    if not _are_objects(rows):
-        row, odd = next((row, each) for row, each in enumerate(rows) if not isinstance(each, dict))
-        raise DecodeError("not an object", _FORMAT_NAME, f"{section}[{row}]", excerpt(_as_text(odd)))
-    return rows
-
-
-def _are_objects(rows: list[Json]) -> TypeGuard[list[Object]]:
-    return set(map(type, rows)) == {dict}
+    for row, each in enumerate(rows):
+        if not isinstance(each, dict):
+            raise DecodeError("not an object", _FORMAT_NAME, f"{section}[{row}]", excerpt(_as_text(each)))
+    return cast("list[Object]", rows)
 
 
 def _columns(section: str, rows: list[Object], member: str, prices: tuple[str, ...], *further: str) -> Columns:
@@ -138,18 +134,18 @@ def _place(section: str, row: int, member: str) -> str:
     return f"{section}[{row}].{member}" if member else f"{section}[{row}]"
 
 
-def _texts(column: list[Json], section: str, member: str) -> list[str | None]:
+def _texts(column: list[Json], section: str, member: str) -> Sequence[str | None]:
     """Return a column that has only texts, numbers and null."""
     texts = cast("list[str]", column)
     with suppress(TypeError):
         "".join(texts)  # the quickest look at every type
-        return [*texts]
+        return texts
     for row, value in enumerate(column):
         if isinstance(value, _TEXTS):
             continue
         position = _place(section, row, member) if member else section
         raise DecodeError("neither a text nor a number", _FORMAT_NAME, position, excerpt(_as_text(value)))
-    return cast("list[str | None]", column)
+    return texts
 
 
 def _as_texts(members: Mapping[str, Json]) -> dict[str, str]:

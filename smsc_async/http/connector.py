@@ -167,6 +167,8 @@ _ADVICE: Final = "Pass a factory, such as transport=lambda: httpx.AsyncHTTPTrans
 
 
 def _check_types(transport: TransportOption | None, proxy: str | None, ssl_context: ssl.SSLContext | None) -> None:
+    if isinstance(transport, LimitedTransport):
+        raise TypeError("the client limits its transport by itself: pass the one inside the LimitedTransport")
     if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport) and not callable(transport):
         raise TypeError(
             "transport must be an httpx.AsyncBaseTransport or a function that returns one, "
