@@ -21,15 +21,6 @@ from smsc_async.decoder.text import NAMES, excerpt, foreign_answer, recognise, r
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
-# Imported when the first answer of their format is read: most programs have one format, and four take a third of the
-# import of the package.
-_MODULES: Final = {
-    Format.PLAIN: "plain_format",
-    Format.CSV: "csv_format",
-    Format.XML: "xml_format",
-    Format.JSON: "json_format",
-}
-
 # Enough of an answer to report it, and too little to fill a disk.
 _BODY_BYTES: Final = 64 * 1024
 
@@ -89,7 +80,9 @@ def _decode(body: bytes, expected: Format | None, charset: str | None) -> Tariff
     if actual is None:
         raise foreign_answer(text)
     refuse_size(text, NAMES[actual])
-    read: Callable[[str], Tariffs] = import_module(f"{__name__}.{_MODULES[actual]}").read
+    # Imported when the first answer of their format is read: most programs have one format, and four take a third of the
+    # import of the package.
+    read: Callable[[str], Tariffs] = import_module(f"{__name__}.{actual.name.lower()}_format").read
     if expected is None or actual is expected:
         return read(text)
     try:

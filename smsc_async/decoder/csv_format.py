@@ -24,13 +24,12 @@ from smsc_async.decoder.assemble import Columns, ParsedReply, assemble
 from smsc_async.decoder.members import PRICES
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import comma_refusal
-from smsc_async.decoder.text import NAMES, Lines, excerpt
+from smsc_async.decoder.text import COMMAS_OF_A_ZONE, NAMES, Lines, excerpt
 from smsc_async.errors import IncompleteReply
 from smsc_async.records import Format, Tariffs
 
 _FORMAT_NAME: Final = NAMES[Format.CSV]
 _NOTATION: Final = Notation(comma=False, spaces=True)
-_COMMAS_OF_A_ZONE: Final = 1 + len(PRICES)
 # A name that ends in a comma and something like a price.
 _SHIFTED: Final = re.compile(r",([0-9]+(?:\.[0-9]+)?|-|)$", re.MULTILINE)
 _DECIMAL_COMMA: Final = re.compile(r"(?:^|,)\s*[0-9]+,[0-9]+\s*(?:,|$)")
@@ -44,7 +43,7 @@ def read(text: str) -> Tariffs:
     if refusal is not None:
         raise refusal
     commas = list(map(str.count, lines.rows, repeat(",")))
-    zones = next((row for row, count in enumerate(commas) if count < _COMMAS_OF_A_ZONE), len(commas))
+    zones = next((row for row, count in enumerate(commas) if count < COMMAS_OF_A_ZONE), len(commas))
     end = next((row for row, count in enumerate(commas[zones:], zones) if count != 1), len(commas))
     mail = _mail(lines, end, commas[end:])
     fields = list(map(str.rsplit, lines.rows[:zones], repeat(","), repeat(len(PRICES))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from smsc_async.decoder.text import excerpt
+from smsc_async.decoder.text import COMMAS_OF_A_ZONE, excerpt
 from smsc_async.errors import ApiError, DecodeError, api_error
 
 _PLAIN: Final = re.compile(r"\s*ERROR\s*=\s*(-?[0-9]{1,9})(?!\w)(.*)", re.IGNORECASE)
@@ -18,7 +18,6 @@ _DESCRIPTION: Final = re.compile(r"\s*\((.*)\)\s*(?:,[^()]*)?")
 _COMMA: Final = re.compile(r"\s*0\s*,\s*-([0-9]{1,9})\s*(?:,.*)?")
 _CODE: Final = re.compile(r"-?[0-9]{1,9}")
 _LONGEST: Final = 200
-_COMMAS_OF_A_ZONE: Final = 6
 
 
 def plain_refusal(first_line: str) -> ApiError | None:
@@ -33,7 +32,7 @@ def plain_refusal(first_line: str) -> ApiError | None:
 def comma_refusal(first_line: str) -> ApiError | None:
     """Return the error of a line ``0,-N``, or ``None`` for any other line, a row of zone 0 included."""
     refused = _COMMA.fullmatch(first_line)
-    if refused is None or first_line.count(",") >= _COMMAS_OF_A_ZONE:
+    if refused is None or first_line.count(",") >= COMMAS_OF_A_ZONE:
         return None
     return api_error(int(refused[1]))
 

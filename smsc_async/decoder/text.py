@@ -32,7 +32,7 @@ _XML_STARTS: Final = ("<price", "<result", "<!--", "<!DOCTYPE")
 _MEMBER: Final = re.compile(r"[^\W\d]\w*\s*=")
 # A zone's number and a comma, or, in an answer that is cut short, a number alone.
 _NUMBERED: Final = re.compile(r"\w{1,20}\s*,|[0-9.]{1,20}$")
-_COMMAS_OF_A_ZONE: Final = 6
+COMMAS_OF_A_ZONE: Final = 6
 # With what plain text begins, for an answer that is cut short within it.
 _FIRST_WORDS: Final = ("zone", "ERROR")
 
@@ -96,7 +96,7 @@ def recognise(text: str) -> Format | None:
     first = head.partition("\n")[0].rstrip()
     if _MEMBER.match(first) or (first and any(word.startswith(first) for word in _FIRST_WORDS)):
         return Format.PLAIN
-    if _NUMBERED.match(first) or first.count(",") >= _COMMAS_OF_A_ZONE:
+    if _NUMBERED.match(first) or first.count(",") >= COMMAS_OF_A_ZONE:
         return Format.CSV
     return None
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from smsc_async.errors import TlsError
 from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.http.threads import run_in_own_thread
 from smsc_async.limiter.waiter import running_loop
@@ -24,10 +25,6 @@ from smsc_async.protocol import is_loopback
 TransportOption: TypeAlias = httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]
 
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
-
-
-class CertificatesError(Exception):
-    """The certificates of the machine cannot be loaded."""
 
 
 class Connector:
@@ -78,7 +75,7 @@ class Connector:
         """Return a client for one exchange; the caller closes it.
 
         Raises:
-            CertificatesError: The certificates cannot be loaded.
+            TlsError: The certificates cannot be loaded.
             TypeError: The factory of the user returned no transport.
         """
         transport: httpx.AsyncBaseTransport | None = self._borrowed
@@ -192,9 +189,8 @@ def _new_context() -> ssl.SSLContext:
     except OSError as error:
         reason = error.strerror or error
     names = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ]
-    raise CertificatesError(
-        f"the certificates cannot be loaded ({reason}): check {' and '.join(names) or 'the package certifi'}"
-    )
+    source = " and ".join(names) or "the package certifi"
+    raise TlsError(f"the certificates cannot be loaded ({reason}): check {source}: nothing was sent")
 
 
 def _may_use_proxy(endpoint: str) -> bool:

@@ -15,7 +15,6 @@ import anyio
 import httpx
 
 from smsc_async.errors import SmscError, TlsError, TransportCause, TransportError, transport_error
-from smsc_async.http.connector import CertificatesError
 from smsc_async.limiter.attempt import Attempt
 
 # What a network can cause. Everything else that a transport raises is a bug, and surfaces as it is: also an ``OSError`` of
@@ -25,7 +24,6 @@ _FAILURES: Final = (
     OSError,
     EOFError,
     SmscError,
-    CertificatesError,
     anyio.BrokenResourceError,
     anyio.ClosedResourceError,
     anyio.EndOfStream,
@@ -72,8 +70,6 @@ def transport_failure(error: BaseException, attempt: Attempt, endpoint: str, pro
             # The first sending was allowed, and a second one was refused.
             return transport_error("no reply", f"{server} gave no reply that the transport accepted, and then: {error}")
         return error
-    if isinstance(error, CertificatesError):
-        return TlsError(f"{error}: nothing was sent")
     return _after_sending(error, attempt, server) if attempt.may_have_counted else _before_sending(error, server, proxy)
 
 
