@@ -15,8 +15,10 @@ import hashlib
 import html
 import json
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+import attrs
 
 from smsc_async.accounts import Secret
 from smsc_async.errors import DecodeError, SmscError
@@ -89,17 +91,13 @@ class Redactor:
             error: The error.
             omits_quotes: Whether nothing is left of what it quotes.
         """
-        redacted: dict[str, str] = {}
-        for name in _QUOTED:
-            quoted: object = getattr(error, name, None)
-            if isinstance(quoted, str):
-                redacted[quoted] = "" if omits_quotes else self.text(quoted)
-                setattr(error, name, redacted[quoted])
+        quotes: dict[str, str | bytes] = {
+            name: "" if omits_quotes else self.text(getattr(error, name)) for name in _QUOTED if hasattr(error, name)
+        }
         if isinstance(error, DecodeError):
-            error.body = b"" if omits_quotes else self.body(error.body)
-        # An exception stores its arguments beside its fields.
-        error.args = tuple(redacted.get(each, each) if isinstance(each, str) else each for each in error.args)
-        return error
+            quotes["body"] = b"" if omits_quotes else self.body(error.body)
+        redacted: SmscError = attrs.evolve(cast("Any", error), **quotes)
+        return redacted
 
 
 def _spellings(secret: Secret) -> set[str]:
