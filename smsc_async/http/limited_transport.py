@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
@@ -168,19 +168,15 @@ async def _read_prefix(request: httpx.Request) -> bytes:
 class _Prefixed(httpx.AsyncByteStream):
     """A request body whose beginning has been read."""
 
-    def __init__(self, pieces: Iterable[bytes], rest: AsyncIterator[bytes], stream: httpx.AsyncByteStream) -> None:
-        self._pieces = list(pieces)
-        self._rest: AsyncIterator[bytes] | None = rest
+    def __init__(self, pieces: list[bytes], rest: AsyncIterator[bytes], stream: httpx.AsyncByteStream) -> None:
+        self._pieces = pieces
+        self._rest: AsyncIterable[bytes] = rest
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        rest, self._rest = self._rest, None
-        if rest is None:
-            # A second sending: the stream raises if it cannot be read again.
-            async for chunk in self._stream:
-                yield chunk
-            return
-        for piece in self._pieces:
+        pieces, rest = self._pieces, self._rest
+        self._pieces, self._rest = [], self._stream  # a second sending: the stream raises if it cannot be read again
+        for piece in pieces:
             yield piece
         async for chunk in rest:
             yield chunk
