@@ -147,6 +147,7 @@ def quota_of(rules: Rules) -> Quota:
     ("case", "anyio_backend"),
     on_loops_in_turn(
         [("an exception", stage) for stage in STAGES] + [(name, STAGES[2]) for name in list(BUGS)[1:]],
+        ", ".join,
     ),
 )
 async def test_a_bug_surfaces_as_it_is_without_the_form_in_any_frame(case: tuple[str, str], rules: Rules) -> None:

@@ -14,7 +14,7 @@ example all seeds but the first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -129,6 +129,7 @@ def _entries(*tables: Mapping[str, list[str]]) -> frozenset[str]:
 
 _SLOW: Final = _entries(SLOW, EXHAUSTIVE)
 _EXHAUSTIVE: Final = _entries(EXHAUSTIVE)
+_EXHAUSTIVE_CASE: Final = (pytest.mark.exhaustive, pytest.mark.slow)
 
 
 def mark(items: Iterable[pytest.Item]) -> None:
@@ -146,16 +147,17 @@ def mark(items: Iterable[pytest.Item]) -> None:
         chosen = pairwise([case.callspec.params for case in cases])
         for number in set(range(len(cases))).difference(chosen):
             cases[number].add_marker(pytest.mark.exhaustive)
+            cases[number].add_marker(pytest.mark.slow)
 
 
-def on_loops_in_turn(cases: Iterable[T]) -> list[ParameterSet]:
+def on_loops_in_turn(cases: Iterable[T], name: Callable[[T], str] = str) -> list[ParameterSet]:
     """Return each case with both event loops; one of them is exhaustive: the first loop of every other case, else the second."""
     return [
         pytest.param(
             case,
             loop,
-            id="-".join(map(str, (*(case if isinstance(case, tuple) else [case]), loop))),
-            marks=[pytest.mark.exhaustive] if (number + place) % 2 else [],
+            id=f"{name(case)}-{loop}",
+            marks=_EXHAUSTIVE_CASE if (number + place) % 2 else [],
         )
         for number, case in enumerate(cases)
         for place, loop in enumerate(BACKEND_NAMES)
@@ -164,7 +166,7 @@ def on_loops_in_turn(cases: Iterable[T]) -> list[ParameterSet]:
 
 def exhaustive_after(count: int, cases: Iterable[T]) -> list[T | ParameterSet]:
     """Return the parameters of a test, all but the first ones marked as exhaustive."""
-    return [each if n < count else pytest.param(each, marks=pytest.mark.exhaustive) for n, each in enumerate(cases)]
+    return [each if n < count else pytest.param(each, marks=_EXHAUSTIVE_CASE) for n, each in enumerate(cases)]
 
 
 def is_slow(nodeid: str) -> bool:

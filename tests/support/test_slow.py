@@ -52,6 +52,26 @@ def test_an_exhaustive_test_is_slow_and_runs_only_if_it_is_asked_for(request: py
     assert not chosen or request.config.option.exhaustive
 
 
+def _make_project(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nmarkers =\n    slow\n    exhaustive\n")
+    pytester.makeconftest(
+        "from tests.conftest import pytest_addoption, pytest_collection_modifyitems, pytest_configure"
+    )
+
+
+@pytest.mark.parametrize(("arguments", "count"), [((), 4), (("--exhaustive",), 8)])
+def test_a_large_matrix_runs_with_each_pair_of_values(
+    pytester: pytest.Pytester, arguments: tuple[str, ...], count: int
+) -> None:
+    _make_project(pytester)
+    name = "test_a_second_answer_is_returned_to_nobody"
+    decorators = "".join(f"@pytest.mark.parametrize('{each}', [False, True])\n" for each in "abc")
+    test = pytester.mkdir("http") / "test_connections.py"
+    test.write_text(f"import pytest\n{decorators}def {name}(a, b, c): pass", "utf-8")
+    result = pytester.runpytest_inprocess(*arguments, "-p", "no:xdist", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=count, deselected=8 - count)
+
+
 @pytest.mark.parametrize(
     ("arguments", "outcomes"),
     [((), {"passed": 1}), (("--exhaustive",), {"passed": 2}), (("test_client.py",), {"passed": 2})],
@@ -59,10 +79,7 @@ def test_an_exhaustive_test_is_slow_and_runs_only_if_it_is_asked_for(request: py
 def test_a_run_of_everything_leaves_exhaustive_tests_out(
     pytester: pytest.Pytester, arguments: tuple[str, ...], outcomes: dict[str, int]
 ) -> None:
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\nmarkers =\n    slow\n    exhaustive\n")
-    pytester.makeconftest(
-        "from tests.conftest import pytest_addoption, pytest_collection_modifyitems, pytest_configure"
-    )
+    _make_project(pytester)
     name = "test_ten_thousand_callers_of_one_account_make_one_request"
     pytester.makepyfile(test_client=f"def {name}(): pass\ndef test_another(): pass")
     result = pytester.runpytest_inprocess(*arguments, "-p", "no:xdist", "-p", "no:cacheprovider")
