@@ -1,4 +1,4 @@
-"""The tests that do not always run, in three tables.
+"""The tests that do not always run, in four tables.
 
 - ``SLOW``: ``pytest -m "not slow"`` leaves these tests out, so that the inner loop stays under 20 seconds. Add a test that uses
   more than half a second of processor time, starts processes, or waits for seconds.
@@ -6,6 +6,8 @@
   tests show, over whole matrices, hundreds of accounts or dozens of processes. ``.ci/run`` runs them once.
 - ``PAIRS``: of these tests with three or more parameters, ``pytest`` runs cases that together have each pair of values. The other
   cases are exhaustive.
+- ``ONE_LOOP``: of these tests of hundreds of accounts in virtual time, the cases on trio are exhaustive. What is tried is pure, and
+  smaller tests of the same path run on both event loops.
 
 An entry is a module or one test of a module. Each exhaustive test counts as slow. A test may mark single cases as well, for
 example all seeds but the first.
@@ -121,6 +123,14 @@ PAIRS: Final = [
     "simulator/test_responses.py::test_the_list_comes_in_every_format_and_charset_by_get_and_by_post",
     "decoder/test_refusals.py::test_a_refusal_is_its_error_whatever_was_asked_for",
 ]
+ONE_LOOP: Final = [
+    "faults/test_lockout_scenarios.py",
+    "faults/test_lockouts.py::test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free",
+    "fetch/test_bulk.py::test_a_slow_account_keeps_nobody_back",
+    "fetch/test_bulk.py::test_an_endless_source_is_drawn_as_there_is_room",
+    "fetch/test_bulk.py::test_three_hundred_accounts_take_as_long_as_six_in_a_row",
+    "test_client.py::test_no_call_of_four_workers_waits_for_a_list_that_is_refreshed_in_the_background",
+]
 
 
 def _entries(*tables: Mapping[str, list[str]]) -> frozenset[str]:
@@ -129,6 +139,7 @@ def _entries(*tables: Mapping[str, list[str]]) -> frozenset[str]:
 
 _SLOW: Final = _entries(SLOW, EXHAUSTIVE)
 _EXHAUSTIVE: Final = _entries(EXHAUSTIVE)
+_ONE_LOOP: Final = frozenset(ONE_LOOP)
 _EXHAUSTIVE_CASE: Final = (pytest.mark.exhaustive, pytest.mark.slow)
 
 
@@ -141,7 +152,10 @@ def mark(items: Iterable[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if is_exhaustive(name):
             item.add_marker(pytest.mark.exhaustive)
-        if name in PAIRS and isinstance(item, pytest.Function):
+        if _contains(_ONE_LOOP, name) and "trio" in item.nodeid.partition("[")[2]:
+            item.add_marker(pytest.mark.exhaustive)
+            item.add_marker(pytest.mark.slow)
+        if name in PAIRS and isinstance(item, pytest.Function) and not item.get_closest_marker("exhaustive"):
             matrices.setdefault(name, []).append(item)
     for cases in matrices.values():
         chosen = pairwise([case.callspec.params for case in cases])
@@ -184,7 +198,7 @@ def _contains(entries: frozenset[str], nodeid: str) -> bool:
     return any("::".join([module, *names[:length]]) in entries for length in range(len(names) + 1))
 
 
-def stale(entries: Iterable[str] = (*_SLOW, *PAIRS), *, tests: Path = TESTS) -> list[str]:
+def stale(entries: Iterable[str] = (*_SLOW, *PAIRS, *ONE_LOOP), *, tests: Path = TESTS) -> list[str]:
     """Return the entries without a module or a test of that name."""
     return [entry for entry in sorted(entries) if not _exists(tests, *entry.partition("::")[::2])]
 
