@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from smsc_async.history import History
     from smsc_async.history.watch import Update
 
-__all__ = ["Client"]
-
 T = TypeVar("T")
 
 # Seconds that the exit of the interpreter waits for cancelled tasks.

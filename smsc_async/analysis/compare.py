@@ -12,8 +12,6 @@ import attrs
 from smsc_async.analysis.exact import EXACT
 from smsc_async.records import MESSAGES, Service, Tariffs, Zone
 
-__all__ = ["Compared", "ComparedOperator", "Comparison", "compare"]
-
 _Prices: TypeAlias = tuple[Decimal | None, ...]
 
 

@@ -16,8 +16,6 @@ import attrs
 from smsc_async.analysis.exact import EXACT
 from smsc_async.records import OperatorTariff, Tariffs, Zone
 
-__all__ = ["Change", "ChangeKind", "diff"]
-
 
 class ChangeKind(StrEnum):
     """What became of a line or of a price.

@@ -11,8 +11,6 @@ import attrs
 from smsc_async.analysis.diff import Change, ChangeKind
 from smsc_async.records import MESSAGES, Service, Tariffs
 
-__all__ = ["ChangeFilter", "with_old_prices"]
-
 
 @attrs.frozen(kw_only=True)
 class ChangeFilter:

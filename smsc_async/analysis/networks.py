@@ -16,8 +16,6 @@ from typing import Final
 
 import attrs
 
-__all__ = ["country_of", "fold", "label_of", "name_of", "search", "suggest"]
-
 _MCC_DIGITS: Final = 3
 _SHORTEST_CODE: Final = 5
 # Sounds, not looks: МТС is MTS, Мегафон is Megafon, Теле2 is Tele2.

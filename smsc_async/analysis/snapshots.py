@@ -10,8 +10,6 @@ import attrs
 
 from smsc_async.records import Service, Tariffs
 
-__all__ = ["Period", "PricePoint", "Snapshot", "price_points"]
-
 
 def _in_utc(_: object, attribute: attrs.Attribute[datetime], value: datetime) -> None:
     offset = value.utcoffset()

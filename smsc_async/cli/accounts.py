@@ -34,8 +34,6 @@ from smsc_async.cli.session import fetch_all
 from smsc_async.cli.table import Table
 from smsc_async.cli.tables import Record, row_table
 
-__all__ = ["ACCOUNT_COLUMNS", "NO_ACCOUNTS", "account_row", "account_table", "app"]
-
 ACCOUNT_COLUMNS: Final = ("account", "login", "base_url", "password_from", "problem")
 """The columns of an account, known before there is one."""
 NO_ACCOUNTS: Final = "no accounts: smsc-async accounts add main --login LOGIN --password-from prompt"

@@ -15,8 +15,6 @@ from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.exit import open_streams, report, write_out
 from smsc_async.errors import SmscError
 
-__all__ = ["COMMANDS", "app", "run"]
-
 COMMANDS: Final = {
     "demo": "See it work: a simulated service, and the quota.",
     "tariffs": "Show the tariff list of an account, whole or in part.",

@@ -21,8 +21,6 @@ from smsc_async.cli.console import notes
 from smsc_async.cli.files import check_output, replace_file
 from smsc_async.display import escape_for_display
 
-__all__ = ["check_chart", "draw_prices", "sparkline"]
-
 _FORMATS: Final = {".png", ".svg"}
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 # What a terminal without them has, by the ink.

@@ -22,8 +22,6 @@ from smsc_async.errors import (
     TransportError,
 )
 
-__all__ = ["CliError", "ExitCode", "checked", "exit_code"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -24,8 +24,6 @@ from smsc_async.cli.table import NAME_WIDTH, Cell, Column, Table
 from smsc_async.cli.tables import money, network_label
 from smsc_async.records import MESSAGES, Service
 
-__all__ = ["app"]
-
 _Compared: TypeAlias = Compared | ComparedOperator
 _Line: TypeAlias = tuple[str, str, str, _Compared]
 

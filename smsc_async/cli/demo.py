@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from smsc_async.client import Client
     from smsc_async.simulator import Arrival, Rules, Simulator
 
-__all__ = ["BURST", "PER", "app", "new_simulator"]
-
 BURST: Final = 10
 # The window of the demonstration in place of the service's minute, in seconds. All else is as with the real service.
 PER: Final = 1.0

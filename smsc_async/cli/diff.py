@@ -34,19 +34,6 @@ if TYPE_CHECKING:
     from smsc_async.history import History
     from smsc_async.history.watch import Update
 
-__all__ = [
-    "CHANGE_COLUMNS",
-    "app",
-    "change_lines",
-    "change_table",
-    "changes_document",
-    "counted",
-    "is_there",
-    "no_file",
-    "read_file",
-    "write_changes",
-]
-
 _COLOURS: Final = {ChangeKind.DEARER: "red", ChangeKind.CHEAPER: "green"}
 _NUMBERS: Final = ("old", "new", "difference", "percent")
 # The list of the account of the environment, or of the file's default, as it is now.

@@ -8,8 +8,6 @@ from typing import Final
 
 from smsc_async.cli.cli_error import CliError
 
-__all__ = ["instant_or_none", "parse_duration", "parse_instant", "shown"]
-
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw]?)", re.ASCII)
 _NOW: Final = "now"

@@ -18,8 +18,6 @@ from typing import Any
 from smsc_async.cli.cli_error import ExitCode, exit_code
 from smsc_async.cli.console import BestEffort, notes
 
-__all__ = ["detach_stdout", "open_streams", "report", "write_out"]
-
 
 def report(error: BaseException, *, debug: bool) -> ExitCode:
     """Say what happened, and return the exit code of the process."""

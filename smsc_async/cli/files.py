@@ -12,17 +12,6 @@ from typing import BinaryIO, Final
 from smsc_async import environment
 from smsc_async.cli.cli_error import CliError, ExitCode
 
-__all__ = [
-    "check_output",
-    "checked_text",
-    "decoded_text",
-    "expanded",
-    "read_bounded",
-    "replace_file",
-    "user_folder",
-    "with_companions",
-]
-
 # A list as indented JSON takes several times the bytes of the reply, of which 4 MiB are read.
 _LONGEST: Final = 64 << 20
 

@@ -24,18 +24,6 @@ from smsc_async.cli.console import output, show
 from smsc_async.cli.tables import Record, row_table
 from smsc_async.display import escape_for_display
 
-__all__ = [
-    "Output",
-    "Shape",
-    "check_columns",
-    "json_line",
-    "with_columns",
-    "write",
-    "write_json",
-    "write_rows",
-    "write_text",
-]
-
 
 class Output(StrEnum):
     """The shapes of data."""

@@ -35,8 +35,6 @@ from smsc_async.records import Service, Tariffs
 if TYPE_CHECKING:
     from smsc_async.history import History
 
-__all__ = ["app", "list_at"]
-
 _PERIOD_COLUMNS: Final = ("account", "since", "until", "lists", "zones", "operators", "changes")
 _POINT_COLUMNS: Final = ("since", "until", "price", "difference")
 # The sparkline is as wide as a page.

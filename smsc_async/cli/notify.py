@@ -34,8 +34,6 @@ from smsc_async.cli.table import Table, table_lines
 from smsc_async.cli.webhook import Undelivered, checked_webhook, is_final_status, post_document
 from smsc_async.history.watch import Update
 
-__all__ = ["Receiver", "Stdout", "command_receiver", "notification_receiver", "webhook_receiver"]
-
 # A command that hangs must not keep later changes from it for ever.
 RUN_SECONDS: Final = 300.0
 # Seconds before another attempt at a webhook, within a round.

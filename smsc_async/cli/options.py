@@ -12,32 +12,6 @@ from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.formats import Output, Shape, check_columns
 from smsc_async.records import Service
 
-__all__ = [
-    "DEADLINE",
-    "AccountName",
-    "AccountNames",
-    "AllAccounts",
-    "Bom",
-    "Columns",
-    "Deadline",
-    "DecimalComma",
-    "Fresh",
-    "HistoryFile",
-    "NewList",
-    "OldList",
-    "Operators",
-    "OutputOption",
-    "PasswordFrom",
-    "Services",
-    "Since",
-    "Zones",
-    "complete_account",
-    "complete_account_or_file",
-    "examples",
-    "new_app",
-    "shape",
-]
-
 DEADLINE: Final = 90.0
 
 

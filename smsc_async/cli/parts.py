@@ -21,8 +21,6 @@ from smsc_async.cli.formats import Output, write
 from smsc_async.cli.tables import Record, pair_table
 from smsc_async.environment import without_line_break
 
-__all__ = ["Parts", "app", "parts_of"]
-
 _COLUMNS: Final[tuple[str, ...]] = ("parts", "encoding", "letters", "units", "left", "outside")
 
 # TS 23.038, 6.2.1 without the escape, and 6.2.1.1, whose letters take two septets each.

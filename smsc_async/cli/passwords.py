@@ -23,8 +23,6 @@ from smsc_async.environment import read_credential_file, without_line_break
 if TYPE_CHECKING:
     from smsc_async.cli.profiles import Profile
 
-__all__ = ["account_of", "is_read_silently", "source_problem", "store_in_keyring"]
-
 _KEYRING_SERVICE: Final = "smsc-async"
 _LONGEST: Final = 4096
 

@@ -20,8 +20,6 @@ from smsc_async.cli.session import fetch
 from smsc_async.cli.tables import Record, network_label, pair_table
 from smsc_async.records import Service, Tariffs, Zone
 
-__all__ = ["PRICE_COLUMNS", "app"]
-
 PRICE_COLUMNS: Final = ("price", "source", "id", "name", "service", "parts", "count", "total")
 """The columns of a price, known before there is one."""
 

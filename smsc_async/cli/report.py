@@ -29,8 +29,6 @@ from smsc_async.report import render_report
 if TYPE_CHECKING:
     from smsc_async.history import History
 
-__all__ = ["app"]
-
 app: typer.Typer = o.new_app()
 
 

@@ -21,17 +21,6 @@ from smsc_async.records import Row, Service, Tariffs, Zone
 if TYPE_CHECKING:
     from smsc_async.analysis.compare import Compared
 
-__all__ = [
-    "Selection",
-    "check_list_columns",
-    "check_names",
-    "match_operators",
-    "match_zones",
-    "one_operator",
-    "one_zone",
-    "select",
-]
-
 _SLIP: Final = 0.75
 """How like a column a name has to be to count as a slip of it: ``nme`` is one, ``mms_in`` may be a member of its own."""
 

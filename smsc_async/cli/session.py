@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from smsc_async.stores import Store
     from smsc_async.stores.shared import SharedStore
 
-__all__ = ["fetch", "fetch_all", "fetch_each", "new_client", "new_history", "new_store"]
-
 # Seconds after which a command explains why nothing happens.
 PATIENCE = 3.0
 

@@ -27,8 +27,6 @@ from smsc_async.records import Tariffs
 if TYPE_CHECKING:
     from smsc_async.simulator import Arrival, SimulatedAccount, Simulator
 
-__all__ = ["app"]
-
 _PASSWORD: Final = "123"  # noqa: S105  # of accounts that do not exist
 
 _LOOK_EVERY: Final = 0.1

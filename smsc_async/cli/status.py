@@ -33,8 +33,6 @@ from smsc_async.errors import StoreError
 if TYPE_CHECKING:
     from smsc_async.telemetry.statistics import Lockout, QuotaState
 
-__all__ = ["app"]
-
 _COLUMNS = (*ACCOUNT_COLUMNS, "remaining", "next_in", "lockouts")
 
 _SENTENCES = ("problem", "lockouts")  # too long for a column

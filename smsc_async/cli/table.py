@@ -15,8 +15,6 @@ from rich.console import Console
 
 from smsc_async.display import escape_for_display as displayed
 
-__all__ = ["NAME_WIDTH", "Cell", "Column", "Table", "show", "table_lines", "text_width"]
-
 Cell: TypeAlias = str | tuple[str, str]
 """A text, or a text and its style."""
 

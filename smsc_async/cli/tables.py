@@ -14,8 +14,6 @@ from smsc_async.cli.console import dash
 from smsc_async.cli.table import NAME_WIDTH, Cell, Column, Table, text_width
 from smsc_async.records import OperatorTariff, Service, Tariffs, Zone
 
-__all__ = ["Record", "money", "network_label", "operator_table", "pair_table", "row_table", "totals", "zone_table"]
-
 Record: TypeAlias = Mapping[str, str | Decimal | int | None]
 """A row of data by the names of its columns; a number that is no price is an ``int``."""
 

@@ -13,8 +13,6 @@ from smsc_async.cli.selection import Selection, check_list_columns, check_names,
 from smsc_async.cli.session import fetch
 from smsc_async.cli.tables import operator_table, totals, zone_table
 
-__all__ = ["app"]
-
 app: typer.Typer = o.new_app()
 
 

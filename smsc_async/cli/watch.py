@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from smsc_async.cli.notify import Receiver
     from smsc_async.client import Client
 
-__all__ = ["app"]
-
 # For a delivery in progress, after Ctrl-C.
 GRACE_SECONDS: Final = 10.0
 

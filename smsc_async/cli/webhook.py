@@ -22,8 +22,6 @@ from smsc_async.protocol import is_loopback, retry_after
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["POST_SECONDS", "Undelivered", "checked_webhook", "is_final_status", "post_document"]
-
 POST_SECONDS: Final = 20.0
 # Refusals that may be another answer soon.
 _PASSING: Final = frozenset({408, 425, 429})

@@ -50,8 +50,6 @@ from smsc_async.stores.single_flight import InFlight
 from smsc_async.telemetry.events import RequestEnded, RequestOutcome, Telemetry
 from smsc_async.telemetry.statistics import Counters
 
-__all__ = ["Fetcher", "deadline_exceeded"]
-
 # Full jitter (a wait anywhere between nothing and the step) spreads requests that failed together; the step doubles.
 _FIRST_STEP: Final = 0.5
 _LONGEST_STEP: Final = 20.0

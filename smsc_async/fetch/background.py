@@ -22,8 +22,6 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.waiter import Waiter, in_trio, is_closed_loop, new_waiter, running_loop
 from smsc_async.stores.single_flight import InFlight
 
-__all__ = ["BackgroundTasks"]
-
 # Seconds that closing waits for exchanges which are connecting (a cancelled TLS handshake leaves its socket to the garbage
 # collector), and then for the tasks that it has cancelled.
 _PATIENCE: Final = 1.0

@@ -14,8 +14,6 @@ from smsc_async.fetch.call import closed_error
 from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.records import Tariffs
 
-__all__ = ["BulkFetch", "Outcome"]
-
 
 @attrs.frozen
 class Outcome:

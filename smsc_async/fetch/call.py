@@ -28,8 +28,6 @@ from smsc_async.stores import FetchLease
 from smsc_async.stores.single_flight import InFlight, Result
 from smsc_async.telemetry.events import CallSpan
 
-__all__ = ["Calls"]
-
 # Seconds between a refresh that failed and the next one.
 _REFRESH_PAUSE: Final = 30.0
 # Seconds by which a timer may fire early. Without them, a flight that ends then would be repeated until its deadline.

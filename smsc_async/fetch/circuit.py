@@ -15,8 +15,6 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["Circuit"]
-
 
 class Circuit:
     """Whether a service is down, and which request is sent as a probe meanwhile."""

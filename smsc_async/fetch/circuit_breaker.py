@@ -14,8 +14,6 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.records import Tariffs
 
-__all__ = ["CircuitBreaker", "Sending"]
-
 
 @attrs.define(eq=False)
 class Sending:

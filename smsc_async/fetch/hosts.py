@@ -9,8 +9,6 @@ from smsc_async.errors import SmscError, TransportError
 from smsc_async.limiter.clock import now
 from smsc_async.records import Tariffs
 
-__all__ = ["Hosts"]
-
 # Seconds for a connection. A host that drops packets is detected while there is time for the reserve host.
 _CONNECT_SECONDS: Final = 10.0
 _SHARE_OF_FIRST_HOST: Final = 3

@@ -21,8 +21,6 @@ from smsc_async.http.threads import run_in_own_thread
 from smsc_async.protocol import Reply, declared_charset
 from smsc_async.records import Tariffs
 
-__all__ = ["interpret_redacted", "interpret_reply", "interpret_reply_off_loop", "without_traceback"]
-
 # The loop must not stop for 10 ms. Decoding takes 35 to 60 ns a byte, by format (CPython 3.11), so this is half of that.
 # A thread costs a tenth of a millisecond, and the loop continues.
 _LONG_BYTES: Final = 128 * 1024

@@ -28,31 +28,6 @@ from typing import Any, Final
 
 import attrs
 
-__all__ = [
-    "Cause",
-    "CredentialsState",
-    "KnownError",
-    "LockoutView",
-    "Place",
-    "Refused",
-    "ServiceState",
-    "Standing",
-    "Verdict",
-    "check",
-    "dump",
-    "enter",
-    "expire",
-    "is_at_full_speed",
-    "is_confirmed",
-    "load_credentials",
-    "load_service",
-    "lockouts",
-    "priority",
-    "reset",
-    "settle",
-    "standing",
-]
-
 NEVER: Final = -math.inf
 
 # The provider's FAQ (spec/README.md, "Seen elsewhere", row 10): five errors in 30 minutes block the address for as long.

@@ -20,8 +20,6 @@ from smsc_async.records import Tariffs
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Archive", "instant_after", "instant_of", "micros_of"]
-
 T = TypeVar("T")
 _Row = TypeVar("_Row", tuple[str, int, int], tuple[str, int, int, int, int])
 

@@ -21,8 +21,6 @@ from smsc_async.history.packing import text_of
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Deliveries", "Progress"]
-
 
 @attrs.frozen
 class Progress:

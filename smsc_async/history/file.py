@@ -19,8 +19,6 @@ from typing import Final
 from smsc_async.errors import StoreError
 from smsc_async.history.tables import SCHEMA
 
-__all__ = ["HistoryFile"]
-
 _OURS: Final = 0x534D5348  # "SMSH", in the header of the file
 _VERSION: Final = 2
 # For the lock of another process, which holds it for as long as a disk takes to write.

@@ -20,8 +20,6 @@ try:
 except ImportError:  # pragma: no cover  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["DeliveryLock"]
-
 _mutex = threading.Lock()
 _descriptors: Final[dict[tuple[int, int], int]] = {}  # by device and inode
 _held: Final[set[tuple[int, int]]] = set()  # descriptors and offsets

@@ -19,8 +19,6 @@ from typing import Any, Final
 
 from smsc_async.records import NO_EXTRA, Extra, OperatorTariff, Tariffs, Zone
 
-__all__ = ["PACKED_BYTES", "digest", "packed", "text_of", "unpacked"]
-
 # A reply has at most 4 MiB, and its list is shorter here.
 _TEXT_BYTES: Final = 8 * 2**20
 PACKED_BYTES: Final = _TEXT_BYTES + 2**16

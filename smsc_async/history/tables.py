@@ -15,24 +15,6 @@ from smsc_async.history.packing import PACKED_BYTES, digest, packed
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = [
-    "EARLIEST",
-    "LATEST",
-    "SCHEMA",
-    "Bound",
-    "account_id",
-    "accounts",
-    "add",
-    "forget",
-    "mark",
-    "marked",
-    "packed_list",
-    "periods",
-    "postpone",
-    "prune",
-    "snapshots",
-]
-
 # What a datetime can hold.
 EARLIEST: Final = -62_135_596_800_000_000
 LATEST: Final = 253_402_300_799_999_999

@@ -31,18 +31,6 @@ from smsc_async.history.deliveries import Deliveries, Progress
 from smsc_async.limiter.clock import now
 from smsc_async.records import Tariffs
 
-__all__ = [
-    "Reader",
-    "Recorder",
-    "Rounds",
-    "Schedule",
-    "Update",
-    "Watch",
-    "checked_every",
-    "new_recorder",
-    "watch_account",
-]
-
 # After a failed round, if the next one is further away.
 RETRY_SECONDS: Final = 300.0
 # The longest time for which a receiver may ask not to be tried again.

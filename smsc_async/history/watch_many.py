@@ -19,8 +19,6 @@ from smsc_async.history.watch import Reader, Recorder, Schedule, Update, checked
 from smsc_async.limiter.clock import now
 from smsc_async.records import Tariffs
 
-__all__ = ["WatchMany", "watch_accounts"]
-
 # Rounds in progress at the same time, as in `tariffs_for()`.
 _AT_ONCE: Final = 50
 

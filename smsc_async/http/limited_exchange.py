@@ -17,8 +17,6 @@ from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.waiter import running_loop
 from smsc_async.stores.base import Store
 
-__all__ = ["LimitedExchange"]
-
 
 class LimitedExchange:
     """A permit for the length of one exchange.

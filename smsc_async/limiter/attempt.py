@@ -22,8 +22,6 @@ from smsc_async.limiter.waiter import Waiter
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs
 
-__all__ = ["LONGEST_EXCHANGE", "Attempt", "FetchLease"]
-
 # Seconds: an exchange of the client ends by then, whatever the deadline of its caller.
 LONGEST_EXCHANGE: Final = 30.0
 

@@ -28,22 +28,6 @@ from smsc_async.fetch.lockout import Place, Refused
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 
-__all__ = [
-    "FREE",
-    "IN_USE",
-    "Bucket",
-    "Completion",
-    "Held",
-    "Permit",
-    "Refusal",
-    "Usage",
-    "drained",
-    "free_at",
-    "held_of",
-    "refusal_of",
-    "usage_of",
-]
-
 # Two values of "free at": an instant that is not known yet, and an instant that has passed.
 IN_USE: Final = math.inf
 FREE: Final = -math.inf

@@ -33,8 +33,6 @@ from smsc_async.limiter.bucket import (
 )
 from smsc_async.limiter.quota import Quota
 
-__all__ = ["Buckets"]
-
 # Seconds, if the window is not shorter. A sweep of 10,000 buckets takes some 5 ms.
 _SWEEP_EVERY: Final = 60.0
 

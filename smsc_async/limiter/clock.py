@@ -11,8 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 
-__all__ = ["now", "system_now", "use_clock"]
-
 if sys.platform == "linux":
 
     def system_now() -> float:

@@ -6,8 +6,6 @@ import attrs
 
 from smsc_async.accounts import Account
 
-__all__ = ["Credentials"]
-
 
 @attrs.frozen
 class Credentials:

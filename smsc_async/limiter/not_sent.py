@@ -8,8 +8,6 @@ from smsc_async.errors import AddressPaused, CredentialsRefused, NotSent, Trials
 from smsc_async.fetch.lockout import Cause, Refused
 from smsc_async.limiter.clock import now
 
-__all__ = ["not_sent"]
-
 _OWN_REASON: Final = (
     "two requests of this login were refused or have no reply (if its credentials are right, reset_lockouts(account))"
 )

@@ -8,8 +8,6 @@ from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.attempt import FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 
-__all__ = ["PermitSource"]
-
 
 class PermitSource(Protocol):
     """The part of a store that a queue needs."""

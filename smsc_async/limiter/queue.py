@@ -29,8 +29,6 @@ from smsc_async.limiter.permit_source import PermitSource
 from smsc_async.limiter.wait_lists import WaitLists
 from smsc_async.limiter.waiter import new_waiter
 
-__all__ = ["WaiterQueue"]
-
 # Seconds before a deadline at which a wait for a place ends with its own error, and not as a cancellation.
 _MARGIN: Final = 0.01
 

@@ -7,8 +7,6 @@ from typing import Final
 
 import attrs
 
-__all__ = ["SERVICE_QUOTA", "Quota", "quota_without_last"]
-
 
 def _count(_: Quota, field: attrs.Attribute[int], value: int) -> None:
     if type(value) is not int or value < 1:

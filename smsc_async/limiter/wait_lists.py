@@ -21,8 +21,6 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter
 
-__all__ = ["Key", "WaitLists", "Waiting"]
-
 # Seconds by which an event loop may be late in leaving a queue at a deadline, before it counts as a loop that hangs.
 _OVERDUE: Final = 1.0
 

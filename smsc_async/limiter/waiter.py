@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 if TYPE_CHECKING:
     import trio
 
-__all__ = ["Waiter", "call_in_loop", "in_trio", "is_closed_loop", "is_other_closed_loop", "new_waiter", "running_loop"]
-
 
 class Waiter(Protocol):
     """The suspension of one task."""

@@ -17,8 +17,6 @@ from smsc_async.records import MESSAGES, OperatorTariff, Service, Zone
 from smsc_async.report.texts import money, shown
 from smsc_async.report.timelines import Timeline
 
-__all__ = ["document_of", "folded", "folded_names"]
-
 _LETTERS: Final = {
     ChangeKind.ADDED: "a",
     ChangeKind.REMOVED: "r",

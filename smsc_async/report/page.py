@@ -23,8 +23,6 @@ from smsc_async.report.tables import LEGEND, comparison_of, panels_of
 from smsc_async.report.texts import embedded, escaped, time_element
 from smsc_async.report.timelines import timelines_of
 
-__all__ = ["render_report"]
-
 # One script, in the order in which its parts build on each other.
 _SCRIPTS: Final = ("data.js", "table_view.js", "chart.js", "report.js")
 # Before anything is drawn: what needs the script is shown, and of the accounts the first.

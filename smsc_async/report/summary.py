@@ -14,8 +14,6 @@ from smsc_async.analysis.snapshots import Snapshot
 from smsc_async.report.texts import escaped, money, time_element
 from smsc_async.report.timelines import Timeline
 
-__all__ = ["cards_of", "extent_of"]
-
 _SIGNS: Final = {
     ChangeKind.DEARER: "▲",
     ChangeKind.CHEAPER: "▼",

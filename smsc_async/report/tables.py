@@ -12,8 +12,6 @@ from smsc_async.records import MESSAGES, Service, Tariffs, Zone
 from smsc_async.report.texts import MISSING, escaped, money, time_element
 from smsc_async.report.timelines import Timeline
 
-__all__ = ["LEGEND", "comparison_of", "panels_of"]
-
 _ABOUT: Final = {
     Service.API: "An SMS sent through the API",
     Service.MASS: "An SMS sent from the personal account",

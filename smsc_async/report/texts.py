@@ -14,8 +14,6 @@ from typing import Final
 
 from smsc_async.display import escape_for_display
 
-__all__ = ["MISSING", "embedded", "escaped", "money", "shown", "time_element"]
-
 MISSING: Final = "–"  # noqa: RUF001  # the dash of a missing price, as in the commands
 """What stands for a price that the account does not have."""
 

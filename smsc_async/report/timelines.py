@@ -11,8 +11,6 @@ import attrs
 from smsc_async.analysis.diff import Change, diff
 from smsc_async.analysis.snapshots import Snapshot
 
-__all__ = ["Timeline", "timelines_of"]
-
 
 @attrs.frozen
 class Timeline:

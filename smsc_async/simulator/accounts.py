@@ -14,8 +14,6 @@ from smsc_async.records import Tariffs
 from smsc_async.simulator.rendering import Missing
 from smsc_async.simulator.sample import sample_tariffs
 
-__all__ = ["SimulatedAccount"]
-
 _Network: TypeAlias = IPv4Network | IPv6Network
 
 

@@ -26,8 +26,6 @@ from smsc_async.simulator.responses import Response, response_to
 from smsc_async.simulator.rules import Rules
 from smsc_async.simulator.violations import Violation, violations_in
 
-__all__ = ["Latency", "Simulator"]
-
 Latency: TypeAlias = float | tuple[float, float] | Callable[[], float]
 """Seconds that the service works on a reply: a number, a random number between two, or the result of a function."""
 

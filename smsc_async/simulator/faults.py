@@ -9,8 +9,6 @@ from typing import Final, Self
 import attrs
 from attrs.validators import ge, le, lt
 
-__all__ = ["Fault", "FaultQueue"]
-
 _PAGE: Final = "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
 
 

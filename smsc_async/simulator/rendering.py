@@ -19,8 +19,6 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from smsc_async.records import Extra, Format, OperatorTariff, Tariffs, Zone
 
-__all__ = ["Missing", "render", "render_refusal"]
-
 Missing: TypeAlias = Literal["empty", "dash", "absent"]
 """How the service writes a missing price."""
 

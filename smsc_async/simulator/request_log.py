@@ -18,8 +18,6 @@ from smsc_async.simulator.faults import Fault
 from smsc_async.simulator.requests import ParsedRequest
 from smsc_async.simulator.rules import Rules
 
-__all__ = ["Arrival", "RequestLog"]
-
 
 @attrs.frozen(kw_only=True)
 class Arrival:

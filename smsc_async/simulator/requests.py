@@ -15,8 +15,6 @@ import attrs
 
 from smsc_async.records import Format
 
-__all__ = ["PAGES", "ParsedRequest", "read_request"]
-
 PAGES: Final = frozenset({"get.php", "balance.php", "send.php", "status.php"})
 """The pages that the simulated service has."""
 

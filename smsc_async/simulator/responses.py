@@ -16,8 +16,6 @@ from smsc_async.simulator.rendering import render_refusal
 from smsc_async.simulator.request_log import Arrival
 from smsc_async.simulator.requests import ParsedRequest
 
-__all__ = ["Response", "response_to"]
-
 _REFUSALS: Final = {
     1: "parameters error",
     2: "authorise error",

@@ -8,9 +8,6 @@ from typing import Final
 import attrs
 from attrs.validators import ge, gt, lt
 
-__all__ = ["Rules"]
-
-
 _COUNT: Final = ge(1)
 _SECONDS: Final = [gt(0.0), lt(math.inf)]
 

@@ -12,8 +12,6 @@ import attrs
 
 from smsc_async.records import OperatorTariff, Tariffs, Zone
 
-__all__ = ["make_tariffs", "sample_tariffs"]
-
 _CENT: Final = Decimal("0.01")
 
 

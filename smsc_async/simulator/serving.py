@@ -23,8 +23,6 @@ import h11
 
 from smsc_async.simulator.asgi import ASGIApp, Message, Scope
 
-__all__ = ["SERVICE_DOMAINS", "serve"]
-
 _log = logging.getLogger("smsc_async.simulator")
 
 # Programs with a fixed address of the service reach the simulator through `http_proxy`; they name one of these hosts.

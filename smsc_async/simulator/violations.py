@@ -11,8 +11,6 @@ import attrs
 from smsc_async.simulator.request_log import Arrival
 from smsc_async.simulator.rules import Rules
 
-__all__ = ["Violation", "violations_in"]
-
 
 @attrs.frozen
 class Violation:

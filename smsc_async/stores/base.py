@@ -20,8 +20,6 @@ from smsc_async.records import Tariffs
 from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.single_flight import SingleFlight
 
-__all__ = ["FetchLease", "Store"]
-
 
 class Store(PermitSource, Protocol):
     """Permits, the last list of each account, and the fetches in flight.

@@ -15,8 +15,6 @@ import attrs
 from smsc_async.accounts import Account, Secret
 from smsc_async.protocol import quota_key, service_of
 
-__all__ = ["Keys", "ListKey", "Pepper", "checked_pepper"]
-
 Pepper: TypeAlias = str | bytes | Secret
 
 _LEAST_CHARACTERS: Final = 16

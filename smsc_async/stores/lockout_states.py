@@ -19,8 +19,6 @@ from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.stores.rows import poll_pause
 
-__all__ = ["CredentialNames", "LoadedStates", "LockoutStates"]
-
 # How many logins and credentials a process remembers for `lockouts()`.
 _REMEMBERED: Final = 1_000
 _UNKNOWN: Final = "another login"

@@ -25,8 +25,6 @@ from smsc_async.limiter.waiter import is_other_closed_loop
 from smsc_async.records import Tariffs
 from smsc_async.stores.base import Store
 
-__all__ = ["MemoryStore"]
-
 KEEP_BYTES: Final = 64 * 2**20
 _NOT_READY: Final = partial(
     StoreNotReady,

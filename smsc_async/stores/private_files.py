@@ -19,8 +19,6 @@ from typing import Final
 from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 
-__all__ = ["check_database", "misconfigured", "read_or_create_key"]
-
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _KEY_BYTES: Final = 32
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)  # Windows has none

@@ -12,8 +12,6 @@ from smsc_async.limiter.clock import now
 from smsc_async.records import Tariffs
 from smsc_async.stores.sealed_reply import unpacked
 
-__all__ = ["CacheKey", "ReplyCache", "size_of"]
-
 CacheKey = tuple[str, bytes]  # the endpoint, and the fingerprint of the account
 
 # The most memory that a list takes: measured with tracemalloc on CPython 3.11 for a list in which no two prices are equal

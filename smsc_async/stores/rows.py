@@ -16,8 +16,6 @@ from typing import NamedTuple
 from smsc_async.limiter.bucket import Completion, Refusal, Usage, free_at
 from smsc_async.limiter.quota import Quota
 
-__all__ = ["Row", "poll_pause", "quota_text", "refusal_of", "released", "taken", "usage_of"]
-
 
 class Row(NamedTuple):
     """One permit.

@@ -23,8 +23,6 @@ from smsc_async.protocol import REPLY_BYTES, Reply, declared_charset
 from smsc_async.records import Tariffs
 from smsc_async.stores.keys import ListKey
 
-__all__ = ["SEALED_BYTES", "Unsealed", "packed", "sealed", "unpacked", "unpacked_off_loop", "unsealed"]
-
 SEALED_BYTES: Final = REPLY_BYTES + 64 * 1024
 """The most bytes of a sealed list: incompressible bytes grow by less than a thousandth. Longer values are not read."""
 

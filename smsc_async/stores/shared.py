@@ -42,8 +42,6 @@ from smsc_async.stores.private_files import misconfigured
 from smsc_async.stores.rows import quota_text
 from smsc_async.stores.sealed_reply import Unsealed, sealed, unpacked_off_loop, unsealed
 
-__all__ = ["KEEP_BYTES", "OTHER_PEPPER", "Closed", "ColdStart", "Ended", "Lookup", "OtherQuota", "SharedStore"]
-
 KEEP_BYTES: Final = 64 * 2**20
 ColdStart: TypeAlias = Literal["grant", "wait"]
 

@@ -23,8 +23,6 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.waiter import call_in_loop, is_other_closed_loop, new_waiter, running_loop
 from smsc_async.records import Tariffs
 
-__all__ = ["InFlight", "Result", "SingleFlight"]
-
 # A flight may outlast its deadline by one exchange, and by the time to settle it with the store.
 _OVERDUE: Final = 35.0
 

@@ -12,8 +12,6 @@ from typing import Final
 
 from smsc_async.stores.memory import MemoryStore
 
-__all__ = ["warn_if_unshared", "worker_count"]
-
 _SERVERS: Final = {"fastapi", "granian", "gunicorn", "hypercorn", "uvicorn"}
 _WORKERS: Final = re.compile(r"(?<!\S)(?:-w|--workers)[\s=]?(\d+)(?!\S)")
 

@@ -18,8 +18,6 @@ from smsc_async.client import Client
 from smsc_async.protocol import is_loopback
 from smsc_async.simulator.serving import SERVICE_DOMAINS
 
-__all__ = ["forbid_other_hosts"]
-
 
 def forbid_other_hosts(patch: pytest.MonkeyPatch) -> None:
     """Let a ``Client`` of another host raise when it is made, and every look-up of a host name of the service fail.

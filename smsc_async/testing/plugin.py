@@ -14,8 +14,6 @@ import pytest
 if TYPE_CHECKING:
     from smsc_async.testing import Rules, SmscServer
 
-__all__ = ["pytest_configure", "smsc_rules", "smsc_server"]
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""

@@ -22,8 +22,6 @@ from smsc_async.simulator.serving import serve
 from smsc_async.simulator.violations import Violation
 from smsc_async.stores import MemoryStore, Store
 
-__all__ = ["SmscServer"]
-
 _LOGIN: Final = "alex"
 _PASSWORD: Final = "123"  # noqa: S105  # of no real account
 

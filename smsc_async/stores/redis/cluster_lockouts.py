@@ -35,8 +35,6 @@ from smsc_async.stores.redis.shards import Shards
 from smsc_async.stores.rows import poll_pause
 from smsc_async.stores.shared import Closed
 
-__all__ = ["ChangedError", "ClosedError", "ClusterLockouts"]
-
 T = TypeVar("T")
 
 _VIEW_SECONDS: Final = 1.0

@@ -37,8 +37,6 @@ from smsc_async.stores.redis.event_loop import asyncio_loop
 from smsc_async.stores.redis.scripts import Script, StoreLostError
 from smsc_async.stores.redis.topology import Address
 
-__all__ = ["ONE_TAG", "SECONDS", "ElsewhereError", "RedisConnections", "Word"]
-
 T = TypeVar("T")
 
 SECONDS: Final = 0.9

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
 
-__all__ = ["StoreTasks", "asyncio_loop"]
-
 # Seconds for which closing waits for the release of permits.
 _UNFINISHED_SECONDS: Final = 0.4
 

@@ -37,8 +37,6 @@ from smsc_async.stores.redis.topology import (
     topology_of,
 )
 
-__all__ = ["RedisNodes", "connections_to"]
-
 T = TypeVar("T")
 
 # For how long the answer of Sentinel is used.

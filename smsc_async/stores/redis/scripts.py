@@ -8,8 +8,6 @@ from typing import Final
 
 import attrs
 
-__all__ = ["CALL", "OPEN", "Script", "StoreLostError"]
-
 
 class StoreLostError(Exception):
     """A script found that the server was restarted or emptied since the store was opened."""

@@ -23,8 +23,6 @@ from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, Lock
 from smsc_async.stores.redis.event_loop import asyncio_loop
 from smsc_async.stores.redis.shards import Part, Shards
 
-__all__ = ["ServerLockouts", "Turns", "milliseconds_of"]
-
 T = TypeVar("T")
 
 # How many states a process remembers. An account that it has forgotten costs one more round trip.

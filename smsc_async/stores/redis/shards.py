@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from smsc_async.stores.redis.connection import RedisConnections
     from smsc_async.stores.redis.nodes import RedisNodes
 
-__all__ = ["MICRO", "NO_PART", "Part", "Shards"]
-
 MICRO: Final = 1_000_000
 # Version 1 had no number. A change of any key, or of what is in one, needs the next one.
 _FORMAT: Final = "2"

@@ -37,8 +37,6 @@ from smsc_async.stores.rows import poll_pause, quota_text, released
 from smsc_async.stores.sealed_reply import SEALED_BYTES
 from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Ended, Lookup, OtherQuota, SharedStore
 
-__all__ = ["RedisStore"]
-
 T = TypeVar("T")
 
 _LIST_KEYS: Final = ("lists", "lists:used", "lists:bytes")

@@ -21,8 +21,6 @@ import attrs
 
 from smsc_async.accounts import Secret
 
-__all__ = ["SHARDS", "Address", "Kind", "Topology", "masters", "named_master", "shard_tag", "slot_of", "topology_of"]
-
 _SLOTS: Final = 16_384
 SHARDS: Final = 64
 

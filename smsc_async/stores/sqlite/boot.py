@@ -10,8 +10,6 @@ from typing import Final
 
 from smsc_async.limiter.clock import system_now
 
-__all__ = ["boot_id", "is_same_boot", "starts_at_boot"]
-
 _LINUX: Final = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE: Final = Path("/proc/self/ns/time")
 _INITIAL_NAMESPACE: Final = " time:[4026531834]"  # a constant of Linux; other time namespaces may shift the clock

@@ -41,8 +41,6 @@ try:
 except ImportError:  # pragma: no cover  # Windows, where a file that is open cannot be deleted
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["StoreFile", "StoreSnapshot"]
-
 _APPLICATION_ID: Final = 0x534D5343  # "SMSC", in the header of the file
 # Version 1 had instants of a clock that stops during sleep; version 2 had lists without seals.
 _VERSION: Final = 3

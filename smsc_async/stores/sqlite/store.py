@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from smsc_async.stores.sqlite.file import StoreFile
 
-__all__ = ["SQLiteSnapshot", "SQLiteStore"]
-
 Ts = TypeVarTuple("Ts")
 
 # Permits between two sweeps. A sweep looks at twice as many of the oldest rows, so rows of logins that never come back are

@@ -23,8 +23,6 @@ from typing import Final, Generic, TypeVar
 from smsc_async.errors import StoreError
 from smsc_async.limiter.waiter import new_waiter
 
-__all__ = ["PATIENCE", "Worker"]
-
 T = TypeVar("T")
 
 # Seconds for which a job may wait for its turn, and as many for a lock of another process.
