@@ -21,7 +21,7 @@ from smsc_async import (
     TransportError,
 )
 from smsc_async.http import send
-from smsc_async.http.send import FormStream
+from smsc_async.http.form import FormStream
 from smsc_async.protocol import REPLY_BYTES
 from tests.faults.hostile import LIST
 
@@ -203,7 +203,7 @@ async def test_the_exchange_has_a_limit_of_its_own(service: respx.MockRouter, mo
         await anyio.sleep(10)
         raise AssertionError
 
-    monkeypatch.setattr(send, "EXCHANGE_SECONDS", 0.2)
+    monkeypatch.setattr(send, "LONGEST_EXCHANGE", 0.2)
     service.post(URL).mock(side_effect=hang)
     async with client_of(retries=0) as client:
         with pytest.raises(TransportError, match="timed out"):

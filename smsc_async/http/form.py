@@ -1,0 +1,76 @@
+"""The form of a request: the only place that contains the secret, and only while a transport reads it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+from urllib.parse import urlencode
+
+import httpx
+
+from smsc_async.accounts import Account
+from smsc_async.http.limited_exchange import LimitedExchange
+from smsc_async.limiter.attempt import LONGEST_EXCHANGE
+from smsc_async.limiter.clock import now
+from smsc_async.records import Format
+
+# httpx's own timeouts, and the check between two chunks, end an exchange this much earlier than its cancellation would,
+# because a cancellation leaves generators and sockets to the garbage collector.
+_MARGIN: Final = 0.5
+
+
+class FormStream(httpx.AsyncByteStream):
+    """The body of a request. It encodes the form when a transport reads it, and can be read more than once.
+
+    No frame keeps the encoded form in a local variable. The stream is no generator: a generator that is not run to its
+    end causes a warning on trio.
+
+    Attributes:
+        until: When the exchange ends, by the limiter's clock.
+        timeouts: httpx's timeouts of the exchange: connecting has its own limit, all else what is left of the exchange.
+    """
+
+    def __init__(
+        self, account: Account, reply_format: Format, exchange: LimitedExchange, connect_seconds: float
+    ) -> None:
+        self._account = account
+        self._format = reply_format
+        self._exchange = exchange
+        self.until: float = now() + LONGEST_EXCHANGE - _MARGIN
+        self.timeouts: dict[str, float] = {
+            **dict.fromkeys(("connect", "pool"), connect_seconds),
+            **dict.fromkeys(("read", "write"), LONGEST_EXCHANGE),
+        }
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _FormReader(self)
+
+    async def read(self) -> bytes:
+        """Return the encoded form, after the exchange has counted the reading."""
+        await self._exchange.allow_reading()
+        self.timeouts["read"] = self.timeouts["write"] = max(self.until - now(), 0.0)
+        return self.encode()
+
+    def encode(self) -> bytes:
+        """Return the encoded form."""
+        account = self._account
+        credentials = (
+            {"apikey": account.secret.reveal()}
+            if account.uses_api_key
+            else {"login": account.login, "psw": account.secret.reveal()}
+        )
+        return f"get_price=1&{urlencode(credentials)}&fmt={self._format.value}&charset=utf-8".encode()
+
+
+class _FormReader:
+    def __init__(self, form: FormStream) -> None:
+        self._form: FormStream | None = form
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        form, self._form = self._form, None
+        if form is None:
+            raise StopAsyncIteration
+        return await form.read()
