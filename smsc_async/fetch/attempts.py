@@ -9,10 +9,8 @@ attempt takes a permit of its own. The reserve host is used only if no connectio
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
 
 import anyio
 import attrs
@@ -34,6 +32,7 @@ from smsc_async.fetch.circuit_breaker import CircuitBreaker, Sending
 from smsc_async.fetch.hosts import Hosts
 from smsc_async.fetch.interpret import interpret_redacted, without_traceback
 from smsc_async.fetch.lockout import Verdict
+from smsc_async.fetch.retries import backoff, may_retry
 from smsc_async.http.connector import Connector
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.http.redaction import Redactor
@@ -49,10 +48,6 @@ from smsc_async.stores import Store
 from smsc_async.stores.single_flight import InFlight
 from smsc_async.telemetry.events import RequestEnded, RequestOutcome, Telemetry
 from smsc_async.telemetry.statistics import Counters
-
-# Full jitter (a wait anywhere between nothing and the step) spreads requests that failed together; the step doubles.
-_FIRST_STEP: Final = 0.5
-_LONGEST_STEP: Final = 20.0
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -105,9 +100,9 @@ class Fetcher:
         attempts = flight.attempts = list[Attempt]()
         for number in range(self.retries + 1):
             if outcome is not None:
-                if isinstance(outcome, Tariffs) or not _may_retry(outcome, flight.failure, attempts[-1]):
+                if isinstance(outcome, Tariffs) or not may_retry(outcome, flight.failure, attempts[-1]):
                     break
-                wait = 0.0 if self._hosts.has_other(outcome, number) else _backoff(outcome, number)
+                wait = 0.0 if self._hosts.has_other(outcome, number) else backoff(outcome, number)
                 if flight.deadline - now() <= wait or not flight.is_wanted:
                     break
                 flight.failure = outcome
@@ -213,16 +208,6 @@ def deadline_exceeded(seconds: float, flight: InFlight) -> DeadlineExceeded:
     return DeadlineExceeded(f"no list within {seconds:g} s: the request was {state}", sent)
 
 
-def _may_retry(error: SmscError, before: SmscError | None, attempt: Attempt) -> bool:
-    if isinstance(error, TooManyRequests):
-        # The second one in a row, each after a minute: another program uses the login, and a retry would only add to it.
-        return not isinstance(before, TooManyRequests)
-    place = None if attempt.permit is None else attempt.permit.place
-    if place is not None and not place.tested and attempt.may_have_counted:
-        return False  # the request may have been an authorization error that nobody saw
-    return error.retryable and isinstance(error, TransportError)
-
-
 def _verdict(outcome: Tariffs | SmscError) -> Verdict | None:
     """Return what a reply shows about the credentials, or ``None`` if it is no readable reply of the service."""
     match outcome:
@@ -238,10 +223,3 @@ def _verdict(outcome: Tariffs | SmscError) -> Verdict | None:
             return Verdict.OTHER if outcome.format is not None else None
         case _:
             return None
-
-
-def _backoff(error: SmscError, number: int) -> float:
-    if isinstance(error, TooManyRequests):
-        return 0.0  # the bucket is empty, so the permit takes its time by itself
-    jitter = random.uniform(0.0, min(_FIRST_STEP * 2 ** (number - 1), _LONGEST_STEP))  # noqa: S311  # protects no secret
-    return max(error.retry_after or 0.0, jitter)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from smsc_async.fetch import attempts
+from smsc_async.fetch import retries
 
 if TYPE_CHECKING:
     import trustme
@@ -27,7 +27,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "_FIRST_STEP", 0.02)
+    monkeypatch.setattr(retries, "_FIRST_STEP", 0.02)
 
 
 @pytest.fixture
