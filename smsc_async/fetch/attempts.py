@@ -153,10 +153,10 @@ class Fetcher:
                         )
                         redactor = Redactor(account.secret)
                         outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
-                        attempt.reply_verdict = _verdict(outcome)
                         if isinstance(reply, Reply) and isinstance(outcome, Tariffs):
                             # The store shares the list in the step that releases the permit.
                             lease.reply, lease.tariffs = reply, outcome
+                        attempt.reply_verdict = _verdict(outcome)
                 except NotSent as error:
                     if wait or sending is not None or not error.retryable:
                         raise

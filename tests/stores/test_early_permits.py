@@ -18,6 +18,7 @@ from smsc_async.limiter.credentials import Credentials
 from smsc_async.simulator import SimulatedAccount, Simulator
 from smsc_async.stores import FetchLease
 from smsc_async.stores import shared as shared_store
+from smsc_async.stores.redis import server_lockouts
 from smsc_async.stores.shared import SharedStore
 from tests.stores.redis_server import RedisServer
 from tests.support.simulated import ALEX, URL, client_of
@@ -82,6 +83,18 @@ async def test_a_fetch_with_one_redis_server_takes_two_round_trips(redis_server:
         assert await _commands(redis_server, other.tariffs(max_age=0)) <= 4
     assert service.violations() == []
     assert len(service.log) == 4
+
+
+async def test_credentials_that_a_process_has_forgotten_take_one_more_round_trip(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_lockouts, "_REMEMBERED", 2)  # the service, and one account
+    redis_server.ask("FLUSHALL")
+    async with _client(redis_server, _service()) as client:
+        for account in (Account("boris", "456"), ALEX):
+            await client.tariffs(account)
+        assert await _commands(redis_server, client.tariffs(ALEX, max_age=0)) == 2
+        assert await _commands(redis_server, client.tariffs(Account("boris", "456"), max_age=0)) == 3
 
 
 async def test_a_wrong_password_with_one_redis_server_takes_three_round_trips(redis_server: RedisServer) -> None:

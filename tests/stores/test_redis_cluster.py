@@ -18,6 +18,7 @@ from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.protocol import quota_key, service_of
+from smsc_async.simulator import SimulatedAccount, Simulator
 from smsc_async.stores.lockout_states import LoadedStates
 from smsc_async.stores.redis import cluster_lockouts, event_loop
 from smsc_async.stores.redis.connection import RedisConnections
@@ -26,6 +27,7 @@ from smsc_async.stores.redis.topology import shard_tag, slot_of
 from smsc_async.stores.shared import Ended
 from tests.stores.redis_cluster import Node, RedisCluster, free_ports
 from tests.stores.redis_server import OVER_TLS, over_tls
+from tests.support.simulated import URL, client_of
 from tests.support.stopwatch import Stopwatch
 
 pytestmark = pytest.mark.slow
@@ -287,6 +289,17 @@ async def test_lists_are_shared_and_forgotten_while_their_slot_moves(fragile: Re
         assert target.ask("EXISTS", f"{tag}:lists") == b":0\r\n"
         lease = await store.lease_or_reply(endpoint, account, 60.0)
         assert not hasattr(lease, "zones")
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_one_process_fetched_is_shared(cluster: RedisCluster) -> None:
+    simulator = Simulator([SimulatedAccount("shared", "123")], latency=0.0)
+    account = Account("shared", "123")
+    async with _open(cluster) as store, _open(cluster) as other, client_of(simulator, account, store=store) as client:
+        tariffs = await client.tariffs()
+        assert await other.lease_or_reply(f"{URL}get.php", account, 60.0) == tariffs
+        usage = await other.usage("smsc.example shared", Quota())
+        assert (len(usage.tokens_in), usage.slots) == (1, 0)
 
 
 # Masters that fail
