@@ -173,11 +173,9 @@ class RedisStore(SharedStore):
             await asyncio.shield(self._tasks.begin(self._finish(permit, Completion.NOT_SENT, Verdict.NOT_SENT)))
         if is_granted:
             return Refusal(0.0)
-        return (
-            answer
-            if isinstance(answer, Refusal)
-            else self._refusal(answer, permit.quota, lease if patience is None else patience)
-        )
+        if isinstance(answer, Refusal):
+            return answer
+        return self._refusal(answer, permit.quota, lease if patience is None else patience)
 
     def _name(self, permit: Permit) -> None:
         """Give a permit its identifiers in the server."""
