@@ -9,11 +9,10 @@ loop, or of the parent of a fork, is forgotten, because nothing can end it there
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import os
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import attrs
@@ -21,6 +20,9 @@ import attrs
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.waiter import Waiter, in_trio, is_closed_loop, new_waiter, running_loop
 from smsc_async.stores.single_flight import InFlight
+
+if TYPE_CHECKING:
+    import asyncio
 
 # Seconds that closing waits for exchanges which are connecting (a cancelled TLS handshake leaves its socket to the garbage
 # collector), and then for the tasks that it has cancelled.
@@ -90,7 +92,9 @@ class BackgroundTasks:
 
             spawn_system_task(run_system, name="smsc_async fetch", context=contextvars.copy_context())
         else:
-            entry.task = asyncio.get_running_loop().create_task(run(), name="smsc_async fetch")
+            from asyncio import get_running_loop  # noqa: PLC0415  # already imported, since its loop runs
+
+            entry.task = get_running_loop().create_task(run(), name="smsc_async fetch")
             entry.task.add_done_callback(finished)
 
     async def aclose(self) -> None:

@@ -9,7 +9,6 @@ in the event loop of the waiting task.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sys
 import threading
@@ -18,6 +17,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
+    import asyncio
+
     import trio
 
 
@@ -38,10 +39,14 @@ class Waiter(Protocol):
 
 
 class _AsyncioWaiter:
-    __slots__ = ("_future", "_loop", "_notified")
+    __slots__ = ("_future", "_loop", "_notified", "_running_loop")
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        # asyncio takes a tenth of the time in which the package is imported, and a program that runs its loop has imported it.
+        from asyncio import get_running_loop  # noqa: PLC0415
+
+        self._running_loop = get_running_loop
+        self._loop = get_running_loop()
         self._future: asyncio.Future[None] | None = None
         self._notified = False
 
@@ -59,7 +64,7 @@ class _AsyncioWaiter:
 
     def notify(self) -> bool:
         try:
-            if asyncio.get_running_loop() is self._loop:
+            if self._running_loop() is self._loop:
                 self._end_wait()
                 return True
         except RuntimeError:  # no event loop in this thread
@@ -139,7 +144,9 @@ def running_loop() -> Hashable:
         from trio.lowlevel import current_trio_token  # noqa: PLC0415  # only for programs that use it
 
         return current_trio_token()
-    return asyncio.get_running_loop()
+    from asyncio import get_running_loop  # noqa: PLC0415  # already imported, if there is a loop
+
+    return get_running_loop()
 
 
 def is_other_closed_loop(loop: Hashable) -> bool:
@@ -149,7 +156,9 @@ def is_other_closed_loop(loop: Hashable) -> bool:
 
 def is_closed_loop(loop: Hashable) -> bool:
     """Whether an event loop is closed; callable in any thread."""
-    if isinstance(loop, asyncio.AbstractEventLoop):
+    from asyncio import AbstractEventLoop  # noqa: PLC0415  # as above
+
+    if isinstance(loop, AbstractEventLoop):
         return loop.is_closed()
     from trio import RunFinishedError, lowlevel  # noqa: PLC0415  # already imported: the loop is its token
 
@@ -166,8 +175,10 @@ def call_in_loop(loop: Hashable, call: Callable[[], object]) -> None:
     if loop == running_loop():
         call()
         return
+    from asyncio import AbstractEventLoop  # noqa: PLC0415  # as above
+
     with suppress(RuntimeError):  # the loop is closed
-        if isinstance(loop, asyncio.AbstractEventLoop):
+        if isinstance(loop, AbstractEventLoop):
             loop.call_soon_threadsafe(call)
         else:
             cast("trio.lowlevel.TrioToken", loop).run_sync_soon(call)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import anyio
 import httpx
 import pytest
 import respx
@@ -20,7 +21,7 @@ from smsc_async import (
     QuotaExhausted,
     TransportError,
 )
-from smsc_async.http import send
+from smsc_async.http import form, send
 from smsc_async.http.form import FormStream
 from smsc_async.protocol import REPLY_BYTES
 from tests.faults.hostile import LIST
@@ -196,8 +197,6 @@ async def test_a_reply_that_goes_on_after_its_close_is_left(service: respx.MockR
 
 
 async def test_the_exchange_has_a_limit_of_its_own(service: respx.MockRouter, monkeypatch: pytest.MonkeyPatch) -> None:
-    import anyio
-
     async def hang(request: httpx.Request) -> httpx.Response:
         await request.aread()
         await anyio.sleep(10)
@@ -210,12 +209,32 @@ async def test_the_exchange_has_a_limit_of_its_own(service: respx.MockRouter, mo
             await client.tariffs()
 
 
+async def test_a_body_that_trickles_ends_with_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Trickle(httpx.AsyncByteStream):
+        is_closed = False
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while not self.is_closed:
+                await anyio.sleep(0.01)
+                yield b" "
+
+        async def aclose(self) -> None:
+            self.is_closed = True
+
+    monkeypatch.setattr(form, "LONGEST_EXCHANGE", 0.6)  # the check between two chunks comes half a second earlier
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Trickle()))
+    async with client_of(transport=transport, retries=0) as client:
+        with pytest.raises(TransportError, match="timed out") as caught:
+            await client.tariffs()
+    assert caught.value.may_have_counted
+
+
 async def test_a_reader_of_the_form_is_an_iterator_of_one_piece() -> None:
     class Exchange:
         async def allow_reading(self) -> None: ...
 
-    form = FormStream(ALEX, Format.XML, Exchange(), 1.0)  # type: ignore[arg-type]  # all that is used of one
-    reader = aiter(form)
+    stream = FormStream(ALEX, Format.XML, Exchange(), 1.0)  # type: ignore[arg-type]  # all that is used of one
+    reader = aiter(stream)
     assert aiter(reader) is reader
-    assert [chunk async for chunk in reader] == [form.encode()]
-    assert [chunk async for chunk in form] == [form.encode()]
+    assert [chunk async for chunk in reader] == [stream.encode()]
+    assert [chunk async for chunk in stream] == [stream.encode()]
