@@ -215,12 +215,14 @@ async def test_a_way_without_tls_is_a_warning_once(server: RedisServer, caplog: 
         b"*0\r\n",
         b"*1\r\n:7\r\n",
         b"*2\r\n$7\r\ngranted\r\n:1\r\n",
-        b"*2\r\n$11\r\ngranted 0 x\r\n:1\r\n",
+        b"*2\r\n$13\r\ngranted 0 x 1\r\n:1\r\n",
+        b"+granted 0 x 1\r\n",
+        b"+granted 0 0\r\n",
         b"$-1\r\n",
         b"*1\r\n" * 2000 + b":1\r\n",
         b"-WRONGPASS a word of the server\r\n",
     ],
-    ids=range(8),
+    ids=range(10),
 )
 async def test_an_answer_of_the_wrong_shape_is_an_error_of_the_store(tmp_path: Path, answer: bytes) -> None:
     opened: list[asyncio.StreamWriter] = []
@@ -272,7 +274,7 @@ async def test_an_answer_to_another_call_is_never_taken_for_ones_own(server: Red
         assert granted[0] == b"granted"
         record = server.ask("GET", "{smsc}:store")
         assert record
-        await connection.send_packed_command(redis_connection._packed(("ECHO", "granted 0 1")), check_health=False)  # pyright: ignore[reportPrivateUsage]
+        await connection.send_packed_command(redis_connection._packed(("ECHO", "granted 0 1 1764000000000000")), check_health=False)  # pyright: ignore[reportPrivateUsage]
         with pytest.raises(StoreError, match="wrong shape"):
             await _take(store)
         assert not isinstance(await _take(store), Permit)

@@ -11,15 +11,15 @@
 -- All times are in microseconds. A command that was slow looks like a clock that was set forward. So a script does nothing
 -- if the time is not the expected one: the caller decides, since it knows when it sent and when it got the answer.
 --
--- the_time() returns the time, the suffix of the answer's first word (the era and the number of the call: more elements
--- would cost the caller 5 us each), the record, and whether the caller's expectation holds; or nil and the answer.
+-- the_time() returns the time, the suffix of the answer's first word (the era, the number of the call, and the time: each
+-- element more would cost the caller 5 us), the record, and whether the caller's expectation holds; or nil and the answer.
 local numbers = {struct.unpack('>' .. string.rep('d', #ARGV[2] / 8), ARGV[2])}
 
 local function the_time()
   local packed = redis.call('GET', KEYS[1])
   local record = packed and cmsgpack.unpack(packed)
   -- Flushed, or new.
-  if not record or record[2] ~= ARGV[1] then return nil, {'lost 0 ' .. ARGV[3], 0} end
+  if not record or record[2] ~= ARGV[1] then return nil, {ok = 'lost 0 ' .. ARGV[3] .. ' 0'} end
   local time = redis.call('TIME')
   local now = time[1] * 1000000 + time[2] + record[5]
   local era = record[7]
@@ -29,13 +29,13 @@ local function the_time()
     now, era = now - step, era + 1
     record[5], record[7], record[8] = record[5] - step, era, now
   elseif expected > 0 and sample_era == era and math.abs(now - expected) > tolerance then
-    return nil, {'stepped ' .. era .. ' ' .. ARGV[3], now}
+    return nil, {ok = string.format('stepped %d %s %.0f', era, ARGV[3], now)}
   end
   -- The clock was set back, and no caller knows by how much.
   local is_ahead = record[6] > now
   if is_ahead then record[6] = now end
   if steps or is_ahead then redis.call('SET', KEYS[1], cmsgpack.pack(record)) end
-  return now, ' ' .. era .. ' ' .. ARGV[3], record, expected > 0 and sample_era == era
+  return now, string.format(' %d %s %.0f', era, ARGV[3], now), record, expected > 0 and sample_era == era
 end
 
 local now, suffix, record, is_expected = the_time()

@@ -43,6 +43,8 @@ SECONDS: Final = 0.9
 # The hash tag of all keys on a single server.
 ONE_TAG: Final = ("{smsc}",)
 _CONNECT_SECONDS: Final = 5.0
+# A limit that is shorter by so little is not worth the time to move it.
+_SOON: Final = 0.001
 # For all connections together.
 _CLOSE_SECONDS: Final = 0.5
 # Connections of one event loop. More gain nothing on one core, and cost the server memory.
@@ -238,12 +240,13 @@ class RedisConnections:
         self, seconds: float, pack: Callable[[], bytes], answers: int, read: Callable[[list[Any]], T]
     ) -> T:
         pool, loop = self._pool(), asyncio.get_running_loop()
-        step, is_repeated = "accept a connection", False
+        step, is_repeated, began = "accept a connection", False, loop.time()
         try:
             async with asyncio.timeout(seconds) as limit, pool.room:
                 while True:
                     connection = await pool.connection()
-                    limit.reschedule(loop.time() + seconds)
+                    if (instant := loop.time()) > began + _SOON:
+                        limit.reschedule(instant + seconds)
                     step = "answer"
                     try:
                         return await self._exchange(pool, connection, pack, answers, read)

@@ -195,11 +195,12 @@ class Shards:
             clock = (expected * MICRO, slack * MICRO, era, step * MICRO)
             return (identity.id, struct.pack(f">{len(clock) + len(numbers)}d", *clock, *numbers), call, *words)
 
-        def read(answer: list[Any]) -> tuple[bytes, int, float, list[Any]]:
-            kind, era, number = answer[0].split(b" ")
+        def read(answer: bytes | list[Any]) -> tuple[bytes, int, float, list[Any]]:
+            first, *values = [answer] if isinstance(answer, bytes) else answer
+            kind, era, number, time = first.split(b" ")
             if number.decode() != call:
                 raise ValueError(number)
-            return kind, int(era), answer[1] / MICRO, answer[2:]
+            return kind, int(era), int(time) / MICRO, values
 
         while True:  # until the connections find that the call is overdue
             kind, era, server_time, values = await self._redis.call(
