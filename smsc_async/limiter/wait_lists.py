@@ -44,8 +44,10 @@ class Waiting:
         self.waiters[waiter] = gives_up_at
         if priority:
             self.priorities[waiter] = priority
-        for behind in [each for each in self.waiters if self.priorities.get(each, 0) > priority]:
-            self.waiters.move_to_end(behind)
+        # Most lists have no priorities, and then a look at all waiters would cost each new one.
+        if any(each > priority for each in self.priorities.values()):
+            for behind in [each for each in self.waiters if self.priorities.get(each, 0) > priority]:
+                self.waiters.move_to_end(behind)
 
     def remove(self, waiter: Waiter) -> None:
         """Remove a waiter, if it is there."""
