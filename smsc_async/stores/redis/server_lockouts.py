@@ -34,7 +34,7 @@ _DAY: Final = 86_400.0
 
 @attrs.define(eq=False)
 class _Turn:
-    """The turns of one event loop: who has one, and when the last one ended with an answer of the server."""
+    """The turns of one event loop: whether a change has its turn, and when the last turn ended with an answer of the server."""
 
     lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     ended_at: float = -math.inf
