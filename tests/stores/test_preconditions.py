@@ -274,9 +274,8 @@ async def test_an_answer_to_another_call_is_never_taken_for_ones_own(server: Red
         assert granted[0] == b"granted"
         record = server.ask("GET", "{smsc}:store")
         assert record
-        await connection.send_packed_command(
-            redis_connection._packed(("ECHO", "granted 0 1 1764000000000000")), check_health=False
-        )  # pyright: ignore[reportPrivateUsage]
+        late = redis_connection._packed(("ECHO", "granted 0 1 1764000000000000"))  # pyright: ignore[reportPrivateUsage]
+        await connection.send_packed_command(late, check_health=False)
         with pytest.raises(StoreError, match="wrong shape"):
             await _take(store)
         assert not isinstance(await _take(store), Permit)
