@@ -5,10 +5,10 @@
 -- ARGV[1]  the id of the store that the caller uses
 -- ARGV[2]  numbers, packed as doubles: the time that the caller expects (0 if it has no sample of the clock yet), by how
 --          much the time may differ, the era of the caller's sample, and the step of the clock since then if the caller is
---          certain of one; each script documents the others
+--          certain of one; the files of the functions document the others
 -- ARGV[3]  the number of the call, which the answer repeats: an answer to another call must never be taken for this one's
 --
--- All times are in microseconds. A command that was slow looks like a clock that was set forward. So a script does nothing
+-- All times are in microseconds. A command that was slow looks like a clock that was set forward. So the script does nothing
 -- if the time is not the expected one: the caller decides, since it knows when it sent and when it got the answer.
 --
 -- the_time() returns the time, the suffix of the answer's first word (the era, the number of the call, and the time: each
