@@ -102,9 +102,9 @@ class Connector:
     async def _load_context(self) -> ssl.SSLContext:
         """Return the TLS context that all exchanges share, loaded in a thread of the library's own."""
         context = self._context
-        return await run_in_own_thread(self._load_context_once) if context is None else context
+        return await run_in_own_thread(self._loaded_context) if context is None else context
 
-    def _load_context_once(self) -> ssl.SSLContext:
+    def _loaded_context(self) -> ssl.SSLContext:
         # Two threads at most load at the same time, and either context will do, so no lock is needed.
         context = self._context or _new_context()
         self._context = context

@@ -514,7 +514,9 @@ def test_prices_of_many_digits_stay_within_the_window(opened: Open, width: int) 
     assert name["width"] > 100
 
 
-def test_a_search_in_twenty_thousand_zones_takes_less_than_the_page(opened: Open, tell: Callable[[str], None]) -> None:
+def test_a_search_in_twenty_thousand_zones_takes_less_than_half_of_the_page(
+    opened: Open, tell: Callable[[str], None]
+) -> None:
     """By the processor time of the page's thread. Seconds are printed and not judged: a busy processor is slower too."""
     first = opened(days_of("alex", *(make_tariffs(20_000, 500, seed=seed) for seed in (1, 2))))
     page = first.context.new_page()
@@ -535,4 +537,4 @@ def test_a_search_in_twenty_thousand_zones_takes_less_than_the_page(opened: Open
         page.evaluate("document.body.offsetHeight")
         searches.append(used() - before)
     tell(f"20,000 zones: ready in {ready:.2f} s, searches in {', '.join(f'{each:.3f}' for each in searches)} s")
-    assert 0 < max(searches) < ready
+    assert 0 < max(searches) < ready / 2
