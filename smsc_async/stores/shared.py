@@ -240,8 +240,8 @@ class SharedStore(Store, ABC):
         if lease.renewal is not None:
             lease.renewal.notify()
         lease_id = _lease_id(lease)
-        has_list = lease.tariffs is not None and lease.reply is not None
-        shared = sealed(lease.reply, lease_id.key, time.time()) if lease.reply is not None and has_list else None
+        reply = None if lease.tariffs is None else lease.reply
+        shared = None if reply is None else sealed(reply, lease_id.key, time.time())
         return Ended(lease_id.key.name, lease_id.holder, shared)
 
     def _reduced(self, address: str, pepper: Secret | None) -> tuple[Callable[..., SharedStore], tuple[object, ...]]:
