@@ -122,7 +122,9 @@ class InFlight:
     def refusal_by(self, until: float, *, is_impatient: bool) -> SmscError | None:
         """Return why the next request is not sent by ``until``, or now for an impatient caller; else ``None``."""
         refusal = self.refusal
-        if refusal is None or (self.due_at <= until and not is_impatient):
+        # The deadline of a caller may end while the flight still leaves the queue for a place.
+        is_over = isinstance(refusal, TrialsExhausted) and self.failure is None and now() >= until
+        if refusal is None or (self.due_at <= until and not is_impatient and not is_over):
             return None
         if self.failure is not None and not is_impatient:
             return copy.copy(self.failure)  # another attempt cannot be made in time: the last one says more

@@ -14,11 +14,11 @@ import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota
 from smsc_async.fetch import interpret
-from smsc_async.http import connector, limited_exchange, send
+from smsc_async.http import body, connector, form, limited_exchange, send
 from tests.faults.hostile import LIST, Act, answer, hostile, says
 from tests.support.secret_search import SECRET, all_logs, found_in, shown_by
 
-MODULES: Final = (send, connector, limited_exchange, interpret)
+MODULES: Final = (send, form, body, connector, limited_exchange, interpret)
 FILES: Final = {str(each.__file__) for each in MODULES}
 FAST: Final = Quota(requests=10_000, concurrent=10_000)
 ACTS: Final[dict[str, Act]] = {

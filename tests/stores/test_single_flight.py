@@ -7,12 +7,13 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from smsc_async import DecodeError, TrialsExhausted
 from smsc_async.errors import QuotaExhausted
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.simulator import sample_tariffs
-from smsc_async.stores.single_flight import SingleFlight
+from smsc_async.stores.single_flight import InFlight, SingleFlight
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
 pytestmark = pytest.mark.anyio
@@ -140,3 +141,13 @@ async def test_a_forked_process_has_no_flights() -> None:
     flights.join("key", now() + 10)
     flights.abandon()
     assert flights.join("key", now() + 10)[1]
+
+
+@pytest.mark.asyncio
+async def test_a_deadline_that_ends_in_the_queue_for_a_place_says_so() -> None:
+    flight = InFlight(now() + 60.0)
+    flight.refuse(TrialsExhausted(5.0))
+    assert flight.refusal_by(now() + 1.0, is_impatient=False) is None  # a place may become free
+    assert isinstance(flight.refusal_by(now(), is_impatient=False), TrialsExhausted)
+    flight.failure = DecodeError("an attempt before")
+    assert flight.refusal_by(now(), is_impatient=False) is None

@@ -36,7 +36,6 @@ from smsc_async import (
     StoreError,
     Tariffs,
 )
-from smsc_async.http import limited_exchange
 from smsc_async.limiter.bucket import Permit
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
@@ -164,7 +163,6 @@ async def guess(store: str, base_url: str, per: str, logins: str) -> str:
 
 
 async def hang_trials(store: str, base_url: str, per: str, lease: str) -> str:
-    setattr(limited_exchange, "_LONGEST_EXCHANGE", float(lease))  # noqa: B010  # a constant, to a checker
     shared, rule = open_store(store), quota(float(per))
     client = Client(base_url=base_url, store=shared, quota=rule, deadline=3600.0)
     began = now()
