@@ -25,6 +25,7 @@ from smsc_async import Client as AsyncClient
 from smsc_async.simulator import Fault, Rules, sample_tariffs
 from smsc_async.sync import Client
 from smsc_async.testing import SmscServer
+from tests.support.slow import exhaustive_after
 from tests.support.stopwatch import stopwatch
 
 
@@ -162,7 +163,9 @@ print(client.tariffs().zone("32").api, flush=True)
 """
 
 
-@pytest.mark.parametrize("then", ["", "import os; os.fork() or sys.exit(0); os.wait()", "sys.exit(0)"])
+@pytest.mark.parametrize(
+    "then", exhaustive_after(1, ["import os; os.fork() or sys.exit(0); os.wait()", "", "sys.exit(0)"])
+)
 def test_the_interpreter_exits_cleanly_without_a_close(then: str, smsc_server: SmscServer) -> None:
     began = time.monotonic()
     command = [sys.executable, "-W", "error", "-c", EXIT + then, smsc_server.base_url]

@@ -17,6 +17,7 @@ from smsc_async import Account, Client, MemoryStore, Quota, Tariffs
 from smsc_async.http.connector import TransportOption
 from tests.faults.hostile import LIST, Act, Hostile, answer, hostile, says
 from tests.http.conftest import client_context, server_context
+from tests.support.slow import exhaustive_after
 
 ALEX: Final = Account("alex", "123")
 PRICE: Final = Decimal("2.50")
@@ -65,7 +66,9 @@ def _twice(pause: float) -> Act:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("pause", [-1.0, 0.0, 0.005], ids=["together", "right after", "5 ms after"])
+@pytest.mark.parametrize(
+    "pause", exhaustive_after(1, [0.0, -1.0, 0.005]), ids=["right after", "together", "5 ms after"]
+)
 @pytest.mark.parametrize("kind", ["own", "factory", "instance"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 async def test_a_second_answer_is_returned_to_nobody(pause: float, kind: str, tls: bool) -> None:

@@ -13,6 +13,7 @@ from smsc_async.limiter.quota import Quota
 from smsc_async.stores import Store
 from tests.stores.redis_cluster import RedisCluster
 from tests.stores.redis_server import RedisServer
+from tests.support.slow import EXHAUSTIVE_CASE
 
 QUOTA = Quota(per=0.3, guard=0.02, linger=0.1)
 
@@ -20,8 +21,8 @@ Make: TypeAlias = Callable[[], Store]
 """Returns another store over the same file or server, as another process would have it."""
 
 LOOPS_OF_STORES = [
-    # A cluster takes seconds to start.
-    pytest.param((loop, kind), id=f"{loop}-{kind}", marks=[pytest.mark.slow] if kind == "cluster" else [])
+    # A cluster takes seconds to start, and runs the scripts that a single server runs.
+    pytest.param((loop, kind), id=f"{loop}-{kind}", marks=EXHAUSTIVE_CASE if kind == "cluster" else [])
     for kind in ("memory", "sqlite", "redis", "cluster")
     for loop in ("asyncio", "trio")
     if (loop, kind) not in {("trio", "redis"), ("trio", "cluster")}

@@ -21,12 +21,13 @@ from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, serv
 from tests.stores.redis_server import RedisServer
 from tests.stores.worker_process import LEASE, open_store, quota
 from tests.support.server_log_checks import windows_broken
+from tests.support.slow import EXHAUSTIVE_CASE
 
 ROOT = Path(__file__).parents[2]
 PER = 0.4
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=EXHAUSTIVE_CASE)])
 def store_name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return str(tmp_path / "store.db")

@@ -45,6 +45,19 @@ def cluster(redis_cluster: RedisCluster) -> RedisCluster:
     return redis_cluster
 
 
+@pytest.fixture(scope="module")
+def movable() -> Iterator[RedisCluster]:
+    """Three masters: each test moves the slot of its own login."""
+    with RedisCluster(replicas=False) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def login(request: pytest.FixtureRequest) -> str:
+    """A login of the test's own."""
+    return str(request.function.__name__)
+
+
 @pytest.fixture
 def fragile() -> Iterator[RedisCluster]:
     """Three masters and three replicas of the test's own."""
@@ -206,56 +219,56 @@ def _finish(cluster: RedisCluster, tag: str, target: Node) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_slot_that_moves_takes_its_permits_along_and_closes_nothing(fragile: RedisCluster) -> None:
-    async with _open(fragile, cold=True) as store, _open(fragile) as first, _open(fragile) as other:
-        assert [isinstance(await _take(each, "alex"), Permit) for each in (first, other)] == [True, True]
+async def test_a_slot_that_moves_takes_its_permits_along_and_closes_nothing(movable: RedisCluster, login: str) -> None:
+    async with _open(movable, cold=True) as store, _open(movable) as first, _open(movable) as other:
+        assert [isinstance(await _take(each, login), Permit) for each in (first, other)] == [True, True]
         await _all_opened(first)
-        _move(fragile, _tag(first, "alex"))
-        assert isinstance(await _take(first, "alex"), Permit)
+        _move(movable, _tag(first, login))
+        assert isinstance(await _take(first, login), Permit)
         # Another worker learns that it has moved, and a new one finds it there.
-        assert isinstance(refusal := await _take(other, "alex"), Refusal)
+        assert isinstance(refusal := await _take(other, login), Refusal)
         assert refusal.tokens_in
-        assert isinstance(refusal := await _take(store, "alex"), Refusal)
+        assert isinstance(refusal := await _take(store, login), Refusal)
         assert refusal.tokens_in
         assert store.closed_for == first.closed_for == other.closed_for == 0.0
         # And back, which makes no old copy of the first node.
-        _move(fragile, _tag(first, "alex"))
-        assert isinstance(await _take(other, "alex"), Refusal)
+        _move(movable, _tag(first, login))
+        assert isinstance(await _take(other, login), Refusal)
         assert other.closed_for == 0.0
 
 
 @pytest.mark.asyncio
-async def test_a_new_worker_does_not_trust_a_slot_that_moved(fragile: RedisCluster) -> None:
-    async with _open(fragile) as former:
-        assert isinstance(await _take(former, "alex"), Permit)
-    _move(fragile, _tag(former, "alex"))
-    async with _open(fragile) as store:
+async def test_a_new_worker_does_not_trust_a_slot_that_moved(movable: RedisCluster, login: str) -> None:
+    async with _open(movable) as former:
+        assert isinstance(await _take(former, login), Permit)
+    _move(movable, _tag(former, login))
+    async with _open(movable) as store:
         with pytest.raises(StoreNotReady, match="restarted or replaced"):
-            await _take(store, "alex")
+            await _take(store, login)
 
 
 @pytest.mark.asyncio
-async def test_keys_on_their_way_are_found_on_the_other_node(fragile: RedisCluster) -> None:
-    async with _open(fragile) as store, _open(fragile) as other:
-        assert isinstance(await _take(store, "alex"), Permit)
-        source, target = _move(fragile, _tag(store, "alex"), finish=False)
-        assert b"{smsc" not in source.ask("CLUSTER", "GETKEYSINSLOT", str(slot_of(_tag(store, "alex"))), "9")
-        assert isinstance(await _take(store, "alex"), Permit)  # by ASK
+async def test_keys_on_their_way_are_found_on_the_other_node(movable: RedisCluster, login: str) -> None:
+    async with _open(movable) as store, _open(movable) as other:
+        assert isinstance(await _take(store, login), Permit)
+        source, target = _move(movable, _tag(store, login), finish=False)
+        assert b"{smsc" not in source.ask("CLUSTER", "GETKEYSINSLOT", str(slot_of(_tag(store, login))), "9")
+        assert isinstance(await _take(store, login), Permit)  # by ASK
         target.ask("SCRIPT", "FLUSH")
-        assert isinstance(await _take(store, "alex"), Permit)
-        assert isinstance(await _take(store, "alex"), Refusal)
-        _finish(fragile, _tag(store, "alex"), target)
-        assert isinstance(await _take(store, "alex"), Refusal)
+        assert isinstance(await _take(store, login), Permit)
+        assert isinstance(await _take(store, login), Refusal)
+        _finish(movable, _tag(store, login), target)
+        assert isinstance(await _take(store, login), Refusal)
         assert store.closed_for == other.closed_for == 0.0
 
 
 @pytest.mark.asyncio
-async def test_a_key_that_is_nowhere_while_its_slot_moves_is_waited_for(fragile: RedisCluster) -> None:
-    async with _open(fragile) as store:
-        assert isinstance(await _take(store, "alex"), Permit)
-        tag = _tag(store, "alex")
+async def test_a_key_that_is_nowhere_while_its_slot_moves_is_waited_for(movable: RedisCluster, login: str) -> None:
+    async with _open(movable) as store:
+        assert isinstance(await _take(store, login), Permit)
+        tag = _tag(store, login)
         newcomer = _logins(store, [tag], 1)[0]
-        _, target = _move(fragile, tag, finish=False)
+        _, target = _move(movable, tag, finish=False)
         watch = Stopwatch()
         watch.start()
         began = time.monotonic()
@@ -266,24 +279,24 @@ async def test_a_key_that_is_nowhere_while_its_slot_moves_is_waited_for(fragile:
         assert time.monotonic() - began - watch.stalled < 1.4
         taking = asyncio.create_task(_take(store, newcomer))
         await asyncio.sleep(0.2)
-        _finish(fragile, tag, target)
+        _finish(movable, tag, target)
         assert isinstance(await taking, Permit)
 
 
 @pytest.mark.asyncio
-async def test_lists_are_shared_and_forgotten_while_their_slot_moves(fragile: RedisCluster) -> None:
-    endpoint, account = "https://smsc.example/sys/get.php", Account("alex", "123")
-    async with _open(fragile) as store:
+async def test_lists_are_shared_and_forgotten_while_their_slot_moves(movable: RedisCluster, login: str) -> None:
+    endpoint, account = "https://smsc.example/sys/get.php", Account(login, "123")
+    async with _open(movable) as store:
         await store.forget(account)
         name = store._key_ring.list_key(endpoint, account).name  # pyright: ignore[reportPrivateUsage]
-        tag = _tag(store, quota_key(service_of(endpoint), "alex"))
+        tag = _tag(store, quota_key(service_of(endpoint), login))
         await store._unlease(Ended(name, 1, b"list"))  # pyright: ignore[reportPrivateUsage]
-        _, target = _move(fragile, tag, finish=False)
+        _, target = _move(movable, tag, finish=False)
         with pytest.raises(
             StoreError, match=r"moving keys|within 0\.9 s"
         ):  # there is no lease, which may be on either node
             await store.forget(account)
-        _finish(fragile, tag, target)
+        _finish(movable, tag, target)
         assert target.ask("HLEN", f"{tag}:lists") == b":1\r\n"
         await store.forget(account)
         assert target.ask("EXISTS", f"{tag}:lists") == b":0\r\n"

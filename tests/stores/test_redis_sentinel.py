@@ -23,8 +23,22 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 LONG = Quota()
 
 
+@pytest.fixture(scope="module")
+def unharmed() -> Iterator[Sentinels]:
+    """Servers that no test of this module stops."""
+    with Sentinels() as sentinels:
+        yield sentinels
+
+
 @pytest.fixture
-def sentinels() -> Iterator[Sentinels]:
+def sentinels(unharmed: Sentinels) -> Sentinels:
+    unharmed.master.ask("FLUSHALL")
+    return unharmed
+
+
+@pytest.fixture
+def fragile() -> Iterator[Sentinels]:
+    """Servers of the test's own."""
     with Sentinels() as sentinels:
         yield sentinels
 
@@ -57,16 +71,16 @@ async def test_the_database_of_the_url_is_that_of_the_master(sentinels: Sentinel
         assert b"db2:keys=2" in sentinels.master.ask("INFO", "keyspace")
 
 
-async def test_a_failover_is_a_loss(sentinels: Sentinels) -> None:
-    async with _open(sentinels.url) as store, _open(sentinels.url) as idle:
+async def test_a_failover_is_a_loss(fragile: Sentinels) -> None:
+    async with _open(fragile.url) as store, _open(fragile.url) as idle:
         assert isinstance(await _take(store), Permit)
         assert isinstance(await _take(idle), Permit)
-        await asyncio.to_thread(sentinels.fail_over)
+        await asyncio.to_thread(fragile.fail_over)
         for each in (store, idle):
             with pytest.raises(StoreNotReady, match="restarted or replaced"):
                 await _until_answered(each)
             assert 0 < each.closed_for <= LONG.absence + 30.0
-    async with _open(sentinels.url, cold=True) as store:
+    async with _open(fragile.url, cold=True) as store:
         with pytest.raises(StoreNotReady):
             await _take(store)
 
@@ -82,11 +96,11 @@ async def _until_answered(store: RedisStore) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_every_call_ends_in_time_while_the_master_is_stopped_and_replaced(sentinels: Sentinels) -> None:
-    async with _open(sentinels.url) as store:
+async def test_every_call_ends_in_time_while_the_master_is_stopped_and_replaced(fragile: Sentinels) -> None:
+    async with _open(fragile.url) as store:
         assert isinstance(await _take(store), Permit)
         longest, watch = 0.0, Stopwatch()
-        sentinels.master.signal(signal.SIGSTOP)
+        fragile.master.signal(signal.SIGSTOP)
         watch.start()
         try:
             while True:
@@ -100,22 +114,22 @@ async def test_every_call_ends_in_time_while_the_master_is_stopped_and_replaced(
                 longest = max(longest, time.monotonic() - began - (watch.stalled - stalled))
         finally:
             watch.stop()
-            sentinels.master.signal(signal.SIGCONT)
+            fragile.master.signal(signal.SIGCONT)
         assert longest < 1.4
 
 
 async def test_a_former_master_that_is_back_is_not_asked_by_a_worker_that_was_idle(
-    sentinels: Sentinels, monkeypatch: pytest.MonkeyPatch
+    fragile: Sentinels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nodes, "_NAMED_SECONDS", 0.3)
-    async with _open(sentinels.url) as store:
+    async with _open(fragile.url) as store:
         assert isinstance(await _take(store), Permit)
-        master, replica = sentinels.master, sentinels.replica
+        master, replica = fragile.master, fragile.replica
         master.signal(signal.SIGSTOP)
         await asyncio.to_thread(wait_until, lambda: replica.is_master)
         name = str(replica.port).encode()
         command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")
-        all_know = lambda: all(name in each.ask(*command) for each in sentinels.sentinels)  # noqa: E731
+        all_know = lambda: all(name in each.ask(*command) for each in fragile.sentinels)  # noqa: E731
         await asyncio.to_thread(wait_until, all_know)
         # The former master runs again, and does not know yet that it is replaced.
         master.signal(signal.SIGCONT)
@@ -125,23 +139,23 @@ async def test_a_former_master_that_is_back_is_not_asked_by_a_worker_that_was_id
 
 
 async def test_sentinels_that_do_not_answer_leave_the_last_master(
-    sentinels: Sentinels, monkeypatch: pytest.MonkeyPatch
+    fragile: Sentinels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nodes, "_NAMED_SECONDS", 0.0)
-    async with _open(sentinels.url) as store:
+    async with _open(fragile.url) as store:
         assert isinstance(await _take(store), Permit)
-        sentinels.sentinels[0].signal(signal.SIGSTOP)
+        fragile.sentinels[0].signal(signal.SIGSTOP)
         assert isinstance(await _take(store), Permit)  # the two others agree
-        sentinels.sentinels[1].signal(signal.SIGSTOP)
-        async with _open(sentinels.url) as other:  # a part of them is enough if the others do not answer
+        fragile.sentinels[1].signal(signal.SIGSTOP)
+        async with _open(fragile.url) as other:  # a part of them is enough if the others do not answer
             assert isinstance(await _take(other), Permit)
-        sentinels.sentinels[2].signal(signal.SIGSTOP)
+        fragile.sentinels[2].signal(signal.SIGSTOP)
         assert isinstance(await _take(store), Refusal)
-        async with _open(sentinels.url) as other:
+        async with _open(fragile.url) as other:
             with pytest.raises(StoreError) as caught:
                 await _take(other)
             assert caught.value.retryable
-        for sentinel in sentinels.sentinels:
+        for sentinel in fragile.sentinels:
             sentinel.signal(signal.SIGCONT)
 
 

@@ -6,8 +6,8 @@
   tests show, over whole matrices, hundreds of accounts or dozens of processes. ``.ci/run`` runs them once.
 - ``PAIRS``: of these tests with three or more parameters, ``pytest`` runs cases that together have each pair of values. The other
   cases are exhaustive.
-- ``ONE_LOOP``: of these tests of hundreds of accounts in virtual time, the cases on trio are exhaustive. What is tried is pure, and
-  smaller tests of the same path run on both event loops.
+- ``LOOPS_IN_TURN``: each case of these tests runs on one event loop, the first on asyncio, the second on trio, and so on. The same
+  case on the other loop is exhaustive. They make hundreds of calls or wait for seconds; smaller tests of the same path run on both.
 
 An entry is a module or one test of a module. Each exhaustive test counts as slow. A test may mark single cases as well, for
 example all seeds but the first.
@@ -80,20 +80,29 @@ EXHAUSTIVE: Final = {
     "every command in every environment": ["cli/test_environments.py"],
     "every section, page or setting, each in processes of its own": [
         "cli/test_chart.py::test_the_settings_of_matplotlib_have_no_effect",
+        "cli/test_completion.py",
+        "cli/test_terminal.py::test_no_color_is_heard_on_a_terminal",
+        "cli/test_terminal.py::test_progress_is_for_the_terminal_alone_and_goes_away",
+        "cli/test_terminal.py::test_the_help_fits_the_terminal",
         "support/test_transcripts.py::test_the_commands_of_a_page_print_what_it_shows",
         "test_benchmarks.py::test_every_section_prints_its_table",
     ],
     "hundreds of accounts, thousands of calls, or many seeds": [
         "faults/test_lockout_scenarios.py::test_10_watches_end_only_for_their_own_wrong_password",
-        "examples/test_telegram_bot.py::test_three_hundred_users_of_whom_five_are_wrong_a_restart_and_a_changed_password",
         "faults/test_circuit_breaker.py::test_an_hour_without_the_service_costs_no_more_requests_than_one_with_it",
         "fetch/test_lockout_scenarios.py",
         "limiter/test_schedules.py",
         "test_client.py::test_ten_thousand_callers_of_one_account_make_one_request",
     ],
+    "a master that is stopped or killed, while Sentinels watch it": [
+        "stores/test_redis_sentinel.py::test_a_failover_is_a_loss",
+        "stores/test_redis_sentinel.py::test_a_former_master_that_is_back_is_not_asked_by_a_worker_that_was_idle",
+        "stores/test_redis_sentinel.py::test_every_call_ends_in_time_while_the_master_is_stopped_and_replaced",
+    ],
     "several processes over real servers, as an application runs them": [
         "examples/test_celery_tasks.py",
         "examples/test_fastapi_service.py::test_four_workers_that_start_together_send_one_request_and_share_one_quota",
+        "examples/test_telegram_bot.py",
         "stores/test_cluster_processes.py",
         "stores/test_processes.py::test_eight_processes_share_one_quota_though_one_is_killed_while_it_holds_a_permit",
         "stores/test_processes.py::test_no_call_of_four_processes_waits_while_one_of_them_refreshes_the_list",
@@ -123,13 +132,29 @@ PAIRS: Final = [
     "simulator/test_responses.py::test_the_list_comes_in_every_format_and_charset_by_get_and_by_post",
     "decoder/test_refusals.py::test_a_refusal_is_its_error_whatever_was_asked_for",
 ]
-ONE_LOOP: Final = [
+LOOPS_IN_TURN: Final = [
+    "faults/test_cancellation.py",
     "faults/test_lockout_scenarios.py",
     "faults/test_lockouts.py::test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free",
+    "faults/test_tls_and_names.py::test_a_deadline_while_certificates_are_read_is_kept",
+    "faults/test_tls_and_names.py::test_a_handshake_that_never_ends_is_bounded_and_leaves_no_socket_open",
+    "faults/test_tls_and_names.py::test_a_name_that_hangs_ends_at_the_deadline_and_closing_does_not_wait_for_it",
+    "faults/test_wire.py::test_what_goes_wrong_ends_in_its_error_and_the_next_call_is_fine",
     "fetch/test_bulk.py::test_a_slow_account_keeps_nobody_back",
     "fetch/test_bulk.py::test_an_endless_source_is_drawn_as_there_is_room",
     "fetch/test_bulk.py::test_three_hundred_accounts_take_as_long_as_six_in_a_row",
+    "http/test_hosts_and_threads.py::test_the_reserve_host_answers_in_time_if_the_first_drops_packets_and_is_first_from_then_on",
+    "http/test_limited_transport.py::test_an_exchange_ends_at_its_limit",
+    "stores/test_contract.py::test_a_login_that_is_shut_has_no_token_for_a_window",
+    "stores/test_contract.py::test_a_slot_lingers_after_an_exchange_that_was_cut",
+    "stores/test_contract.py::test_a_token_is_free_a_window_after_its_answer_and_not_before",
+    "stores/test_contract.py::test_waiting_calls_go_as_tokens_come_free_whoever_gives_them_back",
+    "stores/test_lockouts.py::test_a_busy_event_loop_hides_the_cause_from_no_call",
+    "stores/test_lockouts.py::test_a_call_without_a_place_in_time_is_refused_and_leaves_token_and_slot",
+    "stores/test_lockouts.py::test_places_of_a_killed_worker_are_free_after_its_lease_and_a_minute_from_its_requests",
+    "telemetry/test_events.py::test_a_list_of_another_process_is_cached_or_shared",
     "test_client.py::test_no_call_of_four_workers_waits_for_a_list_that_is_refreshed_in_the_background",
+    "test_long_lists.py::test_a_deadline_does_not_wait_for_the_reading",
 ]
 
 
@@ -139,29 +164,48 @@ def _entries(*tables: Mapping[str, list[str]]) -> frozenset[str]:
 
 _SLOW: Final = _entries(SLOW, EXHAUSTIVE)
 _EXHAUSTIVE: Final = _entries(EXHAUSTIVE)
-_ONE_LOOP: Final = frozenset(ONE_LOOP)
-_EXHAUSTIVE_CASE: Final = (pytest.mark.exhaustive, pytest.mark.slow)
+_LOOPS_IN_TURN: Final = frozenset(LOOPS_IN_TURN)
+EXHAUSTIVE_CASE: Final = (pytest.mark.exhaustive, pytest.mark.slow)
 
 
 def mark(items: Iterable[pytest.Item]) -> None:
     """Mark the tests and the cases of the tables."""
+    items = list(items)
+    for item in items:
+        if is_slow(item.nodeid):
+            item.add_marker(pytest.mark.slow)
+        if is_exhaustive(item.nodeid):
+            item.add_marker(pytest.mark.exhaustive)
+    _mark_pairs(items)
+    _mark_loops_in_turn(items)
+
+
+def _mark_pairs(items: Iterable[pytest.Item]) -> None:
     matrices: dict[str, list[pytest.Function]] = {}
     for item in items:
-        name = item.nodeid.partition("[")[0].removeprefix("tests/")
-        if is_slow(name):
-            item.add_marker(pytest.mark.slow)
-        if is_exhaustive(name):
-            item.add_marker(pytest.mark.exhaustive)
-        if _contains(_ONE_LOOP, name) and "trio" in item.nodeid.partition("[")[2]:
-            item.add_marker(pytest.mark.exhaustive)
-            item.add_marker(pytest.mark.slow)
+        name = _name(item.nodeid)
         if name in PAIRS and isinstance(item, pytest.Function) and not item.get_closest_marker("exhaustive"):
             matrices.setdefault(name, []).append(item)
     for cases in matrices.values():
         chosen = pairwise([case.callspec.params for case in cases])
         for number in set(range(len(cases))).difference(chosen):
-            cases[number].add_marker(pytest.mark.exhaustive)
-            cases[number].add_marker(pytest.mark.slow)
+            _mark_exhaustive(cases[number])
+
+
+def _mark_loops_in_turn(items: Iterable[pytest.Item]) -> None:
+    cases: dict[str, dict[str, pytest.Item]] = {}
+    for item in items:
+        if _contains(_LOOPS_IN_TURN, item.nodeid):
+            test, _, case = item.nodeid.partition("[")
+            loop = next((each for each in BACKEND_NAMES if each in case), "")
+            cases.setdefault(f"{test}[{case.replace(loop, '')}", {})[loop] = item
+    for number, by_loop in enumerate(each for each in cases.values() if len(each) == len(BACKEND_NAMES)):
+        _mark_exhaustive(by_loop[BACKEND_NAMES[1 - number % 2]])
+
+
+def _mark_exhaustive(item: pytest.Item) -> None:
+    for marker in EXHAUSTIVE_CASE:
+        item.add_marker(marker)
 
 
 def on_loops_in_turn(cases: Iterable[T], name: Callable[[T], str] = str) -> list[ParameterSet]:
@@ -171,7 +215,7 @@ def on_loops_in_turn(cases: Iterable[T], name: Callable[[T], str] = str) -> list
             case,
             loop,
             id=f"{name(case)}-{loop}",
-            marks=_EXHAUSTIVE_CASE if (number + place) % 2 else [],
+            marks=EXHAUSTIVE_CASE if (number + place) % 2 else [],
         )
         for number, case in enumerate(cases)
         for place, loop in enumerate(BACKEND_NAMES)
@@ -180,7 +224,7 @@ def on_loops_in_turn(cases: Iterable[T], name: Callable[[T], str] = str) -> list
 
 def exhaustive_after(count: int, cases: Iterable[T]) -> list[T | ParameterSet]:
     """Return the parameters of a test, all but the first ones marked as exhaustive."""
-    return [each if n < count else pytest.param(each, marks=_EXHAUSTIVE_CASE) for n, each in enumerate(cases)]
+    return [each if n < count else pytest.param(each, marks=EXHAUSTIVE_CASE) for n, each in enumerate(cases)]
 
 
 def is_slow(nodeid: str) -> bool:
@@ -194,11 +238,16 @@ def is_exhaustive(nodeid: str) -> bool:
 
 
 def _contains(entries: frozenset[str], nodeid: str) -> bool:
-    module, *names = nodeid.removeprefix("tests/").partition("[")[0].split("::")
+    module, *names = _name(nodeid).split("::")
     return any("::".join([module, *names[:length]]) in entries for length in range(len(names) + 1))
 
 
-def stale(entries: Iterable[str] = (*_SLOW, *PAIRS, *ONE_LOOP), *, tests: Path = TESTS) -> list[str]:
+def _name(nodeid: str) -> str:
+    """Return the name of a test in the tables."""
+    return nodeid.partition("[")[0].removeprefix("tests/")
+
+
+def stale(entries: Iterable[str] = (*_SLOW, *PAIRS, *LOOPS_IN_TURN), *, tests: Path = TESTS) -> list[str]:
     """Return the entries without a module or a test of that name."""
     return [entry for entry in sorted(entries) if not _exists(tests, *entry.partition("::")[::2])]
 

@@ -72,6 +72,18 @@ def test_a_large_matrix_runs_with_each_pair_of_values(
     result.assert_outcomes(passed=count, deselected=8 - count)
 
 
+@pytest.mark.parametrize(("arguments", "count"), [((), 3), (("--exhaustive",), 5)])
+def test_cases_run_on_one_loop_each_in_turn(pytester: pytest.Pytester, arguments: tuple[str, ...], count: int) -> None:
+    _make_project(pytester)
+    name = "test_an_exchange_ends_at_its_limit"
+    cases = "'asyncio-one', 'trio-one', 'asyncio-two', 'trio-two', 'asyncio-alone'"
+    test = pytester.mkdir("http") / "test_limited_transport.py"
+    test.write_text(f"import pytest\n@pytest.mark.parametrize('a', [{cases}])\ndef {name}(a): pass", "utf-8")
+    result = pytester.runpytest_inprocess("-v", *arguments, "-p", "no:xdist", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=count, deselected=5 - count)
+    result.stdout.fnmatch_lines(["*asyncio-one*PASSED*", "*trio-two*PASSED*", "*asyncio-alone*PASSED*"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "outcomes"),
     [((), {"passed": 1}), (("--exhaustive",), {"passed": 2}), (("test_client.py",), {"passed": 2})],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import smsc_async.client  # here, so that the inner runs find it and httpx imported: each forgets what it imports
+from tests.support.slow import exhaustive_after
 
 assert smsc_async.client
 
@@ -37,7 +38,9 @@ TEST = """
 
 
 @pytest.mark.parametrize("mock", ["respx", "pytest_httpx"])
-@pytest.mark.parametrize("transport", ["None", "httpx.AsyncHTTPTransport()", "httpx.AsyncHTTPTransport"])
+@pytest.mark.parametrize(
+    "transport", exhaustive_after(1, ["None", "httpx.AsyncHTTPTransport()", "httpx.AsyncHTTPTransport"])
+)
 def test_a_mock_answers_a_client(pytester: pytest.Pytester, mock: str, transport: str) -> None:
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
     pytester.makepyfile(TEST.replace("{transport}", transport))
