@@ -351,7 +351,7 @@ def _in_the_child(client: Client) -> int:
 @pytest.mark.no_cover
 async def test_workers_that_share_a_store_send_one_request_for_each_refresh(tmp_path: Path) -> None:
     quota = Quota(requests=50, per=5, guard=0.1, linger=0.1)
-    with SmscServer(rules=Rules(requests=50, per=5), latency=0.1) as server:
+    with SmscServer(rules=Rules(requests=50, per=5), latency=0.3) as server:
         stores = [SQLiteStore(tmp_path / "store.db", pepper="a long random text") for _ in range(4)]
         clients = [
             Client(server.account, base_url=server.base_url, store=store, quota=quota, max_age=60, refresh_after=0.5)

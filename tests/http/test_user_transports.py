@@ -273,7 +273,7 @@ def test_an_instance_is_refused_in_a_second_event_loop_before_anything_is_sent(b
     async def second() -> None:
         for _ in range(4):
             with pytest.raises(RuntimeError, match=r"first used in another event loop\. Pass a factory"):
-                await client.tariffs(deadline=1)
+                await client.tariffs(deadline=30)
 
     anyio.run(first, backend=backends[0])
     anyio.run(second, backend=backends[1])
