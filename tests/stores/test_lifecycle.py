@@ -46,7 +46,7 @@ class TestOnBothLoops:
         for _ in range(2):
             async with store as entered:
                 assert entered is store
-                assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=1.0), Permit)
+                assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=30.0), Permit)
         await store.aclose()
 
     @pytest.mark.anyio
@@ -54,8 +54,8 @@ class TestOnBothLoops:
         store = make_store()
         for _ in range(3):
             async with store:
-                assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=1.0), Permit)
-        assert not isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=1.0), Permit)
+                assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=30.0), Permit)
+        assert not isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=30.0), Permit)
 
     @pytest.mark.anyio
     async def test_a_store_that_read_nothing_can_be_closed(self, make_store: Make) -> None:
@@ -111,12 +111,12 @@ from smsc_async.limiter.bucket import Permit
 async def main():
     async with pickle.load(sys.stdin.buffer) as store:
         wanted = [Permit("alex", Quota(), token=True) for _ in range(3)]
-        permits = [await store.acquire(each, lease=1.0) for each in wanted]
+        permits = [await store.acquire(each, lease=30.0) for each in wanted]
     print(sum(isinstance(each, Permit) for each in permits))
 anyio.run(main)
 """
     store = SQLiteStore(tmp_path / "store.db", pepper=PEPPER)
-    assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=1.0), Permit)
+    assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=30.0), Permit)
     command = [sys.executable, "-c", program]
     output = subprocess.run(command, input=pickle.dumps(store), capture_output=True, check=True).stdout  # noqa: ASYNC221
     assert output == b"2\n"
@@ -157,7 +157,7 @@ async def test_a_memory_store_in_use_refuses_a_copy(use: Callable[..., object], 
 @pytest.mark.anyio
 async def test_a_memory_store_can_be_copied_again_when_nothing_is_in_use() -> None:
     store = MemoryStore()
-    permit = await store.acquire(Permit("alex", Quota(), token=True), lease=1.0)
+    permit = await store.acquire(Permit("alex", Quota(), token=True), lease=30.0)
     assert isinstance(permit, Permit)
     await store.release(permit, Completion.NOT_SENT)
     assert isinstance(copy.copy(store), MemoryStore)

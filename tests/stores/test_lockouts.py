@@ -310,7 +310,7 @@ async def test_a_call_without_a_place_in_time_is_refused_and_leaves_token_and_sl
     credentials = Credentials(SERVICE, WRONG)
     with anyio.fail_after(0.3), pytest.raises(TrialsExhausted):
         await there.queue.acquire(Permit("alex", QUOTA, token=True, credentials=credentials))
-    permits = [await there.acquire(Permit("alex", QUOTA, token=True), lease=1.0) for _ in range(3)]
+    permits = [await there.acquire(Permit("alex", QUOTA, token=True), lease=30.0) for _ in range(3)]
     assert all(isinstance(permit, Permit) for permit in permits)
 
 
@@ -354,7 +354,7 @@ async def test_a_second_sending_takes_a_token_of_its_own_while_there_is_one(make
         with pytest.raises(QuotaExhausted):
             await exchange.allow_reading()
     assert (attempt.readings, len(attempt.resends)) == (3, 2)
-    refusal = await make_store().acquire(Permit("alex", QUOTA, token=True), lease=1.0)
+    refusal = await make_store().acquire(Permit("alex", QUOTA, token=True), lease=30.0)
     assert isinstance(refusal, Refusal)
 
 
@@ -370,9 +370,9 @@ async def test_credentials_at_risk_are_sent_once(make_store: Make) -> None:
 async def test_a_call_without_a_token_leaves_its_place(make_store: Make) -> None:
     store = make_store()
     for _ in range(3):
-        assert isinstance(await store.acquire(Permit("alex", QUOTA, token=True), lease=1.0), Permit)
+        assert isinstance(await store.acquire(Permit("alex", QUOTA, token=True), lease=30.0), Permit)
     credentials = Credentials(SERVICE, Account("alex", "123"))
-    refusal = await store.acquire(Permit("alex", QUOTA, token=True, credentials=credentials), lease=1.0)
+    refusal = await store.acquire(Permit("alex", QUOTA, token=True, credentials=credentials), lease=30.0)
     assert isinstance(refusal, Refusal)
     assert refusal.locked_out is None
     assert await _places(make_store(), _accounts(5)) == 4

@@ -25,7 +25,7 @@ def _names(folder: Path) -> list[str]:
 
 async def _acquire(path: Path, pepper: str | None = None) -> bool:
     async with SQLiteStore(path, pepper=pepper) as store:
-        return isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=1.0), Permit)
+        return isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=30.0), Permit)
 
 
 async def _refused(path: Path, reason: str) -> None:
@@ -147,13 +147,13 @@ async def test_a_file_or_folder_of_another_user_is_refused(tmp_path: Path, monke
 async def test_a_file_with_a_second_name_is_refused_also_during_its_use(tmp_path: Path) -> None:
     path, second = tmp_path / "store.db", tmp_path / "second.db"
     async with SQLiteStore(path) as store:
-        assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=1.0), Permit)
+        assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=30.0), Permit)
         second.hardlink_to(path)
         for each in (store, SQLiteStore(second)):
             with pytest.raises(StoreError, match="hard link"):
-                await each.acquire(Permit("alex", Quota(), token=True), lease=1.0)
+                await each.acquire(Permit("alex", Quota(), token=True), lease=30.0)
         second.unlink()
-        assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=1.0), Permit)
+        assert isinstance(await store.acquire(Permit("alex", Quota(), token=True), lease=30.0), Permit)
 
 
 @pytest.mark.parametrize("name", ["store.db", "a b\\c.db"])

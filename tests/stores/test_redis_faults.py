@@ -201,7 +201,7 @@ async def test_who_misses_the_store_later_than_others_does_not_close_it_again(se
 
 async def test_a_lost_answer_takes_no_second_permit(server: RedisServer) -> None:
     async with _open(server.url) as store:
-        assert isinstance(await store.acquire(Permit("boris", QUOTA, token=True), lease=1.0), Permit)
+        assert isinstance(await store.acquire(Permit("boris", QUOTA, token=True), lease=30.0), Permit)
         wire = store._redis  # pyright: ignore[reportPrivateUsage]
         real = wire.call
         lost: list[object] = []
@@ -319,7 +319,7 @@ async def test_a_connection_that_was_closed_while_idle_is_made_anew(server: Redi
         assert isinstance(await _take(store), Permit)
         await asyncio.gather(_take(store), _take(store))
         server.ask("CLIENT", "KILL", "TYPE", "normal")
-        assert isinstance(await store.acquire(Permit("boris", QUOTA, token=True), lease=1.0), Permit)
+        assert isinstance(await store.acquire(Permit("boris", QUOTA, token=True), lease=30.0), Permit)
 
 
 async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_back(server: RedisServer) -> None:
@@ -342,7 +342,7 @@ async def test_a_permit_that_was_on_its_way_for_longer_than_its_lease_is_given_b
 
 async def test_a_cancelled_take_leaves_nothing_taken(server: RedisServer) -> None:
     async with _open(server.url, lease=60.0) as store:
-        await store.acquire(Permit("another", QUOTA, token=False), lease=1.0)
+        await store.acquire(Permit("another", QUOTA, token=False), lease=30.0)
         for ticks in range(14):
             task = asyncio.create_task(_take(store, lease=60.0))
             for _ in range(ticks):
@@ -362,7 +362,7 @@ async def test_a_call_that_is_cancelled_while_the_server_thinks_leaves_no_lead_a
     endpoint = "https://smsc.example/sys/get.php"
     async with _open(server.url) as store, _open(server.url) as other:
         store.LEASE_SECONDS = other.LEASE_SECONDS = 60.0
-        await store.acquire(Permit("another", QUOTA, token=False), lease=1.0)
+        await store.acquire(Permit("another", QUOTA, token=False), lease=30.0)
         wire = store._redis  # pyright: ignore[reportPrivateUsage]
         real = wire.call
 
@@ -476,7 +476,7 @@ async def test_workers_whose_clocks_disagree_are_given_no_token_too_soon(
             # Two hours later than the real one: the clock of a machine that has just booted must not become negative.
             for module in (redis_store, redis_shards):
                 monkeypatch.setattr(module, "now", lambda: now() + 7200.0 - (stood_still if who is paused else 0.0))
-            permit = await who.acquire(Permit("alex", quota, token=True), lease=1.0)
+            permit = await who.acquire(Permit("alex", quota, token=True), lease=30.0)
             if isinstance(permit, Permit):
                 used.append(time.monotonic())
                 permit.seen = redis_store.now()  # type: ignore[attr-defined]
@@ -505,8 +505,8 @@ async def test_nothing_listens_and_no_credential_is_told() -> None:
 async def test_keys_and_values_hold_no_login_and_no_password(server: RedisServer) -> None:
     account = Account("somebody@example.com", "correct horse")
     async with _open(server.url) as store:
-        await store.acquire(Permit(account.login, QUOTA, token=True), lease=1.0)
-        await store.acquire(Permit("x", QUOTA, token=True, credentials=Credentials("smsc", account)), lease=1.0)
+        await store.acquire(Permit(account.login, QUOTA, token=True), lease=30.0)
+        await store.acquire(Permit("x", QUOTA, token=True, credentials=Credentials("smsc", account)), lease=30.0)
         await store.lease_or_reply("https://smsc.example/sys/get.php", account, 60.0)
     with RedisServer() as other:
         assert other.ask("PING")
@@ -530,7 +530,7 @@ async def test_every_script_keeps_to_one_slot_of_a_cluster() -> None:
             assert isinstance(lead, FetchLease)
             await store.release_lease(lead)
             credentials = Credentials("smsc", ALEX)
-            permit = await store.acquire(Permit("alex", QUOTA, token=False, credentials=credentials), lease=1.0)
+            permit = await store.acquire(Permit("alex", QUOTA, token=False, credentials=credentials), lease=30.0)
             assert isinstance(permit, Permit)
             await store.release(permit, Completion.COMPLETE, Verdict.LIST)
 

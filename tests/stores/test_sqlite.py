@@ -47,8 +47,10 @@ async def _open(
     await store.aclose()
 
 
-async def _take(store: SQLiteStore, login: str = "alex", *, quota: Quota = QUOTA) -> Permit | Refusal:
-    return await store.acquire(Permit(login, quota, token=True), lease=0.5)
+async def _take(
+    store: SQLiteStore, login: str = "alex", *, quota: Quota = QUOTA, lease: float = 30.0
+) -> Permit | Refusal:
+    return await store.acquire(Permit(login, quota, token=True), lease=lease)
 
 
 async def _is_closed(store: SQLiteStore) -> bool:
@@ -215,7 +217,7 @@ async def test_after_another_boot_permits_are_not_trusted_and_lockouts_continue(
     path = tmp_path / "store.db"
     wrong = Credentials("smsc", Account("alex", "wrong"))
     async with _open(path) as store:
-        permit = await store.acquire(Permit("smsc alex", QUOTA, token=True, credentials=wrong), lease=1.0)
+        permit = await store.acquire(Permit("smsc alex", QUOTA, token=True, credentials=wrong), lease=30.0)
         assert isinstance(permit, Permit)
         await store.release(permit, Completion.COMPLETE, Verdict.REFUSED)
     monkeypatch.setattr(sqlite_file, "boot_id", lambda: "another boot")
@@ -223,7 +225,7 @@ async def test_after_another_boot_permits_are_not_trusted_and_lockouts_continue(
     monkeypatch.setattr(sqlite_store, "now", lambda: 5.0)
     async with _open(path) as store:
         assert await _is_closed(store)
-        refusal = await store.acquire(Permit("smsc alex", QUOTA, token=True, credentials=wrong), lease=1.0)
+        refusal = await store.acquire(Permit("smsc alex", QUOTA, token=True, credentials=wrong), lease=30.0)
         assert isinstance(refusal, Refusal)
         assert refusal.locked_out is not None
         assert 2600.0 < refusal.locked_out.retry_in <= 2700.0
@@ -331,7 +333,7 @@ async def test_a_call_that_is_cancelled_where_there_is_nothing_leaves_what_other
 
 async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path: Path) -> None:
     async with _open(tmp_path / "store.db") as store:
-        late = [await _take(store) for _ in range(3)]
+        late = [await _take(store, lease=0.5) for _ in range(3)]
         await asyncio.sleep(0.5 + QUOTA.absence + 0.01)
         taken = await _take(store)
         assert isinstance(taken, Permit)
@@ -610,7 +612,7 @@ async def test_a_damaged_row_is_an_error_that_names_the_file(tmp_path: Path, sta
     path, credentials = tmp_path / "store.db", Credentials("smsc", Account("alex", "123"))
     async with _open(path) as store:
         await _take(store)
-        await store.acquire(Permit("x", QUOTA, token=True, credentials=credentials), lease=1.0)
+        await store.acquire(Permit("x", QUOTA, token=True, credentials=credentials), lease=30.0)
     other = sqlite3.connect(path)
     other.execute(statement)
     other.commit()
@@ -618,7 +620,7 @@ async def test_a_damaged_row_is_an_error_that_names_the_file(tmp_path: Path, sta
     async with _open(path) as store:
         for _ in range(2):
             with pytest.raises(StoreError, match="damaged"):
-                await store.acquire(Permit("alex", QUOTA, token=True, credentials=credentials), lease=1.0)
+                await store.acquire(Permit("alex", QUOTA, token=True, credentials=credentials), lease=30.0)
 
 
 async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
@@ -627,7 +629,7 @@ async def test_no_login_and_no_password_is_in_the_file(tmp_path: Path) -> None:
         path = tmp_path / f"{pepper}.db"
         async with _open(path, pepper=pepper) as store:
             await _take(store, account.login)
-            await store.acquire(Permit("x", QUOTA, token=True, credentials=Credentials("smsc", account)), lease=1.0)
+            await store.acquire(Permit("x", QUOTA, token=True, credentials=Credentials("smsc", account)), lease=30.0)
             await store.lease_or_reply("https://smsc.example/sys/get.php", account, 60.0)
         names = await asyncio.to_thread(os.listdir, tmp_path)
         content = b"".join((tmp_path / name).read_bytes() for name in names)
