@@ -7,7 +7,6 @@ nobody can guess a login or a password from the store, nor forge a list in it.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import attrs
@@ -64,11 +63,8 @@ class Keys:
         key = pepper.reveal().encode("utf-8", "surrogateescape")
         labels = (b"smsc_async digests", b"smsc_async seals", b"smsc_async pepper")
         digest_key, seal_key, name = (hmac.digest(key, label, "sha256") for label in labels)
-        # In closures: error reporters show the attributes of objects.
-        self._mac: Callable[[tuple[str, ...]], bytes] = lambda parts: hmac.digest(digest_key, _joined(parts), "sha256")
-        self._seal_key: Callable[[tuple[str, ...]], bytes] = lambda parts: hmac.digest(
-            seal_key, _joined(parts), "sha256"
-        )
+        # Error reporters show the attributes of objects, but these do not contain their keys as Python objects.
+        self._digests, self._seals = (hmac.new(each, digestmod="sha256") for each in (digest_key, seal_key))
         self.pepper_name: str = name.hex()
 
     def login(self, login: str) -> str:
@@ -83,17 +79,20 @@ class Keys:
         """Return the key of the account's list from an endpoint."""
         login = self.login(quota_key(service_of(endpoint), account.quota_login))
         name = f"{self.credentials(account)}:{self._digest('endpoint', endpoint)[:8]}:{login[:8]}"
-        return ListKey(name, self._seal_key((endpoint, *_credentials(account))))
+        return ListKey(name, _mac(self._seals, (endpoint, *_credentials(account))))
 
     def _digest(self, *parts: str) -> str:
-        return self._mac(parts)[:_DIGEST_BYTES].hex()
+        return _mac(self._digests, parts)[:_DIGEST_BYTES].hex()
 
 
 def _credentials(account: Account) -> tuple[str, str, str]:
     return "key" if account.uses_api_key else "password", account.login, account.secret.reveal()
 
 
-def _joined(parts: tuple[str, ...]) -> bytes:
+def _mac(empty: hmac.HMAC, parts: tuple[str, ...]) -> bytes:
+    # A copy takes half the time of hmac.digest(), which prepares the key each time.
+    filled = empty.copy()
     # Length-prefixed: two different lists of parts never make the same message.
-    encoded = [part.encode() for part in parts]
-    return b"".join(len(part).to_bytes(8, "big") + part for part in encoded)
+    for part in map(str.encode, parts):
+        filled.update(len(part).to_bytes(8, "big") + part)
+    return filled.digest()
