@@ -43,8 +43,8 @@ SECONDS: Final = 0.9
 # The hash tag of all keys on a single server.
 ONE_TAG: Final = ("{smsc}",)
 _CONNECT_SECONDS: Final = 5.0
-# A limit that is shorter by so little is not worth the time to move it.
-_SOON: Final = 0.001
+# A call gets a timer of its own only if it lasts longer than this: a timer takes a tenth of the time of a permit.
+_TICK_SECONDS: Final = 0.1
 # For all connections together.
 _CLOSE_SECONDS: Final = 0.5
 # Connections of one event loop. More gain nothing on one core, and cost the server memory.
@@ -82,6 +82,26 @@ class _Pool:
         self.connecting: list[asyncio.Task[_Connection]] = []
         self.room = asyncio.Semaphore(_MAX_CONNECTIONS)
         self.opening = asyncio.Lock()
+        # The ends of the calls in flight that have no timer yet.
+        self.ends: dict[asyncio.Timeout, float] = {}
+        self._ticks = False
+
+    def limit(self, seconds: float) -> asyncio.Timeout:
+        """Return a time limit that counts from now; its user removes it from ``ends``."""
+        if seconds <= _TICK_SECONDS:
+            return asyncio.timeout(seconds)
+        loop, limit = asyncio.get_running_loop(), asyncio.timeout(None)
+        self.ends[limit] = loop.time() + seconds
+        if not self._ticks:
+            self._ticks = True
+            loop.call_later(_TICK_SECONDS, self._tick)
+        return limit
+
+    def _tick(self) -> None:
+        self._ticks = False
+        while self.ends:
+            limit, end = self.ends.popitem()
+            limit.reschedule(end)
 
     async def connection(self) -> _Connection:
         """Return an open connection; if the caller is cancelled, the connecting goes on for the next caller."""
@@ -240,13 +260,15 @@ class RedisConnections:
         self, seconds: float, pack: Callable[[], bytes], answers: int, read: Callable[[list[Any]], T]
     ) -> T:
         pool, loop = self._pool(), asyncio.get_running_loop()
-        step, is_repeated, began = "accept a connection", False, loop.time()
+        step, is_repeated, limit = "accept a connection", False, pool.limit(seconds)
         try:
-            async with asyncio.timeout(seconds) as limit, pool.room:
+            async with limit, pool.room:
                 while True:
                     connection = await pool.connection()
-                    if (instant := loop.time()) > began + _SOON:
-                        limit.reschedule(instant + seconds)
+                    if limit in pool.ends:
+                        pool.ends[limit] = loop.time() + seconds
+                    else:
+                        limit.reschedule(loop.time() + seconds)
                     step = "answer"
                     try:
                         return await self._exchange(pool, connection, pack, answers, read)
@@ -289,6 +311,7 @@ class RedisConnections:
             words = f": {error}" if type(error) is ConnectionClosed else ""
             problem = StoreError(f"Redis cannot be used ({type(error).__name__}{words})", self.name)
         finally:
+            pool.ends.pop(limit, None)
             if self._pools.get(loop) is not pool:  # closed meanwhile
                 await pool.drop()
         # Raised here, so that it has no context: frames of redis-py may contain parts of the URL.
