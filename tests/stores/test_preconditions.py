@@ -145,9 +145,9 @@ async def test_a_server_of_another_format_is_refused_both_ways(
     server.ask("DEL", "{smsc}:store")
     async with _open(server.url) as store:
         assert isinstance(await _take(store), Permit)
-        monkeypatch.setattr(redis_shards, "_FORMAT", "3")
+        monkeypatch.setattr(redis_shards, "_FORMAT", "4")
         async with _open(server.url) as newer:
-            await _refused(newer, "format 2, and this version needs 3")
+            await _refused(newer, "format 3, and this version needs 4")
         assert isinstance(await _take(store), Permit)
     # Version 1 begins with these commands, and ends with a StoreError.
     assert b"WRONGTYPE" in server.ask("HSETNX", "{smsc}:store", "pepper", "abc")
@@ -215,8 +215,8 @@ async def test_a_way_without_tls_is_a_warning_once(server: RedisServer, caplog: 
         b"*0\r\n",
         b"*1\r\n:7\r\n",
         b"*2\r\n$7\r\ngranted\r\n:1\r\n",
-        b"*2\r\n$13\r\ngranted 0 x 1\r\n:1\r\n",
-        b"+granted 0 x 1\r\n",
+        b"*2\r\n$17\r\ngranted 0 x 1 0 0\r\n:1\r\n",
+        b"+granted 0 x 1 0 0\r\n",
         b"+granted 0 0\r\n",
         b"$-1\r\n",
         b"*1\r\n" * 2000 + b":1\r\n",
@@ -270,11 +270,11 @@ async def test_an_answer_to_another_call_is_never_taken_for_ones_own(server: Red
         (connection,) = pool.idle
         # An answer of an earlier call that comes late: it would grant a fourth permit.
         any_permit: Any = permits[0]
-        granted = await store._alone("permit", store._acquire_part(any_permit, 0.0))  # pyright: ignore[reportPrivateUsage]
+        granted = await store._alone(store._acquire_part(any_permit, 0.0))  # pyright: ignore[reportPrivateUsage]
         assert granted[0] == b"granted"
         record = server.ask("GET", "{smsc}:store")
         assert record
-        late = redis_connection._packed(("ECHO", "granted 0 1 1764000000000000"))  # pyright: ignore[reportPrivateUsage]
+        late = redis_connection._packed(("ECHO", "granted 0 1 1764000000 0 0"))  # pyright: ignore[reportPrivateUsage]
         await connection.send_packed_command(late, check_health=False)
         with pytest.raises(StoreError, match="wrong shape"):
             await _take(store)

@@ -1,6 +1,6 @@
 -- Lists, and the leases of the processes that fetch them.
 --
--- KEYS[k]    the lease of one list: {holder, end}
+-- KEYS[k]    the lease of one list: its end as a double, and the holder
 -- KEYS[k+1]  the lists, by key: the instant of the fetch as a double, and the sealed list
 -- KEYS[k+2]  their keys, by the instant of the last use
 -- KEYS[k+3]  the bytes of all lists
@@ -10,12 +10,13 @@
 -- Number n is the duration of a lease, the next the seconds after which an unused list is dropped.
 local function list(k, w, n)
   local key, holder, lease_for, ttl = ARGV[w + 1], ARGV[w + 2], numbers[n], numbers[n + 1]
+  local length = redis.call('HSTRLEN', KEYS[k + 1], key)
 
   local function drop(each)
-    local length = redis.call('HSTRLEN', KEYS[k + 1], each)
+    local freed = redis.call('HSTRLEN', KEYS[k + 1], each)
     redis.call('HDEL', KEYS[k + 1], each)
     redis.call('ZREM', KEYS[k + 2], each)
-    return redis.call('DECRBY', KEYS[k + 3], length)
+    return redis.call('DECRBY', KEYS[k + 3], freed)
   end
 
   if ARGV[w] == 'forget' then
@@ -24,40 +25,40 @@ local function list(k, w, n)
   end
 
   local lease = redis.call('GET', KEYS[k])
-  lease = lease and cmsgpack.unpack(lease)
+  local ends = lease and struct.unpack('>d', lease)
   -- A lease that ends later than a lease can last is from before the clock was set back.
-  if lease and (lease[2] <= now or lease[2] > now + lease_for) then lease = nil end
+  if lease and (ends <= now or ends > now + lease_for) then lease = nil end
+  local is_mine = lease and lease:sub(9) == holder
 
   local function take_lease()
-    redis.call('SET', KEYS[k], cmsgpack.pack({holder, now + lease_for}), 'PX', 86400000)
+    redis.call('SET', KEYS[k], struct.pack('>d', now + lease_for) .. holder, 'PX', '86400000')
   end
 
   if ARGV[w] == 'renew' then
-    if not lease or lease[1] == holder then take_lease() end
+    if not lease or is_mine then take_lease() end
     return {'done'}
   end
 
   if ARGV[w] == 'release' then
-    if lease and lease[1] == holder then redis.call('DEL', KEYS[k]) end
+    if is_mine then redis.call('DEL', KEYS[k]) end
     if ARGV[w + 3] ~= '' then
-      drop(key)
       local row = struct.pack('>d', now) .. ARGV[w + 3]
       redis.call('HSET', KEYS[k + 1], key, row)
       redis.call('ZADD', KEYS[k + 2], now, key)
-      local total = redis.call('INCRBY', KEYS[k + 3], #row)
+      local total = redis.call('INCRBY', KEYS[k + 3], #row - length)
       for _ = 1, 128 do
         local oldest = redis.call('ZRANGE', KEYS[k + 2], 0, 0, 'WITHSCORES')
         if #oldest == 0 or (total <= numbers[n + 2] and tonumber(oldest[2]) > now - ttl) then break end
         total = drop(oldest[1])
       end
-      for i = k + 1, k + 3 do redis.call('PEXPIRE', KEYS[i], math.ceil(ttl / 1000)) end
+      local lasts = string.format('%.0f', math.ceil(ttl / 1000))
+      for i = k + 1, k + 3 do redis.call('PEXPIRE', KEYS[i], lasts) end
     end
     return {'done'}
   end
 
   local fresh, longest, with_last = numbers[n + 2], numbers[n + 3], numbers[n + 4] == 1
   -- A value that cannot be a list is not read: it comes back empty.
-  local length = redis.call('HSTRLEN', KEYS[k + 1], key)
   local row = length > 8 and length <= longest + 8 and redis.call('HGET', KEYS[k + 1], key)
   local at = row and struct.unpack('>d', row)
   -- A fetch in the future: the clock was set back since then, and the age is unknown.
@@ -66,7 +67,7 @@ local function list(k, w, n)
     redis.call('ZADD', KEYS[k + 2], now, key)
     return {'reply', age, row:sub(9)}
   end
-  if lease and lease[1] ~= holder then return {'leased'} end
+  if lease and not is_mine then return {'leased'} end
   take_lease()
   if length > 0 and with_last then return {'leads', age, row and row:sub(9) or ''} end
   return {'leads'}

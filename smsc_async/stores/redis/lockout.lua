@@ -24,11 +24,9 @@ end
 local function save(k, count, w, n)
   for i = 1, count do
     local key, state, lasts = KEYS[k + i - 1], ARGV[w + count + i - 1], numbers[n + i]
-    if lasts > 0 then
-      redis.call('SET', key, state, 'PX', math.ceil(lasts))
-    else
-      redis.call('SET', key, state)
-    end
+    local ttl = lasts > 0 and {'PX', math.ceil(lasts)} or {}
+    -- The same state has the same TTL already.
+    if state ~= ARGV[w + i - 1] then redis.call('SET', key, state, unpack(ttl)) end
   end
   return {'saved'}
 end

@@ -12,7 +12,8 @@ local uptime, certain_for = tonumber(ARGV[6]), tonumber(ARGV[7])
 -- Version 1 had a hash here.
 if redis.call('TYPE', KEYS[1]).ok == 'hash' then return {'format', '1'} end
 local packed = redis.call('GET', KEYS[1])
-local record = packed and cmsgpack.unpack(packed)
+local record_format = '>sssssdsds'
+local record = packed and {struct.unpack(record_format, packed)}
 if record and record[1] ~= format then return {'format', record[1]} end
 if record and record[2] and record[3] ~= pepper then return {'pepper'} end
 
@@ -21,7 +22,7 @@ local now = time[1] * 1000000 + time[2] + (record and record[5] or 0)
 local since_start = uptime >= 0 and now - uptime or now
 local lost_at, event
 if not record then
-  record = {format, id, pepper, run, 0, 0, 0, 0, ''}
+  record = {format, id, pepper, run, '0', 0, '0', 0, ''}
   if certain_for >= 0 then
     lost_at, event = now, 'the server was emptied, or another one took its place'
   elseif not trusts then
@@ -36,5 +37,5 @@ end
 if packed and not event and record[4] == run then return {'open', record[2]} end
 record[4] = run
 if event then record[6], record[9] = lost_at, event end
-redis.call('SET', KEYS[1], cmsgpack.pack(record))
+redis.call('SET', KEYS[1], struct.pack(record_format, unpack(record, 1, 9)))
 return {'open', record[2]}

@@ -1,18 +1,22 @@
 -- Permits of one login: the arithmetic of rows.py, on the server.
 --
--- KEYS[k]    the permits: {quota, rows}; a row is {id, instant at which the token is free, the same for the slot, whether it
---          is in flight, instant of the writing, era of the writing}
+-- KEYS[k]    the permits: the quota, then the rows; a row is {id, instant at which the token is free, the same for the slot,
+--          whether it is in flight, instant of the writing, era of the writing}
 -- ARGV[w]    the action: acquire, usage (which writes nothing), release or drain
 -- ARGV[w+1]  the permit's id: a repeated acquire, whose first answer was lost, acquires nothing more
 -- ARGV[w+2]  the quota
 -- Number n is the seconds for which the written row matters; each action documents the others.
+local row_format = '>sddddd'
+
 local function permit(k, w, n)
-  local closed_at, era, corrected_at = record[6], record[7], record[8]
+  local closed_at, era, corrected_at = record[6], tonumber(record[7]), record[8]
 
   local packed = redis.call('GET', KEYS[k])
-  local stored = packed and cmsgpack.unpack(packed) or {ARGV[w + 2], {}}
-  local rows = {}
-  for _, row in ipairs(stored[2]) do
+  local stored_quota, next_row, rows = ARGV[w + 2], 1, {}
+  if packed then stored_quota, next_row = struct.unpack('s', packed) end
+  while packed and next_row <= #packed do
+    local row = {struct.unpack(row_format, packed, next_row)}
+    next_row = row[7]
     -- A row from before the last correction was written by a clock that may have been wrong: count it from the correction,
     -- which is too long at worst. A row from the future: the clock was set back, and no caller knows by how much.
     local at = math.min(row[6] == era and row[5] or corrected_at, now)
@@ -20,12 +24,16 @@ local function permit(k, w, n)
     if row[2] > now or row[3] > now then rows[#rows + 1] = row end
   end
 
-  local quota = #rows > 0 and stored[1] or ARGV[w + 2]
+  local quota = #rows > 0 and stored_quota or ARGV[w + 2]
 
   -- A day longer than any row lasts: keys expire by the server's own clock, and a step of an hour must not delete them.
+  -- Redis takes 1 us to format a number.
   local function save()
     if #rows > 0 then
-      redis.call('SET', KEYS[k], cmsgpack.pack({quota, rows}), 'PX', math.ceil(86400000 + numbers[n] * 1000))
+      local packed_rows = {struct.pack('s', quota)}
+      for i, row in ipairs(rows) do packed_rows[i + 1] = struct.pack(row_format, unpack(row, 1, 6)) end
+      local lasts = numbers[n] <= 3600 and '90000000' or math.ceil(86400000 + numbers[n] * 1000)
+      redis.call('SET', KEYS[k], table.concat(packed_rows), 'PX', lasts)
     elseif packed then
       redis.call('DEL', KEYS[k])
     end

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MICRO: Final = 1_000_000
 # Version 1 had no number. A change of any key, or of what is in one, needs the next one.
-_FORMAT: Final = "2"
+_FORMAT: Final = "3"
 # A store that is flushed or restarted in the middle of a call is opened again so often.
 _TRIES: Final = 3
 _POLICY_SECONDS: Final = 60.0
@@ -197,10 +197,10 @@ class Shards:
 
         def read(answer: bytes | list[Any]) -> tuple[bytes, int, float, list[Any]]:
             first, *values = [answer] if isinstance(answer, bytes) else answer
-            kind, era, number, time = first.split(b" ")
+            kind, era, number, seconds, micros, correction = first.split(b" ")
             if number.decode() != call:
                 raise ValueError(number)
-            return kind, int(era), int(time) / MICRO, values
+            return kind, int(era), int(seconds) + (int(micros) + int(correction)) / MICRO, values
 
         while True:  # until the connections find that the call is overdue
             kind, era, server_time, values = await self._redis.call(
