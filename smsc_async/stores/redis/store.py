@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import secrets
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -155,7 +155,7 @@ class RedisStore(SharedStore):
         answer: list[Any] | Refusal
         try:
             if permit.credentials is None:
-                answer = await self._alone("permit", self._acquire_part(permit, bounded))
+                answer = await self._alone(self._acquire_part(permit, bounded))
             elif isinstance(self._lockouts, ServerLockouts):
                 _, answer = await self._begin_request(self._lockouts, permit, bounded)
             else:
@@ -179,7 +179,7 @@ class RedisStore(SharedStore):
 
     def _name(self, permit: Permit) -> None:
         """Give a permit its identifiers in the server."""
-        permit.lease = _PermitId(secrets.token_hex(8), self._key_ring.login(permit.login))
+        permit.lease = _PermitId(os.urandom(8).hex(), self._key_ring.login(permit.login))
         permit.place = None
 
     async def _begin_request(
@@ -198,7 +198,8 @@ class RedisStore(SharedStore):
             keys = (*acquire.keys, *change.keys, *look.keys)
             numbers = (*change.numbers, *acquire.numbers, *look.numbers)
             words = ("begin", *change.words, *acquire.words, *look.words)
-            _, instant, found, answer = await self._shards.run(keys, numbers, words)
+            _, instant, *parts = await self._shards.run(keys, numbers, words)
+            found, answer = parts or ([b"leads"], [b"granted"])
             kind, *values = answer
             return [b"saved" if kind == b"granted" else kind, instant, *values]
 
@@ -222,7 +223,7 @@ class RedisStore(SharedStore):
         if isinstance(place, Refusal):
             return place
         permit.place = place
-        answer = await self._alone("permit", self._acquire_part(permit, lease))
+        answer = await self._alone(self._acquire_part(permit, lease))
         if answer[0] == b"granted":
             try:
                 await cluster.saved(request)
@@ -285,9 +286,9 @@ class RedisStore(SharedStore):
 
         async def alone() -> None:
             with contextlib.suppress(StoreError):
-                await self._alone("permit", release)
+                await self._alone(release)
                 if share is not NO_PART:
-                    await self._alone("list", share)
+                    await self._alone(share)
 
         if credentials is None:
             await alone()
@@ -338,7 +339,7 @@ class RedisStore(SharedStore):
         """
         rule = self._rule(quota, 0.0, token=False)
         permit_id = _PermitId("", self._key_ring.login(login))
-        answer = await self._alone("permit", self._permit_part(permit_id, "usage", quota, rule))
+        answer = await self._alone(self._permit_part(permit_id, "usage", quota, rule))
         match answer:
             case [b"closed", wait, event]:
                 return self._closed_usage(Closed(wait / MICRO, event.decode()), quota)
@@ -352,7 +353,7 @@ class RedisStore(SharedStore):
         """Grant no token of the login for a window."""
         permit_id = _PermitId("", self._key_ring.login(login))
         numbers = (quota.window, quota.requests, quota.window * MICRO)
-        await self._alone("permit", self._permit_part(permit_id, "drain", quota, numbers))
+        await self._alone(self._permit_part(permit_id, "drain", quota, numbers))
 
     def _acquire_part(self, permit: Permit, lease: float) -> Part:
         rule = self._rule(permit.quota, lease, token=permit.token)
@@ -370,9 +371,9 @@ class RedisStore(SharedStore):
         key = f"{self._tag(permit_id.login)}:permits:{permit_id.login}"
         return Part((key,), numbers, (action, permit_id.id, quota_text(quota)))
 
-    async def _alone(self, name: str, part: Part) -> list[Any]:
+    async def _alone(self, part: Part) -> list[Any]:
         """Return the answer to one part of a call."""
-        kind, _, *values = await self._shards.run(part.keys, part.numbers, (name, *part.words))
+        kind, _, *values = await self._shards.run(*part)
         return [kind, *values]
 
     def _tag(self, digest: str) -> str:
@@ -393,7 +394,7 @@ class RedisStore(SharedStore):
                 self._name(permit)
                 undo = partial(self._finish, permit, Completion.NOT_SENT, Verdict.NOT_SENT, ended)
                 found, answer = await self._begin_request(self._lockouts, permit, LONGEST_EXCHANGE, look)
-            kind, *values = found or await self._alone("list", look)
+            kind, *values = found or await self._alone(look)
         except (asyncio.CancelledError, StoreError):
             self._tasks.begin(undo(), is_awaited=False)
             raise
@@ -405,12 +406,12 @@ class RedisStore(SharedStore):
         return Lookup(leads, stored, age / MICRO if age >= 0 else math.inf, has_permit)
 
     async def _renew(self, key: str, holder: int) -> None:
-        await self._alone("list", self._list_part(key, "renew", holder))
+        await self._alone(self._list_part(key, "renew", holder))
 
     async def _unlease(self, ended: Ended) -> None:
         async def end() -> None:
             with contextlib.suppress(StoreError):
-                await self._alone("list", self._share_part(ended))
+                await self._alone(self._share_part(ended))
 
         await asyncio.shield(self._tasks.begin(end()))
 
@@ -437,7 +438,7 @@ class RedisStore(SharedStore):
                     scan, read=lambda answers: (bytes(answers[0][0]), answers[0][1][::2])
                 )
                 if found:
-                    await self._alone("list", Part((f"{tag}:lease:", lists, *others), times, ("forget", *found)))
+                    await self._alone(Part((f"{tag}:lease:", lists, *others), times, ("forget", *found)))
                 if cursor == b"0":
                     break
 
