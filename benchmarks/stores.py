@@ -61,16 +61,12 @@ STORED = (10, 1_000, 100_000)
 ROW = bytes(400)
 
 
-async def redis_with_stored_accounts(server: RedisServer, stored: int) -> None:
-    """Print the cost of a permit in units of PING, and of a whole fetch in the server's time."""
-    server.ask("FLUSHALL")
+async def filled(server: RedisServer, stored: int) -> RedisStore:
+    """Return a store on a server that has the permits and the lists of so many accounts."""
     client: Any = Redis.from_url(server.url)
     store = RedisStore(server.url, pepper=PEPPER, cold_start="grant", keep_bytes=2**30)
     await pair(store, "first")
-    permit, total = (
-        await client.get(f"{{smsc}}:permits:{Keys(checked_pepper(PEPPER)).login('first')}"),
-        stored * len(ROW),
-    )
+    permit = await client.get(f"{{smsc}}:permits:{Keys(checked_pepper(PEPPER)).login('first')}")
     for first in range(0, stored, 5_000):
         pipe = client.pipeline(transaction=False)
         for number in range(first, min(first + 5_000, stored)):
@@ -78,26 +74,40 @@ async def redis_with_stored_accounts(server: RedisServer, stored: int) -> None:
             pipe.hset("{smsc}:lists", f"{number:032x}:00000000", ROW)
             pipe.zadd("{smsc}:lists:used", {f"{number:032x}:00000000": time.time() * 1e6})
         await pipe.execute()
-    await client.incrby("{smsc}:lists:bytes", total)
-    pings: list[float] = []
-    takes: list[float] = []
-    for i in range(2_000):
-        began = time.perf_counter()
-        await client.ping()
-        pings.append(time.perf_counter() - began)
-        takes.append((await pair(store, f"login{i}"))[0])
+    await client.incrby("{smsc}:lists:bytes", stored * len(ROW))
     await client.aclose()
-    accounts = [f"account{number}" for number in range(2_000)]
-    await confirm(store, accounts)
-    before = server_seconds(server)
-    await fetch_all(store, accounts)
-    used = (server_seconds(server) - before) / 2_000
-    await store.aclose()
-    ping, take = statistics.median(pings), statistics.median(takes)
-    print(
-        f"Redis, {stored:>7,} stored accounts: token + slot {micro(take)}, PING of redis-py {micro(ping)}: "
-        f"{take / ping:.2f} x PING; server time of a fetch {micro(used)}"
-    )
+    return store
+
+
+async def redis_with_stored_accounts(servers: list[RedisServer]) -> None:
+    """Print the cost of a permit in units of PING, and of a whole fetch in the server's time.
+
+    The servers take turns: one after another, they would differ by what else the machine does.
+    """
+    stores = [await filled(server, stored) for server, stored in zip(servers, STORED, strict=True)]
+    pings, takes, used = ([[] for _ in STORED] for _ in range(3))  # type: list[list[list[float]]]
+    for turn in range(10 * len(STORED)):
+        i = turn % len(STORED)
+        client: Any = Redis.from_url(servers[i].url)
+        await client.ping()
+        for number in range(200):
+            began = time.perf_counter()
+            await client.ping()
+            pings[i].append(time.perf_counter() - began)
+            takes[i].append((await pair(stores[i], f"login{turn}.{number}"))[0])
+        await client.aclose()
+        accounts = [f"account{turn}.{number}" for number in range(400)]
+        await confirm(stores[i], accounts)
+        before = server_seconds(servers[i])
+        await fetch_all(stores[i], accounts)
+        used[i].append((server_seconds(servers[i]) - before) / len(accounts))
+    for i, stored in enumerate(STORED):
+        await stores[i].aclose()
+        ping, take = statistics.median(pings[i]), statistics.median(takes[i])
+        print(
+            f"Redis, {stored:>7,} stored accounts: token + slot {micro(take)}, PING of redis-py {micro(ping)}: "
+            f"{take / ping:.2f} x PING; server time of a fetch {micro(statistics.median(used[i]))}"
+        )
 
 
 def permit_of(login: str) -> Permit:
@@ -275,8 +285,8 @@ def main() -> None:
         f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
     with tempfile.TemporaryDirectory() as folder, RedisServer() as server:
-        for stored in STORED:
-            asyncio.run(redis_with_stored_accounts(server, stored))
+        with RedisServer() as second, RedisServer() as third:
+            asyncio.run(redis_with_stored_accounts([server, second, third]))
         for stored in STORED:
             sqlite_with_stored_accounts(f"{folder}/{stored}.db", stored)
         sqlite(f"{folder}/store.db")
