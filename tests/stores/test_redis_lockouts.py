@@ -11,6 +11,7 @@ from smsc_async import Account, Quota, RedisStore, StoreError
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
+from smsc_async.stores.redis.shards import Part
 from tests.stores.redis_server import RedisServer
 
 pytestmark = pytest.mark.asyncio
@@ -56,11 +57,11 @@ async def test_a_place_whose_first_answer_was_lost_is_taken_once(redis_server: R
     real: Any = shards.run
     calls: list[str] = []
 
-    async def run(keys: object, numbers: object, words: Any) -> Any:
-        answer = await real(keys, numbers, words)
-        calls.append(words[0])
+    async def run(part: Part) -> Any:
+        answer = await real(part)
+        calls.append(str(part.words[0]))
         # The states are not those of the first one any more.
-        return await real(keys, numbers, words) if calls.count("begin") == 1 and words[0] == "begin" else answer
+        return await real(part) if calls.count("begin") == 1 and part.words[0] == "begin" else answer
 
     shards.run = run
     assert isinstance(await _take(store, 1), Permit)
@@ -80,9 +81,9 @@ async def test_a_place_is_returned_if_there_is_no_token_or_no_answer(redis_serve
     shards: Any = store._shards  # pyright: ignore[reportPrivateUsage]
     real: Any = shards.run
 
-    async def fail(keys: object, numbers: object, words: Any) -> Any:
-        answer = await real(keys, numbers, words)
-        if words[0] == "begin":
+    async def fail(part: Part) -> Any:
+        answer = await real(part)
+        if part.words[0] == "begin":
             raise StoreError("down")
         return answer
 

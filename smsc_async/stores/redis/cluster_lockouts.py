@@ -31,7 +31,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
 from smsc_async.stores.redis.event_loop import StoreTasks
 from smsc_async.stores.redis.server_lockouts import Turns, milliseconds_of
-from smsc_async.stores.redis.shards import Shards
+from smsc_async.stores.redis.shards import Part, Shards
 from smsc_async.stores.rows import poll_pause
 from smsc_async.stores.shared import Closed
 
@@ -390,7 +390,8 @@ class ClusterLockouts:
 
         If another process saved the same, or this one with an answer that was lost, it is saved.
         """
-        kind, instant, *values = await self._shards.run((key,), (closed_for * 1e6, lasts), ("lockout", former, new))
+        change = Part((key,), (closed_for * 1e6, lasts), ("lockout", former, new))
+        kind, instant, *values = await self._shards.run(change)
         if kind == b"read":
             values = [values[0].decode()]
             kind = b"saved" if new and values[0] == new else kind

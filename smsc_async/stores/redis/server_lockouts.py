@@ -14,8 +14,6 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
-import attrs
-
 from smsc_async.fetch.lockout import CredentialsState
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.clock import now
@@ -32,12 +30,10 @@ _TURN_SECONDS: Final = 0.1
 _DAY: Final = 86_400.0
 
 
-@attrs.define(eq=False)
-class _Turn:
-    """The turns of one event loop: whether a change has its turn, and when the last turn ended with an answer of the server."""
+class _Turn(asyncio.Lock):
+    """The turns of one event loop, and when the last turn ended with an answer of the server."""
 
-    lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
-    ended_at: float = -math.inf
+    ended_at = -math.inf
 
 
 class Turns:
@@ -58,7 +54,7 @@ class Turns:
             since = now()
             try:
                 async with asyncio.timeout(_TURN_SECONDS):
-                    has_turn = await turn.lock.acquire()
+                    has_turn = await turn.acquire()
             except TimeoutError:
                 # If the server does not answer, this call must fail in time too: without a turn it is correct, only slower.
                 is_stuck = turn.ended_at < since
@@ -67,7 +63,7 @@ class Turns:
             turn.ended_at = now()
         finally:
             if has_turn:
-                turn.lock.release()
+                turn.release()
 
     def after_fork(self) -> None:
         """Forget the turns in a forked child: no task of it ends them."""
@@ -138,7 +134,7 @@ class ServerLockouts:
                 instant, former, is_fresh = at, values, True
 
     async def _sent(self, change: Part) -> list[Any]:
-        return await self._shards.run(change.keys, change.numbers, ("lockout", *change.words))
+        return await self._shards.run(Part(change.keys, change.numbers, ("lockout", *change.words)))
 
     def _note(self, keys: Sequence[str], texts: Sequence[bytes], states: LoadedStates, instant: float) -> None:
         for key, text in zip(keys, texts, strict=True):

@@ -81,8 +81,7 @@ class _ClockSample(NamedTuple):
     era: int
 
 
-@attrs.frozen
-class _Identity:
+class _Identity(NamedTuple):
     """The identity of the store: a flush changes the id, a restart changes the run."""
 
     id: str
@@ -152,14 +151,14 @@ class Shards:
         uncertain = sample.round_trip / 2 + (now() - sample.at) * _DRIFT
         return now() + sample.ahead + (uncertain if is_late else -uncertain)
 
-    async def run(self, keys: Sequence[str], numbers: Sequence[float], words: Sequence[str | bytes]) -> list[Any]:
+    async def run(self, part: Part) -> list[Any]:
         """Return the answer of the script: its first word, the time, and what follows; again if the store was lost."""
-        shard = self._of(keys[0])
+        shard = self._of(part.keys[0])
         for _ in range(_TRIES):
             identity = shard.identity
             try:
                 identity = await self._identified(shard)
-                return await self._run_in(shard, identity, keys, numbers, words)
+                return await self._run_in(shard, identity, part)
             except StoreLostError:
                 if shard.identity is identity:
                     shard.identity = None
@@ -168,14 +167,7 @@ class Shards:
     def _of(self, key: str) -> _Shard:
         return self._shards[key.partition("}")[0] + "}"]
 
-    async def _run_in(
-        self,
-        shard: _Shard,
-        identity: _Identity,
-        keys: Sequence[str],
-        numbers: Sequence[float],
-        words: Sequence[str | bytes],
-    ) -> list[Any]:
+    async def _run_in(self, shard: _Shard, identity: _Identity, part: Part) -> list[Any]:
         """Return the answer of the script, which gets the expected time of the server; again if the clock has stepped."""
         spent = step = longest = 0.0
         sent_at = expected = slack = 0.0
@@ -192,8 +184,8 @@ class Shards:
                 expected = sent_at + sample.ahead
                 slack = _SLACK + max(sample.round_trip, longest) + (sent_at - sample.at) * _DRIFT
                 era = sample.era
-            clock = (expected * MICRO, slack * MICRO, era, step * MICRO)
-            return (identity.id, struct.pack(f">{len(clock) + len(numbers)}d", *clock, *numbers), call, *words)
+            numbers = (expected * MICRO, slack * MICRO, era, step * MICRO, *part.numbers)
+            return (identity.id, struct.pack(f">{len(numbers)}d", *numbers), call, *part.words)
 
         def read(answer: bytes | list[Any]) -> tuple[bytes, int, float, list[Any]]:
             first, *values = [answer] if isinstance(answer, bytes) else answer
@@ -204,7 +196,7 @@ class Shards:
 
         while True:  # until the connections find that the call is overdue
             kind, era, server_time, values = await self._redis.call(
-                CALL, (f"{shard.tag}:store", *keys), arguments, read, spent
+                CALL, (f"{shard.tag}:store", *part.keys), arguments, read, spent
             )
             answered_at = now()
             if kind == b"lost":

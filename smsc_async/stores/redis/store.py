@@ -15,14 +15,12 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
-
-import attrs
+from typing import Any, Final, NamedTuple, TypeVar
 
 from smsc_async.accounts import Account, Secret
 from smsc_async.errors import StoreError
 from smsc_async.fetch import lockout as rules
-from smsc_async.fetch.lockout import Place, Verdict
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
@@ -43,8 +41,7 @@ _LIST_KEYS: Final = ("lists", "lists:used", "lists:bytes")
 _SCAN_COUNT: Final = 1_000
 
 
-@attrs.frozen
-class _PermitId:
+class _PermitId(NamedTuple):
     """The identifier of a permit in the server."""
 
     id: str
@@ -190,22 +187,17 @@ class RedisStore(SharedStore):
         found: list[Any] = []
         answer: list[Any] = []
 
-        def take(states: LoadedStates, instant: float) -> Place | Refusal:
-            return states.take(_id_of(permit).id, instant)
-
         async def send(change: Part) -> list[Any]:
             nonlocal found, answer
-            keys = (*acquire.keys, *change.keys, *look.keys)
-            numbers = (*change.numbers, *acquire.numbers, *look.numbers)
-            words = ("begin", *change.words, *acquire.words, *look.words)
-            _, instant, *parts = await self._shards.run(keys, numbers, words)
+            _, instant, *parts = await self._shards.run(_step("begin", change, acquire, look))
             found, answer = parts or ([b"leads"], [b"granted"])
             kind, *values = answer
             return [b"saved" if kind == b"granted" else kind, instant, *values]
 
         assert credentials is not None, "the lockout rules guard credentials alone"
         names = await self._names(credentials.service, credentials.account)
-        place = await lockouts.change(names, take, send)
+        request = _id_of(permit).id
+        place = await lockouts.change(names, lambda states, instant: states.take(request, instant), send)
         if isinstance(place, Refusal):
             return found, place
         permit.place = place if answer[0] == b"granted" else None
@@ -278,11 +270,9 @@ class RedisStore(SharedStore):
         async def send(change: Part) -> list[Any]:
             nonlocal is_sent
             if is_sent:
-                return await self._shards.run(change.keys, change.numbers, ("lockout", *change.words))
+                return await self._shards.run(Part(change.keys, change.numbers, ("lockout", *change.words)))
             is_sent = True
-            keys = (*release.keys, *change.keys, *share.keys)
-            numbers = (*change.numbers, *release.numbers, *share.numbers)
-            return await self._shards.run(keys, numbers, ("finish", *change.words, *release.words, *share.words))
+            return await self._shards.run(_step("finish", change, release, share))
 
         async def alone() -> None:
             with contextlib.suppress(StoreError):
@@ -304,11 +294,8 @@ class RedisStore(SharedStore):
 
     async def load_lockouts(self, service: str, account: Account) -> None:
         """Let ``lockouts()`` know what other processes have learned about an account and its service."""
-
-        def look(_: LoadedStates, __: float) -> Refusal:
-            return Refusal(0.0)  # with which nothing is saved
-
-        await self._lockouts.change(await self._names(service, account), look)
+        # With a refusal, nothing is saved.
+        await self._lockouts.change(await self._names(service, account), lambda _, __: Refusal(0.0))
 
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
         """End the lockouts of an account, or with ``None`` all lockouts of the service."""
@@ -373,7 +360,7 @@ class RedisStore(SharedStore):
 
     async def _alone(self, part: Part) -> list[Any]:
         """Return the answer to one part of a call."""
-        kind, _, *values = await self._shards.run(*part)
+        kind, _, *values = await self._shards.run(part)
         return [kind, *values]
 
     def _tag(self, digest: str) -> str:
@@ -400,9 +387,7 @@ class RedisStore(SharedStore):
             raise
         leads = kind == b"leads"
         has_permit = leads and not isinstance(answer, Refusal) and answer[:1] == [b"granted"]
-        if not values:
-            return Lookup(leads, has_permit=has_permit)
-        age, stored = values
+        age, stored = values or (-1, None)
         return Lookup(leads, stored, age / MICRO if age >= 0 else math.inf, has_permit)
 
     async def _renew(self, key: str, holder: int) -> None:
@@ -452,3 +437,10 @@ class RedisStore(SharedStore):
 def _id_of(permit: Permit) -> _PermitId:
     assert isinstance(permit.lease, _PermitId), "_name() has set it"
     return permit.lease
+
+
+def _step(name: str, change: Part, permit: Part, shared: Part) -> Part:
+    """Return the begin or the finish of a request: a change of the states, and what happens to its permit and its list."""
+    keys = (*permit.keys, *change.keys, *shared.keys)
+    numbers = (*change.numbers, *permit.numbers, *shared.numbers)
+    return Part(keys, numbers, (name, *change.words, *permit.words, *shared.words))
