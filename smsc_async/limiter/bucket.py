@@ -44,6 +44,7 @@ class Completion(enum.Enum):
     """No byte of the request can have left."""
 
 
+@attrs.define(eq=False, weakref_slot=False)
 class Permit:
     """The permission to send one request: a slot, and a token if the request is a tariff request.
 
@@ -52,6 +53,8 @@ class Permit:
     Attributes:
         login: The login that the request belongs to.
         quota: The quota of the login.
+        token: Whether the permit contains a token.
+        credentials: The credentials of the request that the lockout rules guard, or ``None``.
         token_free_at: The instant at which the token is free again, as far as a bucket of this process knows.
         slot_free_at: The same for the slot.
         seen: The instant at which the head of the reply was seen; the sender sets it.
@@ -59,39 +62,24 @@ class Permit:
         lease: The store's identifier of the permit.
         owner_loop: The event loop of the sender, which sets it. If the loop is closed, the sender can no longer release
             the permit, and the bucket does. ``None`` before the sender sets it and after the release.
-        credentials: The credentials of the request that the lockout rules guard, or ``None``.
         place: The place that the lockout rules gave to the request, or ``None``.
     """
 
-    __slots__ = (
-        "credentials",
-        "lease",
-        "login",
-        "owner_loop",
-        "place",
-        "quota",
-        "seen",
-        "slot_free_at",
-        "token_free_at",
-        "waited",
-    )
+    login: str
+    quota: Quota
+    token: bool
+    credentials: Credentials | None = None
+    token_free_at: float = attrs.field(init=False)
+    slot_free_at: float = IN_USE
+    seen: float | None = None
+    waited: float = 0.0
+    lease: object = None
+    owner_loop: Hashable = None
+    place: Place | None = None
 
-    def __init__(self, login: str, quota: Quota, token: bool, credentials: Credentials | None = None) -> None:  # noqa: FBT001  # hot
-        self.login: str = login
-        self.quota: Quota = quota
-        self.token_free_at: float = IN_USE if token else FREE
-        self.slot_free_at: float = IN_USE
-        self.seen: float | None = None
-        self.waited: float = 0.0
-        self.lease: object = None
-        self.owner_loop: Hashable = None
-        self.credentials: Credentials | None = credentials
-        self.place: Place | None = None
-
-    @property
-    def token(self) -> bool:
-        """Whether the permit contains a token; valid until the release."""
-        return self.token_free_at > FREE
+    @token_free_at.default
+    def _token_free_at(self) -> float:
+        return IN_USE if self.token else FREE
 
 
 # A number stands for a token whose exchange has ended: the instant at which the token is free.
@@ -169,10 +157,8 @@ def refusal_of(held: Held, now: float, permit: Permit) -> Refusal | None:
     if permit.token:
         tokens = sorted(at for each in held if (at := _token_free_at(each)) > now)
         if (surplus := len(tokens) - quota.requests) >= 0:
-            # The reply of a token in use may be seen this instant: then the token is free one window from now.
-            earliest = sorted(quota.window if at == IN_USE else at - now for at in tokens)
             # After drain_tokens more tokens are in use than the quota has: the first to be free reduce the surplus.
-            return Refusal(tokens[surplus] - now, tuple(earliest[surplus:]))
+            return Refusal(tokens[surplus] - now, usage_of(held, now, quota).tokens_in[surplus:])
     slots = sorted(each.slot_free_at for each in held if isinstance(each, Permit) and each.slot_free_at > now)
     if (surplus := len(slots) - quota.concurrent) >= 0:
         return Refusal(slots[surplus] - now)
@@ -182,7 +168,7 @@ def refusal_of(held: Held, now: float, permit: Permit) -> Refusal | None:
 def usage_of(held: Held, now: float, quota: Quota) -> Usage:
     """Return what is in use, of what ``held_of`` returned."""
     tokens = (at for each in held if (at := _token_free_at(each)) > now)
-    # The reply of a token in flight may be seen this instant.
+    # The reply of a token in use may be seen this instant: then the token is free one window from now.
     return Usage(
         tuple(sorted(quota.window if at == IN_USE else at - now for at in tokens)),
         sum(isinstance(each, Permit) and each.slot_free_at > now for each in held),
