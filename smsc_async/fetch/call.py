@@ -119,7 +119,7 @@ class Calls:
             finally:
                 flight.leave()
             span.outcome = "fetched" if is_new else "shared"
-            span.attempts = sum(attempt.permit is not None for attempt in flight.attempts)
+            span.attempts = sum(bool(attempt.permits) for attempt in flight.attempts)
             span.waited = sum(attempt.waited for attempt in flight.attempts)
             if not flight.is_complete:
                 if refusal is not None:

@@ -24,8 +24,7 @@ def may_retry(error: SmscError, before: SmscError | None, attempt: Attempt) -> b
     if isinstance(error, TooManyRequests):
         # The second one in a row, each after a minute: another program uses the login, and a retry would only add to it.
         return not isinstance(before, TooManyRequests)
-    place = None if attempt.permit is None else attempt.permit.place
-    if place is not None and not place.tested and attempt.may_have_counted:
+    if attempt.place is not None and not attempt.place.tested and attempt.may_have_counted:
         return False  # the request may have been an authorization error that nobody saw
     return error.retryable and isinstance(error, TransportError)
 

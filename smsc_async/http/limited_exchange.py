@@ -10,14 +10,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from smsc_async.errors import QuotaExhausted, StoreError, TrialsExhausted
+import attrs
+
+from smsc_async.errors import StoreError, TrialsExhausted
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, Attempt
-from smsc_async.limiter.bucket import Permit, Refusal
-from smsc_async.limiter.queue import WaiterQueue
+from smsc_async.limiter.bucket import Permit
 from smsc_async.limiter.waiter import running_loop
 from smsc_async.stores.base import Store
 
 
+@attrs.define(eq=False)
 class LimitedExchange:
     """A permit for the length of one exchange.
 
@@ -32,23 +34,19 @@ class LimitedExchange:
         StoreError: On entry: the store failed.
     """
 
-    __slots__ = ("_attempt", "_queue", "_store", "_wait")
-
-    def __init__(self, store: Store, attempt: Attempt, *, wait: bool = True) -> None:
-        self._store = store
-        self._queue: WaiterQueue = store.queue
-        self._attempt = attempt
-        self._wait = wait
+    _store: Store
+    _attempt: Attempt
+    _wait: bool = attrs.field(default=True, kw_only=True)
 
     async def __aenter__(self) -> Self:
-        attempt = self._attempt
-        permit = attempt.early_permit()
+        attempt, queue = self._attempt, self._store.queue
+        permit = None if attempt.lease is None else attempt.lease.take_permit()
         if permit is None:
-            acquire = self._queue.acquire if self._wait else self._queue.acquire_now
+            acquire = queue.acquire if self._wait else queue.acquire_now
             permit = Permit(attempt.login, attempt.quota, attempt.token, attempt.credentials)
             # An exchange of the client ends by itself; one of a user's own httpx client ends with its caller.
             await acquire(permit, lease=None if attempt.credentials is None else LONGEST_EXCHANGE)
-        attempt.permit = _owned(permit)
+        attempt.permits = [_owned(permit)]
         return self
 
     async def allow_reading(self) -> None:
@@ -61,28 +59,24 @@ class LimitedExchange:
         attempt = self._attempt
         if attempt.readings:
             # A lower layer sends the request again, so the service counts it again, as an authorization error too.
-            place = None if attempt.permit is None else attempt.permit.place
-            if place is not None and not place.fast:
+            if attempt.place is not None and not attempt.place.fast:
                 raise TrialsExhausted(1.0, "these credentials are not known to work, so they are sent once")
             permit = Permit(attempt.login, attempt.quota, attempt.token)
-            if self._queue.try_acquire(permit) is None:
-                answer = await self._store.acquire(permit, lease=LONGEST_EXCHANGE)
-                if isinstance(answer, Refusal):
-                    raise QuotaExhausted(answer.retry_in)
-            attempt.resends.append(_owned(permit))
+            await self._store.queue.acquire_now(permit, lease=LONGEST_EXCHANGE)
+            attempt.permits.append(_owned(permit))
         attempt.readings += 1
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         attempt = self._attempt
-        assert attempt.permit is not None, "the entry has set it"
         lease = attempt.lease if attempt.lease is not None and attempt.lease.tariffs is not None else None
-        for permit in (*attempt.resends, attempt.permit):
+        # The first permit is the last one: the store shares the list with its release.
+        for permit in reversed(attempt.permits):
             permit.seen = attempt.head_seen_at
             # The outcome of the exchange stands even if the store fails now: the lease of the permit ends by itself.
             with suppress(StoreError):
-                await self._queue.release(permit, attempt.completion, attempt.verdict, lease)
+                await self._store.queue.release(permit, attempt.completion, attempt.verdict, lease)
 
 
 def _owned(permit: Permit) -> Permit:

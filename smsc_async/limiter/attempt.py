@@ -14,7 +14,7 @@ from typing import Final
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.fetch.lockout import Verdict
+from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
@@ -51,6 +51,11 @@ class FetchLease:
     is_released: bool = False
     renewal: Waiter | None = None
 
+    def take_permit(self) -> Permit | None:
+        """Return the permit that the store acquired together with the lease, once."""
+        permit, self.permit = self.permit, None
+        return permit
+
 
 @attrs.define(eq=False)
 class Attempt:
@@ -63,11 +68,10 @@ class Attempt:
         token: Whether it is a tariff request, which needs a token beside its slot.
         lease: The lease of the fetch, or ``None`` for a request of a user's own.
         number: 0 for the first attempt of a fetch, then 1, 2, …
-        permit: The permit, or ``None`` while the request waits for one.
+        permits: The permit, and one more for the second and each later reading; empty while the request waits for a permit.
         readings: How often the transport has begun to read the body.
         head_seen_at: When the head of the reply was seen, by the limiter's clock, or ``None``.
         is_complete: Whether the last byte of the reply was read.
-        resends: The permits of second and later readings.
         reply_verdict: What the reply showed about the credentials, or ``None`` if there was no readable reply.
     """
 
@@ -77,11 +81,10 @@ class Attempt:
     token: bool = True
     lease: FetchLease | None = None
     number: int = 0
-    permit: Permit | None = None
+    permits: list[Permit] = attrs.field(factory=list[Permit])
     readings: int = 0
     head_seen_at: float | None = None
     is_complete: bool = False
-    resends: list[Permit] = attrs.field(factory=list[Permit])
     reply_verdict: Verdict | None = None
 
     @property
@@ -89,17 +92,15 @@ class Attempt:
         """Whether the service may have counted the request."""
         return self.readings > 0
 
-    def early_permit(self) -> Permit | None:
-        """Take the permit that the store acquired together with the lease, if it is there."""
-        if self.lease is None:
-            return None
-        permit, self.lease.permit = self.lease.permit, None
-        return permit
+    @property
+    def place(self) -> Place | None:
+        """The place that the lockout rules gave to the request, or ``None``."""
+        return self.permits[0].place if self.permits else None
 
     @property
     def waited(self) -> float:
         """Seconds that the request waited for its permit."""
-        return 0.0 if self.permit is None else self.permit.waited
+        return self.permits[0].waited if self.permits else 0.0
 
     @property
     def completion(self) -> Completion:

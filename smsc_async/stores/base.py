@@ -98,8 +98,7 @@ class Store(PermitSource, Protocol):
 
     async def release_unused(self, lease: FetchLease) -> None:
         """Release the permit that came with a lease, if no request has taken it."""
-        permit, lease.permit = lease.permit, None
-        if permit is not None:
+        if (permit := lease.take_permit()) is not None:
             await self.queue.release(permit, Completion.NOT_SENT)
 
     def _end(self, lease: FetchLease) -> bool:

@@ -353,7 +353,7 @@ async def test_a_second_sending_takes_a_token_of_its_own_while_there_is_one(make
             await exchange.allow_reading()
         with pytest.raises(QuotaExhausted):
             await exchange.allow_reading()
-    assert (attempt.readings, len(attempt.resends)) == (3, 2)
+    assert (attempt.readings, len(attempt.permits)) == (3, 3)
     refusal = await make_store().acquire(Permit("alex", QUOTA, token=True), lease=30.0)
     assert isinstance(refusal, Refusal)
 
