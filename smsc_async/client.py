@@ -478,7 +478,7 @@ class Client:
         age = min(self._max_age, checked_every(every) / 2)
         return partial(self.tariffs, max_age=age, deadline=None if deadline is None else checked_deadline(deadline))
 
-    def _start(self, work: Callable[[object], Awaitable[None]], ended: Callable[[], None]) -> None:
+    def _start(self, work: Callable[[], Awaitable[None]], ended: Callable[[], None]) -> None:
         # The loop that iterates need not run yet when the iterator is made.
         self._check_open()
         self._calls.tasks.start(work, ended)

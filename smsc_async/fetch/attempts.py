@@ -17,11 +17,7 @@ import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.errors import (
-    AddressBlocked,
-    ApiError,
-    AuthenticationError,
     DeadlineExceeded,
-    DecodeError,
     NotSent,
     SmscError,
     StoreError,
@@ -31,9 +27,9 @@ from smsc_async.errors import (
 from smsc_async.fetch.circuit_breaker import CircuitBreaker, Sending
 from smsc_async.fetch.hosts import Hosts
 from smsc_async.fetch.interpret import interpret_redacted, without_traceback
-from smsc_async.fetch.lockout import Verdict
 from smsc_async.fetch.retries import backoff, may_retry
 from smsc_async.http.connector import Connector
+from smsc_async.http.form import FormStream
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.http.redaction import Redactor
 from smsc_async.http.send import send
@@ -88,47 +84,39 @@ class Fetcher:
         permit = Permit(login, self.quota, True, Credentials(self.service, account))  # hot
         return None if self.circuit.seconds() or self.store.queue.has_waiters(permit) else permit
 
-    async def fetch(self, lease: FetchLease, flight: InFlight, scope: anyio.CancelScope) -> Tariffs | SmscError:
+    async def fetch(self, lease: FetchLease, flight: InFlight) -> Tariffs | SmscError:
         """Return the list or the error of a flight.
 
         Args:
             lease: The account, and the right to fetch its list. The list is written into the lease.
             flight: Its deadline limits the attempts; it learns of each attempt.
-            scope: The cancel scope of the flight's task.
         """
-        outcome: Tariffs | SmscError | None = None
-        attempts = flight.attempts = list[Attempt]()
-        for number in range(self.retries + 1):
-            if outcome is not None:
-                if isinstance(outcome, Tariffs) or not may_retry(outcome, flight.failure, attempts[-1]):
-                    break
-                wait = 0.0 if self._hosts.has_other(outcome, number) else backoff(outcome, number)
-                if flight.deadline - now() <= wait or not flight.is_wanted:
-                    break
-                flight.failure = outcome
-                if wait and outcome.retry_after:
-                    flight.refuse(outcome)
-                await anyio.sleep(wait)
-            login = quota_key(self.service, lease.account.quota_login)
-            credentials = Credentials(self.service, lease.account)
-            attempt = Attempt(login, self._quota_of(flight), credentials, lease=lease, number=number)
-            attempts.append(attempt)
-            again = await self._attempt(lease, attempt, flight, scope)
+        outcome = await self._attempt(lease, flight)
+        for number in range(1, self.retries + 1):
+            if isinstance(outcome, Tariffs) or not may_retry(outcome, flight.failure, flight.attempts[-1]):
+                break
+            wait = 0.0 if self._hosts.has_other(outcome, number) else backoff(outcome, number)
+            if flight.deadline - now() <= wait or not flight.is_wanted:
+                break
+            flight.failure = outcome
+            if wait and outcome.retry_after:
+                flight.refuse(outcome)
+            await anyio.sleep(wait)
+            again = await self._attempt(lease, flight)
             # If another attempt cannot be made in time, the caller needs the failure of the last one.
-            if outcome is not None and isinstance(again, NotSent):
+            if isinstance(again, NotSent):
                 break
             outcome = again
-        assert outcome is not None, "there is one attempt at least"
         return outcome
 
-    async def _attempt(
-        self, lease: FetchLease, attempt: Attempt, flight: InFlight, scope: anyio.CancelScope
-    ) -> Tariffs | SmscError:
+    async def _attempt(self, lease: FetchLease, flight: InFlight) -> Tariffs | SmscError:
         """Make one attempt: check, acquire, send, interpret, settle."""
         account = lease.account
+        login = quota_key(self.service, account.quota_login)
+        credentials = Credentials(self.service, account)
+        attempt = Attempt(login, self._quota_of(flight), credentials, lease=lease, number=len(flight.attempts))
+        flight.attempts.append(attempt)
         endpoint = self._hosts.choose()
-        outcome: Tariffs | SmscError | None = None
-        reply: Reply | SmscError | None = None
         sending: Sending | None = None
         try:
             self.connector.check_owner()
@@ -138,25 +126,20 @@ class Fetcher:
                     await self.circuit.wait(math.inf if wait else 0.0)
                     # The permit contains a token, a slot and, for credentials at risk, a place: together or not at all.
                     async with LimitedExchange(self.store, attempt, wait=wait) as exchange:
-                        sending = self.circuit.try_start(attempt.login)
+                        sending = self.circuit.try_start(login)
                         if sending is None:
                             continue  # another request has become the probe: give the permit back, and wait
-                        flight.begin_exchange(scope)
-                        reply = await send(
-                            account,
-                            attempt,
-                            exchange,
-                            self.connector,
-                            endpoint=endpoint,
-                            reply_format=self.reply_format,
-                            connect_seconds=self._hosts.connect_seconds(flight.deadline - now()),
-                        )
-                        redactor = Redactor(account.secret)
-                        outcome = await interpret_redacted(reply, redactor) if isinstance(reply, Reply) else reply
-                        if isinstance(reply, Reply) and isinstance(outcome, Tariffs):
-                            # The store shares the list in the step that releases the permit.
-                            lease.reply, lease.tariffs = reply, outcome
-                        attempt.reply_verdict = _verdict(outcome)
+                        flight.begin_exchange()
+                        connect_seconds = self._hosts.connect_seconds(flight.deadline - now())
+                        form = FormStream(account, self.reply_format, exchange, connect_seconds)
+                        reply = await send(form, attempt, self.connector, endpoint)
+                        if isinstance(reply, Reply):
+                            attempt.outcome = await interpret_redacted(reply, Redactor(account.secret))
+                            if isinstance(attempt.outcome, Tariffs):
+                                # The store shares the list in the step that releases the permit.
+                                lease.reply, lease.tariffs = reply, attempt.outcome
+                        else:
+                            attempt.outcome = reply
                 except NotSent as error:
                     if wait or sending is not None or not error.retryable:
                         raise
@@ -164,34 +147,35 @@ class Fetcher:
                     wait = True
                     await self.store.release_unused(lease)
         except SmscError as error:
-            outcome = without_traceback(error)
+            attempt.outcome = without_traceback(error)
         finally:
             if sending is not None:
-                self.circuit.settle(sending, outcome)
-            self._report(account.login, attempt, outcome, is_refresh=flight.is_refresh)
+                self.circuit.settle(sending, attempt.outcome)
+            self._report(account.login, attempt, is_refresh=flight.is_refresh)
+        outcome = attempt.outcome
         assert outcome is not None, "the exchange returned a result, or an exception has left this function"
         self._hosts.note(endpoint, outcome)
         if type(outcome) is TooManyRequests:
             # The refusal is what the caller needs, whether or not the store can record it.
             with suppress(StoreError):
-                await self.store.drain_tokens(attempt.login, self.quota)
-        flight.begin_waiting(scope)
+                await self.store.drain_tokens(login, self.quota)
+        flight.end_exchange()
         return outcome
 
     def _quota_of(self, flight: InFlight) -> Quota:
         """Return the quota; for a refresh without its last token, so that no store grants it, whatever others do."""
         return quota_without_last(self.quota) if flight.is_refresh else self.quota
 
-    def _report(self, login: str, attempt: Attempt, outcome: Tariffs | SmscError | None, *, is_refresh: bool) -> None:
-        error = outcome if isinstance(outcome, SmscError) else None
+    def _report(self, login: str, attempt: Attempt, *, is_refresh: bool) -> None:
+        error = attempt.outcome if isinstance(attempt.outcome, SmscError) else None
         status = error.status if isinstance(error, TransportError) else None
-        name: RequestOutcome = "cancelled" if outcome is None else "fetched"
+        name: RequestOutcome = "cancelled" if attempt.outcome is None else "fetched"
         if error is not None:
             name = "not_sent" if isinstance(error, NotSent) else "failed"
         sent = attempt.may_have_counted
         event = RequestEnded(login, attempt.number, sent, attempt.waited, error, status, name, refresh=is_refresh)
         self.telemetry.request(event)
-        self.counters.count(attempt, outcome)
+        self.counters.count(attempt)
 
 
 def deadline_exceeded(seconds: float, flight: InFlight) -> DeadlineExceeded:
@@ -206,20 +190,3 @@ def deadline_exceeded(seconds: float, flight: InFlight) -> DeadlineExceeded:
     if flight.failure is not None:
         state = f"being retried, after: {flight.failure}"
     return DeadlineExceeded(f"no list within {seconds:g} s: the request was {state}", sent)
-
-
-def _verdict(outcome: Tariffs | SmscError) -> Verdict | None:
-    """Return what a reply shows about the credentials, or ``None`` if it is no readable reply of the service."""
-    match outcome:
-        case Tariffs():
-            return Verdict.LIST
-        case AuthenticationError():
-            return Verdict.REFUSED
-        case AddressBlocked():
-            return Verdict.BLOCKED
-        case ApiError():
-            return Verdict.OTHER
-        case DecodeError():
-            return Verdict.OTHER if outcome.format is not None else None
-        case _:
-            return None

@@ -50,33 +50,34 @@ class BackgroundTasks:
 
     def start(
         self,
-        work: Callable[[anyio.CancelScope], Awaitable[None]],
-        ended: Callable[[], None],
+        work: Callable[[], Awaitable[None]],
+        ended: Callable[[], None] | None = None,
         flight: InFlight | None = None,
     ) -> None:
         """Start ``work`` in the running event loop, and call ``ended`` when it has ended, however it ended.
 
         Args:
-            work: Raises nothing; gets the cancel scope in which it runs.
+            work: Raises nothing.
             ended: Called even if the work was cancelled before its first step.
-            flight: The fetch that the work makes, or ``None``.
+            flight: The fetch that the work makes, whose cancel scope it runs in, or ``None``.
         """
         self._forget_lost()
         loop = running_loop()
         mine = self._tasks.setdefault(loop, set())
-        entry = _Task(anyio.CancelScope(), flight)
+        entry = _Task(anyio.CancelScope() if flight is None else flight.scope, flight)
 
         async def run() -> None:
             with entry.scope:
                 # A cancellation is delivered at the first await, and by then the work may have opened a connection.
                 if not entry.scope.cancel_called:
-                    await work(entry.scope)
+                    await work()
 
         def finished(_: object = None) -> None:
             mine.discard(entry)
             if not mine and self._tasks.get(loop) is mine:
                 del self._tasks[loop]
-            ended()
+            if ended is not None:
+                ended()
             if self._closing is not None:
                 self._closing.notify()
 

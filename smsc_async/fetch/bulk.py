@@ -48,7 +48,7 @@ def _unpickled(login: str, uses_api_key: bool, *rest: Any) -> Outcome:  # noqa: 
     return Outcome(account_without_secret(login, uses_api_key=uses_api_key), *rest)
 
 
-_Start: TypeAlias = Callable[[Callable[[object], Awaitable[None]], Callable[[], None]], None]
+_Start: TypeAlias = Callable[[Callable[[], Awaitable[None]], Callable[[], None]], None]
 _LIMITLESS = float("inf")
 
 
@@ -135,7 +135,7 @@ class BulkFetch(AsyncIterator[Outcome]):
             )
         told = [Outcome(account, None, closed_error())]
 
-        async def fetch(_: object) -> None:
+        async def fetch() -> None:
             try:
                 told[0] = await self._call(account)
             except Exception as bug:  # noqa: BLE001  # the other accounts must not be lost with this one
@@ -152,7 +152,7 @@ class BulkFetch(AsyncIterator[Outcome]):
             self._ready.append(told[0])
         self._wake()
 
-    async def _draw(self, _: object) -> None:
+    async def _draw(self) -> None:
         assert self._stream is not None
         try:
             account = await anext(self._stream)

@@ -24,7 +24,6 @@ from smsc_async.fetch.interpret import without_traceback
 from smsc_async.limiter.clock import now
 from smsc_async.protocol import quota_key
 from smsc_async.records import Tariffs
-from smsc_async.stores import FetchLease
 from smsc_async.stores.single_flight import InFlight, Result
 from smsc_async.telemetry.events import CallSpan
 
@@ -159,7 +158,7 @@ class Calls:
         # No longer than it can take: its event loop may be lost.
         self._no_refresh_before[key] = now() + self._refresh_seconds
 
-        async def refresh(_: anyio.CancelScope) -> None:
+        async def refresh() -> None:
             with self.fetcher.telemetry.call(account.login, is_refresh=True) as span:
                 result = await self._join(account, self._refresh_after, self._refresh_seconds, span, is_refresh=True)
                 if isinstance(result, Tariffs):
@@ -169,7 +168,7 @@ class Calls:
                     self._no_refresh_before[key] = now() + _REFRESH_PAUSE
 
         self.fetcher.counters.refreshes += 1
-        self.tasks.start(refresh, _nothing)
+        self.tasks.start(refresh)
 
     def _start(self, account: Account, key: Hashable, flight: InFlight, max_age: float) -> None:
         """Start the task of a flight; the flight completes however the task ends."""
@@ -182,11 +181,10 @@ class Calls:
             return
         outcome: Result = None
 
-        async def run(scope: anyio.CancelScope) -> None:
+        async def run() -> None:
             nonlocal outcome
-            flight.begin_waiting(scope)
             try:
-                outcome = await self._run(account, flight, max_age, scope)
+                outcome = await self._run(account, flight, max_age)
             except SmscError as error:
                 outcome = without_traceback(error)
             except GeneratorExit:
@@ -203,9 +201,7 @@ class Calls:
 
         self.tasks.start(run, ended, flight)
 
-    async def _run(
-        self, account: Account, flight: InFlight, max_age: float, scope: anyio.CancelScope
-    ) -> Tariffs | SmscError:
+    async def _run(self, account: Account, flight: InFlight, max_age: float) -> Tariffs | SmscError:
         """Return the list that another process has, or fetch one for all processes that share the store."""
         early = None if flight.is_refresh else self.fetcher.early_permit(account)
         turn = await self._store.lease_or_reply(self._endpoint, account, max_age, early)
@@ -213,11 +209,11 @@ class Calls:
             flight.max_age = max_age
             return turn
         if turn.lease is not None:
-            self.tasks.start(partial(self._renew, turn), _nothing)
+            self.tasks.start(partial(self._store.renew_lease, turn))
         try:
             if flight.is_refresh:
                 await self._check_spare_token(account)
-            return await self.fetcher.fetch(turn, flight, scope)
+            return await self.fetcher.fetch(turn, flight)
         finally:
             await self._store.release_lease(turn)
 
@@ -228,14 +224,7 @@ class Calls:
         if len(usage.tokens_in) >= fetcher.quota.requests - 1:
             raise QuotaExhausted(usage.tokens_in[0] if usage.tokens_in else math.inf)
 
-    async def _renew(self, lease: FetchLease, _: anyio.CancelScope) -> None:
-        await self._store.renew_lease(lease)
-
 
 def closed_error() -> SmscError:
     """Return the error of a call whose client was closed under it."""
     return transport_error("closed", "the client was closed while the call was in progress")
-
-
-def _nothing() -> None:
-    """Nothing waits for the end of a renewal."""

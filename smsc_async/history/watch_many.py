@@ -22,7 +22,7 @@ from smsc_async.records import Tariffs
 # Rounds in progress at the same time, as in `tariffs_for()`.
 _AT_ONCE: Final = 50
 
-Start: TypeAlias = Callable[[Callable[[object], Awaitable[None]], Callable[[], None]], None]
+Start: TypeAlias = Callable[[Callable[[], Awaitable[None]], Callable[[], None]], None]
 
 
 class WatchMany(AsyncIterator[Update]):
@@ -123,7 +123,7 @@ class WatchMany(AsyncIterator[Update]):
             await self._wake.wait()
 
 
-async def _round(recorder: Recorder, outcome: list[BaseException | None], _: object) -> None:
+async def _round(recorder: Recorder, outcome: list[BaseException | None]) -> None:
     try:
         await recorder.round()
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001  # for the consumer: no task can raise these

@@ -16,47 +16,31 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
-from smsc_async.accounts import Account
 from smsc_async.errors import DecodeError, SmscError
 from smsc_async.http.body import read_body, unpacked
 from smsc_async.http.connector import Connector
 from smsc_async.http.failures import is_transport_failure, transport_failure
 from smsc_async.http.form import FormStream
 from smsc_async.http.frames import clear_frames
-from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.http.log_filter import quiet_logs
 from smsc_async.http.threads import own_name_lookups
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.protocol import FORM, Reply, retry_after
-from smsc_async.records import Format
 
 
-async def send(
-    account: Account,
-    attempt: Attempt,
-    exchange: LimitedExchange,
-    connector: Connector,
-    *,
-    endpoint: str,
-    reply_format: Format,
-    connect_seconds: float,
-) -> Reply | SmscError:
+async def send(form: FormStream, attempt: Attempt, connector: Connector, endpoint: str) -> Reply | SmscError:
     """Make one exchange, and return the reply or the error in which the exchange ended.
 
     Args:
-        account: The credentials.
+        form: The body of the request.
         attempt: The record of the request: this function writes when the head was seen, and whether the reply is complete.
-        exchange: The permit of the request.
         connector: Opens the connection.
         endpoint: The URL.
-        reply_format: The format to request.
-        connect_seconds: Seconds that connecting may take.
 
     Raises:
         Exception: A bug in a user's transport, unchanged. So are cancellation and ``KeyboardInterrupt``.
     """
-    form = FormStream(account, reply_format, exchange, connect_seconds)
     error: BaseException
     try:
         with anyio.move_on_after(LONGEST_EXCHANGE), quiet_logs(), own_name_lookups():

@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 
 from smsc_async.accounts import Account
+from smsc_async.errors import AddressBlocked, ApiError, AuthenticationError, DecodeError, SmscError
 from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.credentials import Credentials
@@ -72,7 +73,7 @@ class Attempt:
         readings: How often the transport has begun to read the body.
         head_seen_at: When the head of the reply was seen, by the limiter's clock, or ``None``.
         is_complete: Whether the last byte of the reply was read.
-        reply_verdict: What the reply showed about the credentials, or ``None`` if there was no readable reply.
+        outcome: The list or the error in which the request ended, or ``None`` before its end.
     """
 
     login: str
@@ -85,7 +86,7 @@ class Attempt:
     readings: int = 0
     head_seen_at: float | None = None
     is_complete: bool = False
-    reply_verdict: Verdict | None = None
+    outcome: Tariffs | SmscError | None = None
 
     @property
     def may_have_counted(self) -> bool:
@@ -112,6 +113,14 @@ class Attempt:
     @property
     def verdict(self) -> Verdict:
         """What the exchange showed about the credentials."""
-        if self.reply_verdict is not None:
-            return self.reply_verdict
-        return Verdict.UNANSWERED if self.may_have_counted else Verdict.NOT_SENT
+        match self.outcome:
+            case Tariffs():
+                return Verdict.LIST
+            case AuthenticationError():
+                return Verdict.REFUSED
+            case AddressBlocked():
+                return Verdict.BLOCKED
+            case ApiError() | DecodeError(format=str()):
+                return Verdict.OTHER
+            case _:
+                return Verdict.UNANSWERED if self.may_have_counted else Verdict.NOT_SENT

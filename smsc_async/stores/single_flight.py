@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import math
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Final, TypeAlias
 
 import anyio
@@ -36,6 +36,7 @@ class InFlight:
     Attributes:
         started_at: When the flight began, on the limiter's clock.
         deadline: The instant, on the limiter's clock, after which no attempt starts.
+        scope: The cancel scope of the flight's task.
         attempts: The requests so far.
         failure: The error of an attempt that is being retried, or ``None``.
         refusal: Why the next request cannot be sent now, or ``None`` if it can, or if that is unknown.
@@ -50,7 +51,8 @@ class InFlight:
     def __init__(self, deadline: float) -> None:
         self.started_at: float = now()
         self.deadline: float = deadline
-        self.attempts: Sequence[Attempt] = ()
+        self.scope: anyio.CancelScope = anyio.CancelScope(deadline=anyio.current_time() + deadline - now())
+        self.attempts: list[Attempt] = []
         self.failure: SmscError | None = None
         self.refusal: SmscError | None = None
         self.due_at: float = -math.inf
@@ -64,7 +66,7 @@ class InFlight:
         self._callers = 0
         self._on_change: dict[Callable[[], object], None] = {}
         self._loop = running_loop()
-        self._scope: anyio.CancelScope | None = None
+        self._is_in_exchange = False
 
     @property
     def is_wanted(self) -> bool:
@@ -79,7 +81,7 @@ class InFlight:
     @property
     def is_connecting(self) -> bool:
         """Whether an exchange is in progress whose request was not sent yet."""
-        return self._scope is None and not self.is_complete and not (self.attempts and self.attempts[-1].readings)
+        return self._is_in_exchange and not self.is_complete and not self.attempts[-1].readings
 
     def join(self) -> None:
         """Count a caller, until it leaves."""
@@ -90,26 +92,26 @@ class InFlight:
         """Count a caller less; without callers a flight does not wait for its next attempt."""
         with self._lock:
             self._callers -= 1
-            scope = None if self._callers else self._scope
-        if scope is not None:
+            is_abandoned = not self._callers and not self._is_in_exchange
+        if is_abandoned:
             self.refusal, self.is_abandoned = None, True
-            call_in_loop(self._loop, scope.cancel)
+            call_in_loop(self._loop, self.scope.cancel)
 
-    def begin_waiting(self, scope: anyio.CancelScope) -> None:
-        """Let the deadline, or the leaving of the last caller, cancel the flight from now on."""
-        with self._lock:
-            self._scope = scope
-        scope.deadline = anyio.current_time() + self.deadline - now()
-        if not self.is_wanted:
-            scope.cancel()
-
-    def begin_exchange(self, scope: anyio.CancelScope) -> None:
+    def begin_exchange(self) -> None:
         """Let the exchange that begins now continue to its end, because the service counts it."""
         with self._lock:
-            self._scope = None
-        scope.deadline = math.inf
+            self._is_in_exchange = True
+        self.scope.deadline = math.inf
         self.refusal = None
         self.due_at = -math.inf
+
+    def end_exchange(self) -> None:
+        """Let the deadline, or the leaving of the last caller, cancel the flight again."""
+        with self._lock:
+            self._is_in_exchange = False
+        self.scope.deadline = anyio.current_time() + self.deadline - now()
+        if not self.is_wanted:
+            self.scope.cancel()
 
     def refuse(self, error: SmscError) -> None:
         """Note why the next request is not sent now: callers with less time, and those that do not wait, leave at once."""

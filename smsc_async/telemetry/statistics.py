@@ -7,13 +7,12 @@ from types import MappingProxyType
 
 import attrs
 
-from smsc_async.errors import ApiError, NotSent, SmscError
+from smsc_async.errors import ApiError, NotSent
 from smsc_async.fetch.lockout import LockoutView
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.bucket import Usage
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import quota_key
-from smsc_async.records import Tariffs
 
 
 @attrs.frozen
@@ -131,13 +130,14 @@ class Counters:
     refusals: dict[int, int] = attrs.field(factory=dict[int, int])
     refreshes: int = 0
 
-    def count(self, attempt: Attempt, outcome: Tariffs | SmscError | None) -> None:
-        """Count an attempt."""
+    def count(self, attempt: Attempt) -> None:
+        """Count an attempt that has ended."""
         if attempt.may_have_counted:
             self.requests += 1
             self.retries += attempt.number > 0
             self.waits += attempt.waited > 0
             self.waited += attempt.waited
+        outcome = attempt.outcome
         if isinstance(outcome, ApiError) and not isinstance(outcome, NotSent):
             self.refusals[outcome.code] = self.refusals.get(outcome.code, 0) + 1
 

@@ -25,7 +25,7 @@ def _nothing() -> None:
 async def _run(tasks: BackgroundTasks, count: int) -> None:
     release = anyio.Event()
 
-    async def work(_: anyio.CancelScope) -> None:
+    async def work() -> None:
         await release.wait()
 
     for _ in range(count):
@@ -66,7 +66,7 @@ def test_a_start_in_another_thread_during_the_look_at_the_loops_does_no_harm(mon
     started, finish = threading.Event(), threading.Event()
 
     async def start_in_other_thread() -> None:
-        async def work(_: anyio.CancelScope) -> None:
+        async def work() -> None:
             await asyncio.to_thread(finish.wait)
 
         tasks.start(work, _nothing)
@@ -84,7 +84,7 @@ def test_a_start_in_another_thread_during_the_look_at_the_loops_does_no_harm(mon
     monkeypatch.setattr(background, "is_closed_loop", meanwhile)
 
     async def start_two() -> None:
-        async def work(_: anyio.CancelScope) -> None:
+        async def work() -> None:
             await anyio.lowlevel.checkpoint()
 
         tasks.start(work, _nothing)
@@ -102,7 +102,7 @@ def test_a_start_in_another_thread_during_the_look_at_the_loops_does_no_harm(mon
 async def test_a_child_process_forgets_the_tasks_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     tasks, release, ended = BackgroundTasks(), anyio.Event(), anyio.Event()
 
-    async def work(_: anyio.CancelScope) -> None:
+    async def work() -> None:
         await release.wait()
 
     tasks.start(work, ended.set)

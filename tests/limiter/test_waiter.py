@@ -151,7 +151,7 @@ async def test_work_that_does_not_stop_when_told_does_not_keep_the_closing(monke
 
     may_end = anyio.Event()
 
-    async def stubborn(_: object) -> None:
+    async def stubborn() -> None:
         with anyio.CancelScope(shield=True):
             await may_end.wait()
 
@@ -170,7 +170,7 @@ async def test_work_that_does_not_stop_when_told_does_not_keep_the_closing(monke
 def test_work_that_was_cancelled_before_its_first_step_has_ended_too() -> None:
     ended: list[str] = []
 
-    async def never(_: object) -> None:
+    async def never() -> None:
         raise AssertionError
 
     async def main() -> None:
@@ -181,7 +181,7 @@ def test_work_that_was_cancelled_before_its_first_step_has_ended_too() -> None:
     asyncio.run(main())
 
     async def trio_main() -> None:
-        BackgroundTasks().start(lambda _: anyio.sleep_forever(), lambda: ended.append("trio"))
+        BackgroundTasks().start(anyio.sleep_forever, lambda: ended.append("trio"))
 
     trio.run(trio_main)
     assert ended == ["asyncio", "trio"]

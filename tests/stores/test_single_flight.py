@@ -98,8 +98,7 @@ async def test_a_waiting_flight_is_cancelled_when_its_last_caller_leaves() -> No
     flights = SingleFlight()
     flight, _ = flights.join("key", now() + 100)
     flights.join("key", now() + 100)
-    with anyio.CancelScope() as scope:
-        flight.begin_waiting(scope)
+    with flight.scope as scope:
         flight.leave()
         await anyio.sleep(1.0)
         flight.leave()
@@ -113,10 +112,9 @@ async def test_an_exchange_continues_without_callers() -> None:
     flight, _ = flights.join("key", now() + 5)
     attempt = Attempt("alex", Quota())
     flight.attempts = [attempt]
-    with anyio.CancelScope() as scope:
-        flight.begin_waiting(scope)
+    with flight.scope as scope:
         assert not flight.is_connecting
-        flight.begin_exchange(scope)
+        flight.begin_exchange()
         assert flight.is_connecting
         attempt.readings = 1
         assert not flight.is_connecting
@@ -129,9 +127,11 @@ async def test_an_exchange_continues_without_callers() -> None:
 async def test_a_flight_without_callers_starts_no_other_attempt() -> None:
     flights = SingleFlight()
     flight, _ = flights.join("key", now() + 5)
-    flight.leave()
-    with anyio.CancelScope() as scope:
-        flight.begin_waiting(scope)
+    with flight.scope as scope:
+        flight.begin_exchange()
+        flight.leave()
+        await anyio.sleep(1.0)
+        flight.end_exchange()
         await anyio.sleep(1.0)
     assert scope.cancelled_caught
 
