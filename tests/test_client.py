@@ -765,7 +765,7 @@ async def test_a_store_that_fails_makes_a_refresh_fail_and_no_call(monkeypatch: 
         async def broken(*_: object) -> None:
             raise StoreError("the disk is full", "here")
 
-        monkeypatch.setattr(store, "usage", broken)
+        monkeypatch.setattr(store, "lease_or_reply", broken)
         await anyio.sleep(11)
         assert await client.tariffs() is first
         await anyio.sleep(1)

@@ -78,10 +78,10 @@ class Fetcher:
     def __attrs_post_init__(self) -> None:
         self._hosts = Hosts(self.endpoints)
 
-    def early_permit(self, account: Account) -> Permit | None:
+    def early_permit(self, account: Account, flight: InFlight) -> Permit | None:
         """Return the permit that the first request can have at once, or ``None`` if the request has to wait."""
         login = quota_key(self.service, account.quota_login)
-        permit = Permit(login, self.quota, True, Credentials(self.service, account))  # hot
+        permit = Permit(login, self._quota_of(flight), True, Credentials(self.service, account))  # hot
         return None if self.circuit.seconds() or self.store.queue.has_waiters(permit) else permit
 
     async def fetch(self, lease: FetchLease, flight: InFlight) -> Tariffs | SmscError:
@@ -141,7 +141,8 @@ class Fetcher:
                         else:
                             attempt.outcome = reply
                 except NotSent as error:
-                    if wait or sending is not None or not error.retryable:
+                    # A refresh does not wait: the list that it replaces is still fresh.
+                    if wait or sending is not None or not error.retryable or flight.is_refresh:
                         raise
                     flight.refuse(without_traceback(error))
                     wait = True

@@ -17,12 +17,11 @@ import anyio
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.errors import AuthenticationError, QuotaExhausted, SmscError, transport_error
+from smsc_async.errors import AuthenticationError, SmscError, transport_error
 from smsc_async.fetch.attempts import Fetcher, deadline_exceeded
 from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.fetch.interpret import without_traceback
 from smsc_async.limiter.clock import now
-from smsc_async.protocol import quota_key
 from smsc_async.records import Tariffs
 from smsc_async.stores.single_flight import InFlight, Result
 from smsc_async.telemetry.events import CallSpan
@@ -56,20 +55,17 @@ class Calls:
         """Return the last list if it is at most that many seconds old."""
         counters, telemetry = self.fetcher.counters, self.fetcher.telemetry
         counters.calls += 1
-        fresh = min(max_age, self._refresh_after)
-        cached = self._store.get_cached(self._endpoint, account, fresh) if max_age > 0 else None
-        if cached is None and fresh < max_age:
-            cached = self._store.get_cached(self._endpoint, account, max_age)
-            if cached is not None:
-                self._start_refresh(account)
+        cached = self._store.get_cached(self._endpoint, account, max_age) if max_age > 0 else None
         if cached is not None:
+            if self._refresh_after < max_age:
+                self._start_refresh(account)
             counters.hits += 1
             if telemetry.wants_cached:
                 telemetry.cached(account.login)
         return cached
 
     async def fetch(
-        self, account: Account, max_age: float, seconds: float, *, stale_ok: bool
+        self, account: Account, max_age: float, seconds: float, *, stale_ok: bool = False, is_refresh: bool = False
     ) -> Tariffs | BaseException:
         """Return a list, or the error that ended the call, within that many seconds.
 
@@ -78,9 +74,10 @@ class Calls:
             max_age: Seconds that a list of another process may be old.
             seconds: The deadline of the call.
             stale_ok: Whether the last list is good enough if there is no fresh one.
+            is_refresh: Whether this is a refresh in the background.
         """
-        with self.fetcher.telemetry.call(account.login) as span:
-            result = await self._join(account, max_age, seconds, span, is_impatient=stale_ok)
+        with self.fetcher.telemetry.call(account.login, is_refresh=is_refresh) as span:
+            result = await self._join(account, max_age, seconds, span, is_impatient=stale_ok, is_refresh=is_refresh)
             if isinstance(result, Tariffs):
                 return result
             span.fail(result)
@@ -92,14 +89,7 @@ class Calls:
             return result
 
     async def _join(
-        self,
-        account: Account,
-        max_age: float,
-        seconds: float,
-        span: CallSpan,
-        *,
-        is_impatient: bool = False,
-        is_refresh: bool = False,
+        self, account: Account, max_age: float, seconds: float, span: CallSpan, *, is_impatient: bool, is_refresh: bool
     ) -> Tariffs | BaseException:
         key = (self._endpoint, account.fingerprint)
         until = now() + seconds
@@ -109,12 +99,10 @@ class Calls:
                 if is_new:
                     flight.is_refresh = is_refresh
                     self._start(account, key, flight, max_age)
-                await flight.wait(until, is_impatient=is_impatient)
+                refusal = await flight.wait(until, is_impatient=is_impatient)
                 # The flight has looked into the store by now.
                 if is_impatient and not self._store.get_cached(self._endpoint, account, math.inf):
-                    is_impatient = False
-                    await flight.wait(until)
-                refusal = flight.refusal_by(until, is_impatient=is_impatient)
+                    refusal = await flight.wait(until)
             finally:
                 flight.leave()
             span.outcome = "fetched" if is_new else "shared"
@@ -151,34 +139,27 @@ class Calls:
             self.fetcher.counters.hits += not is_shared
 
     def _start_refresh(self, account: Account) -> None:
-        """Refresh a list in the background, unless that is in progress or has failed a moment ago."""
+        """Refresh a list that is old enough in the background, unless that is in progress or has failed a moment ago."""
         key = account.fingerprint
-        if self._no_refresh_before.get(key, -math.inf) > now():
+        is_young = self._store.get_cached(self._endpoint, account, self._refresh_after) is not None
+        # With a quota of one request, each refresh would take the last one.
+        if is_young or self._no_refresh_before.get(key, -math.inf) > now() or self.fetcher.quota.requests == 1:
             return
         # No longer than it can take: its event loop may be lost.
         self._no_refresh_before[key] = now() + self._refresh_seconds
 
         async def refresh() -> None:
-            with self.fetcher.telemetry.call(account.login, is_refresh=True) as span:
-                result = await self._join(account, self._refresh_after, self._refresh_seconds, span, is_refresh=True)
-                if isinstance(result, Tariffs):
-                    self._no_refresh_before.pop(key, None)
-                else:
-                    span.fail(result)
-                    self._no_refresh_before[key] = now() + _REFRESH_PAUSE
+            result = await self.fetch(account, self._refresh_after, self._refresh_seconds, is_refresh=True)
+            if isinstance(result, Tariffs):
+                self._no_refresh_before.pop(key, None)
+            else:
+                self._no_refresh_before[key] = now() + _REFRESH_PAUSE
 
         self.fetcher.counters.refreshes += 1
         self.tasks.start(refresh)
 
     def _start(self, account: Account, key: Hashable, flight: InFlight, max_age: float) -> None:
         """Start the task of a flight; the flight completes however the task ends."""
-        flights = self._store.flights
-        # A flight of another thread may have completed between the look into the cache and the join.
-        cached = self._store.get_cached(self._endpoint, account, max_age) if max_age > 0 else None
-        if cached is not None:
-            flight.max_age = max_age
-            flights.complete(key, flight, cached)
-            return
         outcome: Result = None
 
         async def run() -> None:
@@ -197,13 +178,13 @@ class Calls:
         def ended() -> None:
             is_late = outcome is None and not self.is_closed and now() >= flight.deadline - _EARLY
             seconds = flight.deadline - flight.started_at
-            flights.complete(key, flight, deadline_exceeded(seconds, flight) if is_late else outcome)
+            self._store.flights.complete(key, flight, deadline_exceeded(seconds, flight) if is_late else outcome)
 
         self.tasks.start(run, ended, flight)
 
     async def _run(self, account: Account, flight: InFlight, max_age: float) -> Tariffs | SmscError:
         """Return the list that another process has, or fetch one for all processes that share the store."""
-        early = None if flight.is_refresh else self.fetcher.early_permit(account)
+        early = self.fetcher.early_permit(account, flight)
         turn = await self._store.lease_or_reply(self._endpoint, account, max_age, early)
         if isinstance(turn, Tariffs):
             flight.max_age = max_age
@@ -211,18 +192,9 @@ class Calls:
         if turn.lease is not None:
             self.tasks.start(partial(self._store.renew_lease, turn))
         try:
-            if flight.is_refresh:
-                await self._check_spare_token(account)
             return await self.fetcher.fetch(turn, flight)
         finally:
             await self._store.release_lease(turn)
-
-    async def _check_spare_token(self, account: Account) -> None:
-        """Raise ``QuotaExhausted`` if a request would take the last token: a refresh does not wait for another."""
-        fetcher = self.fetcher
-        usage = await self._store.usage(quota_key(fetcher.service, account.quota_login), fetcher.quota)
-        if len(usage.tokens_in) >= fetcher.quota.requests - 1:
-            raise QuotaExhausted(usage.tokens_in[0] if usage.tokens_in else math.inf)
 
 
 def closed_error() -> SmscError:

@@ -155,11 +155,12 @@ class MemoryStore(Store):
         self,
         endpoint: str,
         account: Account,
-        max_age: float,  # noqa: ARG002  # the protocol's
+        max_age: float,
         permit: Permit | None = None,  # noqa: ARG002  # acquired by itself, without an await
     ) -> Tariffs | FetchLease:
-        """Return a lease: within a process, the single flight ensures that nobody else fetches the same list."""
-        return FetchLease(endpoint, account)
+        """Return a lease, or the list of a flight of another thread, which may have completed a moment ago."""
+        cached = self.get_cached(endpoint, account, max_age) if max_age > 0 else None
+        return FetchLease(endpoint, account) if cached is None else cached
 
     async def renew_lease(self, lease: FetchLease) -> None:
         """Do nothing: a lease has no end here."""

@@ -148,20 +148,21 @@ class InFlight:
             self.is_complete = True
         self._notify()
 
-    async def wait(self, until: float, *, is_impatient: bool = False) -> None:
-        """Return when the flight is complete, at ``until``, or when ``refusal_by`` has an error."""
-        until = min(until, self.deadline + _OVERDUE)
+    async def wait(self, until: float, *, is_impatient: bool = False) -> SmscError | None:
+        """Return when the flight is complete, at ``until``, or when ``refusal_by`` has an error, which is the result."""
+        ends_at = min(until, self.deadline + _OVERDUE)
         waiter = new_waiter()
         with self._lock:
             self._on_change[waiter.notify] = None
         try:
-            while not self.is_complete and (left := until - now()) > 0:
+            while not self.is_complete and (left := ends_at - now()) > 0:
                 if self.refusal is not None and (is_impatient or self.due_at > until):
                     break
                 await waiter.wait(left)
         finally:
             with self._lock:
                 self._on_change.pop(waiter.notify, None)
+        return self.refusal_by(until, is_impatient=is_impatient)
 
     def _notify(self) -> None:
         with self._lock:
