@@ -65,5 +65,5 @@ async def test_a_deadline_does_not_wait_for_the_reading(monkeypatch: pytest.Monk
 async def test_an_error_in_a_long_answer_is_the_same_as_in_a_short_one() -> None:
     body = b'{"error": "authorise error", "error_code": 2, "padding": "' + b"x" * 200_000 + b'"}'
     short = interpret.interpret_reply(Reply(200, "", None, body))
-    long = await interpret.interpret_reply_off_loop(Reply(200, "", None, body))
+    long = await interpret.off_loop(interpret.interpret_reply, Reply(200, "", None, body))
     assert repr(long) == repr(short)
