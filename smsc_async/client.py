@@ -15,11 +15,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from smsc_async.accounts import Account, Secret
-from smsc_async.client_arguments import check_types, checked_age, checked_deadline, checked_refresh, no_account
+from smsc_async.client_arguments import check_types, checked_account, checked_age, checked_deadline, checked_refresh
 from smsc_async.environment import BASE_URL, hidden
 from smsc_async.fetch.attempts import Fetcher
-from smsc_async.fetch.bulk import BulkFetch, Outcome
+from smsc_async.fetch.bulk import BulkFetch
 from smsc_async.fetch.call import Calls
+from smsc_async.fetch.hosts import Hosts
 from smsc_async.http.connector import Connector, TransportOption
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import endpoint, quota_key, reserve_endpoint, service_of
@@ -108,12 +109,11 @@ class Client:
         self._max_age = checked_age(max_age)
         self._deadline = checked_deadline(deadline)
         primary = endpoint(base_url)
-        reserve = reserve_endpoint(primary, reserve_url)
         used_store: Store = default_store() if store is None else store
         warn_if_unshared(used_store)
         self._calls = Calls(
             Fetcher(
-                endpoints=(primary,) if reserve is None else (primary, reserve),
+                hosts=Hosts(primary, reserve_endpoint(primary, reserve_url)),
                 service=service_of(primary),
                 reply_format=Format(reply_format),
                 quota=quota,
@@ -200,7 +200,7 @@ class Client:
             ...     asyncio.run(main(server))
             4.10 1
         """
-        account = self._account_of(account, "tariffs")
+        account = checked_account(account or self._account, "tariffs")
         age, seconds = self._limits(max_age, deadline)
         result = self._calls.cached(account, age) or await self._calls.fetch(account, age, seconds, stale_ok=stale_ok)
         if isinstance(result, Tariffs):
@@ -252,8 +252,8 @@ class Client:
         if isinstance(accounts, Account):
             raise TypeError("tariffs_for() takes many accounts, such as a list; for one there is tariffs()")
         age, seconds = self._limits(max_age, deadline)
-        call = partial(self._outcome, age=age, seconds=seconds)
-        return BulkFetch(accounts, call, self._start, self.AT_ONCE)
+        fetch = partial(self.tariffs, max_age=age, deadline=seconds)
+        return BulkFetch(accounts, fetch, self._start, self.AT_ONCE)
 
     def watch(
         self,
@@ -315,7 +315,7 @@ class Client:
         # Most programs watch nothing.
         from smsc_async.history.watch import watch_account  # noqa: PLC0415
 
-        account = self._account_of(account, "watch")
+        account = checked_account(account or self._account, "watch")
         fetch = self._fetch_for_rounds(every, deadline)
         return watch_account(fetch, account, every=every, history=history, name=name, reader=reader)
 
@@ -398,7 +398,7 @@ class Client:
             >>> asyncio.run(main())
             QuotaState(remaining=3, next_in=0.0, in_flight=0, lockouts=())
         """
-        account, fetcher = self._account_of(account, "quota"), self._calls.fetcher
+        account, fetcher = checked_account(account or self._account, "quota"), self._calls.fetcher
         usage = await fetcher.store.usage(quota_key(fetcher.service, account.quota_login), fetcher.quota)
         await fetcher.store.load_lockouts(fetcher.service, account)
         return quota_state(usage, fetcher.quota, account.login, self.lockouts())
@@ -462,14 +462,6 @@ class Client:
                 source=self,
             )
 
-    async def _outcome(self, account: Account, *, age: float, seconds: float) -> Outcome:
-        result = self._calls.cached(account, age) or await self._calls.fetch(account, age, seconds, stale_ok=False)
-        if isinstance(result, Tariffs):
-            return Outcome(account, result)
-        if isinstance(result, Exception):
-            return Outcome(account, None, result)
-        raise result
-
     def _fetch_for_rounds(self, every: float, deadline: float | None) -> Callable[[Account], Awaitable[Tariffs]]:
         from smsc_async.history.watch import checked_every  # noqa: PLC0415
 
@@ -482,12 +474,6 @@ class Client:
         # The loop that iterates need not run yet when the iterator is made.
         self._check_open()
         self._calls.tasks.start(work, ended)
-
-    def _account_of(self, account: Account | None, method: str) -> Account:
-        account = account or self._account
-        if not isinstance(account, Account):
-            raise no_account(account, method)
-        return account
 
     def _limits(self, max_age: float | None, deadline: float | None) -> tuple[float, float]:
         self._check_open()

@@ -11,8 +11,8 @@ from smsc_async.limiter.quota import Quota
 
 def check_types(*, account: object, quota: object, store: object, retries: object, on_event: object) -> None:
     """Check arguments whose wrong types would fail later, and far from the mistake."""
-    if account is not None and not isinstance(account, Account):
-        raise no_account(account)
+    if account is not None:
+        checked_account(account, "tariffs")
     if not isinstance(quota, Quota):
         raise TypeError(f"quota must be a Quota, such as Quota(requests=3), not {type(quota).__name__}")
     if store is not None and (isinstance(store, type) or not hasattr(store, "lease_or_reply")):
@@ -26,12 +26,14 @@ def check_types(*, account: object, quota: object, store: object, retries: objec
         raise TypeError(f"on_event must be a function of one event, not {type(on_event).__name__}")
 
 
-def no_account(given: object, method: str = "tariffs") -> ValueError | TypeError:
-    """Return the error for an account that is missing or no ``Account``."""
-    if given is None:
-        return ValueError(f"whose list? Pass an account to {method}() or to Client()")
-    # Not what was given: it may be a password.
-    return TypeError(f"account must be an Account, such as Account(login, password), not {type(given).__name__}")
+def checked_account(account: object, method: str) -> Account:
+    """Return the account of a call of a method."""
+    if isinstance(account, Account):
+        return account
+    if account is None:
+        raise ValueError(f"whose list? Pass an account to {method}() or to Client()")
+    # Not the value: it may be a password.
+    raise TypeError(f"account must be an Account, such as Account(login, password), not {type(account).__name__}")
 
 
 def checked_age(seconds: float) -> float:

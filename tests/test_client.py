@@ -281,7 +281,7 @@ async def test_a_caller_with_more_time_than_the_leader_leads_the_next_try() -> N
 async def test_a_caller_waits_for_a_leader_that_is_lost_no_longer_than_the_leader_had_time() -> None:
     store = MemoryStore()
     async with client_of(service(), store=store) as client:
-        key = (client._calls.fetcher.endpoints[0], ALEX.fingerprint)  # pyright: ignore[reportPrivateUsage]  # as a loop that stands still
+        key = (client._calls.fetcher.hosts.primary, ALEX.fingerprint)  # pyright: ignore[reportPrivateUsage]  # as a loop that stands still
         store.flights.join(key, now() + 10)
         started = now()
         assert await client.tariffs(deadline=90.0) == sample_tariffs()

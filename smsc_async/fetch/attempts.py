@@ -9,7 +9,6 @@ attempt takes a permit of its own. The reserve host is used only if no connectio
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from contextlib import suppress
 
 import anyio
@@ -22,7 +21,6 @@ from smsc_async.errors import (
     SmscError,
     StoreError,
     TooManyRequests,
-    TransportError,
 )
 from smsc_async.fetch.circuit_breaker import CircuitBreaker, Sending
 from smsc_async.fetch.hosts import Hosts
@@ -42,7 +40,7 @@ from smsc_async.protocol import Reply, quota_key
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store
 from smsc_async.stores.single_flight import InFlight
-from smsc_async.telemetry.events import RequestEnded, RequestOutcome, Telemetry
+from smsc_async.telemetry.events import Telemetry
 from smsc_async.telemetry.statistics import Counters
 
 
@@ -51,7 +49,7 @@ class Fetcher:
     """What all fetches of a client share.
 
     Attributes:
-        endpoints: The URL of the service, and of its reserve host if there is one.
+        hosts: The host of the service, and its reserve host if there is one.
         service: The name of the service, for the quota.
         reply_format: The format to ask for.
         quota: The rule.
@@ -63,7 +61,7 @@ class Fetcher:
         circuit: Holds requests back while the service does not respond.
     """
 
-    endpoints: Sequence[str]
+    hosts: Hosts
     service: str
     reply_format: Format
     quota: Quota
@@ -73,10 +71,6 @@ class Fetcher:
     telemetry: Telemetry
     counters: Counters = attrs.field(factory=Counters)
     circuit: CircuitBreaker = attrs.field(factory=CircuitBreaker)
-    _hosts: Hosts = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._hosts = Hosts(self.endpoints)
 
     def early_permit(self, account: Account, flight: InFlight) -> Permit | None:
         """Return the permit that the first request can have at once, or ``None`` if the request has to wait."""
@@ -95,7 +89,7 @@ class Fetcher:
         for number in range(1, self.retries + 1):
             if isinstance(outcome, Tariffs) or not may_retry(outcome, flight.failure, flight.attempts[-1]):
                 break
-            wait = 0.0 if self._hosts.has_other(outcome, number) else backoff(outcome, number)
+            wait = 0.0 if self.hosts.has_other(outcome, number) else backoff(outcome, number)
             if flight.deadline - now() <= wait or not flight.is_wanted:
                 break
             flight.failure = outcome
@@ -116,7 +110,7 @@ class Fetcher:
         credentials = Credentials(self.service, account)
         attempt = Attempt(login, self._quota_of(flight), credentials, lease=lease, number=len(flight.attempts))
         flight.attempts.append(attempt)
-        endpoint = self._hosts.choose()
+        endpoint = self.hosts.choose()
         sending: Sending | None = None
         try:
             self.connector.check_owner()
@@ -130,7 +124,7 @@ class Fetcher:
                         if sending is None:
                             continue  # another request has become the probe: give the permit back, and wait
                         flight.begin_exchange()
-                        connect_seconds = self._hosts.connect_seconds(flight.deadline - now())
+                        connect_seconds = self.hosts.connect_seconds(flight.deadline - now())
                         form = FormStream(account, self.reply_format, exchange, connect_seconds)
                         reply = await send(form, attempt, self.connector, endpoint)
                         if isinstance(reply, Reply):
@@ -152,10 +146,11 @@ class Fetcher:
         finally:
             if sending is not None:
                 self.circuit.settle(sending, attempt.outcome)
-            self._report(account.login, attempt, is_refresh=flight.is_refresh)
+            self.telemetry.request(attempt, account.login, is_refresh=flight.is_refresh)
+            self.counters.count(attempt)
         outcome = attempt.outcome
         assert outcome is not None, "the exchange returned a result, or an exception has left this function"
-        self._hosts.note(endpoint, outcome)
+        self.hosts.note(endpoint, outcome)
         if type(outcome) is TooManyRequests:
             # The refusal is what the caller needs, whether or not the store can record it.
             with suppress(StoreError):
@@ -166,17 +161,6 @@ class Fetcher:
     def _quota_of(self, flight: InFlight) -> Quota:
         """Return the quota; for a refresh without its last token, so that no store grants it, whatever others do."""
         return quota_without_last(self.quota) if flight.is_refresh else self.quota
-
-    def _report(self, login: str, attempt: Attempt, *, is_refresh: bool) -> None:
-        error = attempt.outcome if isinstance(attempt.outcome, SmscError) else None
-        status = error.status if isinstance(error, TransportError) else None
-        name: RequestOutcome = "cancelled" if attempt.outcome is None else "fetched"
-        if error is not None:
-            name = "not_sent" if isinstance(error, NotSent) else "failed"
-        sent = attempt.may_have_counted
-        event = RequestEnded(login, attempt.number, sent, attempt.waited, error, status, name, refresh=is_refresh)
-        self.telemetry.request(event)
-        self.counters.count(attempt)
 
 
 def deadline_exceeded(seconds: float, flight: InFlight) -> DeadlineExceeded:

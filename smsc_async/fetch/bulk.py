@@ -10,7 +10,9 @@ from typing import Any, TypeAlias
 import attrs
 
 from smsc_async.accounts import Account, account_without_secret
+from smsc_async.errors import SmscError
 from smsc_async.fetch.call import closed_error
+from smsc_async.fetch.interpret import without_traceback
 from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.records import Tariffs
 
@@ -61,7 +63,7 @@ class BulkFetch(AsyncIterator[Outcome]):
 
     Args:
         accounts: Whose lists.
-        call: Fetches one.
+        fetch: Fetches the list of one.
         start: Begins work in a task of its own, and tells when it has ended; raises where the client is closed.
         at_once: How many are under way at most.
     """
@@ -69,7 +71,7 @@ class BulkFetch(AsyncIterator[Outcome]):
     def __init__(
         self,
         accounts: Iterable[Account] | AsyncIterable[Account],
-        call: Callable[[Account], Awaitable[Outcome]],
+        fetch: Callable[[Account], Awaitable[Tariffs]],
         start: _Start,
         at_once: int,
     ) -> None:
@@ -79,7 +81,7 @@ class BulkFetch(AsyncIterator[Outcome]):
             self._stream = aiter(accounts)
         else:
             self._source = iter(accounts)
-        self._call = call
+        self._fetch = fetch
         self._start = start
         self._at_once = at_once
         self._under_way = 0
@@ -137,7 +139,9 @@ class BulkFetch(AsyncIterator[Outcome]):
 
         async def fetch() -> None:
             try:
-                told[0] = await self._call(account)
+                told[0] = Outcome(account, await self._fetch(account))
+            except SmscError as error:
+                told[0] = Outcome(account, None, without_traceback(error))
             except Exception as bug:  # noqa: BLE001  # the other accounts must not be lost with this one
                 told[0] = Outcome(account, None, bug)
             except (KeyboardInterrupt, SystemExit) as signal:

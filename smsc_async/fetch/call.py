@@ -49,7 +49,7 @@ class Calls:
         self.tasks: BackgroundTasks = BackgroundTasks()
         self.is_closed: bool = False
         self._store = fetcher.store
-        self._endpoint = fetcher.endpoints[0]  # the cache key, whichever host answers
+        self._endpoint = fetcher.hosts.primary  # the cache key, whichever host answers
 
     def cached(self, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list if it is at most that many seconds old."""

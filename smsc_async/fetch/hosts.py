@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from smsc_async.errors import SmscError, TransportError
@@ -20,11 +19,13 @@ class Hosts:
     """The hosts of a client.
 
     Args:
-        endpoints: The URL of the service, and of its reserve host if there is one.
+        primary: The URL of the service.
+        reserve: The URL of its reserve host, or ``None``.
     """
 
-    def __init__(self, endpoints: Sequence[str]) -> None:
-        self._dead_until = dict.fromkeys(endpoints, 0.0)
+    def __init__(self, primary: str, reserve: str | None) -> None:
+        self.primary: str = primary
+        self._dead_until = dict.fromkeys([primary] if reserve is None else [primary, reserve], 0.0)
 
     def choose(self) -> str:
         """Return the first host that had a connection lately, else the one that was given up first."""

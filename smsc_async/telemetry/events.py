@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from smsc_async.errors import NotSent, SmscError, TransportError
+from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 
 _LOG: Final = logging.getLogger("smsc_async")
@@ -151,9 +153,15 @@ class Telemetry:
         with self.call(login) as span:
             span.outcome = "cached"
 
-    def request(self, event: RequestEnded) -> None:
-        """Report a request."""
-        self._notify(event)
+    def request(self, attempt: Attempt, login: str, *, is_refresh: bool) -> None:
+        """Report a request that has ended."""
+        error = attempt.outcome if isinstance(attempt.outcome, SmscError) else None
+        status = error.status if isinstance(error, TransportError) else None
+        outcome: RequestOutcome = "cancelled" if attempt.outcome is None else "fetched"
+        if error is not None:
+            outcome = "not_sent" if isinstance(error, NotSent) else "failed"
+        sent, waited = attempt.may_have_counted, attempt.waited
+        self._notify(RequestEnded(login, attempt.number, sent, waited, error, status, outcome, refresh=is_refresh))
 
     @contextmanager
     def call(self, login: str, *, is_refresh: bool = False) -> Generator[CallSpan]:
