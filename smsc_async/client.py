@@ -22,8 +22,9 @@ from smsc_async.fetch.bulk import BulkFetch
 from smsc_async.fetch.call import Calls
 from smsc_async.fetch.hosts import Hosts
 from smsc_async.http.connector import Connector, TransportOption
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
-from smsc_async.protocol import endpoint, quota_key, reserve_endpoint, service_of
+from smsc_async.protocol import endpoint, reserve_endpoint, service_of
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store, default_store, store_at
 from smsc_async.stores.worker_warning import warn_if_unshared
@@ -399,7 +400,7 @@ class Client:
             QuotaState(remaining=3, next_in=0.0, in_flight=0, lockouts=())
         """
         account, fetcher = checked_account(account or self._account, "quota"), self._calls.fetcher
-        usage = await fetcher.store.usage(quota_key(fetcher.service, account.quota_login), fetcher.quota)
+        usage = await fetcher.store.usage(Credentials(fetcher.service, account).login, fetcher.quota)
         await fetcher.store.load_lockouts(fetcher.service, account)
         return quota_state(usage, fetcher.quota, account.login, self.lockouts())
 

@@ -15,13 +15,7 @@ import anyio
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.errors import (
-    DeadlineExceeded,
-    NotSent,
-    SmscError,
-    StoreError,
-    TooManyRequests,
-)
+from smsc_async.errors import DeadlineExceeded, NotSent, SmscError, StoreError, TooManyRequests
 from smsc_async.fetch.circuit_breaker import CircuitBreaker, Sending
 from smsc_async.fetch.hosts import Hosts
 from smsc_async.fetch.interpret import interpret_redacted, without_traceback
@@ -36,7 +30,7 @@ from smsc_async.limiter.bucket import Permit
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota, quota_without_last
-from smsc_async.protocol import Reply, quota_key
+from smsc_async.protocol import Reply
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store
 from smsc_async.stores.single_flight import InFlight
@@ -74,8 +68,8 @@ class Fetcher:
 
     def early_permit(self, account: Account, flight: InFlight) -> Permit | None:
         """Return the permit that the first request can have at once, or ``None`` if the request has to wait."""
-        login = quota_key(self.service, account.quota_login)
-        permit = Permit(login, self._quota_of(flight), True, Credentials(self.service, account))  # hot
+        credentials = Credentials(self.service, account)
+        permit = Permit(credentials.login, self._quota_of(flight), True, credentials)  # hot
         return None if self.circuit.seconds() or self.store.queue.has_waiters(permit) else permit
 
     async def fetch(self, lease: FetchLease, flight: InFlight) -> Tariffs | SmscError:
@@ -106,9 +100,8 @@ class Fetcher:
     async def _attempt(self, lease: FetchLease, flight: InFlight) -> Tariffs | SmscError:
         """Make one attempt: check, acquire, send, interpret, settle."""
         account = lease.account
-        login = quota_key(self.service, account.quota_login)
-        credentials = Credentials(self.service, account)
-        attempt = Attempt(login, self._quota_of(flight), credentials, lease=lease, number=len(flight.attempts))
+        credentials, number = Credentials(self.service, account), len(flight.attempts)
+        attempt = Attempt(credentials.login, self._quota_of(flight), credentials, lease=lease, number=number)
         flight.attempts.append(attempt)
         endpoint = self.hosts.choose()
         sending: Sending | None = None
@@ -120,7 +113,7 @@ class Fetcher:
                     await self.circuit.wait(math.inf if wait else 0.0)
                     # The permit contains a token, a slot and, for credentials at risk, a place: together or not at all.
                     async with LimitedExchange(self.store, attempt, wait=wait) as exchange:
-                        sending = self.circuit.try_start(login)
+                        sending = self.circuit.try_start(attempt.login)
                         if sending is None:
                             continue  # another request has become the probe: give the permit back, and wait
                         flight.begin_exchange()
@@ -154,7 +147,7 @@ class Fetcher:
         if type(outcome) is TooManyRequests:
             # The refusal is what the caller needs, whether or not the store can record it.
             with suppress(StoreError):
-                await self.store.drain_tokens(login, self.quota)
+                await self.store.drain_tokens(attempt.login, self.quota)
         flight.end_exchange()
         return outcome
 

@@ -53,15 +53,14 @@ class Calls:
 
     def cached(self, account: Account, max_age: float) -> Tariffs | None:
         """Return the last list if it is at most that many seconds old."""
-        counters, telemetry = self.fetcher.counters, self.fetcher.telemetry
+        counters = self.fetcher.counters
         counters.calls += 1
         cached = self._store.get_cached(self._endpoint, account, max_age) if max_age > 0 else None
         if cached is not None:
             if self._refresh_after < max_age:
                 self._start_refresh(account)
             counters.hits += 1
-            if telemetry.wants_cached:
-                telemetry.cached(account.login)
+            self.fetcher.telemetry.cached(account.login)
         return cached
 
     async def fetch(

@@ -37,10 +37,8 @@ class FormStream(httpx.AsyncByteStream):
         self._format = reply_format
         self._exchange = exchange
         self.until: float = now() + LONGEST_EXCHANGE - _MARGIN
-        self.timeouts: dict[str, float] = {
-            **dict.fromkeys(("connect", "pool"), connect_seconds),
-            **dict.fromkeys(("read", "write"), LONGEST_EXCHANGE),
-        }
+        timeout = httpx.Timeout(LONGEST_EXCHANGE, connect=connect_seconds, pool=connect_seconds)
+        self.timeouts: dict[str, float | None] = timeout.as_dict()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _FormReader(self)
@@ -62,12 +60,9 @@ class FormStream(httpx.AsyncByteStream):
         return f"get_price=1&{urlencode(credentials)}&fmt={self._format.value}&charset=utf-8".encode()
 
 
-class _FormReader:
+class _FormReader(AsyncIterator[bytes]):
     def __init__(self, form: FormStream) -> None:
         self._form: FormStream | None = form
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
 
     async def __anext__(self) -> bytes:
         form, self._form = self._form, None

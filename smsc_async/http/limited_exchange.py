@@ -7,7 +7,6 @@ a fetch and ``LimitedTransport`` share it.
 from __future__ import annotations
 
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 import attrs
@@ -66,9 +65,7 @@ class LimitedExchange:
             attempt.permits.append(_owned(permit))
         attempt.readings += 1
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         attempt = self._attempt
         lease = attempt.lease if attempt.lease is not None and attempt.lease.tariffs is not None else None
         # The first permit is the last one: the store shares the list with its release.

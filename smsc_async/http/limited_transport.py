@@ -98,12 +98,12 @@ class LimitedTransport(httpx.AsyncBaseTransport):
             if response is None:
                 raise httpx.ReadTimeout(_TOO_LONG, request=request)  # noqa: TRY301  # the handler settles all failures
         except BaseException:
-            await exchange.__aexit__(None, None, None)
+            await exchange.__aexit__()
             raise
         if response.is_closed:
             # The transport has read the reply already, as ``httpx.MockTransport`` does. httpx will not close it again.
             attempt.is_complete = True
-            await exchange.__aexit__(None, None, None)
+            await exchange.__aexit__()
         else:
             assert isinstance(response.stream, httpx.AsyncByteStream), "_sent() has checked it"
             response.stream = _HeldBody(response.stream, attempt, exchange, now() + self._exchange_limit)
@@ -216,4 +216,4 @@ class _HeldBody(httpx.AsyncByteStream):
             exchange, self._exchange = self._exchange, None
             if exchange is not None:
                 with suppress(StoreError):
-                    await exchange.__aexit__(None, None, None)
+                    await exchange.__aexit__()

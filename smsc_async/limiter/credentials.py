@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from smsc_async.accounts import Account
+from smsc_async.protocol import quota_key
 
 
 @attrs.frozen
@@ -18,3 +19,8 @@ class Credentials:
 
     service: str
     account: Account
+
+    @property
+    def login(self) -> str:
+        """The login under which the service counts the request, as a key of the quota."""
+        return quota_key(self.service, self.account.quota_login)

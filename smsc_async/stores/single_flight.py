@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import math
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Final, TypeAlias
 
 import anyio
@@ -20,7 +20,7 @@ import anyio
 from smsc_async.errors import SmscError, TrialsExhausted
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.waiter import call_in_loop, is_other_closed_loop, new_waiter, running_loop
+from smsc_async.limiter.waiter import Waiter, call_in_loop, is_other_closed_loop, new_waiter, running_loop
 from smsc_async.records import Tariffs
 
 # A flight may outlast its deadline by one exchange, and by the time to settle it with the store.
@@ -64,7 +64,7 @@ class InFlight:
         # Reentrant: the garbage collector may end an abandoned caller while this thread holds the lock.
         self._lock = threading.RLock()
         self._callers = 0
-        self._on_change: dict[Callable[[], object], None] = {}
+        self._waiters: set[Waiter] = set()
         self._loop = running_loop()
         self._is_in_exchange = False
 
@@ -152,23 +152,20 @@ class InFlight:
         """Return when the flight is complete, at ``until``, or when ``refusal_by`` has an error, which is the result."""
         ends_at = min(until, self.deadline + _OVERDUE)
         waiter = new_waiter()
-        with self._lock:
-            self._on_change[waiter.notify] = None
+        self._waiters.add(waiter)
         try:
             while not self.is_complete and (left := ends_at - now()) > 0:
                 if self.refusal is not None and (is_impatient or self.due_at > until):
                     break
                 await waiter.wait(left)
         finally:
-            with self._lock:
-                self._on_change.pop(waiter.notify, None)
+            self._waiters.discard(waiter)
         return self.refusal_by(until, is_impatient=is_impatient)
 
     def _notify(self) -> None:
-        with self._lock:
-            calls = list(self._on_change)
-        for call in calls:
-            call()
+        # list() is one step: other threads may begin and end their waits meanwhile.
+        for waiter in list(self._waiters):
+            waiter.notify()
 
 
 class SingleFlight:

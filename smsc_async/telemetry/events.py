@@ -143,15 +143,12 @@ class Telemetry:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         self._server = {"server.address": parts.hostname or "", "server.port": port}
 
-    @property
-    def wants_cached(self) -> bool:
-        """Whether anything receives cached calls: there are many, and each event takes half a microsecond."""
-        return self._on_event is not None or self._tracer is not None or _LOG.isEnabledFor(logging.DEBUG)
-
     def cached(self, login: str) -> None:
         """Report a call that the cache answered."""
-        with self.call(login) as span:
-            span.outcome = "cached"
+        # There are many, and each event takes half a microsecond.
+        if self._on_event is not None or self._tracer is not None or _LOG.isEnabledFor(logging.DEBUG):
+            with self.call(login) as span:
+                span.outcome = "cached"
 
     def request(self, attempt: Attempt, login: str, *, is_refresh: bool) -> None:
         """Report a request that has ended."""
