@@ -9,8 +9,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Self
 
-import attrs
-
 from smsc_async.errors import StoreError, TrialsExhausted
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, Attempt
 from smsc_async.limiter.bucket import Permit
@@ -18,7 +16,6 @@ from smsc_async.limiter.waiter import running_loop
 from smsc_async.stores.base import Store
 
 
-@attrs.define(eq=False)
 class LimitedExchange:
     """A permit for the length of one exchange.
 
@@ -33,9 +30,10 @@ class LimitedExchange:
         StoreError: On entry: the store failed.
     """
 
-    _store: Store
-    _attempt: Attempt
-    _wait: bool = attrs.field(default=True, kw_only=True)
+    def __init__(self, store: Store, attempt: Attempt, *, wait: bool = True) -> None:
+        self._store = store
+        self._attempt = attempt
+        self._wait = wait
 
     async def __aenter__(self) -> Self:
         attempt, queue = self._attempt, self._store.queue

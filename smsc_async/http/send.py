@@ -84,15 +84,9 @@ async def _exchange(form: FormStream, attempt: Attempt, connector: Connector, en
 
 
 def _reply(response: httpx.Response, packed: bytes | DecodeError) -> Reply | SmscError:
-    body = packed
-    if isinstance(packed, bytes) and (encoding := response.headers.get("content-encoding")) is not None:
-        body = unpacked(packed, encoding)
+    headers = response.headers
+    body = unpacked(packed, headers.get("content-encoding", "")) if isinstance(packed, bytes) else packed
     if isinstance(body, SmscError):
         return body
-    wait = response.headers.get("retry-after")
-    return Reply(
-        response.status_code,
-        response.headers.get("content-type", ""),
-        None if wait is None else retry_after(wait, time.time()),
-        body,
-    )
+    wait = retry_after(headers.get("retry-after", ""), time.time())
+    return Reply(response.status_code, headers.get("content-type", ""), wait, body)

@@ -44,7 +44,7 @@ class Completion(enum.Enum):
     """No byte of the request can have left."""
 
 
-@attrs.define(eq=False, weakref_slot=False)
+@attrs.define(eq=False, repr=False, weakref_slot=False)
 class Permit:
     """The permission to send one request: a slot, and a token if the request is a tariff request.
 
