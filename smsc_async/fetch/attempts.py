@@ -121,12 +121,13 @@ class Fetcher:
                         form = FormStream(account, self.reply_format, exchange, connect_seconds)
                         reply = await send(form, attempt, self.connector, endpoint)
                         if isinstance(reply, Reply):
-                            attempt.outcome = await interpret_redacted(reply, Redactor(account.secret))
-                            if isinstance(attempt.outcome, Tariffs):
+                            result = await interpret_redacted(reply, Redactor(account.secret))
+                            if isinstance(result, Tariffs):
                                 # The store shares the list in the step that releases the permit.
-                                lease.reply, lease.tariffs = reply, attempt.outcome
+                                lease.reply, lease.tariffs = reply, result
                         else:
-                            attempt.outcome = reply
+                            result = reply
+                        attempt.outcome = result
                 except NotSent as error:
                     # A refresh does not wait: the list that it replaces is still fresh.
                     if wait or sending is not None or not error.retryable or flight.is_refresh:

@@ -77,9 +77,8 @@ class Permit:
     owner_loop: Hashable = None
     place: Place | None = None
 
-    @token_free_at.default
-    def _token_free_at(self) -> float:
-        return IN_USE if self.token else FREE
+    def __attrs_post_init__(self) -> None:
+        self.token_free_at = IN_USE if self.token else FREE
 
 
 # A number stands for a token whose exchange has ended: the instant at which the token is free.

@@ -92,7 +92,7 @@ class InFlight:
         """Count a caller less; without callers a flight does not wait for its next attempt."""
         with self._lock:
             self._callers -= 1
-            is_abandoned = not self._callers and not self._is_in_exchange
+            is_abandoned = not (self._callers or self.is_complete or self._is_in_exchange)
         if is_abandoned:
             self.refusal, self.is_abandoned = None, True
             call_in_loop(self._loop, self.scope.cancel)
