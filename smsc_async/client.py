@@ -18,7 +18,6 @@ from smsc_async.accounts import Account, Secret
 from smsc_async.client_arguments import check_types, checked_account, checked_age, checked_deadline, checked_refresh
 from smsc_async.environment import BASE_URL, hidden
 from smsc_async.fetch.attempts import Fetcher
-from smsc_async.fetch.bulk import BulkFetch
 from smsc_async.fetch.call import Calls
 from smsc_async.fetch.hosts import Hosts
 from smsc_async.http.connector import Connector, TransportOption
@@ -32,6 +31,7 @@ from smsc_async.telemetry.events import OnEvent, Telemetry
 from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics, all_lockouts, quota_state
 
 if TYPE_CHECKING:
+    from smsc_async.fetch.bulk import BulkFetch
     from smsc_async.history import History
     from smsc_async.history.watch import Watch
     from smsc_async.history.watch_many import WatchMany
@@ -250,6 +250,8 @@ class Client:
             boris NoneType
             clara AuthenticationError
         """
+        from smsc_async.fetch.bulk import BulkFetch  # noqa: PLC0415  # most programs have few accounts
+
         if isinstance(accounts, Account):
             raise TypeError("tariffs_for() takes many accounts, such as a list; for one there is tariffs()")
         age, seconds = self._limits(max_age, deadline)

@@ -62,8 +62,16 @@ class SmscError(Exception):
     retry_after: float | None = None
     may_have_counted: bool = False
 
+    def __repr__(self) -> str:
+        # One for all classes: attrs would compile one for each of them whenever the package is imported.
+        kind = type(self)
+        if not attrs.has(kind):
+            return super().__repr__()
+        values = [f"{each.name}={getattr(self, each.name)!r}" for each in attrs.fields(kind) if each.repr]
+        return f"{kind.__qualname__}({', '.join(values)})"
 
-@attrs.define(eq=False, slots=False)
+
+@attrs.define(eq=False, slots=False, repr=False)
 class ApiError(SmscError):
     """The service refused the request.
 
@@ -129,7 +137,7 @@ class AuthenticationError(ApiError):
     )
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class AddressBlocked(ApiError):
     """Error 4: the service blocks the address of the request for a while.
 
@@ -153,7 +161,7 @@ class AddressBlocked(ApiError):
     retry_after: float | None = ADDRESS_PAUSE
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class TooManyRequests(ApiError):
     """Error 9: more than three identical requests in a minute, or fifteen at once, of one login.
 
@@ -190,7 +198,7 @@ def api_error(code: int, description: str = "") -> ApiError:
     return _BY_CODE.get(code, ApiError)(code, description)
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class DecodeError(SmscError):
     """The reply is not a complete tariff list: no part of it is returned.
 
@@ -240,7 +248,7 @@ class IncompleteReply(DecodeError):
     retryable = True
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class DeadlineExceeded(SmscError):
     """The call did not end within its deadline. A request that was sent continues to its end in the background.
 
@@ -273,7 +281,7 @@ class DeadlineExceeded(SmscError):
         return self.message
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class TransportError(SmscError):
     """No reply came: the connection failed, was cut, or carried something that is not a reply of the service.
 
@@ -312,7 +320,7 @@ class TransportError(SmscError):
         return f"{self.message}: {self.excerpt}" if self.excerpt else self.message
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class TlsError(TransportError):
     """The server could not prove its identity: untrusted, expired or foreign certificate, or no TLS at all.
 
@@ -375,7 +383,7 @@ class NotSent(SmscError):
     may_have_counted = False
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class QuotaExhausted(NotSent):
     """The requests of this login are used up, and the next permit comes later than the deadline of the call.
 
@@ -396,7 +404,7 @@ class QuotaExhausted(NotSent):
         return f"not sent: this login has used its requests; the next permit is free in {self.retry_after:.1f} s"
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class CredentialsRefused(NotSent, AuthenticationError):
     """The service refused these credentials before (error 2), so the client does not send them again for a while.
 
@@ -417,7 +425,7 @@ class CredentialsRefused(NotSent, AuthenticationError):
         )
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class TrialsExhausted(NotSent):
     """Too many credentials that are not known to work are being tried, or were refused, at this moment.
 
@@ -447,7 +455,7 @@ class TrialsExhausted(NotSent):
         )
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class AddressPaused(NotSent, AddressBlocked):
     """The service has blocked this address (error 4), so the client sends nothing until the block ends.
 
@@ -472,7 +480,7 @@ class AddressPaused(NotSent, AddressBlocked):
         )
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class CircuitOpen(NotSent):
     """The service did not respond to the last requests, so the client sends only a probe from time to time.
 
@@ -496,7 +504,7 @@ class CircuitOpen(NotSent):
         )
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class StoreError(SmscError):
     """The store that holds the quota failed, and without it no permit is given. Nothing was sent.
 
@@ -521,7 +529,7 @@ class StoreError(SmscError):
         return f"{self.store}: {self.message}" if self.store else self.message
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False, slots=False, repr=False)
 class StoreNotReady(NotSent, StoreError):
     """The store is new, was restarted or was emptied: it may have forgotten requests that the service still counts.
 

@@ -22,7 +22,7 @@ _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 _DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Claim:
     """What a request needs of the quota.
 
@@ -35,7 +35,7 @@ class Claim:
     token: bool
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Reply:
     """A complete reply.
 

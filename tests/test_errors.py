@@ -279,3 +279,10 @@ def test_the_page_has_a_row_for_every_cause() -> None:
     rows = documented()
     assert {name for name, *_ in rows} == {each.__name__ for each in every_class()} - {"SmscError", "NotSent"}
     assert {cause.partition(":")[0] for name, cause, *_ in rows if name == "TransportError"} == set(TRANSPORT_CAUSES)
+
+
+def test_a_repr_shows_the_fields_of_an_error_but_not_the_reply() -> None:
+    shown = repr(DecodeError("not a number", "JSON", "zones[2].api", "'NaN'", b"the reply"))
+    fields = "message='not a number', format='JSON', position='zones[2].api', excerpt=\"'NaN'\""
+    assert shown == f"DecodeError({fields})"
+    assert repr(SmscError("text")) == "SmscError('text')"

@@ -42,9 +42,13 @@ def test_a_client_imports_only_what_every_call_needs() -> None:
     unneeded = {
         "opentelemetry",
         "redis",
+        "anyio.lowlevel",
+        "html",
+        "smsc_async.fetch.bulk",
         "smsc_async.history",
         "smsc_async.report",
         "smsc_async.simulator",
+        "smsc_async.stores.sealed_reply",
         "sqlite3",
         "trio",
         "xml.etree.ElementTree",

@@ -38,7 +38,7 @@ from smsc_async.telemetry.events import Telemetry
 from smsc_async.telemetry.statistics import Counters
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class Fetcher:
     """What all fetches of a client share.
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 1.0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Task:
     scope: anyio.CancelScope
     flight: InFlight | None

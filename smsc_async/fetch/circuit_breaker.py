@@ -15,7 +15,7 @@ from smsc_async.limiter.waiter import Waiter, new_waiter
 from smsc_async.records import Tariffs
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Sending:
     """One request in flight, as the circuit breaker counts it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -96,6 +95,8 @@ def interpret_reply(reply: Reply) -> Tariffs | SmscError:
 
 def _first_words(reply: Reply) -> str:
     """Return the beginning of a page as a reader sees it, on one line."""
+    import html  # noqa: PLC0415  # as in ``http/redaction.py``
+
     head = reply.body[:_HEAD_BYTES]
     try:
         text = head.decode(declared_charset(reply.content_type) or "utf-8", "replace")

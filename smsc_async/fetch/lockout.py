@@ -95,7 +95,7 @@ class Verdict(enum.Enum):
     """The body was never read."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Place:
     """The permission of the rules for one request.
 
@@ -116,7 +116,7 @@ class Place:
     tested: bool = True
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Refused:
     """A request that may not be sent now.
 
@@ -136,7 +136,7 @@ class Refused:
     may_end_sooner: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class KnownError:
     """One error 2.
 
@@ -151,7 +151,7 @@ class KnownError:
     worked: bool
 
 
-@attrs.define
+@attrs.define(repr=False)
 class ServiceState:
     """What the store knows about one service, over all accounts.
 
@@ -186,7 +186,7 @@ class ServiceState:
     forgiven: tuple[float, float] = (NEVER, NEVER)
 
 
-@attrs.define
+@attrs.define(repr=False)
 class CredentialsState:
     """What the store knows about one login with one secret.
 
@@ -211,7 +211,7 @@ class CredentialsState:
         return max(self.worked_at + REMEMBERED, self.refused_at + REMEMBERED, last_trial)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class LockoutView:
     """A cause that keeps requests from being sent; for people.
 

@@ -11,6 +11,7 @@ import os
 import ssl
 import urllib.request
 from collections.abc import Callable, Hashable
+from functools import cache
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -87,7 +88,7 @@ class Connector:
                 raise TypeError("transport() must not return a LimitedTransport: it would take a second permit")
         # A client with a transport of its own never uses the context, and plain HTTP has no certificates.
         needs_tls = transport is None and endpoint.startswith("https:")
-        context = await self._load_context() if needs_tls else _UNUSED_CONTEXT
+        context = await self._load_context() if needs_tls else _unused_context()
         proxy = self._proxy_of(endpoint)
         return httpx.AsyncClient(
             transport=transport,
@@ -179,8 +180,10 @@ def _check_types(transport: TransportOption | None, proxy: str | None, ssl_conte
         raise ValueError("transport excludes proxy and ssl_context: set them in the transport")
 
 
-# Nothing is verified by it: it only keeps httpx from loading certificates that no connection needs.
-_UNUSED_CONTEXT: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+@cache
+def _unused_context() -> ssl.SSLContext:
+    """Return a context that verifies nothing: it keeps httpx from loading certificates that no connection needs."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _new_context() -> ssl.SSLContext:
@@ -223,7 +226,7 @@ def _proxy_problem(url: str) -> str | None:
     try:
         parts = urlsplit(url)
         is_valid = bool(parts.hostname) and parts.port != 0 and url.isprintable() and " " not in url
-        httpx.AsyncHTTPTransport(proxy=url, verify=_UNUSED_CONTEXT)
+        httpx.AsyncHTTPTransport(proxy=url, verify=_unused_context())
     except ImportError:
         return 'a SOCKS proxy needs the package socksio: pip install "httpx[socks]"'
     except (ValueError, httpx.InvalidURL):

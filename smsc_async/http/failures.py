@@ -17,17 +17,6 @@ import httpx
 from smsc_async.errors import SmscError, TlsError, TransportCause, TransportError, transport_error
 from smsc_async.limiter.attempt import Attempt
 
-# What a network can cause. Everything else that a transport raises is a bug, and surfaces as it is: also an ``OSError`` of
-# a file, which a transport may raise.
-_FAILURES: Final = (
-    httpx.TransportError,
-    OSError,
-    EOFError,
-    SmscError,
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-    anyio.EndOfStream,
-)
 # The words of httpx are often empty, and may quote the server, which may quote the form.
 _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (httpx.PoolTimeout, "all connections of the transport are in use"),
@@ -49,8 +38,10 @@ _FILE_ERRORS: Final = (FileExistsError, FileNotFoundError, IsADirectoryError, No
 
 def is_transport_failure(error: BaseException) -> bool:
     """Return whether an exception is a failure of the network, and not a bug, a cancellation or a signal."""
+    # Everything else that a transport raises is a bug, and surfaces as it is: also an ``OSError`` of a file.
+    ends_of_streams = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
     is_of_file = isinstance(error, _FILE_ERRORS) or (isinstance(error, OSError) and error.filename is not None)
-    return isinstance(error, _FAILURES) and not is_of_file
+    return isinstance(error, (httpx.TransportError, OSError, EOFError, SmscError, *ends_of_streams)) and not is_of_file
 
 
 def transport_failure(error: BaseException, attempt: Attempt, endpoint: str, proxy: str | None) -> SmscError:

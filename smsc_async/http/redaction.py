@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import codecs
 import hashlib
-import html
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
@@ -67,6 +66,8 @@ class Redactor:
 
     def is_hidden_in(self, body: bytes) -> bool:
         """Return whether a quotation from a body may show the secret although ``body()`` has replaced it."""
+        import html  # noqa: PLC0415  # its table of names takes a millisecond, and few replies are errors
+
         value, given, body = self._secret.reveal(), body, self.body(body)
         if len(value) < _SHORT and body != given:
             return True
@@ -101,6 +102,8 @@ class Redactor:
 
 
 def _spellings(secret: Secret) -> set[str]:
+    import html  # noqa: PLC0415  # as above
+
     value = secret.reveal()
     in_urls = {quote(value), quote(value, safe=""), quote_plus(value)}
     return {value, *in_urls, json.dumps(value)[1:-1], ascii(value)[1:-1], html.escape(value)}

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
-import anyio.lowlevel
-import anyio.to_thread
+import anyio
 
 from smsc_async.limiter.waiter import in_trio
 
@@ -26,21 +25,23 @@ Ts = TypeVarTuple("Ts")
 
 # Decoding holds the interpreter lock, so more threads gain nothing.
 _THREADS: Final = 2
-# A name in quotes, because anyio imports half of itself for the class.
-_limiter: Final = anyio.lowlevel.RunVar["anyio.CapacityLimiter"]("smsc_async threads")
+_run_vars: Final[dict[str, Any]] = {}
+_is_exchange: Final[ContextVar[bool]] = ContextVar("smsc_async name lookups", default=False)
+
+
+def _run_var(name: str) -> Any:
+    """Return a variable of the running event loop; made at its first use, because anyio imports half of itself for it."""
+    return _run_vars.setdefault(name, anyio.lowlevel.RunVar(name))
 
 
 async def run_in_own_thread(func: Callable[[*Ts], T], *args: *Ts) -> T:
     """Return ``func(*args)``, computed in a thread that counts towards no limit of the application."""
-    limiter = _limiter.get(None)
+    of_loop = _run_var("smsc_async threads")
+    limiter = of_loop.get(None)
     if limiter is None:
         limiter = anyio.CapacityLimiter(_THREADS)
-        _limiter.set(limiter)
+        of_loop.set(limiter)
     return await anyio.to_thread.run_sync(func, *args, abandon_on_cancel=True, limiter=limiter)
-
-
-_exchanges: Final = anyio.lowlevel.RunVar[int]("smsc_async exchanges")
-_is_exchange: Final[ContextVar[bool]] = ContextVar("smsc_async name lookups", default=False)
 
 
 @contextmanager
@@ -51,8 +52,9 @@ def own_name_lookups() -> Generator[None]:
         return
     from trio.socket import set_custom_hostname_resolver  # noqa: PLC0415  # only for users of trio
 
-    others = _exchanges.get(0)
-    _exchanges.set(others + 1)
+    exchanges = _run_var("smsc_async exchanges")
+    others = exchanges.get(0)
+    exchanges.set(others + 1)
     if not others:
         before = set_custom_hostname_resolver(None)
         # A resolver of the application's own has its own way to wait.
@@ -62,8 +64,8 @@ def own_name_lookups() -> Generator[None]:
         yield
     finally:
         _is_exchange.reset(token)
-        _exchanges.set(_exchanges.get() - 1)
-        if not _exchanges.get():
+        exchanges.set(exchanges.get() - 1)
+        if not exchanges.get():
             before = set_custom_hostname_resolver(None)
             if before is not None and not hasattr(before, "of_smsc_async"):
                 set_custom_hostname_resolver(before)

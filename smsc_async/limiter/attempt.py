@@ -27,7 +27,7 @@ from smsc_async.records import Tariffs
 LONGEST_EXCHANGE: Final = 30.0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class FetchLease:
     """The right to fetch a list for all users of a store, until the release or the end of the lease.
 
@@ -58,7 +58,7 @@ class FetchLease:
         return permit
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Attempt:
     """One request and what became of it.
 

@@ -8,7 +8,7 @@ from smsc_async.accounts import Account
 from smsc_async.protocol import quota_key
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Credentials:
     """The credentials of a request, which the lockout rules guard.
 

@@ -206,7 +206,7 @@ class WaiterQueue:
         return await self._source.acquire(request.permit, lease=lease, patience=left)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Request:
     """What a task waits for, and until when."""
 

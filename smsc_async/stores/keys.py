@@ -24,7 +24,7 @@ _ADVICE: Final = (
 )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ListKey:
     """The key of an account's list in the store.
 

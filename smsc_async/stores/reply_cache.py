@@ -10,7 +10,6 @@ from typing import Final
 from smsc_async.accounts import Account
 from smsc_async.limiter.clock import now
 from smsc_async.records import Tariffs
-from smsc_async.stores.sealed_reply import unpacked
 
 CacheKey = tuple[str, bytes]  # the endpoint, and the fingerprint of the account
 
@@ -83,6 +82,9 @@ class ReplyCache:
             self._entries.move_to_end(key)
             if isinstance(entry.cached, Tariffs):
                 return entry.cached
+            # Imported by the store that has put the bytes there; a MemoryStore needs neither seals nor compression.
+            from smsc_async.stores.sealed_reply import unpacked  # noqa: PLC0415
+
             tariffs = unpacked(entry.cached, entry.fetched_at_wall)
             if tariffs is None:
                 self._drop(key)

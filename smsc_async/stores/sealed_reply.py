@@ -14,7 +14,7 @@ import zlib
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-import anyio.to_thread
+import anyio
 import attrs
 
 from smsc_async.decoder import decode

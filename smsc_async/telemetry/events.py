@@ -105,7 +105,7 @@ class CallEnded:
 OnEvent: TypeAlias = Callable[[CallEnded | RequestEnded], object]
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class CallSpan:
     """A call in progress, with the values of its event."""
 

@@ -116,7 +116,7 @@ def all_lockouts(service: str, views: Iterable[LockoutView], outage: float, clos
     return tuple(sorted(found, key=lambda each: -each.seconds))
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Counters:
     """The counters of one client, as in ``Statistics``."""
 
