@@ -10,26 +10,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
+system_now: Callable[[], float] = time.monotonic  # Windows
+"""Returns seconds since the boot, the time of sleep included."""
 if sys.platform == "linux":
-
-    def system_now() -> float:
-        """Return seconds since the boot, the time of sleep included."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-
+    system_now = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 elif sys.platform == "darwin":  # pragma: no cover  # macOS
-
-    def system_now() -> float:
-        """Return seconds since the boot, the time of sleep included."""
-        # Python's time.monotonic() is mach_absolute_time() here, which stops during sleep; this POSIX clock does not.
-        return time.clock_gettime(time.CLOCK_MONOTONIC)
-
-else:  # pragma: no cover  # Windows
-
-    def system_now() -> float:
-        """Return seconds since the boot, the time of sleep included."""
-        return time.monotonic()
-
+    # Python's time.monotonic() is mach_absolute_time() here, which stops during sleep; this POSIX clock does not.
+    system_now = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
 
 _read: Callable[[], float] = system_now
 

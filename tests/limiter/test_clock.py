@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
+from smsc_async.limiter import clock
 from smsc_async.limiter.clock import now, system_now, use_clock
 from tests.support.virtual_time import BACKEND_NAMES, START_SECONDS, BackendName, run_virtual
 
@@ -93,11 +95,13 @@ def test_the_clock_counts_the_sleep_of_the_machine(monkeypatch: pytest.MonkeyPat
     slept = {time.CLOCK_BOOTTIME: 3600.0}
     before = system_now()
 
-    def after_sleep(clock: int) -> float:
-        return real(clock) + slept.get(clock, 0.0)
+    def after_sleep(number: int) -> float:
+        return real(number) + slept.get(number, 0.0)
 
     monkeypatch.setattr(time, "clock_gettime", after_sleep)
-    assert system_now() - before >= 3600.0
+    # A second copy of the module, because the first one has looked the function up.
+    after = runpy.run_path(clock.__file__)["system_now"]()
+    assert after - before >= 3600.0
 
 
 @pytest.mark.parametrize("backend", BACKEND_NAMES)
