@@ -26,6 +26,7 @@ from smsc_async import (
     LimitedTransport,
     Lockout,
     MemoryStore,
+    ParameterError,
     Quota,
     QuotaExhausted,
     QuotaState,
@@ -323,6 +324,15 @@ async def test_an_error_of_a_shared_request_is_everybodys_own_copy() -> None:
     assert all(
         isinstance(error, SmscError) and error.__cause__ is None and error.__context__ is None for error in errors
     )
+
+
+async def test_every_caller_of_a_request_gets_its_error_without_another_request() -> None:
+    simulator = service(latency=5.0)
+    simulator.fail(Fault.refusal(1))
+    async with client_of(simulator) as client:
+        errors = await gather(*[client.tariffs] * 3)
+        assert client.statistics().requests == 1
+    assert [type(error) for error in errors] == [ParameterError] * 3
 
 
 async def test_a_stale_list_comes_only_when_asked_for_and_marked() -> None:

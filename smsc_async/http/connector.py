@@ -11,7 +11,7 @@ import os
 import ssl
 import urllib.request
 from collections.abc import Callable, Hashable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -196,6 +196,7 @@ def _new_context() -> ssl.SSLContext:
     raise TlsError(f"the certificates cannot be loaded ({reason}): check {source}: nothing was sent")
 
 
+@lru_cache  # for each request
 def _may_use_proxy(endpoint: str) -> bool:
     parts = urlsplit(endpoint)
     return parts.scheme == "https" and not is_loopback(parts.hostname or "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal
@@ -71,7 +71,7 @@ class MemoryStore(Store):
         self._waits = cold_start == "wait"
         self._first_used_at: float | None = None
         self._rules_lock = threading.Lock()
-        self._services: dict[str, ServiceState] = {}
+        self._services: defaultdict[str, ServiceState] = defaultdict(ServiceState)
         self._states: dict[tuple[str, bytes], CredentialsState] = {}
         self._sweep_states_at = _MAX_SUSPECTS
         self._suspects: OrderedDict[tuple[str, bytes], None] = OrderedDict()
@@ -178,7 +178,7 @@ class MemoryStore(Store):
         with self._rules_lock:
             self._settle_all()
             suspects = [self._states[key] for key in self._suspects if key[0] == service and key in self._states]
-            return rules.lockouts(self._services.setdefault(service, ServiceState()), suspects, now())
+            return rules.lockouts(self._services[service], suspects, now())
 
     async def load_lockouts(self, service: str, account: Account) -> None:
         """Do nothing: no other process can know more."""
@@ -188,7 +188,7 @@ class MemoryStore(Store):
         with self._rules_lock:
             self._settle_all()
             state = None if account is None else self._state_of(service, account)
-            rules.reset(self._services.setdefault(service, ServiceState()), state, now())
+            rules.reset(self._services[service], state, now())
         self.queue.notify(None, service)
 
     def _admit(self, permit: Permit, instant: float) -> Refusal | None:
@@ -198,7 +198,7 @@ class MemoryStore(Store):
             return self._buckets.acquire(permit, instant, is_other_closed_loop)
         with self._rules_lock:
             self._settle_all()
-            service = self._services.setdefault(credentials.service, ServiceState())
+            service = self._services[credentials.service]
             state = self._state_of(credentials.service, credentials.account)
             place = rules.check(service, state, str(next(self._request_ids)), instant)
             if isinstance(place, Refused) and self._settle_lost():
