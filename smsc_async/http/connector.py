@@ -27,6 +27,10 @@ TransportOption: TypeAlias = httpx.AsyncBaseTransport | Callable[[], httpx.Async
 
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
 
+# httpx parses a URL for 10 µs, and a client even an empty base URL, which no request of the library uses.
+parsed_url: Final = lru_cache(httpx.URL)
+_UNUSED_BASE: Final = "http://localhost/"
+
 
 class Connector:
     """Opens an ``httpx.AsyncClient`` for each exchange.
@@ -97,6 +101,7 @@ class Connector:
             if proxy is None
             else httpx.Proxy(proxy, ssl_context=context if proxy.lower().startswith("https:") else None),
             trust_env=False,  # the proxy is chosen here
+            base_url=parsed_url(_UNUSED_BASE),
             follow_redirects=False,
         )
 

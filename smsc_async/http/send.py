@@ -18,7 +18,7 @@ import httpx
 
 from smsc_async.errors import DecodeError, SmscError
 from smsc_async.http.body import read_body, unpacked
-from smsc_async.http.connector import Connector
+from smsc_async.http.connector import Connector, parsed_url
 from smsc_async.http.failures import is_transport_failure, transport_failure
 from smsc_async.http.form import FormStream
 from smsc_async.http.frames import clear_frames
@@ -58,7 +58,7 @@ async def _exchange(form: FormStream, attempt: Attempt, connector: Connector, en
     async with await connector.open(endpoint) as client:
         request = httpx.Request(
             "POST",
-            endpoint,
+            parsed_url(endpoint),
             headers={
                 "host": urlsplit(endpoint).netloc,
                 "accept": "*/*",
