@@ -22,7 +22,7 @@ _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 _DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
 
 
-@attrs.frozen(eq=False, repr=False)
+@attrs.frozen(repr=False)
 class Claim:
     """What a request needs of the quota.
 
