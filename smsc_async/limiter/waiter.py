@@ -172,7 +172,11 @@ def is_closed_loop(loop: Hashable) -> bool:
 
 def call_in_loop(loop: Hashable, call: Callable[[], object]) -> None:
     """Call ``call`` in an event loop, from any thread; at once if that loop runs here, never if it is closed."""
-    if loop == running_loop():
+    try:
+        is_here = loop == running_loop()
+    except RuntimeError:  # no loop runs here: the garbage collector ends a task of a loop that is over
+        is_here = False
+    if is_here:
         call()
         return
     from asyncio import AbstractEventLoop  # noqa: PLC0415  # as above

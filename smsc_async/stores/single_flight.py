@@ -92,10 +92,14 @@ class InFlight:
         """Count a caller less; without callers a flight does not wait for its next attempt."""
         with self._lock:
             self._callers -= 1
-            is_abandoned = not (self._callers or self.is_complete or self._is_in_exchange)
-        if is_abandoned:
+        if not (self._callers or self.is_complete):
+            call_in_loop(self._loop, self._abandon)
+
+    def _abandon(self) -> None:
+        """Cancel the flight in its event loop, unless another caller has joined or an exchange has begun meanwhile."""
+        if not (self._callers or self.is_complete or self._is_in_exchange):
             self.refusal, self.is_abandoned = None, True
-            call_in_loop(self._loop, self.scope.cancel)
+            self.scope.cancel()
 
     def begin_exchange(self) -> None:
         """Let the exchange that begins now continue to its end, because the service counts it."""

@@ -20,7 +20,7 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.waiter import Waiter, in_trio, is_closed_loop, new_waiter, running_loop
+from smsc_async.limiter.waiter import Waiter, call_in_loop, in_trio, is_closed_loop, new_waiter, running_loop
 
 
 def test_a_program_without_trio_does_not_run_in_trio(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,6 +96,33 @@ def test_a_waiter_is_lost_with_its_loop_and_not_before(backend: str, other: str)
         return waiter.is_lost()
 
     assert anyio.run(ask, backend=other)
+
+
+@pytest.mark.anyio
+async def test_a_call_runs_in_the_loop_that_it_is_for() -> None:
+    loop, here, called = running_loop(), threading.get_ident(), anyio.Event()
+    threads: list[int] = []
+
+    def call() -> None:
+        threads.append(threading.get_ident())
+        called.set()
+
+    await anyio.to_thread.run_sync(call_in_loop, loop, call)
+    with anyio.fail_after(5):
+        await called.wait()
+    call_in_loop(loop, call)  # at once, since this loop runs here
+    assert threads == [here, here]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_closed_loop_calls_nothing(backend: str) -> None:
+    async def loop_of_the_program() -> object:
+        return running_loop()
+
+    called: list[bool] = []
+    loop = anyio.run(loop_of_the_program, backend=backend)
+    call_in_loop(loop, lambda: called.append(True))
+    assert not called
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -20,7 +20,7 @@ from smsc_async.limiter.credentials import Credentials
 from smsc_async.protocol import quota_key, service_of
 from smsc_async.simulator import SimulatedAccount, Simulator
 from smsc_async.stores.lockout_states import LoadedStates
-from smsc_async.stores.redis import cluster_lockouts, event_loop
+from smsc_async.stores.redis import cluster_lockouts, event_loop, shards
 from smsc_async.stores.redis.connection import RedisConnections
 from smsc_async.stores.redis.scripts import Script
 from smsc_async.stores.redis.topology import shard_tag, slot_of
@@ -243,6 +243,23 @@ async def test_a_new_worker_does_not_trust_a_slot_that_moved(movable: RedisClust
         assert isinstance(await _take(former, login), Permit)
     _move(movable, _tag(former, login))
     async with _open(movable) as store:
+        with pytest.raises(StoreNotReady, match="restarted or replaced"):
+            await _take(store, login)
+
+
+@pytest.mark.asyncio
+async def test_a_slot_that_moves_to_a_node_that_lost_something_is_closed(
+    movable: RedisCluster, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_seconds(_: dict[str, str]) -> float:
+        return 0.0
+
+    async with _open(movable) as store:
+        assert isinstance(await _take(store, login), Permit)
+        await _all_opened(store)
+        _move(movable, _tag(store, login))
+        # As after FLUSHALL, which would close the logins of the other tests too.
+        monkeypatch.setattr(shards, "_seconds_without_loss", no_seconds)
         with pytest.raises(StoreNotReady, match="restarted or replaced"):
             await _take(store, login)
 

@@ -13,6 +13,7 @@ from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.simulator import sample_tariffs
+from smsc_async.stores import single_flight
 from smsc_async.stores.single_flight import InFlight, SingleFlight
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
@@ -122,6 +123,25 @@ async def test_an_exchange_continues_without_callers() -> None:
         await anyio.sleep(50.0)
     assert not scope.cancelled_caught
     assert flight.may_have_counted
+
+
+async def test_an_exchange_that_begins_while_the_last_caller_leaves_from_another_loop_continues(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later: list[Callable[[], object]] = []
+
+    def call_later(_: object, call: Callable[[], object]) -> None:
+        later.append(call)
+
+    monkeypatch.setattr(single_flight, "call_in_loop", call_later)
+    flight, _ = SingleFlight().join("key", now() + 5)
+    with flight.scope as scope:
+        flight.leave()
+        flight.begin_exchange()
+        later.pop()()
+        await anyio.sleep(50.0)
+    assert not scope.cancelled_caught
+    assert not flight.is_abandoned
 
 
 async def test_a_flight_without_callers_starts_no_other_attempt() -> None:

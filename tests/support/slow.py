@@ -80,7 +80,7 @@ EXHAUSTIVE: Final = {
     "every command in every environment": ["cli/test_environments.py"],
     "every section, page or setting, each in processes of its own": [
         "cli/test_chart.py::test_the_settings_of_matplotlib_have_no_effect",
-        "cli/test_completion.py",
+        "cli/test_completion.py::test_a_tab_in_bash_completes_a_command_and_an_account",
         "cli/test_terminal.py::test_no_color_is_heard_on_a_terminal",
         "cli/test_terminal.py::test_progress_is_for_the_terminal_alone_and_goes_away",
         "cli/test_terminal.py::test_the_help_fits_the_terminal",
