@@ -1,6 +1,6 @@
 """The tests that do not always run, in four tables.
 
-- ``SLOW``: ``pytest -m "not slow"`` leaves these tests out, so that the inner loop stays under 20 seconds. Add a test that uses
+- ``SLOW``: ``pytest -m "not slow"`` leaves these tests out, so that the inner loop takes some 20 to 30 seconds. Add a test that uses
   more than half a second of processor time, starts processes, or waits for seconds.
 - ``EXHAUSTIVE``: ``pytest`` leaves these tests out, unless a file or ``--exhaustive`` is named on its command line. They repeat what other
   tests show, over whole matrices, hundreds of accounts or dozens of processes. ``.ci/run`` runs them once.
@@ -35,7 +35,6 @@ SLOW: Final = {
         "cli/test_demo.py",
         "cli/test_simulator.py",
         "cli/test_terminal.py",
-        "cli/test_watch.py::test_if_it_is_asked_to_end_it_ends_well",
         "examples/test_celery_tasks.py",
         "examples/test_django_service.py",
         "examples/test_fastapi_service.py",
@@ -57,8 +56,10 @@ SLOW: Final = {
     ],
     "stops, kills and restarts a real Redis": ["stores/test_redis_connection.py", "stores/test_redis_faults.py"],
     "tries thousands of orders or schedules": [
+        "decoder/test_decode.py::test_garbage_is_refused_quickly",
         "faults/test_cancellation.py",
         "faults/test_lockout_schedules.py",
+        "fuzz/test_fuzz.py",
         "limiter/test_bucket.py::TestBucketAgainstTheRule",
         "limiter/test_queue.py::test_three_thousand_random_cancellations_lose_no_token_and_no_slot",
         "limiter/test_schedules.py",
@@ -70,6 +71,20 @@ SLOW: Final = {
         "faults/test_lockout_scenarios.py",
         "faults/test_secrecy.py::test_the_password_shows_nowhere_but_in_the_body",
         "test_client.py::test_no_call_of_four_workers_waits_for_a_list_that_is_refreshed_in_the_background",
+    ],
+    "waits for windows, leases and deadlines in real time": [
+        "cli/test_watch.py",
+        "faults/test_tls_and_names.py",
+        "faults/test_wire.py",
+        "http/test_hosts_and_threads.py",
+        "stores/test_cold_start.py",
+        "stores/test_contract.py",
+        "stores/test_lockouts.py",
+        "stores/test_loss.py",
+        "stores/test_preconditions.py",
+        "stores/test_shared.py",
+        "stores/test_sqlite.py",
+        "test_client_sockets.py",
     ],
     "draws or renders much": [
         "cli/test_history.py::test_a_price_over_time_is_drawn",
