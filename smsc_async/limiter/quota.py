@@ -34,7 +34,7 @@ class Quota:
         linger: Seconds during which a request that ended without a reply may still arrive at the server.
         concurrent: Requests of a login in flight at once.
         window: ``per + guard``: seconds from the head of the reply until the token is free again.
-        stated_requests: ``requests`` as the users of a store compare it: the same for ``quota_without_last()``.
+        stated: The quota as the users of a store compare it: the same for ``quota_without_last()``.
         absence: ``linger + window``: the most seconds from the end of an exchange until its token is free again.
 
     Raises:
@@ -57,19 +57,22 @@ class Quota:
     concurrent: int = attrs.field(default=14, validator=_count)
     window: float = attrs.field(init=False, eq=False, repr=False)
     absence: float = attrs.field(init=False, eq=False, repr=False)
-    stated_requests: int = attrs.field(init=False, eq=False, repr=False)
+    stated: str = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         # Stored, since they are read for every request.
         object.__setattr__(self, "window", self.per + self.guard)
         object.__setattr__(self, "absence", self.linger + self.window)
-        object.__setattr__(self, "stated_requests", self.requests)
+        stated = (
+            f"{self.requests} in {self.per:g}+{self.guard:g} s, linger {self.linger:g} s, {self.concurrent} at once"
+        )
+        object.__setattr__(self, "stated", stated)
 
 
 def quota_without_last(quota: Quota) -> Quota:
     """Return the quota of a request that leaves the last token to others; stores take it for the same quota."""
     reduced = attrs.evolve(quota, requests=max(quota.requests - 1, 1))
-    object.__setattr__(reduced, "stated_requests", quota.stated_requests)
+    object.__setattr__(reduced, "stated", quota.stated)
     return reduced
 
 

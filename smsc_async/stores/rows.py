@@ -31,11 +31,6 @@ class Row(NamedTuple):
     in_flight: bool
 
 
-def quota_text(quota: Quota) -> str:
-    """Return a quota as it is stored beside the permits of a login, which must all have the same."""
-    return f"{quota.stated_requests} in {quota.per:g}+{quota.guard:g} s, linger {quota.linger:g} s, {quota.concurrent} at once"
-
-
 def taken(now: float, quota: Quota, *, token: bool, lease: float) -> Row:
     """Return the row of a permit that is acquired now."""
     ends = now + lease + quota.linger

@@ -39,7 +39,6 @@ from smsc_async.stores.base import Store
 from smsc_async.stores.keys import Keys, ListKey
 from smsc_async.stores.lockout_states import CredentialNames, LockoutStates
 from smsc_async.stores.private_files import misconfigured
-from smsc_async.stores.rows import quota_text
 from smsc_async.stores.sealed_reply import Unsealed, sealed, unpacked_off_loop, unsealed
 
 KEEP_BYTES: Final = 64 * 2**20
@@ -94,7 +93,7 @@ class Closed:
 
 @attrs.frozen
 class OtherQuota:
-    """Another process uses the login with another quota: ``quota_text`` of it."""
+    """Another process uses the login with another quota: ``Quota.stated`` of it."""
 
     quota: str
 
@@ -294,7 +293,7 @@ class SharedStore(Store, ABC):
 
     def _other_quota(self, other: OtherQuota, quota: Quota) -> StoreError:
         return misconfigured(
-            f"other processes use this login with Quota {other.quota}, and this one with {quota_text(quota)}: pass the "
+            f"other processes use this login with Quota {other.quota}, and this one with {quota.stated}: pass the "
             "same Quota everywhere; after a change, wait two minutes",
             self.name,
         )

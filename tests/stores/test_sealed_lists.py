@@ -190,7 +190,7 @@ async def test_a_list_has_an_end(rows: Rows) -> None:
 async def test_the_lists_of_an_account_are_forgotten_and_those_of_others_are_not(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smsc_async.stores.redis.store._SCAN_COUNT", 5)
+    monkeypatch.setattr("smsc_async.stores.redis.store._SCAN_COUNT", "5")
     here = rows.open()
     await _fetch(here, ALEX)
     await _fetch(here, ALEX, endpoint=OTHER_ENDPOINT)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -50,7 +49,7 @@ _CLOSE_SECONDS: Final = 0.5
 # Connections of one event loop. More gain nothing on one core, and cost the server memory.
 _MAX_CONNECTIONS: Final = 16
 
-Word: TypeAlias = str | bytes | int
+Word: TypeAlias = str | bytes
 # redis-py's connection, whose types differ between releases.
 _Connection: TypeAlias = Any
 
@@ -82,6 +81,8 @@ class _Pool:
         self.connecting: list[asyncio.Task[_Connection]] = []
         self.room = asyncio.Semaphore(_MAX_CONNECTIONS)
         self.opening = asyncio.Lock()
+        # After that, calls in flight close their connections.
+        self.is_closed = False
         # The ends of the calls in flight that have no timer yet.
         self.ends: dict[asyncio.Timeout, float] = {}
         self._ticks = False
@@ -133,6 +134,7 @@ class _Pool:
 
     async def aclose(self) -> None:
         """Close all connections, and wait a moment for their ends."""
+        self.is_closed = True
         for task in self.connecting:
             task.cancel()
         opened = [task.result() for task in self.connecting if task.done() and not _failed(task)]
@@ -208,29 +210,24 @@ class RedisConnections:
             RuntimeError: The event loop is not asyncio's.
         """
 
-        def packed(command: str, script: str) -> bytes:
+        def packed(command: str, name: str) -> list[bytes]:
             words = arguments(None if asking else self.run)
-            return (_ASKING if asking else b"") + _packed((command, script, len(keys), *keys, *words))
+            return [_packed((command, name, str(len(keys)), *keys, *words))]
 
-        by = partial(self._by, answers=1 + asking, read=lambda answers: read(answers[-1]))
+        def read_one(answers: list[Any]) -> T:
+            return read(answers[0])
+
         try:
-            return await by(SECONDS - spent, partial(packed, "EVALSHA", script.name))
+            return await self._by(SECONDS - spent, lambda: packed("EVALSHA", script.name), read_one, asking=asking)
         except NoScriptError:
             # The server does not know the script yet, or no longer (SCRIPT FLUSH, a restart).
-            return await by(SECONDS, partial(packed, "EVAL", script.text))
+            return await self._by(SECONDS, lambda: packed("EVAL", script.text), read_one, asking=asking)
 
     async def ask(
         self, *commands: Sequence[Word], read: Callable[[list[Any]], T], spent: float = 0.0, asking: bool = False
     ) -> T:
         """Return what ``read`` makes of the answers to commands that are sent together; arguments and errors as in ``call``."""
-        sent = [each for command in commands for each in ((("ASKING",), command) if asking else (command,))]
-        step = 1 + asking
-        return await self._by(
-            SECONDS - spent,
-            lambda: b"".join(map(_packed, sent)),
-            len(sent),
-            lambda answers: read(answers[step - 1 :: step]),
-        )
+        return await self._by(SECONDS - spent, lambda: list(map(_packed, commands)), read, asking=asking)
 
     async def owner(self, key: str) -> RedisConnections:  # noqa: ARG002  # the interface of RedisNodes
         """Return the server of a key: this one."""
@@ -257,7 +254,7 @@ class RedisConnections:
             await pool.aclose()
 
     async def _by(  # noqa: C901, PLR0912  # each way to fail has its error
-        self, seconds: float, pack: Callable[[], bytes], answers: int, read: Callable[[list[Any]], T]
+        self, seconds: float, pack: Callable[[], list[bytes]], read: Callable[[list[Any]], T], *, asking: bool
     ) -> T:
         pool, loop = self._pool(), asyncio.get_running_loop()
         step, is_repeated, limit = "accept a connection", False, pool.limit(seconds)
@@ -271,7 +268,7 @@ class RedisConnections:
                         limit.reschedule(loop.time() + seconds)
                     step = "answer"
                     try:
-                        return await self._exchange(pool, connection, pack, answers, read)
+                        return await self._exchange(pool, connection, pack, read, asking=asking)
                     except ConnectionClosed:
                         # The server closed an idle connection, and the other idle ones with it. It may have run the
                         # command: the id of the permit ensures that a repetition has no second effect.
@@ -312,7 +309,7 @@ class RedisConnections:
             problem = StoreError(f"Redis cannot be used ({type(error).__name__}{words})", self.name)
         finally:
             pool.ends.pop(limit, None)
-            if self._pools.get(loop) is not pool:  # closed meanwhile
+            if pool.is_closed:
                 await pool.drop()
         # Raised here, so that it has no context: frames of redis-py may contain parts of the URL.
         raise problem
@@ -321,13 +318,22 @@ class RedisConnections:
         self,
         pool: _Pool,
         connection: _Connection,
-        pack: Callable[[], bytes],
-        answers: int,
+        pack: Callable[[], list[bytes]],
         read: Callable[[list[Any]], T],
+        *,
+        asking: bool,
     ) -> T:
+        answers = []
         try:
-            await connection.send_packed_command(pack(), check_health=False)
-            result = read([await connection.read_response() for _ in range(answers)])
+            commands = pack()
+            await connection.send_packed_command(
+                (_ASKING if asking else b"").join((b"", *commands)), check_health=False
+            )
+            for _ in commands:
+                if asking:
+                    await connection.read_response()
+                answers.append(await connection.read_response())
+            result = read(answers)
         except (NoScriptError, StoreLostError):
             pool.idle.append(connection)
             raise
@@ -422,12 +428,11 @@ def _name(url: Secret) -> str:
 
 def _packed(words: Sequence[Word]) -> bytes:
     """Return the bytes of a command."""
-    parts = [b"*%d" % len(words)]
+    parts = [b"*%d\r\n" % len(words)]
     for word in words:
-        encoded = word if isinstance(word, bytes) else str(word).encode()
-        parts += (b"$%d" % len(encoded), encoded)
-    parts.append(b"")
-    return b"\r\n".join(parts)
+        encoded = word.encode() if isinstance(word, str) else word
+        parts.append(b"$%d\r\n%b\r\n" % (len(encoded), encoded))
+    return b"".join(parts)
 
 
 _ASKING: Final = _packed(("ASKING",))

@@ -157,7 +157,8 @@ class Shards:
         for _ in range(_TRIES):
             identity = shard.identity
             try:
-                identity = await self._identified(shard)
+                if identity is None or now() - shard.policy_read_at >= _POLICY_SECONDS:
+                    identity = await self._identified(shard)
                 return await self._run_in(shard, identity, part)
             except StoreLostError:
                 if shard.identity is identity:
@@ -215,9 +216,6 @@ class Shards:
         return [kind, server_time, *values]
 
     async def _identified(self, shard: _Shard) -> _Identity:
-        identity = shard.identity
-        if identity is not None and now() - shard.policy_read_at < _POLICY_SECONDS:
-            return identity
         node = await self._redis.owner(f"{shard.tag}:store")
         async with node.opening():
             is_checked = now() - shard.policy_read_at < _POLICY_SECONDS

@@ -31,14 +31,14 @@ from smsc_async.stores.redis.cluster_lockouts import ChangedError, ClosedError, 
 from smsc_async.stores.redis.event_loop import StoreTasks
 from smsc_async.stores.redis.server_lockouts import ServerLockouts, Turns
 from smsc_async.stores.redis.shards import MICRO, NO_PART, Part, Shards
-from smsc_async.stores.rows import poll_pause, quota_text, released
+from smsc_async.stores.rows import poll_pause, released
 from smsc_async.stores.sealed_reply import SEALED_BYTES
 from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Ended, Lookup, OtherQuota, SharedStore
 
 T = TypeVar("T")
 
 _LIST_KEYS: Final = ("lists", "lists:used", "lists:bytes")
-_SCAN_COUNT: Final = 1_000
+_SCAN_COUNT: Final = "1000"
 
 
 class _PermitId(NamedTuple):
@@ -356,7 +356,7 @@ class RedisStore(SharedStore):
     def _permit_part(self, permit_id: _PermitId, action: str, quota: Quota, numbers: Sequence[float]) -> Part:
         """Return an action on the permits of a login; the first number is the seconds for which the written row matters."""
         key = f"{self._tag(permit_id.login)}:permits:{permit_id.login}"
-        return Part((key,), numbers, (action, permit_id.id, quota_text(quota)))
+        return Part((key,), numbers, (action, permit_id.id, quota.stated))
 
     async def _alone(self, part: Part) -> list[Any]:
         """Return the answer to one part of a call."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from smsc_async.limiter.bucket import Refusal, Usage
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
-from smsc_async.stores.rows import Row, quota_text, refusal_of, usage_of
+from smsc_async.stores.rows import Row, refusal_of, usage_of
 from smsc_async.stores.sealed_reply import SEALED_BYTES
 from smsc_async.stores.shared import Closed, Lookup, OtherQuota
 
@@ -54,7 +54,7 @@ def acquire(
     if (closed := _closed(connection, instant, closed_for)) is not None:
         return closed
     select = "SELECT quota, token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
-    peers, text = connection.execute(select, (login,)).fetchall(), quota_text(quota)
+    peers, text = connection.execute(select, (login,)).fetchall(), quota.stated
     rows = [Row(*values) for _, *values in peers]
     for other, *_ in (each for each in peers if each[0] != text and max(each[1:3]) > instant):
         return OtherQuota(other)
@@ -88,7 +88,7 @@ def insert(connection: sqlite3.Connection, login: str, quota: Quota, instant: fl
     while True:
         # Ordered by time, so that a sweep finds the oldest; random, so that no number is ever used twice.
         number = int(instant * 1_000) << 24 | random.getrandbits(24)
-        values = (number, login, quota_text(quota), *row)
+        values = (number, login, quota.stated, *row)
         added = connection.execute("INSERT OR IGNORE INTO permits VALUES (?, ?, ?, ?, ?, ?)", values)
         if added.rowcount:
             return number
