@@ -32,7 +32,7 @@ from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.protocol import is_loopback
 from smsc_async.stores.private_files import misconfigured
-from smsc_async.stores.redis.event_loop import asyncio_loop
+from smsc_async.stores.redis.event_loop import TimeLimits, asyncio_loop, current_task
 from smsc_async.stores.redis.scripts import Script, StoreLostError
 from smsc_async.stores.redis.topology import Address
 
@@ -42,8 +42,6 @@ SECONDS: Final = 0.9
 # The hash tag of all keys on a single server.
 ONE_TAG: Final = ("{smsc}",)
 _CONNECT_SECONDS: Final = 5.0
-# A call gets a timer of its own only if it lasts longer than this: a timer takes a tenth of the time of a permit.
-_TICK_SECONDS: Final = 0.1
 # For all connections together.
 _CLOSE_SECONDS: Final = 0.5
 # Connections of one event loop. More gain nothing on one core, and cost the server memory.
@@ -83,26 +81,7 @@ class _Pool:
         self.opening = asyncio.Lock()
         # After that, calls in flight close their connections.
         self.is_closed = False
-        # The ends of the calls in flight that have no timer yet.
-        self.ends: dict[asyncio.Timeout, float] = {}
-        self._ticks = False
-
-    def limit(self, seconds: float) -> asyncio.Timeout:
-        """Return a time limit that counts from now; its user removes it from ``ends``."""
-        if seconds <= _TICK_SECONDS:
-            return asyncio.timeout(seconds)
-        loop, limit = asyncio.get_running_loop(), asyncio.timeout(None)
-        self.ends[limit] = loop.time() + seconds
-        if not self._ticks:
-            self._ticks = True
-            loop.call_later(_TICK_SECONDS, self._tick)
-        return limit
-
-    def _tick(self) -> None:
-        self._ticks = False
-        while self.ends:
-            limit, end = self.ends.popitem()
-            limit.reschedule(end)
+        self.limits = TimeLimits()
 
     async def connection(self) -> _Connection:
         """Return an open connection; if the caller is cancelled, the connecting goes on for the next caller."""
@@ -256,16 +235,14 @@ class RedisConnections:
     async def _by(  # noqa: C901, PLR0912  # each way to fail has its error
         self, seconds: float, pack: Callable[[], list[bytes]], read: Callable[[list[Any]], T], *, asking: bool
     ) -> T:
-        pool, loop = self._pool(), asyncio.get_running_loop()
-        step, is_repeated, limit = "accept a connection", False, pool.limit(seconds)
+        pool, task = self._pool(), current_task()
+        cancelling, step, is_repeated = task.cancelling(), "accept a connection", False
+        pool.limits.begin(task, seconds)
         try:
-            async with limit, pool.room:
+            async with pool.room:
                 while True:
                     connection = await pool.connection()
-                    if limit in pool.ends:
-                        pool.ends[limit] = loop.time() + seconds
-                    else:
-                        limit.reschedule(loop.time() + seconds)
+                    pool.limits.begin(task, seconds)
                     step = "answer"
                     try:
                         return await self._exchange(pool, connection, pack, read, asking=asking)
@@ -278,7 +255,9 @@ class RedisConnections:
                         await pool.drop()
         except (NoScriptError, StoreLostError):
             raise
-        except TimeoutError:
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if isinstance(error, asyncio.CancelledError) and not pool.limits.is_over(task, cancelling):
+                raise
             problem = StoreError(f"Redis did not {step} within {SECONDS:g} s: try again", self.name)
         except ElsewhereError:
             if self._mode == "cluster":
@@ -308,7 +287,7 @@ class RedisConnections:
             words = f": {error}" if type(error) is ConnectionClosed else ""
             problem = StoreError(f"Redis cannot be used ({type(error).__name__}{words})", self.name)
         finally:
-            pool.ends.pop(limit, None)
+            pool.limits.end(task)
             if pool.is_closed:
                 await pool.drop()
         # Raised here, so that it has no context: frames of redis-py may contain parts of the URL.
@@ -323,7 +302,7 @@ class RedisConnections:
         *,
         asking: bool,
     ) -> T:
-        answers = []
+        answers: list[Any] = []
         try:
             commands = pack()
             await connection.send_packed_command(

@@ -1,4 +1,4 @@
-"""The event loop of a Redis store, and the tasks in it that the end of a call does not interrupt."""
+"""The event loop of a Redis store: the time limits of its calls, and the tasks that the end of a call does not interrupt."""
 
 from __future__ import annotations
 
@@ -21,6 +21,65 @@ def asyncio_loop() -> asyncio.AbstractEventLoop:
     except RuntimeError:
         pass
     raise RuntimeError("RedisStore works on asyncio only: on trio use SQLiteStore")
+
+
+def current_task() -> asyncio.Task[Any]:
+    """Return the task that runs now."""
+    task = asyncio.current_task()
+    assert task is not None, "coroutines of a store run in tasks"
+    return task
+
+
+class TimeLimits:
+    """The time limits of the calls in one event loop.
+
+    All share one timer, since ``asyncio.timeout()`` takes a tenth of the time of a permit. As there, the end of the time
+    cancels the task, and its call replaces the cancellation by an error.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[asyncio.Task[Any], float] = {}
+        self._over: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, task: asyncio.Task[Any], seconds: float) -> None:
+        """Limit the time of a task's call from now on, in place of its former limit."""
+        loop = task.get_loop()
+        self._ends[task] = end = loop.time() + seconds
+        if self._timer is None or end < self._timer.when():
+            self._check_at(loop, end)
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """End the limit of a task."""
+        self._ends.pop(task, None)
+        self.is_over(task, 0)
+
+    def is_over(self, task: asyncio.Task[Any], cancelling: int) -> bool:
+        """Return whether a task was cancelled by the end of its time, and by nobody else; at the next call, it was not.
+
+        Args:
+            task: The current task.
+            cancelling: Its ``cancelling()`` before the call.
+        """
+        if task not in self._over:
+            return False
+        self._over.remove(task)
+        return task.uncancel() <= cancelling
+
+    def _check_at(self, loop: asyncio.AbstractEventLoop, instant: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(instant, self._check, loop)
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        instant = loop.time()
+        for task in [task for task, end in self._ends.items() if end <= instant]:
+            del self._ends[task]
+            self._over.add(task)
+            task.cancel()
+        if self._ends:
+            self._check_at(loop, min(self._ends.values()))
 
 
 class StoreTasks:
