@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,28 +26,31 @@ if TYPE_CHECKING:
 class Waiter(Protocol):
     """The suspension of one task."""
 
+    _loop: Any
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+
     async def wait(self, seconds: float) -> None:
         """Return after ``seconds`` (``inf``: no limit) or on a notification; at once if the notification came before."""
         ...
 
+    def _end_wait(self) -> None: ...
+
     def notify(self) -> bool:
         """End the wait, from any thread; return ``False`` if the task's event loop is closed."""
-        ...
+        return call_in_loop(self._loop, self._end_wait)
 
     def is_lost(self) -> bool:
-        """Whether the task's event loop is closed; callable in any event loop."""
-        ...
+        """Whether the task's event loop is closed; callable in any thread."""
+        return is_closed_loop(self._loop)
 
 
-class _AsyncioWaiter:
-    __slots__ = ("_future", "_loop", "_notified", "_running_loop")
+class _AsyncioWaiter(Waiter):
+    _loop: asyncio.AbstractEventLoop
 
-    def __init__(self) -> None:
-        # asyncio takes a tenth of the time in which the package is imported, and a program that runs its loop has imported it.
-        from asyncio import get_running_loop  # noqa: PLC0415
-
-        self._running_loop = get_running_loop
-        self._loop = get_running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
         self._future: asyncio.Future[None] | None = None
         self._notified = False
 
@@ -62,56 +66,21 @@ class _AsyncioWaiter:
                     timer.cancel()
         self._notified = False
 
-    def notify(self) -> bool:
-        try:
-            if self._running_loop() is self._loop:
-                self._end_wait()
-                return True
-        except RuntimeError:  # no event loop in this thread
-            pass
-        try:
-            self._loop.call_soon_threadsafe(self._end_wait)
-        except RuntimeError:  # the loop is closed
-            return False
-        return True
-
-    def is_lost(self) -> bool:
-        return self._loop.is_closed()
-
     def _end_wait(self) -> None:
         self._notified = True
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
 
-class _TrioWaiter:
-    __slots__ = ("_event", "_thread", "_token", "_trio")
-
-    def __init__(self) -> None:
-        import trio  # noqa: PLC0415  # only for programs that use it
-
-        self._trio = trio
-        self._token: trio.lowlevel.TrioToken = trio.lowlevel.current_trio_token()
-        self._thread = threading.get_ident()
-        self._event = trio.Event()
+class _TrioWaiter(Waiter):
+    def __init__(self, loop: trio.lowlevel.TrioToken) -> None:
+        super().__init__(loop)
+        self._event = anyio.Event()
 
     async def wait(self, seconds: float) -> None:
-        with self._trio.move_on_after(seconds):
+        with anyio.move_on_after(seconds):
             await self._event.wait()
-        self._event = self._trio.Event()
-
-    def notify(self) -> bool:
-        try:
-            if threading.get_ident() == self._thread:
-                self._end_wait()
-            else:
-                self._token.run_sync_soon(self._end_wait)
-        except RuntimeError:  # the run is over
-            return False
-        return True
-
-    def is_lost(self) -> bool:
-        return is_other_closed_loop(self._token)
+        self._event = anyio.Event()
 
     def _end_wait(self) -> None:
         self._event.set()  # read here, since wait() replaces the event
@@ -123,7 +92,8 @@ def new_waiter() -> Waiter:
     Raises:
         RuntimeError: No event loop of asyncio or trio is running in this thread.
     """
-    return _TrioWaiter() if in_trio() else _AsyncioWaiter()
+    loop: Any = running_loop()
+    return _TrioWaiter(loop) if in_trio() else _AsyncioWaiter(loop)
 
 
 def in_trio() -> bool:
@@ -135,7 +105,7 @@ def in_trio() -> bool:
 
 
 def running_loop() -> Hashable:
-    """Return an object that identifies the running event loop, of asyncio or trio.
+    """Return an object that identifies the running event loop: the loop of asyncio, or the token of trio.
 
     Raises:
         RuntimeError: No event loop is running in this thread.
@@ -149,40 +119,25 @@ def running_loop() -> Hashable:
     return get_running_loop()
 
 
-def is_other_closed_loop(loop: Hashable) -> bool:
-    """Whether an event loop is closed; the caller runs in an event loop, which is not closed."""
-    return loop != running_loop() and is_closed_loop(loop)
-
-
 def is_closed_loop(loop: Hashable) -> bool:
     """Whether an event loop is closed; callable in any thread."""
-    from asyncio import AbstractEventLoop  # noqa: PLC0415  # as above
-
-    if isinstance(loop, AbstractEventLoop):
-        return loop.is_closed()
-    from trio import RunFinishedError, lowlevel  # noqa: PLC0415  # already imported: the loop is its token
-
-    assert isinstance(loop, lowlevel.TrioToken)
-    try:
-        loop.run_sync_soon(bool)
-    except RunFinishedError:
-        return True
-    return False
+    is_closed: Callable[[], bool] | None = getattr(loop, "is_closed", None)
+    # Nothing but a call shows whether a run of trio is over.
+    return is_closed() if is_closed is not None else not call_in_loop(loop, bool)
 
 
-def call_in_loop(loop: Hashable, call: Callable[[], object]) -> None:
-    """Call ``call`` in an event loop, from any thread; at once if that loop runs here, never if it is closed."""
-    try:
+def call_in_loop(loop: Hashable, call: Callable[[], object]) -> bool:
+    """Call ``call`` in an event loop, from any thread; at once if that loop runs here. Return ``False`` if it is closed."""
+    is_here = False
+    with suppress(RuntimeError):  # no loop runs here: the garbage collector ends a task of a loop that is over
         is_here = loop == running_loop()
-    except RuntimeError:  # no loop runs here: the garbage collector ends a task of a loop that is over
-        is_here = False
     if is_here:
         call()
-        return
-    from asyncio import AbstractEventLoop  # noqa: PLC0415  # as above
-
-    with suppress(RuntimeError):  # the loop is closed
-        if isinstance(loop, AbstractEventLoop):
-            loop.call_soon_threadsafe(call)
-        else:
-            cast("trio.lowlevel.TrioToken", loop).run_sync_soon(call)
+        return True
+    either: Any = loop
+    post = either.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else either.run_sync_soon
+    try:
+        post(call)
+    except RuntimeError:  # the loop is closed
+        return False
+    return True

@@ -21,7 +21,7 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
-from smsc_async.limiter.waiter import is_other_closed_loop
+from smsc_async.limiter.waiter import is_closed_loop
 from smsc_async.records import Tariffs
 from smsc_async.stores.base import Store
 
@@ -195,7 +195,7 @@ class MemoryStore(Store):
         """Take place, token and slot together, or nothing."""
         credentials = permit.credentials
         if credentials is None:
-            return self._buckets.acquire(permit, instant, is_other_closed_loop)
+            return self._buckets.acquire(permit, instant, is_closed_loop)
         with self._rules_lock:
             self._settle_all()
             service = self._services[credentials.service]
@@ -206,7 +206,7 @@ class MemoryStore(Store):
             if isinstance(place, Refused):
                 retry_in = min(place.retry_in or math.inf, _LOST_CHECK_SECONDS)
                 return Refusal(retry_in, (), place, rules.priority(service, state, instant))
-            refusal = self._buckets.acquire(permit, instant, is_other_closed_loop)
+            refusal = self._buckets.acquire(permit, instant, is_closed_loop)
             if refusal is None:
                 rules.enter(service, state, place)
                 permit.place = place
@@ -268,4 +268,4 @@ class MemoryStore(Store):
 
 
 def _is_lost(permit: Permit) -> bool:
-    return permit.owner_loop is not None and is_other_closed_loop(permit.owner_loop)
+    return permit.owner_loop is not None and is_closed_loop(permit.owner_loop)

@@ -20,7 +20,7 @@ import anyio
 from smsc_async.errors import SmscError, TrialsExhausted
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.waiter import Waiter, call_in_loop, is_other_closed_loop, new_waiter, running_loop
+from smsc_async.limiter.waiter import Waiter, call_in_loop, is_closed_loop, new_waiter, running_loop
 from smsc_async.records import Tariffs
 
 # A flight may outlast its deadline by one exchange, and by the time to settle it with the store.
@@ -141,7 +141,7 @@ class InFlight:
 
     def is_lost(self) -> bool:
         """Whether nothing will complete this flight."""
-        return self.is_complete or now() >= self.deadline + _OVERDUE or is_other_closed_loop(self._loop)
+        return self.is_complete or now() >= self.deadline + _OVERDUE or is_closed_loop(self._loop)
 
     def complete(self, result: Result) -> None:
         """Give the result to everybody who waits; a second call has no effect."""
