@@ -16,7 +16,8 @@ import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.errors import DeadlineExceeded, NotSent, SmscError, StoreError, TooManyRequests
-from smsc_async.fetch.circuit_breaker import CircuitBreaker, Sending
+from smsc_async.fetch.circuit import Sending
+from smsc_async.fetch.circuit_breaker import CircuitBreaker
 from smsc_async.fetch.hosts import Hosts
 from smsc_async.fetch.interpret import interpret_redacted, without_traceback
 from smsc_async.fetch.retries import backoff, may_retry

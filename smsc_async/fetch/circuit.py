@@ -15,6 +15,21 @@ from __future__ import annotations
 import math
 from typing import Final
 
+import attrs
+
+
+@attrs.define(eq=False, repr=False)
+class Sending:
+    """One request, as the circuit breaker counts it.
+
+    Attributes:
+        login: The login, or a digest of it.
+        sent_at: When the request was sent.
+    """
+
+    login: str
+    sent_at: float
+
 
 class Circuit:
     """Whether a service is down, and which request is sent as a probe meanwhile."""
@@ -28,16 +43,16 @@ class Circuit:
     IN_USE: Final = 60.0
     """A login that sent a request within so many seconds is in use."""
 
-    __slots__ = ("_failed", "_failures", "_next_probe", "_probe_until", "_probes", "_sent")
-
     def __init__(self) -> None:
+        # The requests in flight whose silence has not counted as a failure.
+        self._pending: set[Sending] = set()
         self._failures = 0
         # Two logins are enough for each decision, so no more are stored.
         self._failed: set[str] = set()
         self._sent: dict[str, float] = {}
         self._probes = 0
+        self._probe: Sending | None = None
         self._next_probe = -math.inf
-        self._probe_until = -math.inf
 
     @property
     def is_open(self) -> bool:
@@ -46,53 +61,68 @@ class Circuit:
 
     def wait(self, now: float) -> float:
         """Return the seconds until a request may be sent; 0 if one may be sent now."""
-        return max(0.0, self._next_probe - now, self._probe_until - now) if self.is_open else 0.0
+        # Without a timer: silence matters only when another request wants to be sent.
+        for each in [each for each in self._pending if now - each.sent_at >= self.SILENCE]:
+            self._fail(each, now)
+        if not self.is_open:
+            return 0.0
+        probe_until = -math.inf if self._probe is None else self._probe.sent_at + self.SILENCE
+        return max(0.0, self._next_probe - now, probe_until - now)
 
-    def start(self, login: str, now: float) -> bool:
-        """Record a request that ``wait`` permits; return whether it is a probe.
+    def start(self, login: str, now: float) -> Sending:
+        """Record a request that ``wait`` permits; ``settle`` must follow. In an open circuit the request is the probe.
 
         Args:
             login: The login, or a digest of it.
             now: The instant.
         """
+        sending = Sending(login, now)
+        self._pending.add(sending)
         self._sent.pop(login, None)
         self._sent[login] = now
         if len(self._sent) > 2:
             del self._sent[next(iter(self._sent))]
         if self.is_open:
-            self._probe_until = now + self.SILENCE
+            self._probe = sending
             self._schedule(now)
-        return self.is_open
+        return sending
 
-    def failed(self, login: str, now: float, *, probe: bool) -> None:
-        """Record a failure; while the circuit is open, only that of a probe matters.
+    def settle(self, sending: Sending, now: float, *, responds: bool | None) -> None:
+        """Record the end of a request.
 
         Args:
-            login: As in ``start``.
+            sending: What ``start`` returned.
             now: The instant.
-            probe: What ``start`` returned.
+            responds: Whether the service replied, also if the request has counted as a failure by now. ``None`` if the
+                request was not sent: if it was the probe, the next request is a probe again.
         """
-        if probe:
-            self._probe_until = -math.inf
+        if responds:
+            self.reset()
+        elif responds is None and sending is self._probe:
+            self._probe, self._next_probe = None, -math.inf
+        elif responds is False and sending in self._pending:
+            self._fail(sending, now)
+        self._pending.discard(sending)
+
+    def reset(self) -> None:
+        """Close the circuit."""
+        self._failures = self._probes = 0
+        self._failed.clear()
+        self._probe = None
+
+    def _fail(self, sending: Sending, now: float) -> None:
+        """Count a failure; while the circuit is open, only that of the probe matters."""
+        self._pending.discard(sending)
+        if sending is self._probe:
+            self._probe = None
         if self.is_open:
             return
         self._failures += 1
         if len(self._failed) < 2:
-            self._failed.add(login)
+            self._failed.add(sending.login)
         in_use = sum(at > now - self.IN_USE for at in self._sent.values())
         if self._failures >= self.FAILURES and len(self._failed) >= min(in_use, 2):
             self._schedule(now)
-
-    def answered(self) -> None:
-        """Record a reply of the service, also one that came after its request had counted as a failure."""
-        self._failures = self._probes = 0
-        self._failed.clear()
-        self._probe_until = -math.inf
-
-    def not_sent(self, *, probe: bool) -> None:
-        """Record that a request was not sent; if it was the probe, the next request is a probe again."""
-        if probe:
-            self._probe_until = self._next_probe = -math.inf
 
     def _schedule(self, now: float) -> None:
         self._next_probe = now + self.WAITS[min(self._probes, len(self.WAITS) - 1)]

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Hashable
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
@@ -94,6 +94,29 @@ def new_waiter() -> Waiter:
     """
     loop: Any = running_loop()
     return _TrioWaiter(loop) if in_trio() else _AsyncioWaiter(loop)
+
+
+class Waiters:
+    """The tasks that wait for the same event, in any threads and event loops."""
+
+    def __init__(self) -> None:
+        self._waiters: set[Waiter] = set()
+
+    @contextmanager
+    def new(self) -> Generator[Waiter]:
+        """Return a waiter for the current task, which every notification reaches until the block ends."""
+        waiter = new_waiter()
+        self._waiters.add(waiter)
+        try:
+            yield waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def notify(self) -> None:
+        """End the waits of all tasks, from any thread."""
+        # list() is one step: other threads may begin and end their waits meanwhile.
+        for waiter in list(self._waiters):
+            waiter.notify()
 
 
 def in_trio() -> bool:

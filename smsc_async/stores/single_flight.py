@@ -20,7 +20,7 @@ import anyio
 from smsc_async.errors import SmscError, TrialsExhausted
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.waiter import Waiter, call_in_loop, is_closed_loop, new_waiter, running_loop
+from smsc_async.limiter.waiter import Waiters, call_in_loop, is_closed_loop, running_loop
 from smsc_async.records import Tariffs
 
 # A flight may outlast its deadline by one exchange, and by the time to settle it with the store.
@@ -64,7 +64,7 @@ class InFlight:
         # Reentrant: the garbage collector may end an abandoned caller while this thread holds the lock.
         self._lock = threading.RLock()
         self._callers = 0
-        self._waiters: set[Waiter] = set()
+        self._waiters = Waiters()
         self._loop = running_loop()
         self._is_in_exchange = False
 
@@ -123,7 +123,7 @@ class InFlight:
         if error.retry_after is not None and not isinstance(error, TrialsExhausted):
             self.due_at = now() + error.retry_after
         self.refusal = error
-        self._notify()
+        self._waiters.notify()
 
     def refusal_by(self, until: float, *, is_impatient: bool) -> SmscError | None:
         """Return why the next request is not sent by ``until``, or now for an impatient caller; else ``None``."""
@@ -150,26 +150,17 @@ class InFlight:
                 return
             self.result = result
             self.is_complete = True
-        self._notify()
+        self._waiters.notify()
 
     async def wait(self, until: float, *, is_impatient: bool = False) -> SmscError | None:
         """Return when the flight is complete, at ``until``, or when ``refusal_by`` has an error, which is the result."""
         ends_at = min(until, self.deadline + _OVERDUE)
-        waiter = new_waiter()
-        self._waiters.add(waiter)
-        try:
+        with self._waiters.new() as waiter:
             while not self.is_complete and (left := ends_at - now()) > 0:
                 if self.refusal is not None and (is_impatient or self.due_at > until):
                     break
                 await waiter.wait(left)
-        finally:
-            self._waiters.discard(waiter)
         return self.refusal_by(until, is_impatient=is_impatient)
-
-    def _notify(self) -> None:
-        # list() is one step: other threads may begin and end their waits meanwhile.
-        for waiter in list(self._waiters):
-            waiter.notify()
 
 
 class SingleFlight:

@@ -11,7 +11,7 @@ from smsc_async.fetch.circuit import Circuit
 
 def _fail(circuit: Circuit, now: float, *logins: str) -> None:
     for login in logins:
-        circuit.failed(login, now, probe=circuit.start(login, now))
+        circuit.settle(circuit.start(login, now), now, responds=False)
 
 
 def _open(now: float = 0.0) -> Circuit:
@@ -57,15 +57,15 @@ def test_a_login_is_no_longer_in_use_after_a_minute_without_a_request() -> None:
 def test_a_reply_ends_the_row() -> None:
     circuit = Circuit()
     _fail(circuit, 0.0, *"abab")
-    circuit.answered()
+    circuit.settle(circuit.start("a", 0.0), 0.5, responds=True)
     _fail(circuit, 1.0, *"abab")
     assert not circuit.is_open
 
 
 def test_a_closed_circuit_lets_every_request_through() -> None:
     circuit = Circuit()
+    circuit.start("a", 0.0)
     assert circuit.wait(0.0) == 0.0
-    assert not circuit.start("a", 0.0)
 
 
 def test_probes_are_sent_after_2_4_8_and_then_every_10_seconds() -> None:
@@ -73,8 +73,7 @@ def test_probes_are_sent_after_2_4_8_and_then_every_10_seconds() -> None:
     for _ in range(6):
         waits.append(circuit.wait(now))
         now += circuit.wait(now)
-        assert circuit.start("a", now)
-        circuit.failed("a", now, probe=True)
+        _fail(circuit, now, "a")
     assert waits == [2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
 
 
@@ -92,32 +91,60 @@ def test_a_probe_whose_caller_disappeared_is_over_after_ten_seconds() -> None:
 
 def test_a_probe_that_was_not_sent_leaves_its_turn_to_the_next_request() -> None:
     circuit = _open()
-    circuit.not_sent(probe=circuit.start("a", 2.0))
+    circuit.settle(circuit.start("a", 2.0), 2.0, responds=None)
     assert circuit.wait(2.0) == 0.0
-    assert circuit.start("b", 2.0)
+    circuit.start("b", 2.0)
+    assert circuit.wait(2.0) == Circuit.SILENCE
 
 
 def test_a_request_that_was_not_sent_changes_nothing_in_a_closed_circuit() -> None:
     circuit = Circuit()
     _fail(circuit, 0.0, *"abab")
-    circuit.not_sent(probe=circuit.start("a", 0.0))
+    circuit.settle(circuit.start("a", 0.0), 0.0, responds=None)
     _fail(circuit, 0.0, "b")
     assert circuit.is_open
 
 
 def test_failures_of_requests_that_were_sent_before_the_opening_do_not_delay_the_probe() -> None:
-    circuit = _open()
-    circuit.failed("a", 1.9, probe=False)
+    circuit = Circuit()
+    early = circuit.start("a", 0.0)
+    _fail(circuit, 0.0, *"ababa")
+    circuit.settle(early, 1.9, responds=False)
+    assert circuit.is_open
     assert circuit.wait(2.0) == 0.0
+
+
+def test_a_request_without_a_reply_for_ten_seconds_is_one_failure() -> None:
+    circuit = Circuit()
+    _fail(circuit, 0.0, *"abab")
+    silent = circuit.start("a", 0.0)
+    circuit.wait(9.9)
+    assert not circuit.is_open
+    assert circuit.wait(10.0) == 2.0
+    circuit.settle(circuit.start("b", 12.0), 12.0, responds=True)
+    _fail(circuit, 13.0, *"abab")
+    circuit.settle(silent, 13.0, responds=False)
+    assert not circuit.is_open
+
+
+def test_the_end_of_an_older_probe_does_not_let_another_one_start() -> None:
+    circuit = _open()
+    silent = circuit.start("a", 2.0)
+    assert circuit.wait(12.0) == 0.0
+    circuit.start("b", 12.0)
+    circuit.settle(silent, 12.5, responds=False)
+    circuit.settle(silent, 12.5, responds=None)
+    assert circuit.wait(12.5) == 9.5
 
 
 def test_a_late_reply_closes_the_circuit_at_once() -> None:
     circuit = _open()
-    circuit.start("a", 2.0)
-    circuit.failed("a", 12.0, probe=True)
-    circuit.answered()
+    probe = circuit.start("a", 2.0)
     assert circuit.wait(12.0) == 0.0
-    assert not circuit.start("a", 12.0)
+    circuit.settle(probe, 12.0, responds=True)
+    assert not circuit.is_open
+    circuit.start("a", 12.0)
+    assert circuit.wait(12.0) == 0.0
 
 
 def test_the_size_of_a_circuit_does_not_depend_on_the_number_of_logins() -> None:
