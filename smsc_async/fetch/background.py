@@ -18,7 +18,7 @@ import anyio
 import attrs
 
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.waiter import Waiter, in_trio, is_closed_loop, new_waiter, running_loop
+from smsc_async.limiter.waiter import Waiter, Waiters, in_trio, is_closed_loop, running_loop
 from smsc_async.stores.single_flight import InFlight
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class BackgroundTasks:
         # By event loop, so that the cost of a start does not grow with the number of tasks.
         self._tasks: dict[Hashable, set[_Task]] = {}
         self._pid = os.getpid()
-        self._closing: Waiter | None = None
+        self._closing = Waiters()
 
     def __len__(self) -> int:
         return sum(map(len, list(self._tasks.values())))
@@ -78,8 +78,7 @@ class BackgroundTasks:
                 del self._tasks[loop]
             if ended is not None:
                 ended()
-            if self._closing is not None:
-                self._closing.notify()
+            self._closing.notify()
 
         mine.add(entry)
         if in_trio():
@@ -104,21 +103,14 @@ class BackgroundTasks:
         loop = running_loop()
         mine = self._tasks.get(loop, set())
         self._tasks = {loop: mine} if mine else {}
-        self._closing = new_waiter()
         connecting = {each for each in mine if each.flight is not None and each.flight.is_connecting}
         for each in mine - connecting:
             each.scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await self._wait_for(mine, connecting)
+        with self._closing.new() as waiter, anyio.CancelScope(shield=True):
+            await _wait_for(waiter, mine, connecting)
             for each in list(mine):
                 each.scope.cancel()
-            await self._wait_for(mine, mine)
-
-    async def _wait_for(self, running: set[_Task], tasks: set[_Task]) -> None:
-        assert self._closing is not None, "aclose() has set it"
-        until = now() + _PATIENCE
-        while running & tasks and (left := until - now()) > 0:
-            await self._closing.wait(left)
+            await _wait_for(waiter, mine, mine)
 
     def _forget_lost(self) -> None:
         if self._pid != os.getpid():
@@ -127,3 +119,9 @@ class BackgroundTasks:
         for loop in list(self._tasks):
             if is_closed_loop(loop):
                 self._tasks.pop(loop, None)
+
+
+async def _wait_for(waiter: Waiter, running: set[_Task], tasks: set[_Task]) -> None:
+    until = now() + _PATIENCE
+    while running & tasks and (left := until - now()) > 0:
+        await waiter.wait(left)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from hashlib import blake2b
-from typing import Final, TypeVar
+from typing import Final
 from weakref import WeakValueDictionary
 
 import attrs
@@ -20,8 +18,6 @@ from smsc_async.http.redaction import Redactor
 from smsc_async.http.threads import run_in_own_thread
 from smsc_async.protocol import Reply, declared_charset
 from smsc_async.records import Tariffs
-
-_T = TypeVar("_T")
 
 # The loop must not stop for 10 ms. Decoding takes 35 to 60 ns a byte, by format (CPython 3.11), so this is half of that.
 # A thread costs a tenth of a millisecond, and the loop continues.
@@ -42,7 +38,9 @@ _known: Final[WeakValueDictionary[tuple[str, bytes], Tariffs]] = WeakValueDictio
 async def interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | SmscError:
     """Return what a reply means, with the secret removed from an error."""
     try:
-        return await _interpret_redacted(reply, redactor)
+        if len(reply.body) < _LONG_BYTES:
+            return _interpret_redacted(reply, redactor)
+        return await run_in_own_thread(_interpret_redacted, reply, redactor)
     except BaseException as error:
         # The reply may quote the secret, and so may a local of a frame inside, or an error that was not redacted yet.
         clear_frames(error)
@@ -50,26 +48,16 @@ async def interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | Smsc
         raise
 
 
-async def _interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | SmscError:
-    outcome = await off_loop(interpret_reply, reply)
+def _interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | SmscError:
+    outcome = interpret_reply(reply)
     if isinstance(outcome, Tariffs):
         return outcome
     # Redact before decoding: an error's excerpt is truncated, and half a secret no longer matches.
-    redacted, is_hidden = await off_loop(partial(_redacted, redactor), reply)
-    again = await off_loop(interpret_reply, redacted)
+    again = interpret_reply(attrs.evolve(reply, body=redactor.body(reply.body)))
     # If redaction has changed the error, its excerpt contains the secret.
     if isinstance(again, SmscError) and _is_same(again, outcome):
-        return redactor.error(again, omits_quotes=is_hidden)
+        return redactor.error(again, omits_quotes=redactor.is_hidden_in(reply.body))
     return redactor.error(outcome, omits_quotes=True)
-
-
-def _redacted(redactor: Redactor, reply: Reply) -> tuple[Reply, bool]:
-    return attrs.evolve(reply, body=redactor.body(reply.body)), redactor.is_hidden_in(reply.body)
-
-
-async def off_loop(work: Callable[[Reply], _T], reply: Reply) -> _T:
-    """Return the result of ``work``, which handles a long reply in a thread of the library's own."""
-    return work(reply) if len(reply.body) < _LONG_BYTES else await run_in_own_thread(work, reply)
 
 
 def interpret_reply(reply: Reply) -> Tariffs | SmscError:

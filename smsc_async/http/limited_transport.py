@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import suppress
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,7 +11,6 @@ import anyio
 import httpx
 
 from smsc_async.accounts import Account
-from smsc_async.errors import StoreError
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
@@ -89,24 +88,20 @@ class LimitedTransport(httpx.AsyncBaseTransport):
             return await self._transport.handle_async_request(request)
         login = self._logins.get(claim.login, claim.login)
         attempt = Attempt(quota_key(service_of(str(request.url)), login), self._quota, token=claim.token)
-        exchange = LimitedExchange(self._store, attempt)
-        await exchange.__aenter__()
         response: httpx.Response | None = None
-        try:
+        async with AsyncExitStack() as exchange:
+            await exchange.enter_async_context(LimitedExchange(self._store, attempt))
             with anyio.move_on_after(self._exchange_limit):
                 response = await self._sent(request, attempt)
             if response is None:
-                raise httpx.ReadTimeout(_TOO_LONG, request=request)  # noqa: TRY301  # the handler settles all failures
-        except BaseException:
-            await exchange.__aexit__()
-            raise
-        if response.is_closed:
-            # The transport has read the reply already, as ``httpx.MockTransport`` does. httpx will not close it again.
-            attempt.is_complete = True
-            await exchange.__aexit__()
-        else:
-            assert isinstance(response.stream, httpx.AsyncByteStream), "_sent() has checked it"
-            response.stream = _HeldBody(response.stream, attempt, exchange, now() + self._exchange_limit)
+                raise httpx.ReadTimeout(_TOO_LONG, request=request)
+            if response.is_closed:
+                # The transport has read the reply already, as ``httpx.MockTransport`` does. httpx will not close it again.
+                attempt.is_complete = True
+            else:
+                assert isinstance(response.stream, httpx.AsyncByteStream), "_sent() has checked it"
+                until = now() + self._exchange_limit
+                response.stream = _HeldBody(response.stream, attempt, exchange.pop_all(), until)
         return response
 
     async def aclose(self) -> None:
@@ -188,12 +183,10 @@ class _Prefixed(httpx.AsyncByteStream):
 class _HeldBody(httpx.AsyncByteStream):
     """The body of a reply. It holds its permit until it is read to the end or closed."""
 
-    def __init__(
-        self, stream: httpx.AsyncByteStream, attempt: Attempt, exchange: LimitedExchange, until: float
-    ) -> None:
+    def __init__(self, stream: httpx.AsyncByteStream, attempt: Attempt, exchange: AsyncExitStack, until: float) -> None:
         self._stream = stream
         self._attempt = attempt
-        self._exchange: LimitedExchange | None = exchange
+        self._exchange = exchange
         self._until = until
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -213,7 +206,4 @@ class _HeldBody(httpx.AsyncByteStream):
         try:
             await self._stream.aclose()
         finally:
-            exchange, self._exchange = self._exchange, None
-            if exchange is not None:
-                with suppress(StoreError):
-                    await exchange.__aexit__()
+            await self._exchange.aclose()
