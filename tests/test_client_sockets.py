@@ -24,6 +24,7 @@ from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 from smsc_async.testing import SmscServer
+from tests.limiter.counts import usage_counts, waiter_count
 
 # The server's window is 0.4 s; the client's guard is as wide again as a busy machine may need.
 RULES = Rules(per=0.4)
@@ -136,9 +137,9 @@ def test_a_loop_that_is_closed_while_a_call_waits_for_its_turn_keeps_nobody_wait
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of the socket that was left with the loop
         _run_and_close(lose_patience())
-        assert store.queue.waiting() == 1
+        assert waiter_count(store.queue) == 1
         asyncio.run(ask_again())
-        assert store.queue.waiting() == 0
+        assert waiter_count(store.queue) == 0
         _end(left)
 
 
@@ -164,13 +165,13 @@ def test_a_loop_that_nobody_runs_any_more_leads_the_line_no_longer_than_it_would
 
     waiting = idle.run_until_complete(begin())
     store.try_release(held, Completion.NOT_SENT)
-    assert store.queue.waiting() == 1
+    assert waiter_count(store.queue) == 1
     time.sleep(0.4)
     asyncio.run(wait(5.0))
     with pytest.raises(TimeoutError):
         idle.run_until_complete(waiting)  # it goes on: nothing of the others' is touched
     idle.close()
-    assert store.queue.waiting() == 0
+    assert waiter_count(store.queue) == 0
     assert store.try_acquire(Permit("alex", quota, token=True)) is not None
 
 
@@ -195,7 +196,7 @@ def test_a_loop_that_is_closed_in_the_middle_of_a_request_keeps_nothing_from_the
 
     _run_and_close(lose_patience())
     buckets = store._buckets  # pyright: ignore[reportPrivateUsage]
-    assert buckets.count()["tokens_out"] == 1
+    assert usage_counts(buckets)["tokens_out"] == 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of the socket that was left with the loop
         asyncio.run(ask_again())
@@ -222,7 +223,7 @@ def test_loops_that_are_closed_in_the_middle_of_requests_keep_nothing_from_other
 
     for number in range(4):
         _run_and_close(lose_patience(f"another{number}"))
-    assert store._buckets.count()["tokens_out"] == 4  # pyright: ignore[reportPrivateUsage]
+    assert usage_counts(store._buckets)["tokens_out"] == 4  # pyright: ignore[reportPrivateUsage]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # of the sockets that were left with the loops
         asyncio.run(_fetch(base_url, store))

@@ -13,7 +13,7 @@ Invariants:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Final
 
 from smsc_async.limiter.bucket import (
@@ -109,37 +109,17 @@ class Buckets:
             held = held_of(self._table.get(login, ()), now)
             self._table[login] = drained(held, (now + quota.window,) * quota.requests)
 
-    def sweep(self, now: float) -> None:
-        """Remove everything that is free. ``acquire`` does so once a minute."""
-        with self._lock:
-            self._sweep(now)
-
     def after_fork(self, now: float) -> None:
         """In a forked child: release all permits in flight as exchanges without a reply, for the parent sends them."""
         self._lock = threading.Lock()
         with self._lock:
-            for permit in self._permits():
-                if permit.slot_free_at == IN_USE:
+            for bucket in self._table.values():
+                for permit in _permits_in_use(bucket):
                     ends = now + permit.quota.absence
                     permit.token_free_at, permit.slot_free_at = ends if permit.token else FREE, ends
 
-    def count(self) -> Mapping[str, int]:
-        """Return the number of logins in the table, of tokens and slots in use, and of slots that linger.
-
-        Entries that are free and not removed yet count too.
-        """
-        with self._lock:
-            permits = self._permits()
-            return {
-                "buckets": len(self._table),
-                "tokens_out": sum(permit.token_free_at == IN_USE for permit in permits),
-                "slots": sum(permit.slot_free_at == IN_USE for permit in permits),
-                "lingering": sum(FREE < permit.slot_free_at < IN_USE for permit in permits),
-            }
-
-    def _permits(self) -> list[Permit]:
-        held = [bucket if isinstance(bucket, tuple) else (bucket,) for bucket in self._table.values()]
-        return [each for bucket in held for each in bucket if isinstance(each, Permit)]
+    def __len__(self) -> int:
+        return len(self._table)
 
     def _remove_free(self, login: str, now: float) -> None:
         bucket = self._table.get(login)
@@ -165,8 +145,13 @@ def _write_release(permit: Permit, now: float, completion: Completion) -> None:
 
 def _release_lost(held: Held, now: float, is_closed: Callable[[Hashable], bool]) -> bool:
     """Release the permits whose event loop is closed; return whether there was one."""
-    in_use = [each for each in held if isinstance(each, Permit) and each.slot_free_at == IN_USE]
+    in_use = _permits_in_use(held)
     lost = [permit for permit in in_use if permit.owner_loop is not None and is_closed(permit.owner_loop)]
     for permit in lost:
         _write_release(permit, now, Completion.INCOMPLETE)
     return bool(lost)
+
+
+def _permits_in_use(bucket: Bucket) -> list[Permit]:
+    held = (bucket,) if isinstance(bucket, Permit) else bucket
+    return [each for each in held if isinstance(each, Permit) and each.slot_free_at == IN_USE]

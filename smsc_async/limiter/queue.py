@@ -129,10 +129,6 @@ class WaiterQueue:
         places = () if service is None else ((service, None),)
         self._waiters.notify(*buckets, *places)
 
-    def waiting(self) -> int:
-        """Return the number of waiters of all buckets."""
-        return self._waiters.count()
-
     def abandon(self) -> None:
         """Forget all waiters: for a forked child, in which none of them runs."""
         self._waiters = WaitLists()

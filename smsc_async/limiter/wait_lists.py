@@ -83,13 +83,6 @@ class WaitLists:
         """Return the waiters of a key, or ``None`` if nobody waits."""
         return self._lists.get(key)
 
-    def count(self) -> int:
-        """Return the number of all waiters."""
-        with self._lock:
-            count = sum(len(each.waiters) for each in self._lists.values())
-        self._handle_events()
-        return count
-
     def enter(self, key: Key, waiter: Waiter, gives_up_at: float, quota: Quota, priority: int) -> tuple[Waiting, float]:
         """Add a waiter; return its list and its shortest wait."""
         instant = now()

@@ -83,9 +83,7 @@ class MemoryStore(Store):
 
     @property
     def _is_used(self) -> bool:
-        return bool(
-            self._buckets.count()["buckets"] or len(self._cache) or self._states or self._first_used_at is not None
-        )
+        return bool(len(self._buckets) or len(self._cache) or self._states or self._first_used_at is not None)
 
     def __reduce__(self) -> tuple[Callable[[], MemoryStore], tuple[()]]:
         if self._is_used:

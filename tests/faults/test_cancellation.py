@@ -15,6 +15,7 @@ import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, SmscError
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, serve
+from tests.limiter.counts import usage_counts, waiter_count
 from tests.support.slow import exhaustive_after
 
 LOGINS: Final = [f"login-{n}" for n in range(10)]
@@ -36,9 +37,9 @@ async def _nothing_is_lost(client: Client, store: MemoryStore) -> None:
     with anyio.fail_after(20):
         while len(tasks):  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it has no event for this
             await anyio.sleep(0.01)
-    counts = store._buckets.count()  # pyright: ignore[reportPrivateUsage]
+    counts = usage_counts(store._buckets)  # pyright: ignore[reportPrivateUsage]
     assert (counts["slots"], counts["tokens_out"]) == (0, 0)
-    assert store.queue.waiting() == 0
+    assert waiter_count(store.queue) == 0
     assert len(store.flights) == 0
 
 
@@ -97,7 +98,7 @@ async def test_a_client_closed_at_any_tick_of_a_call_loses_nothing(service: tupl
             for _ in range(ticks):
                 await anyio.lowlevel.checkpoint()
             await client.aclose()
-        counts = store._buckets.count()  # pyright: ignore[reportPrivateUsage]
+        counts = usage_counts(store._buckets)  # pyright: ignore[reportPrivateUsage]
         assert (counts["slots"], counts["tokens_out"]) == (0, 0)
         assert len(store.flights) == 0
 

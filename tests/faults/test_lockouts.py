@@ -31,6 +31,7 @@ from smsc_async.fetch.lockout import BACKOFF
 from smsc_async.limiter.clock import now
 from smsc_async.simulator import SimulatedAccount, Simulator
 from tests.faults.scripted import ALEX, URL, Answer, Scripted, client_of, good, in_turn, refusal, status
+from tests.limiter.counts import usage_counts
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
 pytestmark = pytest.mark.anyio
@@ -272,7 +273,7 @@ async def test_a_cancelled_client_gives_its_trial_back() -> None:
             group.start_soon(client.aclose)
             with pytest.raises(SmscError):
                 await client.tariffs(Account("alex", "123"))
-    assert store._buckets.count()["slots"] == 0  # pyright: ignore[reportPrivateUsage]
+    assert usage_counts(store._buckets)["slots"] == 0  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_a_stale_list_is_marked_and_given_only_where_it_was_asked_for() -> None:

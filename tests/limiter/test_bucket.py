@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
+from tests.limiter.counts import sweep, usage_counts
 
 QUOTA = Quota()
 LOGIN = "alex"
@@ -58,7 +59,7 @@ def test_a_token_comes_free_a_window_after_its_answer_was_seen_and_not_before() 
 def test_an_answer_that_was_cut_counts_from_when_its_head_was_seen_and_its_slot_lingers() -> None:
     buckets = Buckets()
     _give_back(buckets, _taken(buckets, 0.0), 20.0, ending=Completion.INCOMPLETE, seen=10.0)
-    assert buckets.count() == {"buckets": 1, "tokens_out": 0, "slots": 0, "lingering": 1}
+    assert usage_counts(buckets) == {"buckets": 1, "tokens_out": 0, "slots": 0, "lingering": 1}
     assert [_can_take(buckets, 70.9) for _ in range(3)] == [True, True, False]
     assert _can_take(buckets, 71.0)
 
@@ -76,7 +77,7 @@ def test_a_request_that_was_not_sent_gives_back_token_and_slot_at_once(others: i
     buckets = Buckets()
     first, *rest = [_taken(buckets, 0.0) for _ in range(1 + others)]
     _give_back(buckets, first, 5.0, ending=Completion.NOT_SENT)
-    assert buckets.count() == {"buckets": others, "tokens_out": others, "slots": others, "lingering": 0}
+    assert usage_counts(buckets) == {"buckets": others, "tokens_out": others, "slots": others, "lingering": 0}
     assert [_can_take(buckets, 5.0) for _ in range(4 - len(rest))] == [True] * (3 - len(rest)) + [False]
 
 
@@ -88,14 +89,14 @@ def test_a_permit_is_given_back_once() -> None:
         _give_back(buckets, permit, 30.0, ending=ending)
     assert not _can_take(buckets, 61.9)
     assert _can_take(buckets, 62.0)
-    assert buckets.count()["slots"] == 3
+    assert usage_counts(buckets)["slots"] == 3
 
 
 def test_a_permit_that_was_never_taken_is_not_taken_back() -> None:
     buckets = Buckets()
     _taken(buckets, 0.0, login="boris")
     _give_back(buckets, Permit(LOGIN, QUOTA, token=True), 1.0, ending=Completion.NOT_SENT)
-    assert buckets.count() == {"buckets": 1, "tokens_out": 1, "slots": 1, "lingering": 0}
+    assert usage_counts(buckets) == {"buckets": 1, "tokens_out": 1, "slots": 1, "lingering": 0}
 
 
 def test_the_fifteenth_request_of_a_login_has_no_slot_and_another_login_has() -> None:
@@ -109,7 +110,7 @@ def test_a_tariff_request_without_a_slot_takes_no_token() -> None:
     buckets = Buckets()
     assert all(_can_take(buckets, 0.0, token=False) for _ in range(14))
     assert not _can_take(buckets, 0.0)
-    assert buckets.count()["tokens_out"] == 0
+    assert usage_counts(buckets)["tokens_out"] == 0
 
 
 def test_a_lingering_slot_is_counted_and_tells_when_it_comes_free() -> None:
@@ -165,7 +166,7 @@ def test_a_bucket_that_was_shut_while_a_token_is_out_waits_for_enough_of_both() 
 def test_a_token_that_is_away_for_longer_than_its_bucket_is_shut_is_not_freed_by_that() -> None:
     buckets = Buckets()
     _give_back(buckets, _taken(buckets, 0.0), 10.0, ending=Completion.INCOMPLETE)
-    buckets.sweep(15.0)
+    sweep(buckets, 15.0)
     buckets.drain_tokens(LOGIN, 10.0, QUOTA)
     assert [_can_take(buckets, 71.0) for _ in range(3)] == [True, True, False]
     assert _can_take(buckets, 76.0)
@@ -175,15 +176,15 @@ def test_nothing_is_kept_once_all_tokens_are_free() -> None:
     buckets = Buckets()
     for i in range(1_000):
         _give_back(buckets, _taken(buckets, i / 100, login=f"login{i}"), i / 100)
-    assert buckets.count()["buckets"] == 1_000
-    buckets.sweep(10.0 + QUOTA.window)
-    assert set(buckets.count().values()) == {0}
+    assert usage_counts(buckets)["buckets"] == 1_000
+    sweep(buckets, 10.0 + QUOTA.window)
+    assert set(usage_counts(buckets).values()) == {0}
 
 
 def test_a_request_that_takes_no_token_leaves_nothing_behind() -> None:
     buckets = Buckets()
     _give_back(buckets, _taken(buckets, 0.0, token=False), 1.0)
-    assert set(buckets.count().values()) == {0}
+    assert set(usage_counts(buckets).values()) == {0}
 
 
 @pytest.mark.parametrize("ending", [Completion.COMPLETE, Completion.INCOMPLETE])
@@ -194,7 +195,7 @@ def test_nothing_is_forgotten_before_its_token_is_free_nor_kept_for_long(ending:
         now = i * 0.37
         _give_back(buckets, _taken(buckets, now, login=f"login{i}"), now, ending=ending)
         free_at.append(now + (QUOTA.window if ending is Completion.COMPLETE else QUOTA.absence))
-        held = buckets.count()["buckets"]
+        held = usage_counts(buckets)["buckets"]
         assert held >= sum(at > now for at in free_at)
         assert held <= sum(at > now - QUOTA.absence for at in free_at)
 
@@ -209,7 +210,7 @@ def test_an_acquire_after_a_minute_removes_free_buckets_and_frees_their_memory()
 
     full = size()
     _taken(buckets, 100.0, login="another")
-    assert buckets.count()["buckets"] == 1
+    assert usage_counts(buckets)["buckets"] == 1
     assert size() < full / 50
 
 
@@ -219,7 +220,7 @@ def test_a_long_window_of_one_login_keeps_nobody_elses_bucket_for_as_long() -> N
     _give_back(buckets, trial, 0.0)
     _give_back(buckets, _taken(buckets, 1.0), 1.0)
     _give_back(buckets, _taken(buckets, 100.0, login="boris"), 100.0)
-    assert buckets.count()["buckets"] == 2
+    assert usage_counts(buckets)["buckets"] == 2
 
 
 def test_the_exchanges_of_those_who_are_lost_are_ended_without_an_answer() -> None:
@@ -230,7 +231,7 @@ def test_the_exchanges_of_those_who_are_lost_are_ended_without_an_answer() -> No
     assert buckets.acquire(Permit(LOGIN, QUOTA, token=True), 10.0, "lost".__eq__) == Refusal(
         61.0 + 5.0, (61.0, 61.0, 66.0)
     )
-    assert buckets.count() == {"buckets": 1, "tokens_out": 2, "slots": 2, "lingering": 1}
+    assert usage_counts(buckets) == {"buckets": 1, "tokens_out": 2, "slots": 2, "lingering": 1}
     assert [permit.owner_loop for permit in (lost, other, third)] == [None, "other", None]
     _give_back(buckets, third, 10.0, ending=Completion.NOT_SENT)
     _give_back(buckets, other, 10.0)
@@ -241,8 +242,8 @@ def test_the_exchanges_of_those_who_are_lost_are_ended_without_an_answer() -> No
 def test_what_is_under_way_outlasts_any_sweep() -> None:
     buckets = Buckets()
     permit = _taken(buckets, 0.0)
-    buckets.sweep(1_000.0)
-    assert buckets.count() == {"buckets": 1, "tokens_out": 1, "slots": 1, "lingering": 0}
+    sweep(buckets, 1_000.0)
+    assert usage_counts(buckets) == {"buckets": 1, "tokens_out": 1, "slots": 1, "lingering": 0}
     _give_back(buckets, permit, 1_000.0)
     assert [_can_take(buckets, 1_060.9) for _ in range(3)] == [True, True, False]
 
@@ -252,7 +253,7 @@ def test_a_process_without_its_holders_counts_them_as_ended_without_an_answer() 
     held = [_taken(buckets, 0.0, token=token) for token in (True, True, False)]
     _give_back(buckets, _taken(buckets, 0.0, token=False), 9.0, ending=Completion.INCOMPLETE)
     buckets.after_fork(10.0)
-    assert buckets.count() == {"buckets": 1, "tokens_out": 0, "slots": 0, "lingering": 4}
+    assert usage_counts(buckets) == {"buckets": 1, "tokens_out": 0, "slots": 0, "lingering": 4}
     for permit in held:
         _give_back(buckets, permit, 11.0, ending=Completion.NOT_SENT)  # they are the parent's to give back
     assert _can_take(buckets, 10.0)
@@ -337,7 +338,7 @@ class BucketMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        self.buckets.sweep(self.now)
+        sweep(self.buckets, self.now)
 
     @rule()
     def fork(self) -> None:

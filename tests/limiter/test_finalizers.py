@@ -17,6 +17,7 @@ from smsc_async.limiter import buckets as buckets_module
 from smsc_async.limiter import wait_lists
 from smsc_async.limiter.bucket import Bucket, Completion, Held, Permit, held_of
 from smsc_async.limiter.credentials import Credentials
+from tests.limiter.counts import usage_counts, waiter_count
 
 QUOTA = Quota(requests=1)
 
@@ -52,7 +53,7 @@ def test_a_permit_can_be_given_back_while_another_is_taken(monkeypatch: pytest.M
 
     monkeypatch.setattr(buckets_module, "held_of", with_finalizer)
     _ends(lambda: store.try_acquire(Permit("boris", QUOTA, token=True)))
-    assert store._buckets.count()["slots"] == 1  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
+    assert usage_counts(store._buckets)["slots"] == 1  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
     assert (store.try_acquire(Permit("alex", QUOTA, token=True)) is not None) == (ending is Completion.NOT_SENT)
 
 
@@ -80,7 +81,7 @@ def test_a_permit_that_is_given_back_while_somebody_joins_a_line_wakes_the_head_
         await asyncio.wait_for(waiting, 5.0)
         assert store.queue.try_release(other, Completion.NOT_SENT)
         await asyncio.wait_for(joining, 5.0)
-        assert store.queue.waiting() == 0
+        assert waiter_count(store.queue) == 0
 
     _ends(lambda: asyncio.run(main()))
 
@@ -99,15 +100,15 @@ def test_a_call_that_waits_can_be_ended_while_somebody_joins_a_line(monkeypatch:
     async def main() -> None:
         future = waiting.send(None)  # as a loop does it, which is closed then
         assert future is not None
-        assert store.queue.waiting() == 1
+        assert waiter_count(store.queue) == 1
         monkeypatch.setattr(wait_lists.Waiting, "__init__", with_finalizer)
         joining = asyncio.create_task(store.queue.acquire(Permit("boris", QUOTA, token=True)))
         await asyncio.sleep(0)
-        assert store.queue.waiting() == 1
+        assert waiter_count(store.queue) == 1
         joining.cancel()
         with pytest.raises(asyncio.CancelledError):
             await joining
-        assert store.queue.waiting() == 0
+        assert waiter_count(store.queue) == 0
 
     _ends(lambda: asyncio.run(main()))
 

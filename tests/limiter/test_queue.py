@@ -16,6 +16,7 @@ from smsc_async import LimitedTransport, MemoryStore, Quota, QuotaExhausted, Sto
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import WaiterQueue
+from tests.limiter.counts import usage_counts, waiter_count
 from tests.support.slow import exhaustive_after
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend
 
@@ -59,7 +60,7 @@ async def test_waiters_are_served_in_the_order_in_which_they_came() -> None:
         for number in range(50):
             group.start_soon(wait, number)
     assert order == list(range(50))
-    assert queue.waiting() == 0
+    assert waiter_count(queue) == 0
 
 
 async def test_only_the_bucket_of_a_login_makes_it_wait() -> None:
@@ -91,9 +92,9 @@ async def test_a_waiter_that_is_cancelled_takes_nothing_along() -> None:
         for _ in range(20):
             group.start_soon(take, queue)
         await anyio.sleep(1.0)
-        assert queue.waiting() == 20
+        assert waiter_count(queue) == 20
         group.cancel_scope.cancel()
-    assert queue.waiting() == 0
+    assert waiter_count(queue) == 0
     started = now()
     await use_up(queue)
     assert now() - started == pytest.approx(60.0)
@@ -106,7 +107,7 @@ async def test_whoever_is_cancelled_already_is_told_that_and_not_that_it_is_late
         scope.cancel()
         await take(queue)
     assert scope.cancelled_caught
-    assert queue.waiting() == 0
+    assert waiter_count(queue) == 0
 
 
 async def test_when_the_head_is_cancelled_the_next_one_gets_its_turn() -> None:
@@ -257,8 +258,8 @@ async def test_three_thousand_random_cancellations_lose_no_token_and_no_slot(see
     async with anyio.create_task_group() as group:
         for _ in range(150):
             group.start_soon(maybe_cancelled)
-    counts = store._buckets.count()  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
-    assert (counts["tokens_out"], counts["slots"], queue.waiting()) == (0, 0, 0)
+    counts = usage_counts(store._buckets)  # pyright: ignore[reportPrivateUsage]  # what is left over is inside
+    assert (counts["tokens_out"], counts["slots"], waiter_count(queue)) == (0, 0, 0)
 
 
 def test_a_waiter_of_another_thread_is_woken_there() -> None:
@@ -280,7 +281,7 @@ def test_a_waiter_of_another_thread_is_woken_there() -> None:
         started.clear()
         thread.start()
         assert started.wait(10.0)
-    while queue.waiting() < 2:
+    while waiter_count(queue) < 2:
         pass
     for permit in held[:2]:
         asyncio.run(queue.release(permit, Completion.COMPLETE))
@@ -309,9 +310,9 @@ def test_a_waiter_whose_loop_was_closed_under_it_blocks_nobody() -> None:
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     try:
-        assert queue.waiting() == 1
+        assert waiter_count(queue) == 1
         queue.notify("alex")
-        assert queue.waiting() == 0
+        assert waiter_count(queue) == 0
         asyncio.run(use_up_all())
     finally:
         # What asyncio says of a task that was left so is not what is tested here.
@@ -335,7 +336,7 @@ def test_a_head_whose_event_loop_is_closed_does_not_block_the_next_waiter() -> N
                 return await queue.acquire(Permit("alex", quota, token=True))
 
         assert asyncio.run(wait()).login == "alex"
-        assert queue.waiting() == 0
+        assert waiter_count(queue) == 0
     finally:
         stuck._log_destroy_pending = False  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
         stuck.get_coro().close()  # pyright: ignore[reportOptionalMemberAccess]
@@ -428,12 +429,12 @@ async def test_a_body_that_is_streamed_holds_its_slot_until_it_is_read_or_closed
     buckets = store._buckets  # pyright: ignore[reportPrivateUsage]  # what is held is inside
     async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
         async with client.stream("GET", "send.php", params={"login": "alex"}) as response:
-            assert buckets.count()["slots"] == 1
+            assert usage_counts(buckets)["slots"] == 1
             await response.aread()
-        assert set(buckets.count().values()) == {0}
+        assert set(usage_counts(buckets).values()) == {0}
         async with client.stream("GET", "send.php", params={"login": "alex"}):
             pass
-        assert buckets.count()["lingering"] == 1
+        assert usage_counts(buckets)["lingering"] == 1
 
 
 async def test_an_answer_that_cannot_be_read_in_a_loop_keeps_no_slot_for_good() -> None:
@@ -444,7 +445,7 @@ async def test_an_answer_that_cannot_be_read_in_a_loop_keeps_no_slot_for_good() 
             with pytest.raises(TypeError, match="cannot be read"):
                 await client.send(TARIFF_REQUESTS["form"](client))
         await anyio.sleep(QUOTA.absence)
-        assert store._buckets.count()["slots"] == 0  # pyright: ignore[reportPrivateUsage]
+        assert usage_counts(store._buckets)["slots"] == 0  # pyright: ignore[reportPrivateUsage]
         with pytest.raises(TypeError, match="cannot be read"):
             await client.send(TARIFF_REQUESTS["form"](client))
 

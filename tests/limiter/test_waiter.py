@@ -21,6 +21,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import Waiter, call_in_loop, in_trio, is_closed_loop, new_waiter, running_loop
+from tests.limiter.counts import waiter_count
 
 
 def test_a_program_without_trio_does_not_run_in_trio(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +168,7 @@ async def test_a_queue_waits_for_a_source_that_answers_later() -> None:
     permit = await queue.acquire(Permit("alex", Quota(), token=True))
     await queue.release(permit, Completion.COMPLETE)
     assert source.released == [Completion.COMPLETE]
-    assert queue.waiting() == 0
+    assert waiter_count(queue) == 0
 
 
 @pytest.mark.anyio

@@ -19,6 +19,7 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores import Store
+from tests.limiter.counts import waiter_count
 from tests.stores.conftest import LOOPS_OF_STORES, Make
 
 pytestmark = pytest.mark.anyio
@@ -338,9 +339,9 @@ async def test_a_cancelled_wait_for_a_place_is_over_and_takes_none(make_store: M
                 credentials = Credentials(SERVICE, Account(f"waiting-{n}", "123"))
                 group.start_soon(store.queue.acquire, Permit(f"{n}", QUOTA, token=True, credentials=credentials))
             await anyio.sleep(0.2)
-            assert store.queue.waiting() == 3
+            assert waiter_count(store.queue) == 3
             scope.cancel()
-    assert store.queue.waiting() == 0
+    assert waiter_count(store.queue) == 0
     for permit in permits:
         await _end(store, permit, Verdict.NOT_SENT)
     assert await _places(make_store(), _accounts(5)) == 4
