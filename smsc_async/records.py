@@ -134,8 +134,7 @@ class Zone:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
         """Return the schema for pydantic, so that an endpoint can return zones."""
-        texts, prices = ("zone", "name"), list(Service)
-        return record_schema(cls, handler, texts=texts, prices=prices, extra=Extra, to_members=_json_members)
+        return record_schema(cls, handler, _json_members)
 
 
 @attrs.frozen
@@ -161,8 +160,7 @@ class OperatorTariff:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
         """Return the schema for pydantic, so that an endpoint can return individual tariffs."""
-        texts, prices = ("mccmnc",), ("cost",)
-        return record_schema(cls, handler, texts=texts, prices=prices, extra=Extra, to_members=_json_members)
+        return record_schema(cls, handler, _json_members)
 
 
 @attrs.frozen
@@ -379,14 +377,7 @@ class Tariffs:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: SchemaHandler, /) -> object:
         """Return the schema for pydantic, so that an endpoint can return a list with exact digits."""
-        return record_schema(
-            cls,
-            handler,
-            lists={"zones": Zone, "codes": OperatorTariff},
-            prices=("mail",),
-            extra=Extra,
-            to_members=cls._json_members,
-        )
+        return record_schema(cls, handler, cls._json_members)
 
     def to_rows(self) -> list[Row]:
         """Return the list as flat rows of one shape: zones first, then operators, then the e-mail price.

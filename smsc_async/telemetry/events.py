@@ -239,13 +239,8 @@ def otel_module(name: str, feature: str) -> Any:
 
 def _fields(event: CallEnded) -> dict[str, str | float]:
     """Return the attributes of a span, which are also the fields of a log record."""
-    fields: dict[str, str | float] = {
-        "smsc.login": event.login,
-        "smsc.outcome": event.outcome,
-        "smsc.attempts": event.attempts,
-        "smsc.waited": event.waited,
-        "smsc.refresh": event.refresh,
-    }
+    names = ("login", "outcome", "attempts", "waited", "refresh")
+    fields: dict[str, str | float] = {f"smsc.{name}": getattr(event, name) for name in names}
     if event.error is not None:
         fields["error.type"] = type(event.error).__name__
     return fields
