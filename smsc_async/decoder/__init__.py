@@ -7,8 +7,8 @@
 ``refusals`` the errors of the service. To read it: ``decode`` below, one ``…_format`` module, ``assemble``.
 
 Invariants: pure; nothing but ``SmscError`` comes out, whatever the bytes are; every error is without a context, and its
-excerpt has at most 60 characters of the answer, escaped. An error whose format is ``None`` means that the answer is not
-of this service, unless it is an ``IncompleteReply``.
+excerpt has at most 60 characters of the answer, escaped. ``_read`` adds the format to an error. An error whose format is
+``None`` means that the answer is not of this service, unless it is an ``IncompleteReply``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Final
 
-from smsc_async.decoder.text import NAMES, excerpt, foreign_answer, recognise, refuse_size, to_text
+from smsc_async.decoder.text import NAMES, excerpt, recognise, refuse_size, to_text
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
@@ -77,19 +77,26 @@ def _decode(body: bytes, expected: Format | None, charset: str | None) -> Tariff
     if not text or text.isspace():
         raise IncompleteReply("an empty answer", None if expected is None else NAMES[expected])
     actual = recognise(text)
-    if actual is None:
-        raise foreign_answer(text)
-    refuse_size(text, NAMES[actual])
+    result = None if actual is None else _read(text, actual)
+    if actual is None or result is None:
+        raise DecodeError("not an answer of this service; check base_url", excerpt=excerpt(text))
+    if expected is not None and actual is not expected:
+        raise DecodeError(
+            f"looks like {NAMES[actual]}, which is not the requested format", NAMES[expected], "", excerpt(text)
+        )
+    if isinstance(result, DecodeError):
+        raise result
+    return result
+
+
+def _read(text: str, actual: Format) -> Tariffs | DecodeError | None:
+    """Return the list in an answer of a format, why there is none, or ``None`` if the answer is not of this service."""
     # Imported when the first answer of their format is read: most programs have one format, and four take a third of the
     # import of the package.
-    read: Callable[[str], Tariffs] = import_module(f"{__name__}.{actual.name.lower()}_format").read
-    if expected is None or actual is expected:
-        return read(text)
+    read: Callable[[str], Tariffs | None] = import_module(f"{__name__}.{actual.name.lower()}_format").read
     try:
-        read(text)
+        refuse_size(text)
+        return read(text)
     except DecodeError as error:
-        if error.format is None:
-            raise
-    raise DecodeError(
-        f"looks like {NAMES[actual]}, which is not the requested format", NAMES[expected], "", excerpt(text)
-    )
+        error.format = NAMES[actual]
+        return error

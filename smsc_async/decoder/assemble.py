@@ -56,7 +56,6 @@ class ParsedReply:
     """An answer as text, before any check that does not depend on the format.
 
     Attributes:
-        format_name: The name of the format, for errors.
         notation: How the format writes prices.
         zones: The zones.
         codes: The individual tariffs.
@@ -64,7 +63,6 @@ class ParsedReply:
         extra: The members of the answer beyond the documented ones.
     """
 
-    format_name: str
     notation: Notation
     zones: Columns
     codes: Columns
@@ -76,15 +74,15 @@ def assemble(reply: ParsedReply) -> Tariffs:
     """Return the list, or raise an error for its first fault."""
     zones, codes = reply.zones, reply.codes
     if not zones.ids:
-        raise IncompleteReply("a list without a single zone; repeat the request", reply.format_name)
-    zone_ids = _ids(reply, zones, "zone", _is_visible, "the number of a zone is 1 to 64 visible characters")
-    code_ids = _ids(reply, codes, "mccmnc", MCCMNC.fullmatch, "an operator is named by 4 to 7 digits")
+        raise IncompleteReply("a list without a single zone; repeat the request")
+    zone_ids = _ids(zones, "zone", _is_visible, "the number of a zone is 1 to 64 visible characters")
+    code_ids = _ids(codes, "mccmnc", MCCMNC.fullmatch, "an operator is named by 4 to 7 digits")
     zone_records = _records(Zone, zone_ids, _texts(zones.names), *_prices(reply, zones, PRICES), _extras(zones))
     code_records = _records(OperatorTariff, code_ids, *_prices(reply, codes, COST), _extras(codes))
     mail = Columns(ids=[], prices=[[reply.mail]], place=lambda _, member: member)
     return Tariffs(
-        _distinct(reply, zones, "zone", zone_ids, zone_records),
-        _distinct(reply, codes, "mccmnc", code_ids, code_records),
+        _distinct(zones, "zone", zone_ids, zone_records),
+        _distinct(codes, "mccmnc", code_ids, code_records),
         _prices(reply, mail, ["mail"])[0][0],
         _extra(reply.extra),
     )
@@ -102,11 +100,11 @@ def _records(kind: type[RecordT], *columns: Sequence[object]) -> list[RecordT]:
     return records
 
 
-def _ids(reply: ParsedReply, columns: Columns, member: str, is_id: Callable[[str], object], message: str) -> list[str]:
+def _ids(columns: Columns, member: str, is_id: Callable[[str], object], message: str) -> list[str]:
     ids = _stripped(columns.ids)
     for row, text in enumerate(ids):
         if not 0 < len(text) <= _LONGEST_ID or not is_id(text):
-            raise DecodeError(message, reply.format_name, columns.place(row, member), excerpt(text))
+            raise DecodeError(message, position=columns.place(row, member), excerpt=excerpt(text))
     return ids
 
 
@@ -116,9 +114,7 @@ def _is_visible(text: str) -> bool:
     return text.isalnum() or escape_for_display(text) == text.replace("\\", "")
 
 
-def _distinct(
-    reply: ParsedReply, columns: Columns, member: str, ids: Sequence[str], records: Sequence[RecordT]
-) -> tuple[RecordT, ...]:
+def _distinct(columns: Columns, member: str, ids: Sequence[str], records: Sequence[RecordT]) -> tuple[RecordT, ...]:
     """Return the records without repetitions, or raise if two records of one id differ."""
     if len(set(ids)) == len(ids):
         return tuple(records)
@@ -128,9 +124,8 @@ def _distinct(
         if first != row and records[first] != records[row]:
             raise DecodeError(
                 "two rows that differ, so a price is ambiguous",
-                reply.format_name,
-                f"{columns.place(first, member)} and {columns.place(row, member)}",
-                excerpt(text),
+                position=f"{columns.place(first, member)} and {columns.place(row, member)}",
+                excerpt=excerpt(text),
             )
     return tuple([records[row] for row in rows.values()])
 
@@ -162,9 +157,8 @@ def _prices(reply: ParsedReply, columns: Columns, members: Sequence[str]) -> lis
     member, column = next(each for each in zip(members, columns.prices, strict=True) if text in each[1])
     raise DecodeError(
         "not a price, which is digits with at most one decimal mark between them",
-        reply.format_name,
-        columns.place(column.index(text), member),
-        excerpt(text),
+        position=columns.place(column.index(text), member),
+        excerpt=excerpt(text),
     )
 
 

@@ -24,11 +24,10 @@ from smsc_async.decoder.assemble import Columns, ParsedReply, assemble
 from smsc_async.decoder.members import PRICES
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import comma_refusal
-from smsc_async.decoder.text import COMMAS_OF_A_ZONE, NAMES, Lines, excerpt
+from smsc_async.decoder.text import COMMAS_OF_A_ZONE, Lines, excerpt
 from smsc_async.errors import IncompleteReply
-from smsc_async.records import Format, Tariffs
+from smsc_async.records import Tariffs
 
-_FORMAT_NAME: Final = NAMES[Format.CSV]
 _NOTATION: Final = Notation(comma=False, spaces=True)
 # A name that ends in a comma and something like a price.
 _SHIFTED: Final = re.compile(r",([0-9]+(?:\.[0-9]+)?|-|)$", re.MULTILINE)
@@ -38,7 +37,7 @@ _ADVICE: Final = "request JSON or XML"
 
 def read(text: str) -> Tariffs:
     """Return the list in a comma-separated answer that is not blank."""
-    lines = Lines(text, _FORMAT_NAME)
+    lines = Lines(text)
     refusal = comma_refusal(lines.rows[0])
     if refusal is not None:
         raise refusal
@@ -54,7 +53,6 @@ def read(text: str) -> Tariffs:
         _refuse_shifted(lines, names, prices)
     codes = [row.partition(",") for row in lines.rows[zones:end]]
     reply = ParsedReply(
-        format_name=_FORMAT_NAME,
         notation=_NOTATION,
         zones=Columns(ids=[head[0] for head in heads], names=names, prices=prices, place=lines.place),
         codes=Columns(
@@ -72,7 +70,7 @@ def _mail(lines: Lines, start: int, commas: list[int]) -> str:
     """Return the e-mail price, which is all that may be left after the zones and the operators."""
     ended = lines.is_last_ended
     if not commas or (len(commas) == 1 and not ended and commas[0] > 0):
-        raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _FORMAT_NAME)
+        raise IncompleteReply("the e-mail price, the last line of a whole list, is missing")
     if commas[0] > 0:
         raise lines.fault(
             f"a row of {commas[0] + 1} fields, but zones have 7 and come first, operators 2, and the e-mail price 1; "

@@ -19,14 +19,13 @@ from smsc_async.decoder.assemble import Columns, ParsedReply, assemble
 from smsc_async.decoder.members import COST, PRICES, by_member, extra_members, merge_members
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import structured_refusal
-from smsc_async.decoder.text import NAMES, excerpt, foreign_answer, refuse_depth
+from smsc_async.decoder.text import excerpt, refuse_depth
 from smsc_async.errors import DecodeError, IncompleteReply
-from smsc_async.records import Format, Tariffs
+from smsc_async.records import Tariffs
 
 Json: TypeAlias = "str | bool | list[Json] | dict[str, Json] | None"
 Object: TypeAlias = "dict[str, Json]"
 
-_FORMAT_NAME: Final = NAMES[Format.JSON]
 _NOTATION: Final = Notation(comma=True, spaces=False)
 _TEXTS: Final = (str, NoneType)
 _DOCUMENTED: Final = ("zones", "codes", "mail")
@@ -46,23 +45,20 @@ class _Number(str):
     __slots__ = ()
 
 
-def read(text: str) -> Tariffs:
-    """Return the list in a JSON answer that is not blank."""
-    refuse_depth(_brackets(text), _FORMAT_NAME)
+def read(text: str) -> Tariffs | None:
+    """Return the list in a JSON answer that is not blank, or ``None`` if the answer is not of this service."""
+    refuse_depth(_brackets(text))
     document = _parse(text)
     if not isinstance(document, dict):
-        raise DecodeError("an array or a value where an object is expected", _FORMAT_NAME, "", excerpt(text))
+        raise DecodeError("an array or a value where an object is expected", excerpt=excerpt(text))
     if "error_code" in document:
         description = document.get("error")
-        raise structured_refusal(
-            _as_text(document["error_code"]), description if isinstance(description, str) else "", _FORMAT_NAME
-        )
+        raise structured_refusal(_as_text(document["error_code"]), description if isinstance(description, str) else "")
     if document.keys().isdisjoint(_DOCUMENTED):
-        raise foreign_answer(text)
+        return None
     if "mail" not in document:
-        raise IncompleteReply("the e-mail price, which every whole list has, is missing", _FORMAT_NAME)
+        raise IncompleteReply("the e-mail price, which every whole list has, is missing")
     reply = ParsedReply(
-        format_name=_FORMAT_NAME,
         notation=_NOTATION,
         zones=_columns("zones", _objects(document, "zones"), "zone", PRICES, "name"),
         codes=_columns("codes", _objects(document, "codes"), "mccmnc", COST),
@@ -88,13 +84,13 @@ def _parse(text: str) -> Json:
         return document
     rest = text[fault.pos :]
     if fault.msg.startswith("Unterminated string") or _UNFINISHED.fullmatch(rest):
-        raise IncompleteReply("stops before its last bracket", _FORMAT_NAME)
-    raise DecodeError(fault.msg, _FORMAT_NAME, f"line {fault.lineno}, column {fault.colno}", excerpt(rest))
+        raise IncompleteReply("stops before its last bracket")
+    raise DecodeError(fault.msg, position=f"line {fault.lineno}, column {fault.colno}", excerpt=excerpt(rest))
 
 
 def _object(members: list[tuple[str, Json]]) -> Object:
     made = dict(members)
-    return made if len(made) == len(members) else merge_members(members, _FORMAT_NAME, str)
+    return made if len(made) == len(members) else merge_members(members, str)
 
 
 # Lenient towards control characters in texts: a name may hold any character.
@@ -109,10 +105,10 @@ def _objects(document: Object, section: str) -> list[Object]:
     if rows in _NOTHING:
         return []
     if not isinstance(rows, list):
-        raise DecodeError("not an array", _FORMAT_NAME, section, excerpt(_as_text(rows)))
+        raise DecodeError("not an array", position=section, excerpt=excerpt(_as_text(rows)))
     for row, each in enumerate(rows):
         if not isinstance(each, dict):
-            raise DecodeError("not an object", _FORMAT_NAME, f"{section}[{row}]", excerpt(_as_text(each)))
+            raise DecodeError("not an object", position=f"{section}[{row}]", excerpt=excerpt(_as_text(each)))
     return cast("list[Object]", rows)
 
 
@@ -144,7 +140,7 @@ def _texts(column: list[Json], section: str, member: str) -> Sequence[str | None
         if isinstance(value, _TEXTS):
             continue
         position = _place(section, row, member) if member else section
-        raise DecodeError("neither a text nor a number", _FORMAT_NAME, position, excerpt(_as_text(value)))
+        raise DecodeError("neither a text nor a number", position=position, excerpt=excerpt(_as_text(value)))
     return texts
 
 

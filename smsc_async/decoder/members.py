@@ -35,9 +35,7 @@ def extra_members(rows: Sequence[Mapping[str, ValueT]], *documented: str) -> dic
     }
 
 
-def merge_members(
-    members: Iterable[tuple[str, ValueT]], format_name: str, place: Callable[[str], str]
-) -> dict[str, ValueT]:
+def merge_members(members: Iterable[tuple[str, ValueT]], place: Callable[[str], str]) -> dict[str, ValueT]:
     """Return the members as a dict; if an undocumented one is repeated, its last value counts.
 
     Raises:
@@ -46,6 +44,6 @@ def merge_members(
     merged: dict[str, ValueT] = {}
     for member, value in members:
         if merged.get(member, value) != value and member in DOCUMENTED:
-            raise DecodeError("comes twice with different values", format_name, place(member), excerpt(str(value)))
+            raise DecodeError("comes twice with different values", position=place(member), excerpt=excerpt(str(value)))
         merged[member] = value
     return merged

@@ -24,11 +24,10 @@ from smsc_async.decoder.assemble import Columns, ParsedReply, assemble
 from smsc_async.decoder.members import COST, DOCUMENTED, PRICES, by_member, extra_members
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import plain_refusal
-from smsc_async.decoder.text import NAMES, Lines
+from smsc_async.decoder.text import Lines
 from smsc_async.errors import DecodeError, IncompleteReply
-from smsc_async.records import Format, Tariffs
+from smsc_async.records import Tariffs
 
-_FORMAT_NAME: Final = NAMES[Format.PLAIN]
 _NOTATION: Final = Notation(comma=True, spaces=True)
 _SPACES: Final = " \t"
 _ZONE_MEMBERS: Final = ("zone", "name", *PRICES)
@@ -45,7 +44,7 @@ _USUAL: Final = re.compile(
 
 def read(text: str) -> Tariffs:
     """Return the list in a plain text answer that is not blank."""
-    lines = Lines(text, _FORMAT_NAME)
+    lines = Lines(text)
     refusal = plain_refusal(lines.rows[0])
     if refusal is not None:
         raise refusal
@@ -55,7 +54,6 @@ def read(text: str) -> Tariffs:
         raise _after_mail(lines, zones_at[-1])
     (costs,) = by_member(rest.codes, *COST)
     reply = ParsedReply(
-        format_name=_FORMAT_NAME,
         notation=_NOTATION,
         zones=_zones(text, lines, zones_at),
         codes=Columns(
@@ -153,7 +151,7 @@ def _rest(lines: Lines, at: list[int]) -> _Rest:
         else:
             _put(rest.extra, first, lines.rows[index].partition("=")[2].strip(_SPACES), lines, index)
     if rest.mail_at < 0 or _is_cut(lines):
-        raise IncompleteReply("the e-mail price, the last line of a whole list, is missing", _FORMAT_NAME)
+        raise IncompleteReply("the e-mail price, the last line of a whole list, is missing")
     return rest
 
 

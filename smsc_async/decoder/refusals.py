@@ -37,14 +37,14 @@ def comma_refusal(first_line: str) -> ApiError | None:
     return api_error(int(refused[1]))
 
 
-def structured_refusal(code: str, description: str, format_name: str) -> ApiError:
+def structured_refusal(code: str, description: str) -> ApiError:
     """Return the error of an XML or JSON refusal.
 
     Raises:
         DecodeError: The code is not a whole number.
     """
     if not _CODE.fullmatch(code.strip()):
-        raise DecodeError("a refusal without a whole number as its code", format_name, "error_code", excerpt(code))
+        raise DecodeError("a refusal without a whole number as its code", position="error_code", excerpt=excerpt(code))
     return api_error(int(code), _tidy(description))
 
 

@@ -105,18 +105,13 @@ def _is_xml(head: str) -> bool:
     return _XML.match(head) is not None or any(start.startswith(head) for start in _XML_STARTS)
 
 
-def foreign_answer(text: str) -> DecodeError:
-    """Return the error for a reply of another server, such as the page of a gateway: its format is ``None``."""
-    return DecodeError("not an answer of this service; check base_url", None, "", excerpt(text))
-
-
-def refuse_size(text: str, format_name: str) -> None:
+def refuse_size(text: str) -> None:
     """Refuse a text that would become more lines, members or elements than any tariff list has."""
     if len(text) > _MOST_MARKS and max(map(text.count, _MARKS)) > _MOST_MARKS:
-        raise DecodeError("more rows or members than in any tariff list", format_name, "", excerpt(text))
+        raise DecodeError("more rows or members than in any tariff list", excerpt=excerpt(text))
 
 
-def refuse_depth(brackets: bytes, format_name: str) -> None:
+def refuse_depth(brackets: bytes) -> None:
     """Refuse what is nested too deep, by the opening and closing brackets of a text as ``[`` and ``]``."""
     for _ in range(_DEEPEST):
         if b"[]" not in brackets:
@@ -124,7 +119,7 @@ def refuse_depth(brackets: bytes, format_name: str) -> None:
         brackets = brackets.replace(b"[]", b"")
     # A pair is left of a nest that is closed, and opening brackets of one that is not.
     if b"[]" in brackets or brackets.count(b"[") > _DEEPEST:
-        raise DecodeError("nested deeper than any tariff list", format_name)
+        raise DecodeError("nested deeper than any tariff list")
 
 
 class Lines:
@@ -132,13 +127,11 @@ class Lines:
 
     Attributes:
         rows: The lines, without their line feeds.
-        format_name: The name of the format, for errors.
     """
 
-    def __init__(self, text: str, format_name: str) -> None:
+    def __init__(self, text: str) -> None:
         self._text = text
         self.rows: list[str] = list(filter(str.strip, text.split("\n")))
-        self.format_name = format_name
 
     @property
     def is_last_ended(self) -> bool:
@@ -154,7 +147,7 @@ class Lines:
         self, message: str, index: int, member: str = "", *, kind: type[DecodeError] = DecodeError
     ) -> DecodeError:
         """Return the error for a line, or for a member in it."""
-        return kind(message, self.format_name, self.place(index, member), excerpt(self.rows[index]))
+        return kind(message, position=self.place(index, member), excerpt=excerpt(self.rows[index]))
 
 
 def excerpt(text: str) -> str:

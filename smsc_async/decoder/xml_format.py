@@ -23,12 +23,11 @@ from smsc_async.decoder.assemble import Columns, ParsedReply, assemble
 from smsc_async.decoder.members import COST, PRICES, by_member, extra_members, merge_members
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import structured_refusal
-from smsc_async.decoder.text import NAMES, excerpt, refuse_depth
+from smsc_async.decoder.text import excerpt, refuse_depth
 from smsc_async.display import escape_for_display
 from smsc_async.errors import DecodeError, IncompleteReply
-from smsc_async.records import Format, Tariffs
+from smsc_async.records import Tariffs
 
-_FORMAT_NAME: Final = NAMES[Format.XML]
 _NOTATION: Final = Notation(comma=True, spaces=False)
 _ROWS: Final = {"zones": "zone", "codes": "mccmnc"}
 _DEEPEST: Final = 4
@@ -50,13 +49,12 @@ def read(text: str) -> Tariffs:
     """Return the list in an XML answer that is not blank."""
     root = _parse(text.lstrip())
     _refuse_odd_shapes(root)
-    members = merge_members(_flat(root), _FORMAT_NAME, str)
+    members = merge_members(_flat(root), str)
     if "error_code" in members:
-        raise structured_refusal(members["error_code"], members.get("error", ""), _FORMAT_NAME)
+        raise structured_refusal(members["error_code"], members.get("error", ""))
     if "mail" not in members:
-        raise IncompleteReply("the e-mail price, which every whole list has, is missing", _FORMAT_NAME)
+        raise IncompleteReply("the e-mail price, which every whole list has, is missing")
     reply = ParsedReply(
-        format_name=_FORMAT_NAME,
         notation=_NOTATION,
         zones=_columns("zones", _rows(root, "zones"), PRICES, "name"),
         codes=_columns("codes", _rows(root, "codes"), COST),
@@ -73,7 +71,7 @@ def _rows(root: Element, section: str) -> list[Element]:
 def _columns(section: str, elements: list[Element], prices: tuple[str, ...], *others: str) -> Columns:
     place = partial(_place, section)
     rows = [
-        merge_members(_flat(element), _FORMAT_NAME, partial(place, row)) if len(element) else element.attrib
+        merge_members(_flat(element), partial(place, row)) if len(element) else element.attrib
         for row, element in enumerate(elements)
     ]
     names, *costs = by_member(rows, "name", *prices)
@@ -108,7 +106,7 @@ def _flat(element: Element, path: str = "") -> Iterator[tuple[str, str]]:
 def _parse(text: str) -> Element:
     """Return the tree of a document without a document type."""
     if "<!DOCTYPE" in text:
-        raise DecodeError("a document type declaration, which no tariff list has", _FORMAT_NAME)
+        raise DecodeError("a document type declaration, which no tariff list has")
     with suppress(ParseError):
         return _tree(text)
     text = _escape_forbidden(text)
@@ -116,11 +114,11 @@ def _parse(text: str) -> Element:
         return _tree(text)
     except ParseError as error:
         code, (line, column) = error.code, error.position
-    refuse_depth("".join(map(_BRACKETS.__getitem__, _TAG.findall(text))).encode(), _FORMAT_NAME)
+    refuse_depth("".join(map(_BRACKETS.__getitem__, _TAG.findall(text))).encode())
     if code in _CUT:
-        raise IncompleteReply("stops before its last element ends", _FORMAT_NAME)
+        raise IncompleteReply("stops before its last element ends")
     shown = "".join(text.split("\n")[line - 1 : line])[column:]
-    raise DecodeError(ErrorString(code), _FORMAT_NAME, f"line {line}, column {column + 1}", excerpt(shown))
+    raise DecodeError(ErrorString(code), position=f"line {line}, column {column + 1}", excerpt=excerpt(shown))
 
 
 def _tree(text: str) -> Element:
@@ -148,7 +146,7 @@ def _refuse_odd_shapes(root: Element) -> None:
         level = [child for element in level for child in element]
         stray = "".join([child.tail for child in level if child.tail]).strip()
         if stray:
-            raise DecodeError("text that belongs to no element", _FORMAT_NAME, "", excerpt(stray))
+            raise DecodeError("text that belongs to no element", excerpt=excerpt(stray))
         if not any(map(len, level)):
             return
-    raise DecodeError("elements nested deeper than in any tariff list", _FORMAT_NAME)
+    raise DecodeError("elements nested deeper than in any tariff list")
