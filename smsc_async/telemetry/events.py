@@ -195,19 +195,13 @@ class Telemetry:
 
     def _log(self, event: CallEnded, fields: dict[str, str | float]) -> None:
         level = logging.DEBUG if event.outcome == "cached" else logging.INFO
-        if _LOG.isEnabledFor(level):
-            _LOG.log(
-                level,
-                "%s of %s: %s in %.3f s (waited %.3f s, %d requests)%s",
-                "refresh" if event.refresh else "tariffs",
-                event.login,
-                event.outcome,
-                event.seconds,
-                event.waited,
-                event.attempts,
-                "" if event.error is None else f": {type(event.error).__name__}: {event.error}",
-                extra={**fields, "smsc.seconds": event.seconds},
-            )
+        if not _LOG.isEnabledFor(level):
+            return
+        subject = f"{'refresh' if event.refresh else 'tariffs'} of {event.login}"
+        reason = "" if event.error is None else f": {type(event.error).__name__}: {event.error}"
+        values = (subject, event.outcome, event.seconds, event.waited, event.attempts, reason)
+        extra = {**fields, "smsc.seconds": event.seconds}
+        _LOG.log(level, "%s: %s in %.3f s (waited %.3f s, %d requests)%s", *values, extra=extra)
 
     def _notify(self, event: CallEnded | RequestEnded) -> None:
         if self._on_event is None:
