@@ -5,7 +5,7 @@ Invariants:
 - The table is read and changed under the lock only.
 - The release of a permit is written into the permit, without the lock. ``release`` may run in a finalizer of the thread
   that already holds the lock, so waiting for the lock there would be a deadlock. Every bucket that contains the permit
-  sees the written instants. The removal from the table can wait for the next acquire of the login or the next sweep.
+  sees the written instants. The next acquire of the login, or the next sweep, removes the permit from the table.
 - Only the holder of a permit releases it. If the holder's event loop is closed, ``acquire`` releases the permit, under the
   lock, as an exchange without a reply. Two releases at once do no harm: each writes instants that are safe.
 """
@@ -38,7 +38,7 @@ _SWEEP_EVERY: Final = 60.0
 
 
 class Buckets:
-    """Every login's bucket; thread-safe. A login of which nothing is in use costs nothing.
+    """Every login's bucket; thread-safe. A login of which nothing is in use costs nothing after a minute at most.
 
     All instants are readings of one clock; the caller supplies them.
     """
@@ -88,15 +88,8 @@ class Buckets:
             now: The instant at which the exchange ended.
             completion: How it ended.
         """
-        if permit.slot_free_at != IN_USE:
-            return
-        _write_release(permit, now, completion)
-        is_free = permit.token_free_at <= now and permit.slot_free_at <= now
-        if is_free and self._lock.acquire(blocking=False):
-            try:
-                self._remove_free(permit.login, now)
-            finally:
-                self._lock.release()
+        if permit.slot_free_at == IN_USE:
+            _write_release(permit, now, completion)
 
     def usage(self, login: str, now: float, quota: Quota) -> Usage:
         """Return what is in use of a login's quota."""
@@ -120,15 +113,6 @@ class Buckets:
 
     def __len__(self) -> int:
         return len(self._table)
-
-    def _remove_free(self, login: str, now: float) -> None:
-        bucket = self._table.get(login)
-        if bucket is None:
-            return
-        if held := held_of(bucket, now):
-            self._table[login] = held
-        else:
-            del self._table[login]
 
     def _sweep(self, now: float) -> None:
         # A new dict: a dict from which entries were removed keeps their memory.

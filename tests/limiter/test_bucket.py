@@ -77,6 +77,7 @@ def test_a_request_that_was_not_sent_gives_back_token_and_slot_at_once(others: i
     buckets = Buckets()
     first, *rest = [_taken(buckets, 0.0) for _ in range(1 + others)]
     _give_back(buckets, first, 5.0, ending=Completion.NOT_SENT)
+    sweep(buckets, 5.0)
     assert usage_counts(buckets) == {"buckets": others, "tokens_out": others, "slots": others, "lingering": 0}
     assert [_can_take(buckets, 5.0) for _ in range(4 - len(rest))] == [True] * (3 - len(rest)) + [False]
 
@@ -184,6 +185,7 @@ def test_nothing_is_kept_once_all_tokens_are_free() -> None:
 def test_a_request_that_takes_no_token_leaves_nothing_behind() -> None:
     buckets = Buckets()
     _give_back(buckets, _taken(buckets, 0.0, token=False), 1.0)
+    sweep(buckets, 1.0)
     assert set(usage_counts(buckets).values()) == {0}
 
 
