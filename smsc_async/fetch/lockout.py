@@ -29,6 +29,8 @@ from typing import Any, Final
 
 import attrs
 
+from smsc_async.errors import AddressPaused, CredentialsRefused, NotSent, TrialsExhausted
+
 NEVER: Final = -math.inf
 
 # The provider's FAQ (spec/README.md, "Seen elsewhere", row 10): five errors in 30 minutes block the address for as long.
@@ -50,6 +52,9 @@ FREE_TRIALS: Final = 2
 TRIALS: Final = 4
 TRIAL_PAUSE: Final = 600.0
 REMEMBERED: Final = 30 * 86400.0
+_OWN_REASON: Final = (
+    "two requests of this login were refused or have no reply (if its credentials are right, reset_lockouts(account))"
+)
 
 
 class Standing(enum.Enum):
@@ -134,6 +139,16 @@ class Refused:
     final: bool = False
     own: bool = False
     may_end_sooner: bool = False
+
+    def error(self, seconds: float) -> NotSent:
+        """Return the error of a caller that cannot wait for so many seconds."""
+        if self.cause is Cause.CREDENTIALS:
+            return CredentialsRefused()
+        # At once means that the end of a request in flight decides.
+        retry_after = max(seconds, 1.0)
+        if self.cause is Cause.ADDRESS:
+            return AddressPaused(4, "", retry_after)
+        return TrialsExhausted(retry_after, _OWN_REASON) if self.own else TrialsExhausted(retry_after)
 
 
 @attrs.frozen(repr=False)
@@ -249,12 +264,13 @@ def check(service: ServiceState, credentials: CredentialsState, request: str, no
     """Return the place that the request would get now, or why it gets none; ``enter`` takes the place."""
     expire(service, now)
     rank = standing(service, credentials, now)
-    refused = _backing_off(credentials, rank, now) or _paused(service, rank, now)
-    if refused is not None:
-        return refused
     # Rule 4 ends at the first error; proven credentials are then tried like all that are at risk.
     fast = rank is Standing.CONFIRMED or (rank is Standing.PROVEN and not service.errors)
-    refused = _fast_limit(service, rank) if fast else _trial_limit(service, credentials, rank, now)
+    refused = (
+        _backing_off(credentials, rank, now)
+        or _paused(service, rank, now)
+        or (_fast_limit(service, rank) if fast else _trial_limit(service, credentials, rank, now))
+    )
     if refused is not None:
         return refused
     past_unanswered = not fast and len(service.unanswered) >= _room(service, rank, now)

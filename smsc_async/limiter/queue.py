@@ -24,7 +24,6 @@ from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.attempt import FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
-from smsc_async.limiter.not_sent import not_sent
 from smsc_async.limiter.permit_source import PermitSource
 from smsc_async.limiter.wait_lists import WaitLists
 from smsc_async.limiter.waiter import new_waiter
@@ -91,7 +90,7 @@ class WaiterQueue:
         if isinstance(answer, Permit):
             return answer
         if answer.locked_out is not None:
-            raise not_sent(answer.locked_out, now() + answer.locked_out.retry_in)
+            raise answer.locked_out.error(answer.locked_out.retry_in)
         raise answer.error(min(answer.retry_in, permit.quota.window))
 
     def has_waiters(self, permit: Permit) -> bool:
@@ -176,7 +175,7 @@ class WaiterQueue:
                 free_at = refused_at + locked_out.retry_in
                 is_too_late = free_at > gives_up_at and not locked_out.may_end_sooner
                 if locked_out.final or is_too_late or left <= 0:
-                    raise not_sent(locked_out, free_at)
+                    raise locked_out.error(free_at - now())
                 # The head asks first: a place may have become free before the waiter entered the queue.
                 if not is_fresh and self._waiters.is_head(waiting, waiter):
                     answer = await self._ask(request)
@@ -189,7 +188,7 @@ class WaiterQueue:
         except anyio.get_cancelled_exc_class():
             # A busy event loop may reach the margin and the deadline together: the caller needs the cause.
             if refusal.locked_out is not None and now() >= request.ends_at:
-                raise not_sent(refusal.locked_out, refused_at + refusal.locked_out.retry_in) from None
+                raise refusal.locked_out.error(refused_at + refusal.locked_out.retry_in - now()) from None
             raise
         else:
             return None
