@@ -6,7 +6,6 @@ missing lock is detected in milliseconds, on every interpreter.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import sys
 import threading
@@ -140,8 +139,10 @@ class _WithoutLock(Buckets):
 class _CompactsWithoutLock(Buckets):
     def release(self, permit: Permit, now: float, completion: Completion) -> None:
         buckets_module._write_release(permit, now, completion)  # pyright: ignore[reportPrivateUsage]
-        with contextlib.suppress(KeyError):
-            self._remove_free(permit.login, now)
+        if held := held_of(self._table.get(permit.login, ()), now):
+            self._table[permit.login] = held
+        else:
+            self._table.pop(permit.login, None)
 
 
 class _ChecksBeforeTheLock(Buckets):
