@@ -15,7 +15,7 @@ from typing import NamedTuple
 import attrs
 
 from smsc_async.fetch import lockout as rules
-from smsc_async.fetch.circuit import Circuit, Sending
+from smsc_async.fetch.circuit import Circuit
 from smsc_async.fetch.lockout import CredentialsState, Place, Refused, ServiceState, Verdict
 
 START = 1_000_000.0
@@ -238,7 +238,8 @@ class Client:
         rules.enter(store.service, credentials, place)
         store.tokens[flight.account.login][request] = now + EXCHANGE + 66.0
         self._waiting.remove(flight)
-        self._send(flight, place, self.circuit.start(flight.account.login, now))
+        self.circuit.start(place.request, flight.account.login, now)
+        self._send(flight, place)
         return None
 
     def _refuse(self, flight: Flight, refused: Refused, name: str) -> Refused | None:
@@ -253,13 +254,13 @@ class Client:
             return None if refused.own else refused
         return refused
 
-    def _send(self, flight: Flight, place: Place, sending: Sending) -> None:
+    def _send(self, flight: Flight, place: Place) -> None:
         flight.in_flight = True
         flight.attempts += 1
         trip = self.events.random.uniform(*self.delay)
-        self.events.after(trip / 2, lambda: self._arrive(flight, place, trip / 2, sending))
+        self.events.after(trip / 2, lambda: self._arrive(flight, place, trip / 2))
 
-    def _arrive(self, flight: Flight, place: Place, trip: float, sending: Sending) -> None:
+    def _arrive(self, flight: Flight, place: Place, trip: float) -> None:
         fate = self.server.fault(flight.account)
         verdict, arrived_at = Verdict.UNANSWERED, self.events.now
         if fate in {None, "gateway"}:
@@ -269,30 +270,30 @@ class Client:
             verdict = Verdict.NOT_SENT
         elif fate == "silent":
             takes = EXCHANGE - trip
-            self.events.at(place.sent_at + Circuit.SILENCE, lambda: self._failed(sending))
+            self.events.at(place.sent_at + Circuit.SILENCE, lambda: self._failed(place))
         elif fate is not None:
             verdict = Verdict.UNANSWERED
-            self.events.after(takes, lambda: self._failed(sending))
-        self.events.after(takes, lambda: self._settle(flight, place, verdict, arrived_at, sending))
+            self.events.after(takes, lambda: self._failed(place))
+        self.events.after(takes, lambda: self._settle(flight, place, verdict, arrived_at))
 
-    def _failed(self, sending: Sending) -> None:
+    def _failed(self, place: Place) -> None:
         was_open = self.circuit.is_open
-        self.circuit.settle(sending, self.events.now, responds=False)
+        self.circuit.settle(place.request, self.events.now, responds=False)
         self.opened += self.circuit.is_open and not was_open
 
-    def _settle(self, flight: Flight, place: Place, verdict: Verdict, arrived_at: float, sending: Sending) -> None:
+    def _settle(self, flight: Flight, place: Place, verdict: Verdict, arrived_at: float) -> None:
         if self.killed:
             return
         if verdict is Verdict.REFUSED:
             self.server.known.append(arrived_at)
         now, store = self.events.now, self.store
         if verdict is Verdict.NOT_SENT:
-            self.circuit.settle(sending, now, responds=None)
+            self.circuit.settle(place.request, now, responds=None)
             del store.tokens[place.login][place.request]
         elif verdict is Verdict.UNANSWERED:
             store.tokens[place.login][place.request] = now + 66.0
         else:
-            self.circuit.settle(sending, now, responds=True)
+            self.circuit.settle(place.request, now, responds=True)
             store.tokens[place.login][place.request] = now + 61.0
         rules.settle(store.service, store.of(flight.account), place, verdict, now)
         flight.in_flight = False

@@ -16,7 +16,6 @@ import attrs
 
 from smsc_async.accounts import Account
 from smsc_async.errors import DeadlineExceeded, NotSent, SmscError, StoreError, TooManyRequests
-from smsc_async.fetch.circuit import Sending
 from smsc_async.fetch.circuit_breaker import CircuitBreaker
 from smsc_async.fetch.hosts import Hosts
 from smsc_async.fetch.interpret import interpret_redacted, without_traceback
@@ -105,17 +104,17 @@ class Fetcher:
         attempt = Attempt(credentials.login, self._quota_of(flight), credentials, lease=lease, number=number)
         flight.attempts.append(attempt)
         endpoint = self.hosts.choose()
-        sending: Sending | None = None
+        is_sending = False
         try:
             self.connector.check_owner()
             wait = False  # the first try does not: callers that prefer the last list to a wait need to know
-            while sending is None:
+            while not is_sending:
                 try:
                     await self.circuit.wait(math.inf if wait else 0.0)
                     # The permit contains a token, a slot and, for credentials at risk, a place: together or not at all.
                     async with LimitedExchange(self.store, attempt, wait=wait) as exchange:
-                        sending = self.circuit.try_start(attempt.login)
-                        if sending is None:
+                        is_sending = self.circuit.try_start(attempt)
+                        if not is_sending:
                             continue  # another request has become the probe: give the permit back, and wait
                         flight.begin_exchange()
                         connect_seconds = self.hosts.connect_seconds(flight.deadline - now())
@@ -131,7 +130,7 @@ class Fetcher:
                         attempt.outcome = result
                 except NotSent as error:
                     # A refresh does not wait: the list that it replaces is still fresh.
-                    if wait or sending is not None or not error.retryable or flight.is_refresh:
+                    if wait or is_sending or not error.retryable or flight.is_refresh:
                         raise
                     flight.refuse(without_traceback(error))
                     wait = True
@@ -139,8 +138,8 @@ class Fetcher:
         except SmscError as error:
             attempt.outcome = without_traceback(error)
         finally:
-            if sending is not None:
-                self.circuit.settle(sending, attempt.outcome)
+            if is_sending:
+                self.circuit.settle(attempt)
             self.telemetry.request(attempt, account.login, is_refresh=flight.is_refresh)
             self.counters.count(attempt)
         outcome = attempt.outcome

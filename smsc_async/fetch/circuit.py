@@ -13,22 +13,8 @@ otherwise a cancelled probe would keep the circuit open for ever.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import Final
-
-import attrs
-
-
-@attrs.define(eq=False, repr=False)
-class Sending:
-    """One request, as the circuit breaker counts it.
-
-    Attributes:
-        login: The login, or a digest of it.
-        sent_at: When the request was sent.
-    """
-
-    login: str
-    sent_at: float
 
 
 class Circuit:
@@ -44,14 +30,14 @@ class Circuit:
     """A login that sent a request within so many seconds is in use."""
 
     def __init__(self) -> None:
-        # The requests in flight whose silence has not counted as a failure.
-        self._pending: set[Sending] = set()
+        # The requests in flight whose silence has not counted as a failure: the login, and when the request was sent.
+        self._pending: dict[Hashable, tuple[str, float]] = {}
         self._failures = 0
         # Two logins are enough for each decision, so no more are stored.
         self._failed: set[str] = set()
         self._sent: dict[str, float] = {}
         self._probes = 0
-        self._probe: Sending | None = None
+        self._probe: Hashable = None
         self._next_probe = -math.inf
 
     @property
@@ -62,47 +48,46 @@ class Circuit:
     def wait(self, now: float) -> float:
         """Return the seconds until a request may be sent; 0 if one may be sent now."""
         # Without a timer: silence matters only when another request wants to be sent.
-        for each in [each for each in self._pending if now - each.sent_at >= self.SILENCE]:
-            self._fail(each, now)
+        for request in [each for each, (_, sent_at) in self._pending.items() if now - sent_at >= self.SILENCE]:
+            self._fail(request, now)
         if not self.is_open:
             return 0.0
-        probe_until = -math.inf if self._probe is None else self._probe.sent_at + self.SILENCE
+        probe_until = -math.inf if self._probe is None else self._pending[self._probe][1] + self.SILENCE
         return max(0.0, self._next_probe - now, probe_until - now)
 
-    def start(self, login: str, now: float) -> Sending:
+    def start(self, request: Hashable, login: str, now: float) -> None:
         """Record a request that ``wait`` permits; ``settle`` must follow. In an open circuit the request is the probe.
 
         Args:
+            request: The request.
             login: The login, or a digest of it.
             now: The instant.
         """
-        sending = Sending(login, now)
-        self._pending.add(sending)
+        self._pending[request] = login, now
         self._sent.pop(login, None)
         self._sent[login] = now
         if len(self._sent) > 2:
             del self._sent[next(iter(self._sent))]
         if self.is_open:
-            self._probe = sending
+            self._probe = request
             self._schedule(now)
-        return sending
 
-    def settle(self, sending: Sending, now: float, *, responds: bool | None) -> None:
+    def settle(self, request: Hashable, now: float, *, responds: bool | None) -> None:
         """Record the end of a request.
 
         Args:
-            sending: What ``start`` returned.
+            request: As in ``start``.
             now: The instant.
             responds: Whether the service replied, also if the request has counted as a failure by now. ``None`` if the
                 request was not sent: if it was the probe, the next request is a probe again.
         """
         if responds:
             self.reset()
-        elif responds is None and sending is self._probe:
+        elif responds is None and request == self._probe:
             self._probe, self._next_probe = None, -math.inf
-        elif responds is False and sending in self._pending:
-            self._fail(sending, now)
-        self._pending.discard(sending)
+        elif responds is False and request in self._pending:
+            self._fail(request, now)
+        self._pending.pop(request, None)
 
     def reset(self) -> None:
         """Close the circuit."""
@@ -110,16 +95,16 @@ class Circuit:
         self._failed.clear()
         self._probe = None
 
-    def _fail(self, sending: Sending, now: float) -> None:
+    def _fail(self, request: Hashable, now: float) -> None:
         """Count a failure; while the circuit is open, only that of the probe matters."""
-        self._pending.discard(sending)
-        if sending is self._probe:
+        login, _ = self._pending.pop(request)
+        if request == self._probe:
             self._probe = None
         if self.is_open:
             return
         self._failures += 1
         if len(self._failed) < 2:
-            self._failed.add(sending.login)
+            self._failed.add(login)
         in_use = sum(at > now - self.IN_USE for at in self._sent.values())
         if self._failures >= self.FAILURES and len(self._failed) >= min(in_use, 2):
             self._schedule(now)

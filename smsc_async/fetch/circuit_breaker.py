@@ -8,7 +8,8 @@ import threading
 import anyio
 
 from smsc_async.errors import ApiError, CircuitOpen, DecodeError, IncompleteReply, SmscError, TlsError, TransportError
-from smsc_async.fetch.circuit import Circuit, Sending
+from smsc_async.fetch.circuit import Circuit
+from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.waiter import Waiters
 from smsc_async.records import Tariffs
@@ -41,15 +42,18 @@ class CircuitBreaker:
         with self._lock:
             return self._circuit.wait(now())
 
-    def try_start(self, login: str) -> Sending | None:
-        """Record a request that is sent now, or return ``None`` if another one has become the probe."""
+    def try_start(self, attempt: Attempt) -> bool:
+        """Record a request that is sent now; return ``False`` if it may not be, because another one is the probe."""
         with self._lock:
-            return None if self.seconds() else self._circuit.start(login, now())
+            may_start = not self.seconds()
+            if may_start:
+                self._circuit.start(attempt, attempt.login, now())
+            return may_start
 
-    def settle(self, sending: Sending, outcome: Tariffs | SmscError | None) -> None:
-        """Learn from a request that has ended; ``None`` if it was cancelled, or ended in a bug."""
+    def settle(self, attempt: Attempt) -> None:
+        """Learn from the outcome of a request that has ended."""
         with self._lock:
-            self._circuit.settle(sending, now(), responds=_responds(outcome))
+            self._circuit.settle(attempt, now(), responds=_responds(attempt.outcome))
         self._waiters.notify()
 
     def reset(self) -> None:
@@ -60,7 +64,7 @@ class CircuitBreaker:
 
 
 def _responds(outcome: Tariffs | SmscError | None) -> bool | None:
-    """Return whether an outcome shows that the service responds; ``None`` if it shows nothing."""
+    """Return whether an outcome shows that the service responds; ``None`` if it shows nothing, or there is none."""
     if isinstance(outcome, Tariffs | ApiError):
         return True
     if isinstance(outcome, DecodeError):

@@ -148,25 +148,26 @@ async def _read_prefix(request: httpx.Request) -> bytes:
         return b"".join(stream)  # it is in memory, and the login may be its last field
     if not isinstance(stream, httpx.AsyncByteStream):
         return b""
-    pieces: list[bytes] = []
-    size = 0
-    chunks = aiter(stream)
-    async for chunk in chunks:
-        pieces.append(chunk)
-        size += len(chunk)
-        if size >= _LOGIN_BYTES:
-            break
-    request.stream = _Prefixed(pieces, chunks, stream)
-    return b"".join(pieces)[:_LOGIN_BYTES]
+    request.stream = body = _Prefixed(stream)
+    return await body.read_prefix()
 
 
 class _Prefixed(httpx.AsyncByteStream):
-    """A request body whose beginning has been read."""
+    """A request body whose beginning is read before it is sent."""
 
-    def __init__(self, pieces: list[bytes], rest: AsyncIterator[bytes], stream: httpx.AsyncByteStream) -> None:
-        self._pieces = pieces
-        self._rest: AsyncIterable[bytes] = rest
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
         self._stream = stream
+        self._pieces: list[bytes] = []
+        self._rest: AsyncIterable[bytes] = stream
+
+    async def read_prefix(self) -> bytes:
+        size, self._rest = 0, (chunks := aiter(self._stream))
+        async for chunk in chunks:
+            self._pieces.append(chunk)
+            size += len(chunk)
+            if size >= _LOGIN_BYTES:
+                break
+        return b"".join(self._pieces)[:_LOGIN_BYTES]
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pieces, rest = self._pieces, self._rest

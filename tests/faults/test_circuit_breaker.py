@@ -13,6 +13,7 @@ import pytest
 
 from smsc_async import Account, CircuitOpen, Client, DeadlineExceeded, Quota, SmscError, TransportError
 from smsc_async.fetch.circuit_breaker import CircuitBreaker
+from smsc_async.limiter.attempt import Attempt
 from tests.faults.scripted import Answer, Scripted, client_of, good, in_turn, status
 from tests.support.slow import on_loops_in_turn
 from tests.support.virtual_time import VIRTUAL, VIRTUAL_IDS, Backend, BackendName, run_virtual
@@ -182,15 +183,16 @@ async def test_a_reset_lets_the_next_request_out_at_once() -> None:
 @pytest.mark.anyio
 async def test_a_request_that_is_silent_for_ten_seconds_is_a_failure_before_its_exchange_ends() -> None:
     breaker = CircuitBreaker()
-    sendings = [breaker.try_start(f"login-{n}") for n in range(5)]
+    attempts = [Attempt(f"login-{n}", Quota()) for n in range(6)]
+    assert all(map(breaker.try_start, attempts[:5]))
     await anyio.sleep(9.9)
     assert breaker.seconds() == 0
     await anyio.sleep(0.2)
     assert breaker.seconds() == pytest.approx(2.0)
-    assert breaker.try_start("login-5") is None
-    for sending in sendings:
-        assert sending is not None
-        breaker.settle(sending, TransportError("cut"))
+    assert not breaker.try_start(attempts[5])
+    for attempt in attempts[:5]:
+        attempt.outcome = TransportError("cut")
+        breaker.settle(attempt)
     assert breaker.seconds() == pytest.approx(2.0)
 
 
