@@ -107,10 +107,14 @@ class Connector:
 
     async def _load_context(self) -> ssl.SSLContext:
         """Return the TLS context that all exchanges share, loaded in a thread of the library's own."""
-        # Several exchanges may load at the same time, and any of the contexts will do, so no lock is needed.
-        if self._context is None:
-            self._context = await run_in_own_thread(_new_context)
-        return self._context
+        context = self._context
+        return await run_in_own_thread(self._loaded_context) if context is None else context
+
+    def _loaded_context(self) -> ssl.SSLContext:
+        # Two threads at most load at the same time, and either context will do, so no lock is needed.
+        context = self._context or _new_context()
+        self._context = context
+        return context
 
     def proxy_name(self, endpoint: str) -> str | None:
         """Return host and port of the proxy that a connection to a URL uses, or ``None``."""
