@@ -51,40 +51,30 @@ class Columns:
     place: Callable[[int, str], str]
 
 
-@attrs.frozen(kw_only=True)
-class ParsedReply:
-    """An answer as text, before any check that does not depend on the format.
+def assemble(
+    notation: Notation, *, zones: Columns, codes: Columns, mail: str | None, extra: Mapping[str, str]
+) -> Tariffs:
+    """Return the list that an answer contains, or raise an error for its first fault.
 
-    Attributes:
+    Args:
         notation: How the format writes prices.
         zones: The zones.
         codes: The individual tariffs.
         mail: The price of an e-mail message.
         extra: The members of the answer beyond the documented ones.
     """
-
-    notation: Notation
-    zones: Columns
-    codes: Columns
-    mail: str | None
-    extra: Mapping[str, str]
-
-
-def assemble(reply: ParsedReply) -> Tariffs:
-    """Return the list, or raise an error for its first fault."""
-    zones, codes = reply.zones, reply.codes
     if not zones.ids:
         raise IncompleteReply("a list without a single zone; repeat the request")
     zone_ids = _ids(zones, "zone", _is_visible, "the number of a zone is 1 to 64 visible characters")
     code_ids = _ids(codes, "mccmnc", MCCMNC.fullmatch, "an operator is named by 4 to 7 digits")
-    zone_records = _records(Zone, zone_ids, _texts(zones.names), *_prices(reply, zones, PRICES), _extras(zones))
-    code_records = _records(OperatorTariff, code_ids, *_prices(reply, codes, COST), _extras(codes))
-    mail = Columns(ids=[], prices=[[reply.mail]], place=lambda _, member: member)
+    zone_records = _records(Zone, zone_ids, _texts(zones.names), *_prices(notation, zones, PRICES), _extras(zones))
+    code_records = _records(OperatorTariff, code_ids, *_prices(notation, codes, COST), _extras(codes))
+    mail_price = Columns(ids=[], prices=[[mail]], place=lambda _, member: member)
     return Tariffs(
         _distinct(zones, "zone", zone_ids, zone_records),
         _distinct(codes, "mccmnc", code_ids, code_records),
-        _prices(reply, mail, ["mail"])[0][0],
-        _extra(reply.extra),
+        _prices(notation, mail_price, ["mail"])[0][0],
+        _extra(extra),
     )
 
 
@@ -149,9 +139,9 @@ def _escape(surrogate: re.Match[str]) -> str:
     return escape_for_display(surrogate[0])
 
 
-def _prices(reply: ParsedReply, columns: Columns, members: Sequence[str]) -> list[list[Decimal | None]]:
+def _prices(notation: Notation, columns: Columns, members: Sequence[str]) -> list[list[Decimal | None]]:
     try:
-        return parse_prices(columns.prices, reply.notation)
+        return parse_prices(columns.prices, notation)
     except KeyError as error:
         text: str = error.args[0]
     member, column = next(each for each in zip(members, columns.prices, strict=True) if text in each[1])

@@ -20,7 +20,7 @@ import re
 from itertools import repeat
 from typing import Final
 
-from smsc_async.decoder.assemble import Columns, ParsedReply, assemble
+from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import PRICES
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import comma_refusal
@@ -52,8 +52,8 @@ def read(text: str) -> Tariffs:
     if _SHIFTED.search("\n".join(names)):
         _refuse_shifted(lines, names, prices)
     codes = [row.partition(",") for row in lines.rows[zones:end]]
-    reply = ParsedReply(
-        notation=_NOTATION,
+    return assemble(
+        _NOTATION,
         zones=Columns(ids=[head[0] for head in heads], names=names, prices=prices, place=lines.place),
         codes=Columns(
             ids=[code[0] for code in codes],
@@ -63,7 +63,6 @@ def read(text: str) -> Tariffs:
         mail=mail,
         extra={},
     )
-    return assemble(reply)
 
 
 def _mail(lines: Lines, start: int, commas: list[int]) -> str:

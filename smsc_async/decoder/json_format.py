@@ -15,7 +15,7 @@ from functools import partial
 from types import NoneType
 from typing import Final, TypeAlias, cast
 
-from smsc_async.decoder.assemble import Columns, ParsedReply, assemble
+from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import COST, PRICES, by_member, extra_members, merge_members
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import structured_refusal
@@ -58,14 +58,13 @@ def read(text: str) -> Tariffs | None:
         return None
     if "mail" not in document:
         raise IncompleteReply("the e-mail price, which every whole list has, is missing")
-    reply = ParsedReply(
-        notation=_NOTATION,
+    return assemble(
+        _NOTATION,
         zones=_columns("zones", _objects(document, "zones"), "zone", PRICES, "name"),
         codes=_columns("codes", _objects(document, "codes"), "mccmnc", COST),
         mail=_texts([document["mail"]], "mail", "")[0],
         extra=_as_texts({member: value for member, value in document.items() if member not in _DOCUMENTED}),
     )
-    return assemble(reply)
 
 
 def _brackets(text: str) -> bytes:

@@ -20,7 +20,7 @@ from typing import Final
 
 import attrs
 
-from smsc_async.decoder.assemble import Columns, ParsedReply, assemble
+from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import COST, DOCUMENTED, PRICES, by_member, extra_members
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import plain_refusal
@@ -53,8 +53,8 @@ def read(text: str) -> Tariffs:
     if zones_at and zones_at[-1] > rest.mail_at:
         raise _after_mail(lines, zones_at[-1])
     (costs,) = by_member(rest.codes, *COST)
-    reply = ParsedReply(
-        notation=_NOTATION,
+    return assemble(
+        _NOTATION,
         zones=_zones(text, lines, zones_at),
         codes=Columns(
             ids=[fields["mccmnc"] for fields in rest.codes],
@@ -65,7 +65,6 @@ def read(text: str) -> Tariffs:
         mail=rest.mail,
         extra=rest.extra,
     )
-    return assemble(reply)
 
 
 def _zones(text: str, lines: Lines, at: list[int]) -> Columns:

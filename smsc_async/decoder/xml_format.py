@@ -19,7 +19,7 @@ from typing import Final
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 from xml.parsers.expat import ErrorString
 
-from smsc_async.decoder.assemble import Columns, ParsedReply, assemble
+from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import COST, PRICES, by_member, extra_members, merge_members
 from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import structured_refusal
@@ -54,14 +54,13 @@ def read(text: str) -> Tariffs:
         raise structured_refusal(members["error_code"], members.get("error", ""))
     if "mail" not in members:
         raise IncompleteReply("the e-mail price, which every whole list has, is missing")
-    reply = ParsedReply(
-        notation=_NOTATION,
+    return assemble(
+        _NOTATION,
         zones=_columns("zones", _rows(root, "zones"), PRICES, "name"),
         codes=_columns("codes", _rows(root, "codes"), COST),
         mail=members.pop("mail"),
         extra=members,
     )
-    return assemble(reply)
 
 
 def _rows(root: Element, section: str) -> list[Element]:

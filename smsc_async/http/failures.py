@@ -18,14 +18,14 @@ from smsc_async.errors import SmscError, TlsError, TransportCause, TransportErro
 from smsc_async.limiter.attempt import Attempt
 
 # The words of httpx are often empty, and may quote the server, which may quote the form.
-_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (httpx.PoolTimeout, "all connections of the transport are in use"),
-    (httpx.TimeoutException, "timed out"),
-    (TimeoutError, "timed out"),
-    (httpx.LocalProtocolError, "the transport broke the rules of HTTP"),
-    (httpx.ProtocolError, "not valid HTTP"),
-    (httpx.UnsupportedProtocol, "the transport does not support this URL"),
-)
+_REASONS: Final[dict[type[Exception], str]] = {
+    httpx.PoolTimeout: "all connections of the transport are in use",
+    httpx.TimeoutException: "timed out",
+    TimeoutError: "timed out",
+    httpx.LocalProtocolError: "the transport broke the rules of HTTP",
+    httpx.ProtocolError: "not valid HTTP",
+    httpx.UnsupportedProtocol: "the transport does not support this URL",
+}
 # These are caused on this side of the connection.
 _LOCAL: Final = (httpx.PoolTimeout, httpx.LocalProtocolError, httpx.UnsupportedProtocol)
 _LONGEST_REASON: Final = 200
@@ -106,16 +106,13 @@ def _reason(error: BaseException) -> str:
             return "the TLS handshake was cut"
         if isinstance(each, OSError) and each.errno and not isinstance(each, ssl.SSLError):
             return os.strerror(each.errno)
-    for kind, reason in _REASONS:
-        if isinstance(error, kind):
-            return reason
-    return ""
+    return next((reason for kind, reason in _REASONS.items() if isinstance(error, kind)), "")
 
 
 def _tls_cause(error: BaseException) -> str | None:
     for each in _chain(error):
         if isinstance(each, ssl.SSLError) and not isinstance(each, _CUT_HANDSHAKES):
-            return getattr(each, "verify_message", "") or getattr(each, "reason", "") or "TLS error"
+            return getattr(each, "verify_message", "") or each.reason or "TLS error"
     return None
 
 

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 import anyio
@@ -25,13 +26,13 @@ Ts = TypeVarTuple("Ts")
 
 # Decoding holds the interpreter lock, so more threads gain nothing.
 _THREADS: Final = 2
-_run_vars: Final[dict[str, Any]] = {}
 _is_exchange: Final[ContextVar[bool]] = ContextVar("smsc_async name lookups", default=False)
 
 
-def _run_var(name: str) -> Any:
+@cache
+def _run_var(name: str) -> anyio.lowlevel.RunVar[Any]:
     """Return a variable of the running event loop; made at its first use, because anyio imports half of itself for it."""
-    return _run_vars.setdefault(name, anyio.lowlevel.RunVar(name))
+    return anyio.lowlevel.RunVar(name)
 
 
 async def run_in_own_thread(func: Callable[[*Ts], T], *args: *Ts) -> T:
