@@ -18,8 +18,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import attrs
-
 from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import COST, DOCUMENTED, PRICES, by_member, extra_members
 from smsc_async.decoder.prices import Notation
@@ -49,21 +47,21 @@ def read(text: str) -> Tariffs:
     if refusal is not None:
         raise refusal
     zones_at = [index for index, line in enumerate(lines.rows) if _ZONE.match(line)]
-    rest = _rest(lines, sorted(set(range(len(lines.rows))).difference(zones_at)))
-    if zones_at and zones_at[-1] > rest.mail_at:
+    codes, others, mail_at = _rest(lines, sorted(set(range(len(lines.rows))).difference(zones_at)))
+    if zones_at and zones_at[-1] > mail_at:
         raise _after_mail(lines, zones_at[-1])
-    (costs,) = by_member(rest.codes, *COST)
+    rows, codes_at = list(codes.values()), list(codes)
     return assemble(
         _NOTATION,
         zones=_zones(text, lines, zones_at),
         codes=Columns(
-            ids=[fields["mccmnc"] for fields in rest.codes],
-            prices=[costs],
-            extras=extra_members(rest.codes, "mccmnc", *COST),
-            place=lambda row, member: lines.place(rest.codes_at[row], member),
+            ids=[fields["mccmnc"] for fields in rows],
+            prices=by_member(rows, *COST),
+            extras=extra_members(rows, "mccmnc", *COST),
+            place=lambda row, member: lines.place(codes_at[row], member),
         ),
-        mail=rest.mail,
-        extra=rest.extra,
+        mail=others.pop("mail"),
+        extra=others,
     )
 
 
@@ -122,36 +120,26 @@ def _price_block(marks: list[re.Match[str]], stop: int) -> tuple[int, int]:
     return (low, high) if low < high else (len(marks), len(marks))
 
 
-@attrs.define
-class _Rest:
-    """Everything but the zones."""
-
-    codes: list[dict[str, str]] = attrs.field(factory=list[dict[str, str]])
-    codes_at: list[int] = attrs.field(factory=list[int])
-    mail: str = ""
-    mail_at: int = -1
-    extra: dict[str, str] = attrs.field(factory=dict[str, str])
-
-
-def _rest(lines: Lines, at: list[int]) -> _Rest:
-    rest = _Rest()
+def _rest(lines: Lines, at: list[int]) -> tuple[dict[int, dict[str, str]], dict[str, str], int]:
+    """Return the operators by their lines, all other members with the e-mail price, and the line of that price."""
+    codes: dict[int, dict[str, str]] = {}
+    others: dict[str, str] = {}
+    mail_at = -1
     for index in at:
         first = _first_member(lines, index)
-        if rest.mail_at >= 0 and first in {"mccmnc", "mail"}:
+        if mail_at >= 0 and first in {"mccmnc", "mail"}:
             raise _after_mail(lines, index)
         if first == "mccmnc":
-            rest.codes.append(_fields(lines, index))
-            rest.codes_at.append(index)
+            codes[index] = _fields(lines, index)
         elif first == "mail":
-            rest.mail_at = index
+            mail_at = index
             for member, value in _fields(lines, index).items():
-                _put(rest.extra, member, value, lines, index)
-            rest.mail = rest.extra.pop("mail")
+                _put(others, member, value, lines, index)
         else:
-            _put(rest.extra, first, lines.rows[index].partition("=")[2].strip(_SPACES), lines, index)
-    if rest.mail_at < 0 or _is_cut(lines):
+            _put(others, first, lines.rows[index].partition("=")[2].strip(_SPACES), lines, index)
+    if mail_at < 0 or _is_cut(lines):
         raise IncompleteReply("the e-mail price, the last line of a whole list, is missing")
-    return rest
+    return codes, others, mail_at
 
 
 def _after_mail(lines: Lines, index: int) -> DecodeError:
