@@ -20,6 +20,7 @@ from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
+_ESCAPES: Final = str.maketrans({each: f"\\{ord(each):03o}" for each in "\\ \t\n"})
 _KEY_BYTES: Final = 32
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 
@@ -36,14 +37,13 @@ def check_database(path: Path) -> None:
         StoreError: Another user can read or change the file, or it has a second name.
         OSError: The folder is missing.
     """
-    problem = _folder_problem(path.parent)
-    if problem is None:
-        with contextlib.suppress(FileNotFoundError):
-            problem = _file_problem(path.lstat())
-    if problem is None and _is_mount_point(path):
-        problem = "the file is a mount of its own, so SQLite's files beside it are not shared: mount its folder instead"
-    if problem is not None:
-        raise misconfigured(problem, path)
+    _check_folder(path)
+    with contextlib.suppress(FileNotFoundError):
+        _check_file(path, path.lstat())
+    if _is_mount_point(path):
+        raise misconfigured(
+            "the file is a mount of its own, so SQLite's files beside it are not shared: mount its folder instead", path
+        )
 
 
 def read_or_create_key(path: Path, way_out: str = "delete it together with the database") -> Secret:
@@ -59,14 +59,11 @@ def read_or_create_key(path: Path, way_out: str = "delete it together with the d
     """
     if not os.path.lexists(path):
         _create_key(path)
-    handle = os.open(path, os.O_RDONLY | _NO_FOLLOW)
-    with os.fdopen(handle, "rb") as file:
-        problem = _file_problem(os.fstat(handle))
+    with open(os.open(path, os.O_RDONLY | _NO_FOLLOW), "rb") as file:  # noqa: PTH123  # a descriptor
+        _check_file(path, os.fstat(file.fileno()))
         key = file.read(_KEY_BYTES + 1)
-    if problem is None and len(key) != _KEY_BYTES:
-        problem = f"this is no key file of {_KEY_BYTES} bytes: restore it, or {way_out}"
-    if problem is not None:
-        raise misconfigured(problem, path)
+    if len(key) != _KEY_BYTES:
+        raise misconfigured(f"this is no key file of {_KEY_BYTES} bytes: restore it, or {way_out}", path)
     return Secret(key.hex())
 
 
@@ -85,30 +82,32 @@ def _create_key(path: Path) -> None:
         draft.unlink()
 
 
-def _file_problem(status: os.stat_result) -> str | None:
+def _check_file(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        return "this is a symbolic link, a folder or a device: pass the path of the file itself"
+        raise misconfigured("this is a symbolic link, a folder or a device: pass the path of the file itself", path)
     if not hasattr(os, "geteuid"):  # pragma: no cover  # Windows has other rights
-        return None
+        return
     if status.st_uid != os.geteuid():
-        return f"the file belongs to another user (uid {status.st_uid}): pass a path of your own"
+        raise misconfigured(f"the file belongs to another user (uid {status.st_uid}): pass a path of your own", path)
     if status.st_mode & 0o077:
-        return f"other users can open the file (mode {stat.S_IMODE(status.st_mode):03o}): run chmod 600 on it"
-    return None
+        mode = f"{stat.S_IMODE(status.st_mode):03o}"
+        raise misconfigured(f"other users can open the file (mode {mode}): run chmod 600 on it", path)
 
 
-def _folder_problem(folder: Path) -> str | None:
+def _check_folder(path: Path) -> None:
     if not hasattr(os, "geteuid"):  # pragma: no cover  # Windows has other rights
-        return None
-    status = folder.stat()
+        return
+    status = path.parent.stat()
     if status.st_uid not in {os.geteuid(), 0}:
-        return f"the folder belongs to another user (uid {status.st_uid}): pass a path in a folder of your own"
+        raise misconfigured(
+            f"the folder belongs to another user (uid {status.st_uid}): pass a path in a folder of your own", path
+        )
     # Nobody replaces a file of another user in a folder with the sticky bit. Many systems give every user a group of the
     # same name, and create folders that this group can write to.
     open_bits = status.st_mode & (0o002 if status.st_gid == os.getegid() else 0o022)
     if open_bits and not status.st_mode & stat.S_ISVTX:
-        return f"other users can write to the folder (mode {stat.S_IMODE(status.st_mode):03o}): run chmod go-w on it"
-    return None
+        mode = f"{stat.S_IMODE(status.st_mode):03o}"
+        raise misconfigured(f"other users can write to the folder (mode {mode}): run chmod go-w on it", path)
 
 
 def _is_mount_point(path: Path) -> bool:
@@ -116,11 +115,5 @@ def _is_mount_point(path: Path) -> bool:
         mounts = _MOUNTS.read_bytes().decode("utf-8", "surrogateescape")
     except OSError:
         return False  # no Linux
-    escaped = (
-        os.path.realpath(path)
-        .replace("\\", r"\134")
-        .replace(" ", r"\040")
-        .replace("\t", r"\011")
-        .replace("\n", r"\012")
-    )
+    escaped = os.path.realpath(path).translate(_ESCAPES)
     return any(line.split(" ")[4] == escaped for line in mounts.splitlines())
