@@ -37,38 +37,23 @@ class _Job(Generic[T]):
         self._work = work
         self._undo = undo
         self._due = time.monotonic() + PATIENCE
-        self._lock = threading.Lock()
-        self._is_wanted = True
         self.waiter: Final = new_waiter()
         self.ended: tuple[T] | Exception | None = None
 
     def run(self) -> None:
         """Do the work, in the thread."""
-        ended: tuple[T] | Exception
         try:
-            ended = (
+            self.ended = (
                 (self._work(),)
                 if time.monotonic() <= self._due
                 else StoreError("the store was busy for too long: try again")
             )
         except Exception as error:  # noqa: BLE001  # the caller raises it
-            ended = error
-        with self._lock:
-            self.ended = ended
-            is_wanted = self._is_wanted
-        if is_wanted:
-            self.waiter.notify()
-        else:
-            self.undo()
-
-    def abandon(self) -> bool:
-        """Have the work undone, since the caller is gone; return ``True`` if it was done already."""
-        with self._lock:
-            self._is_wanted = False
-            return self.ended is not None
+            self.ended = error
+        self.waiter.notify()
 
     def undo(self) -> None:
-        """Undo the work, in the thread."""
+        """Undo the work, in the thread: a job that comes after the work."""
         if self._undo is not None and isinstance(self.ended, tuple):
             # No caller is left for an error; a permit ends with its lease.
             with contextlib.suppress(Exception):
@@ -121,8 +106,7 @@ class Worker:
             while job.ended is None:
                 await job.waiter.wait(math.inf)
         except BaseException:
-            if job.abandon():
-                self._put(job.undo)
+            self._put(job.undo)
             raise
         if isinstance(job.ended, Exception):
             raise job.ended
