@@ -6,7 +6,7 @@ import math
 import os
 import weakref
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Literal, Protocol, Self, TypeAlias
 
 from smsc_async.accounts import Account
 from smsc_async.fetch.lockout import LockoutView
@@ -19,6 +19,9 @@ from smsc_async.limiter.quota import Quota
 from smsc_async.records import Tariffs
 from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.single_flight import SingleFlight
+
+KEEP_BYTES: Final = 64 * 2**20
+ColdStart: TypeAlias = Literal["grant", "wait"]
 
 
 class Store(PermitSource, Protocol):
@@ -37,10 +40,14 @@ class Store(PermitSource, Protocol):
     _cache: ReplyCache
     _closed_until: float = -math.inf
 
-    def __init__(self, keep_bytes: int) -> None:
+    def __init__(self, keep_bytes: int, cold_start: ColdStart, *, cache_bytes: int | None = None) -> None:
+        if keep_bytes < 0:
+            raise ValueError(f"keep_bytes={keep_bytes}: must be 0 (keep nothing) or more")
+        if cold_start not in {"grant", "wait"}:
+            raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
         self.queue = WaiterQueue(self)
         self.flights = SingleFlight()
-        self._cache = ReplyCache(keep_bytes)
+        self._cache = ReplyCache(keep_bytes if cache_bytes is None else cache_bytes)
         _all.add(self)
 
     @property

@@ -47,15 +47,17 @@ class LoadedStates:
         names: The names of the credentials.
         service: The state of the service.
         credentials: The state of the credentials.
+        instant: The instant, on the clock of the states.
     """
 
     names: CredentialNames
     service: ServiceState
     credentials: CredentialsState
+    instant: float
 
     @classmethod
-    def of(cls, names: CredentialNames, service: str | None, credentials: str | None) -> LoadedStates:
-        """Return the states of two texts; ``None`` is the text of a state that was never saved.
+    def of(cls, names: CredentialNames, instant: float, service: str | None, credentials: str | None) -> LoadedStates:
+        """Return the states of two texts; ``None`` or an empty text is that of a state that was never saved.
 
         Raises:
             StoreError: Somebody has damaged a text.
@@ -63,20 +65,21 @@ class LoadedStates:
         try:
             return cls(
                 names,
-                ServiceState() if service is None else rules.load_service(service),
-                CredentialsState(names.login) if credentials is None else rules.load_credentials(credentials),
+                rules.load_service(service) if service else ServiceState(),
+                rules.load_credentials(credentials) if credentials else CredentialsState(names.login),
+                instant,
             )
         except (ValueError, TypeError, LookupError, AttributeError):
             problem = "the state of the lockouts is damaged: stop all workers, wait 30 minutes and empty the store"
         raise StoreError(problem, retryable=False)
 
-    def admit(self, request: str, instant: float) -> Place | Refusal:
+    def admit(self, request: str) -> Place | Refusal:
         """Return the place of a request, which the caller enters, or the refusal of the rules."""
-        place = rules.check(self.service, self.credentials, request, instant)
+        place = rules.check(self.service, self.credentials, request, self.instant)
         if isinstance(place, Refused):
             # The end of a request in another process is not notified: ask again soon.
             retry_in = min(place.retry_in or math.inf, poll_pause(2.0))
-            return Refusal(retry_in, (), place, rules.priority(self.service, self.credentials, instant))
+            return Refusal(retry_in, (), place, rules.priority(self.service, self.credentials, self.instant))
         return place
 
     def place_of(self, request: str) -> Place | None:
@@ -87,17 +90,21 @@ class LoadedStates:
         """Take a place."""
         rules.enter(self.service, self.credentials, place)
 
-    def take(self, request: str, instant: float) -> Place | Refusal:
+    def take(self, request: str) -> Place | Refusal:
         """Take a place, or return the refusal of the rules. A repetition takes no second place."""
         known = self.place_of(request)
-        place = known or self.admit(request, instant)
+        place = known or self.admit(request)
         if isinstance(place, Place) and known is None:
             self.enter(place)
         return place
 
-    def settle(self, place: Place, verdict: Verdict, instant: float) -> None:
+    def settle(self, place: Place, verdict: Verdict) -> None:
         """Give a place back, and learn from the exchange."""
-        rules.settle(self.service, self.credentials, place, verdict, instant)
+        rules.settle(self.service, self.credentials, place, verdict, self.instant)
+
+    def reset(self) -> None:
+        """End the lockouts of the credentials; without credentials, all lockouts of the service."""
+        rules.reset(self.service, self.credentials if self.names.credentials else None, self.instant)
 
     def texts(self) -> tuple[str, str]:
         """Return the two states as texts."""
@@ -114,9 +121,10 @@ class LockoutStates:
         # With their logins, which `logins` may have dropped since.
         self._suspects: OrderedDict[str, tuple[CredentialsState, str]] = OrderedDict()
 
-    def note(self, states: LoadedStates, ahead: float) -> None:
-        """Remember states; ``ahead`` is what the clock of the states is ahead of the library's."""
-        self._services[states.names.service] = states.service, ahead
+    def note(self, states: LoadedStates) -> None:
+        """Remember states."""
+        # With what their clock is ahead of the library's.
+        self._services[states.names.service] = states.service, states.instant - now()
         self._suspects.pop(states.names.credentials, None)
         if states.names.credentials and (states.credentials.refused_at > rules.NEVER or states.credentials.unanswered):
             login = self.logins.get(states.names.login, _UNKNOWN)

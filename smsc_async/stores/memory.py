@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import attrs
 
@@ -23,9 +23,8 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import is_closed_loop
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import Store
+from smsc_async.stores.base import KEEP_BYTES, ColdStart, Store
 
-KEEP_BYTES: Final = 64 * 2**20
 _NOT_READY: Final = partial(
     StoreNotReady,
     'the process has started (cold_start="wait"), and another may have used the quota before',
@@ -59,13 +58,9 @@ class MemoryStore(Store):
         >>> store = MemoryStore(keep_bytes=8 * 2**20)
     """
 
-    def __init__(self, *, keep_bytes: int = KEEP_BYTES, cold_start: Literal["grant", "wait"] = "grant") -> None:
-        if keep_bytes < 0:
-            raise ValueError(f"keep_bytes={keep_bytes}: must be 0 (keep nothing) or more")
-        if cold_start not in {"grant", "wait"}:
-            raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
+    def __init__(self, *, keep_bytes: int = KEEP_BYTES, cold_start: ColdStart = "grant") -> None:
+        super().__init__(keep_bytes, cold_start)
         self._new_copy: Callable[[], MemoryStore] = partial(type(self), keep_bytes=keep_bytes, cold_start=cold_start)
-        super().__init__(keep_bytes)
         self._lock = threading.Lock()
         self._buckets = Buckets()
         self._waits = cold_start == "wait"

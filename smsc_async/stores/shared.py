@@ -20,29 +20,26 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import anyio
 import attrs
 
 from smsc_async.accounts import Account, Secret
-from smsc_async.errors import StoreError, StoreNotReady
+from smsc_async.errors import QuotaExhausted, StoreError, StoreNotReady
 from smsc_async.fetch.lockout import LockoutView
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
-from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import new_waiter
 from smsc_async.protocol import quota_key
 from smsc_async.records import Tariffs
-from smsc_async.stores.base import Store
+from smsc_async.stores.base import ColdStart, Store
 from smsc_async.stores.keys import Keys, ListKey
-from smsc_async.stores.lockout_states import CredentialNames, LockoutStates
+from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
 from smsc_async.stores.private_files import misconfigured
 from smsc_async.stores.sealed_reply import Unsealed, sealed, unpacked_off_loop, unsealed
-
-KEEP_BYTES: Final = 64 * 2**20
-ColdStart: TypeAlias = Literal["grant", "wait"]
 
 OTHER_PEPPER: Final = (
     "another process uses the store with another pepper, and so with another quota: pass the same pepper everywhere (for "
@@ -76,26 +73,6 @@ class Lookup:
     sealed: bytes | None = None
     age: float = math.inf
     has_permit: bool = False
-
-
-@attrs.frozen
-class Closed:
-    """A store that lost its state grants nothing.
-
-    Attributes:
-        wait: Seconds until the lost state does not matter any more.
-        event: What happened.
-    """
-
-    wait: float
-    event: str
-
-
-@attrs.frozen
-class OtherQuota:
-    """Another process uses the login with another quota: ``Quota.stated`` of it."""
-
-    quota: str
 
 
 @attrs.frozen
@@ -140,13 +117,9 @@ class SharedStore(Store, ABC):
     """Seconds for which a list is stored at most."""
 
     def __init__(self, name: str, *, keep_bytes: int, lease: float, cold_start: ColdStart) -> None:
-        if keep_bytes < 0:
-            raise ValueError(f"keep_bytes={keep_bytes}: must be 0 (keep nothing) or more")
         if not 0 < lease < math.inf:
             raise ValueError(f"lease={lease}: must be a finite number of seconds, more than 0")
-        if cold_start not in {"grant", "wait"}:
-            raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
-        super().__init__(keep_bytes // _CACHE_DIVISOR)
+        super().__init__(keep_bytes, cold_start, cache_bytes=keep_bytes // _CACHE_DIVISOR)
         self.name: str = name
         self._keep_bytes = keep_bytes
         self._lease = lease
@@ -164,6 +137,16 @@ class SharedStore(Store, ABC):
     def lockouts(self, service: str) -> list[LockoutView]:
         """Return what the lockout rules refuse, the longest first, by the last view of this process."""
         return self._lockout_view.lockouts(service)
+
+    async def load_lockouts(self, service: str, account: Account) -> None:
+        """Let ``lockouts()`` know what other processes have learned about an account and its service."""
+        # With a refusal, nothing is saved.
+        await self._change_states(await self._names(service, account), lambda _: Refusal(0.0))
+
+    async def reset_lockouts(self, service: str, account: Account | None) -> None:
+        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
+        await self._change_states(await self._names(service, account), LoadedStates.reset)
+        self.queue.notify(None, service)
 
     async def forget(self, account: Account) -> None:
         """Remove the lists of an account from the store and from the memory of this process.
@@ -261,40 +244,42 @@ class SharedStore(Store, ABC):
         self._lockout_view.logins[login] = account.login
         return CredentialNames(service, login, f"{service} {keys.credentials(account)}")
 
-    def _denied(self, why: Closed | OtherQuota, quota: Quota, seconds: float) -> Refusal:
-        """Return the refusal of a store that is closed.
+    async def _names_of(self, permit: Permit) -> CredentialNames | None:
+        """Return the names of the credentials that the lockout rules guard, if there are any."""
+        credentials = permit.credentials
+        return None if credentials is None else await self._names(credentials.service, credentials.account)
+
+    def _closed(self, wait: float, event: str, quota: Quota) -> Refusal:
+        """Return the refusal of a store that lost its state.
 
         Args:
-            why: Why nothing is granted.
+            wait: Seconds until the lost state does not matter any more.
+            event: What happened.
             quota: The quota of the caller.
-            seconds: How long the caller can wait.
+        """
+        self._closed_until = max(self._closed_until, now() + wait)
+        error = partial(StoreNotReady, f"{event}, so permits may be lost", self.name, True)
+        return Refusal(wait, (wait,) * quota.requests, error=error)
+
+    def _checked(self, refusal: Refusal, seconds: float) -> Refusal:
+        """Return a refusal.
 
         Raises:
-            StoreNotReady: The store is closed for longer.
-            StoreError: The quota is another one than that of other processes.
+            StoreNotReady: The store is closed for longer than those seconds.
         """
-        if isinstance(why, OtherQuota):
-            raise self._other_quota(why, quota)
-        error = partial(StoreNotReady, f"{why.event}, so permits may be lost", self.name, True)
-        if self._warned_until <= now():
-            _LOG.warning("%s", error(why.wait))
-        self._warned_until = self._note_closed(why)
-        if why.wait > seconds:
-            raise error(why.wait)
-        return Refusal(why.wait, (why.wait,) * quota.requests, error=error)
+        if refusal.error is not QuotaExhausted:
+            error = refusal.error(refusal.retry_in)
+            if self._warned_until <= now():
+                _LOG.warning("%s", error)
+            self._warned_until = self._closed_until
+            if refusal.retry_in > seconds:
+                raise error
+        return refusal
 
-    def _note_closed(self, why: Closed) -> float:
-        self._closed_until = max(self._closed_until, now() + why.wait)
-        return self._closed_until
-
-    def _closed_usage(self, why: Closed, quota: Quota) -> Usage:
-        self._note_closed(why)
-        return Usage((why.wait,) * quota.requests)
-
-    def _other_quota(self, other: OtherQuota, quota: Quota) -> StoreError:
+    def _other_quota(self, other: str, quota: Quota) -> StoreError:
         return misconfigured(
-            f"other processes use this login with Quota {other.quota}, and this one with {quota.stated}: pass the "
-            "same Quota everywhere; after a change, wait two minutes",
+            f"other processes use this login with Quota {other}, and this one with {quota.stated}: pass the same "
+            "Quota everywhere; after a change, wait two minutes",
             self.name,
         )
 
@@ -316,6 +301,10 @@ class SharedStore(Store, ABC):
     @abstractmethod
     async def _keys(self) -> Keys:
         """Return the keys of the store."""
+
+    @abstractmethod
+    async def _change_states(self, names: CredentialNames, change: Callable[[LoadedStates], object]) -> None:
+        """Change the states of the lockouts, or with a ``Refusal`` only look at them."""
 
     @abstractmethod
     async def _look(self, key: str, fresh: float, holder: int, permit: Permit | None, *, with_last: bool) -> Lookup:

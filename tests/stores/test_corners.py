@@ -57,7 +57,10 @@ def test_every_store_is_told_of_a_fork(tmp_path: Path) -> None:
 
 
 def test_a_take_that_brought_nothing_leaves_nothing_to_undo(tmp_path: Path) -> None:
-    SQLiteStore(tmp_path / "store.db")._undo_acquire(Refusal(0.0))  # pyright: ignore[reportPrivateUsage]
+    store = SQLiteStore(tmp_path / "store.db")
+    with store._file.writing() as tables:  # pyright: ignore[reportPrivateUsage]
+        store._undo_acquire(tables, Refusal(0.0))  # pyright: ignore[reportPrivateUsage]
+    store._file.close()  # pyright: ignore[reportPrivateUsage]
 
 
 def test_calls_that_start_together_open_the_store_once(redis_server: RedisServer) -> None:

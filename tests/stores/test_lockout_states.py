@@ -12,17 +12,17 @@ from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, Lock
 
 def _states(login: str, verdict: Verdict, service: ServiceState | None = None) -> LoadedStates:
     names = CredentialNames("smsc", f"digest of {login}", f"smsc credentials of {login}")
-    states = LoadedStates(names, service or ServiceState(), CredentialsState(names.login))
-    place = states.admit("a request", now())
+    states = LoadedStates(names, service or ServiceState(), CredentialsState(names.login), now())
+    place = states.admit("a request")
     assert isinstance(place, Place)
     states.enter(place)
-    states.settle(place, verdict, now())
+    states.settle(place, verdict)
     return states
 
 
 def test_a_login_that_is_unknown_here_has_no_name() -> None:
     view = LockoutStates()
-    view.note(_states("alex", Verdict.REFUSED), 0.0)
+    view.note(_states("alex", Verdict.REFUSED))
     assert [(each.cause, each.login) for each in view.lockouts("smsc")] == [(Cause.CREDENTIALS, "another login")]
 
 
@@ -31,7 +31,7 @@ def test_a_suspect_has_its_name_however_many_logins_come_after_it(monkeypatch: p
     view, service = LockoutStates(), ServiceState()
     for login, verdict in [("alex", Verdict.REFUSED), *((f"login-{n}", Verdict.LIST) for n in range(5))]:
         view.logins[f"digest of {login}"] = login
-        view.note(_states(login, verdict, service), 0.0)
+        view.note(_states(login, verdict, service))
     assert len(view.logins) == 2
     assert [each.login for each in view.lockouts("smsc")] == ["alex"]
 
@@ -41,13 +41,13 @@ def test_only_the_latest_suspects_are_shown(monkeypatch: pytest.MonkeyPatch) -> 
     view, service = LockoutStates(), ServiceState()
     for login in ("one", "two", "three"):
         view.logins[f"digest of {login}"] = login
-        view.note(_states(login, Verdict.REFUSED, service), 0.0)
+        view.note(_states(login, Verdict.REFUSED, service))
     assert {each.login for each in view.lockouts("smsc")} == {"two", "three"}
 
 
 def test_a_list_ends_the_suspicion() -> None:
     view = LockoutStates()
     states = _states("alex", Verdict.UNANSWERED)
-    view.note(states, 0.0)
-    view.note(_states("alex", Verdict.LIST), 0.0)
+    view.note(states)
+    view.note(_states("alex", Verdict.LIST))
     assert view.lockouts("smsc") == []

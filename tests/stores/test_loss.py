@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from smsc_async import MemoryStore, Quota, QuotaExhausted, RedisStore, SQLiteStore, StoreError, StoreNotReady
+from smsc_async.limiter import clock
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import SERVICE_QUOTA
@@ -334,8 +335,7 @@ async def test_a_boot_counts_from_the_boot(
 ) -> None:
     await _use(path)
     monkeypatch.setattr(sqlite_file, "boot_id", lambda: "another-boot")
-    for module in ("sqlite.file", "sqlite.store", "shared", "base"):
-        monkeypatch.setattr(f"smsc_async.stores.{module}.now", lambda: uptime)
+    monkeypatch.setattr(clock, "_read", lambda: uptime)
     async with SQLiteStore(path, pepper=PEPPER) as store:
         if is_closed:
             assert await _refused(store, "the machine was restarted") == pytest.approx(CLOSED - uptime)

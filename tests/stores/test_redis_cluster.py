@@ -91,7 +91,7 @@ def _lockouts(store: RedisStore) -> Any:
 
 
 async def _changed(
-    store: RedisStore, service: str, account: Account | None, change: Callable[[LoadedStates, float], Any]
+    store: RedisStore, service: str, account: Account | None, change: Callable[[LoadedStates], Any]
 ) -> Any:
     names = await store._names(service, account)  # pyright: ignore[reportPrivateUsage]
     return await _lockouts(store).change(names, change)
@@ -527,7 +527,7 @@ async def test_without_the_state_of_the_service_four_confirmed_requests_go_on_an
 
 async def _until_errors(store: RedisStore) -> None:
     async with asyncio.timeout(20):
-        while not await _changed(store, SERVICE, None, lambda each, _: len(each.service.errors)):  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
+        while not await _changed(store, SERVICE, None, lambda each: len(each.service.errors)):  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
             await asyncio.sleep(0.1)
 
 
@@ -588,7 +588,7 @@ async def test_credentials_that_others_try_between_the_two_steps_count_both_tria
         assert isinstance(await _try(store, "alex", "wrong"), Permit)
         seen: list[int] = []
 
-        def look(states: LoadedStates, _: float) -> Refusal:
+        def look(states: LoadedStates) -> Refusal:
             seen.append(len(states.credentials.unanswered))
             return Refusal(0.0)  # which is looked at again, and not saved
 
@@ -669,7 +669,7 @@ async def test_a_worker_that_never_reached_the_state_of_the_service_goes_on_too(
 
 async def _until_paused(store: RedisStore) -> None:
     async with asyncio.timeout(20):
-        while await _changed(store, SERVICE, None, lambda each, _: each.service.paused_at) < 0:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
+        while await _changed(store, SERVICE, None, lambda each: each.service.paused_at) < 0:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]
             await asyncio.sleep(0.1)
 
 
@@ -680,8 +680,8 @@ async def test_credentials_that_others_refused_meanwhile_are_not_sent_at_full_sp
         await _confirm(store, names)
         await _confirm(store, names)
 
-        def refuse(states: LoadedStates, instant: float) -> None:
-            states.credentials.refused_at, states.credentials.refusals = instant, 1
+        def refuse(states: LoadedStates) -> None:
+            states.credentials.refused_at, states.credentials.refusals = states.instant, 1
 
         await _changed(other, SERVICE, Account(names[7], "123"), refuse)  # pyright: ignore[reportPrivateUsage]
         assert await _try(store, names[7]) == Refusal(0.0)

@@ -21,14 +21,12 @@ import pytest
 from smsc_async import Account, Quota, SQLiteStore, StoreError, StoreNotReady
 from smsc_async.accounts import Secret
 from smsc_async.fetch.lockout import Verdict
+from smsc_async.limiter import clock
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.stores import FetchLease, base
-from smsc_async.stores.shared import Lookup
 from smsc_async.stores.sqlite import file as sqlite_file
-from smsc_async.stores.sqlite import store as sqlite_store
-from smsc_async.stores.sqlite import tables as sqlite_tables
 from smsc_async.stores.sqlite import worker_thread as worker
 from smsc_async.stores.sqlite.boot import boot_id, is_same_boot
 from smsc_async.stores.sqlite.worker_thread import Worker
@@ -221,8 +219,7 @@ async def test_after_another_boot_permits_are_not_trusted_and_lockouts_continue(
         assert isinstance(permit, Permit)
         await store.release(permit, Completion.COMPLETE, Verdict.REFUSED)
     monkeypatch.setattr(sqlite_file, "boot_id", lambda: "another boot")
-    monkeypatch.setattr(sqlite_file, "now", lambda: 5.0)  # the clock of a new boot begins again
-    monkeypatch.setattr(sqlite_store, "now", lambda: 5.0)
+    monkeypatch.setattr(clock, "_read", lambda: 5.0)  # the clock of a new boot begins again
     async with _open(path) as store:
         assert await _is_closed(store)
         refusal = await store.acquire(Permit("smsc alex", QUOTA, token=True, credentials=wrong), lease=30.0)
@@ -491,14 +488,14 @@ async def test_a_change_that_fails_halfway_is_no_change(tmp_path: Path) -> None:
     file = sqlite_file.StoreFile(tmp_path / "store.db", cold=False, pepper=Secret("a long random text"))
 
     def change() -> None:
-        with file.writing() as connection:
-            connection.execute("DELETE FROM store")
+        with file.writing() as tables:
+            tables.connection.execute("DELETE FROM store")
             raise ValueError
 
     with pytest.raises(ValueError, match=r"^$"):
         change()
-    with file.reading() as connection:
-        assert connection.execute("SELECT count(*) FROM store").fetchone() == (1,)
+    with file.reading() as tables:
+        assert tables.connection.execute("SELECT count(*) FROM store").fetchone() == (1,)
     file.close()
 
 
@@ -509,7 +506,7 @@ async def test_no_permit_has_the_number_of_another(monkeypatch: pytest.MonkeyPat
         return next(numbers)
 
     monkeypatch.setattr("smsc_async.stores.sqlite.tables.random.getrandbits", drawn)
-    monkeypatch.setattr("smsc_async.stores.sqlite.store.now", lambda: 5.0)
+    monkeypatch.setattr(clock, "_read", lambda: 5.0)
     async with _open(tmp_path / "store.db") as store:
         permits = [await _take(store) for _ in range(2)]
     assert all(isinstance(each, Permit) for each in permits)
@@ -533,29 +530,6 @@ async def test_what_is_done_when_its_caller_gives_up_is_undone(monkeypatch: pyte
     await asyncio.gather(task, return_exceptions=True)
     thread.close()
     assert undone == [1]
-
-
-async def test_the_lead_that_another_process_has_taken_in_between_is_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = sqlite_tables.look
-    first: list[bool] = []
-
-    def look(connection: sqlite3.Connection, key: str, instant: float) -> tuple[Lookup, bool]:
-        first.append(not first)
-        return (Lookup(leads=False), False) if first[-1] else real(connection, key, instant)
-
-    alex, endpoint = Account("alex", "123"), "https://smsc.example/sys/get.php"
-    async with _open(tmp_path / "store.db") as here, _open(tmp_path / "store.db") as there:
-        await here.lease_or_reply(endpoint, alex, 60.0)
-        monkeypatch.setattr(sqlite_tables, "look", look)
-        waiting = asyncio.create_task(there.lease_or_reply(endpoint, alex, 60.0))
-        async with asyncio.timeout(60):
-            while len(first) <= 2:  # noqa: ASYNC110  # nothing sets an event
-                await asyncio.sleep(0.01)
-        assert not waiting.done()
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_a_wait_for_a_turn_that_is_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -659,8 +633,8 @@ def _usage(path: Path, *, pepper: Secret | None = None) -> list[tuple[object, ..
     """Return the permits that a snapshot of the file has."""
     snapshot = sqlite_file.StoreSnapshot(path, cold=False, pepper=pepper)
     try:
-        with snapshot.reading() as connection:
-            return connection.execute("SELECT login FROM permits").fetchall()
+        with snapshot.reading() as tables:
+            return tables.connection.execute("SELECT login FROM permits").fetchall()
     finally:
         snapshot.close()
 
@@ -673,7 +647,7 @@ async def test_a_snapshot_is_made_again_if_the_file_changes_meanwhile(
         await _take(store)
     real, rounds = sqlite_file.StoreSnapshot._check_ours, 0  # pyright: ignore[reportPrivateUsage]
 
-    def changed_meanwhile(snapshot: sqlite_file.StoreSnapshot, connection: sqlite3.Connection) -> bool:
+    def changed_meanwhile(snapshot: sqlite_file.StoreSnapshot, connection: sqlite3.Connection) -> None:
         nonlocal rounds
         rounds += 1
         if rounds == 1:
@@ -681,7 +655,7 @@ async def test_a_snapshot_is_made_again_if_the_file_changes_meanwhile(
             with other:
                 other.execute("DELETE FROM permits")
             other.close()
-        return real(snapshot, connection)
+        real(snapshot, connection)
 
     monkeypatch.setattr(sqlite_file.StoreSnapshot, "_check_ours", changed_meanwhile)
     assert _usage(path, pepper=pepper) == []

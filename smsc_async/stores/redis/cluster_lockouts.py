@@ -33,7 +33,6 @@ from smsc_async.stores.redis.event_loop import StoreTasks
 from smsc_async.stores.redis.server_lockouts import Turns, milliseconds_of
 from smsc_async.stores.redis.shards import Part, Shards
 from smsc_async.stores.rows import poll_pause
-from smsc_async.stores.shared import Closed
 
 T = TypeVar("T")
 
@@ -48,8 +47,8 @@ _ON_SERVICE: Final = (Verdict.LIST, Verdict.REFUSED, Verdict.BLOCKED)
 class ClosedError(Exception):
     """The node with the state of the service lost something."""
 
-    def __init__(self, why: Closed) -> None:
-        self.why: Closed = why
+    def __init__(self, answer: list[Any]) -> None:
+        self.answer: list[Any] = answer
 
 
 class ChangedError(Exception):
@@ -137,7 +136,7 @@ class ClusterLockouts:
     async def change(
         self,
         names: CredentialNames,
-        change: Callable[[LoadedStates, float], T],
+        change: Callable[[LoadedStates], T],
         *,
         request: str = "",
         closed_for: float = 0.0,
@@ -171,7 +170,7 @@ class ClusterLockouts:
             await asyncio.shield(task)
 
     async def _change_service(
-        self, names: CredentialNames, change: Callable[[LoadedStates, float], T], closed_for: float
+        self, names: CredentialNames, change: Callable[[LoadedStates], T], closed_for: float
     ) -> tuple[T, _Step]:
         """Save the state of the service.
 
@@ -189,11 +188,11 @@ class ClusterLockouts:
                     self._save(key, "", ""), self._read_credentials(names)
                 )
             former = credentials or ""
-            states = LoadedStates.of(names, service or None, former or None)
-            result = change(states, instant)
+            states = LoadedStates.of(names, instant, service, former)
+            result = change(states)
             if isinstance(result, Refusal):
                 if is_fresh:
-                    self._note(states, service, instant)
+                    self._note(states, service)
                     return result, _Step(service, former, former, instant)
                 is_fresh = True
                 continue
@@ -204,9 +203,9 @@ class ClusterLockouts:
                 step = _Step(service, former, new_credentials, instant)
             kind, instant, *values = await self._save(key, service, new_service, closed_for=closed_for)
             if kind == b"closed":
-                raise ClosedError(Closed(values[0] / 1e6, values[1].decode()))
+                raise ClosedError([kind, *values])
             if kind == b"saved":
-                self._note(states, new_service, instant)
+                self._note(states, new_service)
                 return result, step
             service = values[0]
 
@@ -218,8 +217,8 @@ class ClusterLockouts:
             StoreError: The same if a node does not answer.
         """
 
-        def take(states: LoadedStates, instant: float) -> Place | Refusal:
-            return states.take(request, instant)
+        def take(states: LoadedStates) -> Place | Refusal:
+            return states.take(request)
 
         view, text = self._views.get(names.service), self._texts.get(names.credentials)
         is_known = text is not None
@@ -254,7 +253,7 @@ class ClusterLockouts:
             raise ChangedError
 
     async def settle(
-        self, names: CredentialNames, request: str, verdict: Verdict, settle: Callable[[LoadedStates, float], None]
+        self, names: CredentialNames, request: str, verdict: Verdict, settle: Callable[[LoadedStates], None]
     ) -> None:
         """Learn from a request; ``settle`` changes the states if it has a place in that of the service.
 
@@ -273,14 +272,14 @@ class ClusterLockouts:
         view, instant = self._views.get(names.service), self._instant(names.service)
         service, text = ServiceState() if view is None else view.service, self._texts.get(names.credentials, "")
 
-        def change(states: LoadedStates, instant: float) -> None:
-            states.settle(place, verdict, instant)
+        def change(states: LoadedStates) -> None:
+            states.settle(place, verdict)
 
-        states = LoadedStates(names, copy.deepcopy(service), _loaded(names, text))
+        states = LoadedStates(names, copy.deepcopy(service), _loaded(names, text), instant)
         step = _Step(states.texts()[0], text, text, instant)
         if verdict in _ON_SERVICE:
             self._ended.setdefault(names.service, []).append(_Ended(place, _loaded(names, text), verdict))
-        change(states, instant)
+        change(states)
         if view is not None:
             view.service = states.service  # what this process knows counts at once
         if verdict in (Verdict.REFUSED, Verdict.BLOCKED):
@@ -295,11 +294,11 @@ class ClusterLockouts:
         if not ended:
             return
 
-        def learn(states: LoadedStates, instant: float) -> None:
+        def learn(states: LoadedStates) -> None:
             # All first: between two of them the service was not idle.
             states.service.fast.update({each.place.request: each.place for each in ended})
             for each in ended:
-                rules.settle(states.service, copy.deepcopy(each.credentials), each.place, each.verdict, instant)
+                rules.settle(states.service, copy.deepcopy(each.credentials), each.place, each.verdict, states.instant)
 
         is_saved = False
         try:
@@ -324,10 +323,9 @@ class ClusterLockouts:
         view = self._views.get(service)
         return now() if view is None else now() + view.ahead
 
-    def _note(self, states: LoadedStates, text: str, instant: float) -> None:
-        ahead = instant - now()
-        self._views[states.names.service] = _View(states.service, text, ahead, now())
-        self._shown.note(states, ahead)
+    def _note(self, states: LoadedStates, text: str) -> None:
+        self._views[states.names.service] = _View(states.service, text, states.instant - now(), now())
+        self._shown.note(states)
 
     def _flush_in(self, seconds: float, service: str) -> None:
         loop = asyncio.get_running_loop()
@@ -357,7 +355,7 @@ class ClusterLockouts:
         self,
         names: CredentialNames,
         step: _Step,
-        change: Callable[[LoadedStates, float], object],
+        change: Callable[[LoadedStates], object],
         *,
         check: bool = False,
     ) -> None:
@@ -370,15 +368,15 @@ class ClusterLockouts:
             if changed == former:
                 current = await self._read_credentials(names)
             else:
-                lasts = milliseconds_of(_loaded(names, changed), step.instant)
+                lasts = milliseconds_of(LoadedStates.of(names, step.instant, None, changed))
                 kind, _, *values = await self._save(self._key(names, False), former, changed, lasts)
                 current = changed if kind == b"saved" else values[0]
             if current == changed:
                 self._remember(names, changed)
                 return
             former, check = current, False
-            states = LoadedStates.of(names, step.service or None, former or None)
-            if isinstance(change(states, step.instant), Refusal):
+            states = LoadedStates.of(names, step.instant, step.service, former)
+            if isinstance(change(states), Refusal):
                 self._remember(names, former)
                 raise ChangedError
             changed = states.texts()[1]
@@ -399,4 +397,4 @@ class ClusterLockouts:
 
 
 def _loaded(names: CredentialNames, text: str) -> CredentialsState:
-    return LoadedStates.of(names, None, text or None).credentials
+    return LoadedStates.of(names, 0.0, None, text).credentials

@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from smsc_async.fetch.lockout import CredentialsState
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
@@ -92,7 +91,7 @@ class ServerLockouts:
     async def change(
         self,
         names: CredentialNames,
-        change: Callable[[LoadedStates, float], T],
+        change: Callable[[LoadedStates], T],
         send: Callable[[Part], Awaitable[list[Any]]] | None = None,
         *,
         is_late: bool = False,
@@ -101,7 +100,7 @@ class ServerLockouts:
 
         Args:
             names: The names of the states.
-            change: Changes the states, at an instant of the server; called again if another process was faster. With a
+            change: Changes the states; called again if another process was faster. With a
                 ``Refusal``, nothing is saved.
             send: Sends the change with other work: the answer's first word is ``saved``, ``read`` with the actual states,
                 or another one if the change is not needed. Without it, the change is sent alone.
@@ -116,19 +115,19 @@ class ServerLockouts:
                 if instant is None or former is None:
                     _, instant, *former = await self._sent(Part(keys, (0.0, 0.0, 0.0), ("", "", "", "")))
                     is_fresh = True
-                states = LoadedStates.of(names, *(each.decode() or None for each in former))
-                result = change(states, instant)
+                states = LoadedStates.of(names, instant, *(each.decode() for each in former))
+                result = change(states)
                 if isinstance(result, Refusal):
                     if not is_fresh:
                         former = None  # a refusal needs a look
                         continue
-                    self._note(keys, former, states, instant)
+                    self._note(keys, former, states)
                     return result
                 texts = [text.encode() for text in states.texts()]
-                numbers = (0.0, 0.0, milliseconds_of(states.credentials, instant))
+                numbers = (0.0, 0.0, milliseconds_of(states))
                 kind, at, *values = await (send or self._sent)(Part(keys, numbers, (*former, *texts)))
                 if kind == b"saved":
-                    self._note(keys, texts, states, instant)
+                    self._note(keys, texts, states)
                 if kind != b"read":
                     return result
                 instant, former, is_fresh = at, values, True
@@ -136,15 +135,15 @@ class ServerLockouts:
     async def _sent(self, change: Part) -> list[Any]:
         return await self._shards.run(Part(change.keys, change.numbers, ("lockout", *change.words)))
 
-    def _note(self, keys: Sequence[str], texts: Sequence[bytes], states: LoadedStates, instant: float) -> None:
+    def _note(self, keys: Sequence[str], texts: Sequence[bytes], states: LoadedStates) -> None:
         for key, text in zip(keys, texts, strict=True):
             self._texts[key] = text
             self._texts.move_to_end(key)
         while len(self._texts) > _REMEMBERED:
             self._texts.popitem(last=False)
-        self._view.note(states, instant - now())
+        self._view.note(states)
 
 
-def milliseconds_of(credentials: CredentialsState, instant: float) -> float:
+def milliseconds_of(states: LoadedStates) -> float:
     """Return after how many milliseconds a state of credentials means nothing."""
-    return (max(credentials.expires_at - instant, 0.0) + _DAY) * 1_000
+    return (max(states.credentials.expires_at - states.instant, 0.0) + _DAY) * 1_000

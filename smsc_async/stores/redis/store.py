@@ -17,14 +17,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
-from smsc_async.accounts import Account, Secret
+from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
-from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
+from smsc_async.stores.base import KEEP_BYTES, ColdStart
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.redis.cluster_lockouts import ChangedError, ClosedError, ClusterLockouts
@@ -33,7 +33,7 @@ from smsc_async.stores.redis.server_lockouts import ServerLockouts, Turns
 from smsc_async.stores.redis.shards import MICRO, NO_PART, Part, Shards
 from smsc_async.stores.rows import poll_pause, released
 from smsc_async.stores.sealed_reply import SEALED_BYTES
-from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Ended, Lookup, OtherQuota, SharedStore
+from smsc_async.stores.shared import Ended, Lookup, SharedStore
 
 T = TypeVar("T")
 
@@ -172,7 +172,7 @@ class RedisStore(SharedStore):
             return Refusal(0.0)
         if isinstance(answer, Refusal):
             return answer
-        return self._refusal(answer, permit.quota, lease if patience is None else patience)
+        return self._checked(self._refusal(answer, permit.quota), lease if patience is None else patience)
 
     def _name(self, permit: Permit) -> None:
         """Give a permit its identifiers in the server."""
@@ -197,7 +197,7 @@ class RedisStore(SharedStore):
         assert credentials is not None, "the lockout rules guard credentials alone"
         names = await self._names(credentials.service, credentials.account)
         request = _id_of(permit).id
-        place = await lockouts.change(names, lambda states, instant: states.take(request, instant), send)
+        place = await lockouts.change(names, lambda states: states.take(request), send)
         if isinstance(place, Refusal):
             return found, place
         permit.place = place if answer[0] == b"granted" else None
@@ -211,7 +211,7 @@ class RedisStore(SharedStore):
         try:
             place = await cluster.take(names, request, self._closed_for(permit.quota))
         except ClosedError as error:
-            return [b"closed", error.why.wait * MICRO, error.why.event.encode()]
+            return error.answer
         if isinstance(place, Refusal):
             return place
         permit.place = place
@@ -223,13 +223,17 @@ class RedisStore(SharedStore):
                 return Refusal(0.0)
         return answer
 
-    def _refusal(self, answer: list[Any], quota: Quota, patience: float) -> Refusal:
-        """Return the refusal in an answer; the errors are those of ``acquire``."""
+    def _refusal(self, answer: list[Any], quota: Quota) -> Refusal:
+        """Return the refusal in an answer.
+
+        Raises:
+            StoreError: Other processes use the login with another quota.
+        """
         match answer:
             case [b"closed", wait, event]:
-                return self._denied(Closed(wait / MICRO, event.decode()), quota, patience)
+                return self._closed(wait / MICRO, event.decode(), quota)
             case [b"quota", other]:
-                return self._denied(OtherQuota(other.decode()), quota, patience)
+                raise self._other_quota(other.decode(), quota)
             case _:
                 _, retry_in, in_flight, *tokens = answer
         # Another process may release a permit in flight before the end of its lease.
@@ -258,13 +262,13 @@ class RedisStore(SharedStore):
         share = NO_PART if ended is None else self._share_part(ended)
         was_in_flight = is_sent = False
 
-        def settle(states: LoadedStates, instant: float) -> None:
+        def settle(states: LoadedStates) -> None:
             nonlocal was_in_flight
             known = states.place_of(request)
             place = permit.place or known
             # A repeated change, whose first answer was lost, counts no second error.
             if place is not None and (known is not None or not was_in_flight):
-                states.settle(place, verdict, instant)
+                states.settle(place, verdict)
             was_in_flight = known is not None
 
         async def send(change: Part) -> list[Any]:
@@ -292,19 +296,8 @@ class RedisStore(SharedStore):
                 # Beside one another, since they are on different nodes.
                 await asyncio.gather(alone(), self._lockouts.settle(names, request, verdict, settle))
 
-    async def load_lockouts(self, service: str, account: Account) -> None:
-        """Let ``lockouts()`` know what other processes have learned about an account and its service."""
-        # With a refusal, nothing is saved.
-        await self._lockouts.change(await self._names(service, account), lambda _, __: Refusal(0.0))
-
-    async def reset_lockouts(self, service: str, account: Account | None) -> None:
-        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
-
-        def reset(states: LoadedStates, instant: float) -> None:
-            rules.reset(states.service, None if account is None else states.credentials, instant)
-
-        await self._lockouts.change(await self._names(service, account), reset)
-        self.queue.notify(None, service)
+    async def _change_states(self, names: CredentialNames, change: Callable[[LoadedStates], object]) -> None:
+        await self._lockouts.change(names, change)
 
     def _lockout_key(self, names: CredentialNames, of_service: bool) -> str:  # noqa: FBT001  # two keys of the same names
         """Return the key of a lockout state: that of the service, or that of credentials beside the permits of their login."""
@@ -327,13 +320,9 @@ class RedisStore(SharedStore):
         rule = self._rule(quota, 0.0, token=False)
         permit_id = _PermitId("", self._key_ring.login(login))
         answer = await self._alone(self._permit_part(permit_id, "usage", quota, rule))
-        match answer:
-            case [b"closed", wait, event]:
-                return self._closed_usage(Closed(wait / MICRO, event.decode()), quota)
-            case [b"quota", other]:
-                raise self._other_quota(OtherQuota(other.decode()), quota)
-            case _:
-                _, _, slots, *tokens = answer
+        if answer[0] != b"usage":
+            return Usage(self._refusal(answer, quota).tokens_in)
+        _, _, slots, *tokens = answer
         return Usage(tuple(each / MICRO for each in tokens), slots)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:

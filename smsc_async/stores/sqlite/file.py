@@ -22,7 +22,8 @@ import random
 import sqlite3
 import stat
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,7 @@ from smsc_async.stores.keys import Keys
 from smsc_async.stores.private_files import check_database, misconfigured, read_or_create_key
 from smsc_async.stores.shared import OTHER_PEPPER
 from smsc_async.stores.sqlite.boot import boot_id, is_same_boot, starts_at_boot
-from smsc_async.stores.sqlite.tables import SCHEMA
+from smsc_async.stores.sqlite.tables import APPLICATION_ID, SCHEMA, VERSION, Tables
 from smsc_async.stores.sqlite.worker_thread import PATIENCE
 
 try:
@@ -41,9 +42,6 @@ try:
 except ImportError:  # pragma: no cover  # Windows, where a file that is open cannot be deleted
     fcntl = None  # type: ignore[assignment]
 
-_APPLICATION_ID: Final = 0x534D5343  # "SMSC", in the header of the file
-# Version 1 had instants of a clock that stops during sleep; version 2 had lists without seals.
-_VERSION: Final = 3
 # Seconds between two tries for the lock of another process, which holds it for some 20 µs.
 _LONGEST_PAUSE: Final = 0.001
 
@@ -77,15 +75,15 @@ class StoreFile:
             connection.close()
 
     @contextlib.contextmanager
-    def reading(self) -> Generator[sqlite3.Connection]:
-        """Return a connection for reading, without a lock.
+    def reading(self) -> Generator[Tables]:
+        """Return the tables for reading, without a lock.
 
         Raises:
             StoreError: The file cannot be used.
         """
         problem = None
         try:
-            yield self._ready()
+            yield Tables(self._ready())
         except (sqlite3.Error, OSError, TypeError, AttributeError) as error:
             problem = self._problem(error)
         # Raised here, so that it has no context: the message is complete.
@@ -93,16 +91,17 @@ class StoreFile:
             raise problem
 
     @contextlib.contextmanager
-    def writing(self) -> Generator[sqlite3.Connection]:
-        """Return a connection in a transaction, committed at the end of the block; one process at a time writes.
+    def writing(self) -> Generator[Tables]:
+        """Return the tables in a transaction, committed at the end of the block; one process at a time writes.
 
         Raises:
             StoreError: The file cannot be used: nothing was written.
         """
-        with self.reading() as connection:
-            _begin(connection)
+        with self.reading() as tables:
+            connection = tables.connection
+            _wait_for_lock(partial(connection.execute, "BEGIN IMMEDIATE"))
             try:
-                yield connection
+                yield Tables(connection)
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
@@ -124,25 +123,23 @@ class StoreFile:
             self.keys = Keys(read_or_create_key(Path(f"{self.path}.key")))
         if _place(self.path) is None and (self._create() or known is not None):
             event = "the file was deleted"
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
-        try:
+        with contextlib.ExitStack() as undo:
+            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
+            undo.callback(connection.close)
             self._check_ours(connection)
-            self._set_wal_mode(connection)
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+                raise misconfigured(
+                    "SQLite cannot share this file between processes: put it on a local disk", self.path
+                )
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA journal_size_limit = 4194304")
-            self._place = _place(self.path)
+            place = _place(self.path)
             connection.execute("BEGIN IMMEDIATE")
-            self._id = self._set_up(
-                connection, event or ("the file was replaced" if known not in (None, self._place) else "")
-            )
-            connection.execute("COMMIT")
-            # From here on _begin() waits for locks: SQLite itself would sleep for whole milliseconds.
+            self._set_up(connection, place, event or ("the file was replaced" if known not in {None, place} else ""))
+            # From here on _wait_for_lock() waits: SQLite itself would sleep for whole milliseconds.
             connection.execute("PRAGMA busy_timeout = 0")
-        except BaseException:
-            connection.close()
-            self._place = known
-            raise
+            undo.pop_all()
         return connection
 
     def _create(self) -> bool:
@@ -158,53 +155,43 @@ class StoreFile:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             return lost
 
-    def _check_ours(self, connection: sqlite3.Connection) -> bool:
-        """Check a file, and return whether it has the tables of a store; otherwise it is empty."""
+    def _check_ours(self, connection: sqlite3.Connection) -> None:
+        """Check that a file has the tables of a store, or none."""
         # In this order: another process may create the tables meanwhile, and writes both in one transaction.
         used = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,)
-        ours: bool = connection.execute("PRAGMA application_id").fetchone() == (_APPLICATION_ID,)
+        ours = connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         if used and not ours:
             raise misconfigured("this is a database of another program: pass another path", self.path)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if ours and version != _VERSION:
+        if ours and version != VERSION:
             raise misconfigured(
-                f"the file has format {version}, and this version needs {_VERSION}: stop all workers that use the file, "
+                f"the file has format {version}, and this version needs {VERSION}: stop all workers that use the file, "
                 "delete it, wait two minutes, and start them with one version",
                 self.path,
             )
-        return ours
 
-    def _set_wal_mode(self, connection: sqlite3.Connection) -> None:
-        if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
-            raise misconfigured("SQLite cannot share this file between processes: put it on a local disk", self.path)
-
-    def _set_up(self, connection: sqlite3.Connection, event: str) -> bytes:
-        """Create the tables, or close a file that lost its state; return the identifier of the file.
+    def _set_up(self, connection: sqlite3.Connection, place: str | None, event: str) -> None:
+        """Create the tables, or close a file that lost its state; remember the place and the identifier of the file.
 
         Args:
-            connection: In a transaction.
+            connection: In a transaction, which ends here.
+            place: The place of the file.
             event: What happened to the file; empty for nothing.
         """
         assert self.keys is not None, "_open() has set them"
         boot, lost_at, pepper = boot_id(), now(), self.keys.pepper_name
         if connection.execute("PRAGMA user_version").fetchone() == (0,):
-            for statement in (
-                *SCHEMA,
-                f"PRAGMA application_id = {_APPLICATION_ID}",
-                f"PRAGMA user_version = {_VERSION}",
-            ):
+            for statement in SCHEMA:
                 connection.execute(statement)
             event = event or ("the file is new" if self._cold else "")
-            row = (boot, self._place, os.urandom(16), pepper, lost_at if event else None, event)
-            connection.execute(
-                "INSERT INTO store VALUES (?, ?, ?, ?, ?, ?, 0, 0.0, ?, ?)", (*row, lost_at, time.time())
-            )
+            row = (boot, place, os.urandom(16), pepper, lost_at if event else None, event, lost_at, time.time())
+            connection.execute("INSERT INTO store VALUES (?, ?, ?, ?, ?, ?, 0, 0.0, ?, ?)", row)
         row = connection.execute("SELECT boot, place, id, pepper FROM store").fetchone()
         former_boot, former_place, identifier, peers_pepper = row
         if peers_pepper != pepper:
             raise misconfigured(OTHER_PEPPER, self.path)
         # Another identifier: another file with the inode of the deleted one, since inodes are used again.
-        if self._id not in {b"", identifier} or former_place != self._place:
+        if self._id not in {b"", identifier} or former_place != place:
             event = event or "the file was replaced or copied"
         if not is_same_boot(former_boot, boot):
             # The instants are meaningless now. The clock of the lockout states continues, by the wall clock.
@@ -219,9 +206,10 @@ class StoreFile:
                 event, lost_at = "the machine was restarted", 0.0 if starts_at_boot(boot) else lost_at
         # A copy lacks the permits that were acquired after it was made.
         if event:
-            values = (boot, self._place, lost_at, event)
+            values = (boot, place, lost_at, event)
             connection.execute("UPDATE store SET boot = ?, place = ?, closed_at = ?, event = ?", values)
-        return bytes(identifier)
+        connection.execute("COMMIT")
+        self._place, self._id = place, bytes(identifier)
 
     def _problem(self, error: Exception) -> StoreError:
         if isinstance(error, OSError):
@@ -238,7 +226,7 @@ class StoreSnapshot(StoreFile):
     """What the file contains now, in memory: creates and changes no file, and works on files that cannot be written."""
 
     def _open(self) -> sqlite3.Connection:
-        self._place = _place(self.path)
+        place = _place(self.path)
         if self.path.parent.exists():
             check_database(self.path)
         if self.keys is None:
@@ -246,47 +234,38 @@ class StoreSnapshot(StoreFile):
             # Without a key nothing can be there yet.
             secret = read_or_create_key(key) if os.path.lexists(key) else Secret(os.urandom(32).hex())
             self.keys: Keys | None = Keys(secret)
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        try:
-            while self._place is not None and not self._copy_to(connection):
+        with contextlib.ExitStack() as undo:
+            connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            undo.callback(connection.close)
+            while place is not None and not self._copy_to(connection):
                 pass
-            self._id = self._set_up(connection, "")
-        except BaseException:
-            connection.close()
-            raise
+            connection.execute("BEGIN")
+            self._set_up(connection, place, "")
+            undo.pop_all()
         return connection
 
     def _copy_to(self, copy: sqlite3.Connection) -> bool:
-        """Copy the tables without the lists; return whether no process has written meanwhile."""
+        """Copy the file; return whether no process has written meanwhile."""
         log, before = Path(f"{self.path}-wal"), self.path.stat().st_mtime_ns
         # Without a log no process uses the file. SQLite then creates no file beside it, and takes no lock.
         has_log = log.exists()
         mode = "mode=ro" if has_log else "mode=ro&immutable=1"
         with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?{mode}", uri=True, timeout=PATIENCE)) as file:
-            if not self._check_ours(file):
-                return True
-            file.execute("BEGIN")
-            tables = {
-                name: file.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608  # constants
-                for name in ("store", "permits", "lockouts")
-            }
-        if not has_log and (log.exists() or self.path.stat().st_mtime_ns != before):
-            return False
-        for statement in (*SCHEMA, f"PRAGMA user_version = {_VERSION}"):
-            copy.execute(statement)
-        for name, rows in tables.items():
-            for row in rows:
-                copy.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608  # constants
-        return True
+            file.execute("BEGIN")  # the reading of the check begins the transaction, so backup() waits for nobody
+            self._check_ours(file)
+            file.backup(copy)
+        return has_log or not (log.exists() or self.path.stat().st_mtime_ns != before)
 
 
-def _begin(connection: sqlite3.Connection) -> None:
+def _wait_for_lock(lock: Callable[[], object]) -> None:
+    """Call ``lock`` until no other process has the lock; its error is raised after ``PATIENCE``."""
     due = time.monotonic() + PATIENCE
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > due:
+            lock()
+        except (BlockingIOError, sqlite3.OperationalError) as error:
+            is_busy = isinstance(error, OSError) or error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > due:
                 raise
         else:
             return
@@ -313,15 +292,7 @@ def _folder_lock(folder: Path) -> Generator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        due = time.monotonic() + PATIENCE
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > due:
-                    raise
-            time.sleep(random.uniform(0.0, _LONGEST_PAUSE))  # noqa: S311  # spreads load
+        _wait_for_lock(partial(fcntl.flock, handle, fcntl.LOCK_EX | fcntl.LOCK_NB))
         yield
     finally:
         os.close(handle)

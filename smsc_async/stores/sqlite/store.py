@@ -10,48 +10,44 @@ import contextlib
 import math
 import os
 import secrets
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVarTuple
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio.to_thread
 import attrs
 
-from smsc_async.accounts import Account
 from smsc_async.errors import StoreError
-from smsc_async.fetch import lockout as rules
 from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
+from smsc_async.stores.base import KEEP_BYTES, ColdStart
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.rows import Row, released, taken
-from smsc_async.stores.shared import KEEP_BYTES, Closed, ColdStart, Ended, Lookup, OtherQuota, SharedStore
-from smsc_async.stores.sqlite import tables
+from smsc_async.stores.shared import Ended, Lookup, SharedStore
+from smsc_async.stores.sqlite.tables import Tables
 from smsc_async.stores.sqlite.worker_thread import Worker
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from smsc_async.stores.sqlite.file import StoreFile
 
-Ts = TypeVarTuple("Ts")
+T = TypeVar("T")
 
 # Permits between two sweeps. A sweep looks at twice as many of the oldest rows, so rows of logins that never come back are
 # deleted faster than they can be added.
 _SWEEP_EVERY: Final = 64
 
 
-@attrs.frozen
+@attrs.define
 class _PermitId:
     """The identifier of a permit in the file."""
 
-    number: int
     login: str
-    names: CredentialNames | None = None
+    names: CredentialNames | None
+    number: int = 0
 
 
 class SQLiteStore(SharedStore):
@@ -129,16 +125,12 @@ class SQLiteStore(SharedStore):
             StoreError: The file cannot be used.
         """
         bounded = self._lease if lease == math.inf else max(lease, 0.0)
-        names, started = await self._names_of(permit), now()
-
-        def work() -> Permit | Refusal | Closed | OtherQuota:
-            with self._file.writing() as connection:
-                return self._acquire(connection, permit, started, bounded, names)
-
-        answer = await self._worker.run(work, self._undo_acquire)
-        if isinstance(answer, Closed | OtherQuota):
-            return self._denied(answer, permit.quota, lease if patience is None else patience)
-        if isinstance(answer, Permit) and now() - started >= bounded:
+        await self._name(permit)
+        started = now()
+        answer = await self._run(lambda tables: self._acquire(tables, permit, bounded), self._undo_acquire)
+        if isinstance(answer, Refusal):
+            return self._checked(answer, lease if patience is None else patience)
+        if now() - started >= bounded:
             # This process stood still for the whole lease: another process may have the permit by now.
             await self.release(answer, Completion.NOT_SENT, Verdict.NOT_SENT)
             return Refusal(0.0)
@@ -152,18 +144,17 @@ class SQLiteStore(SharedStore):
         lease: FetchLease | None = None,
     ) -> None:
         """Release a permit. If the file cannot be used, the permit ends with its lease."""
-        instant = now()
-        row = released(instant, permit.quota, completion, token=permit.token, seen=permit.seen)
+        row = released(now(), permit.quota, completion, token=permit.token, seen=permit.seen)
         unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
         ended = self._ended(lease)
 
-        def finish(connection: sqlite3.Connection) -> None:
-            self._release(connection, permit, instant, row, verdict or unknown)
+        def finish(tables: Tables) -> None:
+            self._release(tables, permit, row, verdict or unknown)
             if ended is not None:
-                tables.release_lease(connection, *ended, instant, (self._keep_bytes, self.LIST_TTL))
+                self._end_lease(tables, ended)
 
         with contextlib.suppress(StoreError):
-            await self._write(finish)
+            await self._run(finish)
 
     async def usage(self, login: str, quota: Quota) -> Usage:
         """Return what is in use of a login's quota.
@@ -173,160 +164,144 @@ class SQLiteStore(SharedStore):
         """
         name = (await self._keys()).login(login)
 
-        def work() -> Usage | Closed:
-            with self._file.reading() as connection:
-                return tables.usage(connection, name, now(), quota, closed_for=self._closed_for(quota))
+        def look(tables: Tables) -> Usage:
+            closed = tables.closed(self._closed_for(quota))
+            return tables.usage(name, quota) if closed is None else Usage(self._closed(*closed, quota).tokens_in)
 
-        answer = await self._worker.run(work)
-        return self._closed_usage(answer, quota) if isinstance(answer, Closed) else answer
+        return await self._run(look, writes=False)
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
-        name, instant = (await self._keys()).login(login), now()
+        name = (await self._keys()).login(login)
 
-        def drain(connection: sqlite3.Connection) -> None:
+        def drain(tables: Tables) -> None:
             for _ in range(quota.requests):
-                tables.insert(connection, name, quota, instant, Row(instant + quota.window, 0.0, in_flight=False))
+                tables.insert(name, quota, Row(tables.instant + quota.window, 0.0, in_flight=False))
 
-        await self._write(drain)
+        await self._run(drain)
 
-    async def load_lockouts(self, service: str, account: Account) -> None:
-        """Let ``lockouts()`` know what other processes have learned about an account and its service."""
-        names = await self._names(service, account)
+    async def _name(self, permit: Permit) -> None:
+        """Give a permit its identifier in the file."""
+        permit.lease = _PermitId((await self._keys()).login(permit.login), await self._names_of(permit))
 
-        def work() -> None:
-            with self._file.reading() as connection:
-                self._lockout_view.note(tables.load_states(connection, names), tables.lockout_clock(connection))
+    def _acquire(self, tables: Tables, permit: Permit, lease: float) -> Permit | Refusal:
+        """Acquire a permit and its place, in the thread."""
+        names = _id_of(permit).names
+        if names is None:
+            return self._acquire_token(tables, permit, lease)
 
-        await self._worker.run(work)
-
-    async def reset_lockouts(self, service: str, account: Account | None) -> None:
-        """End the lockouts of an account, or with ``None`` all lockouts of the service."""
-        names, instant = await self._names(service, account), now()
-
-        def reset(connection: sqlite3.Connection) -> None:
-            ahead = tables.lockout_clock(connection)
-            states = tables.load_states(connection, names)
-            rules.reset(states.service, None if account is None else states.credentials, instant + ahead)
-            self._save(connection, states, instant, ahead)
-
-        await self._write(reset)
-        self.queue.notify(None, service)
-
-    async def _names_of(self, permit: Permit) -> CredentialNames | None:
-        credentials = permit.credentials
-        return None if credentials is None else await self._names(credentials.service, credentials.account)
-
-    def _acquire(
-        self,
-        connection: sqlite3.Connection,
-        permit: Permit,
-        instant: float,
-        lease: float,
-        names: CredentialNames | None,
-    ) -> Permit | Refusal | Closed | OtherQuota:
-        """Acquire a permit, in the thread."""
-        login = self._open_keys().login(permit.login)
-        ahead = tables.lockout_clock(connection)
-        states = None if names is None else tables.load_states(connection, names)
-        place = None if states is None else states.admit(secrets.token_hex(8), instant + ahead)
-        if states is not None and isinstance(place, Refusal):
-            self._lockout_view.note(states, ahead)
-            return place
-        row = taken(instant, permit.quota, token=permit.token, lease=lease)
-        closed_for = self._closed_for(permit.quota)
-        answer = tables.acquire(connection, login, instant, permit.quota, row, closed_for=closed_for)
-        if not isinstance(answer, int):
+        def take(states: LoadedStates) -> Permit | Refusal:
+            place = states.admit(secrets.token_hex(8))
+            answer = place if isinstance(place, Refusal) else self._acquire_token(tables, permit, lease)
+            if isinstance(place, Place) and isinstance(answer, Permit):
+                states.enter(place)
+                permit.place = place
             return answer
-        if states is not None and isinstance(place, Place):
-            states.enter(place)
-            permit.place = place
-            self._save(connection, states, instant, ahead)
+
+        return self._change(tables, names, take)
+
+    def _acquire_token(self, tables: Tables, permit: Permit, lease: float) -> Permit | Refusal:
+        permit_id, quota = _id_of(permit), permit.quota
+        if (closed := tables.closed(self._closed_for(quota))) is not None:
+            return self._closed(*closed, quota)
+        row = taken(tables.instant, quota, token=permit.token, lease=lease)
+        answer = tables.acquire(permit_id.login, quota, row)
+        if isinstance(answer, str):
+            raise self._other_quota(answer, quota)
+        if isinstance(answer, Refusal):
+            return answer
+        permit_id.number = answer
         self._acquired += 1
         if self._acquired % _SWEEP_EVERY == 0:
-            tables.sweep(connection, instant)
-        permit.lease = _PermitId(answer, login, names)
+            tables.sweep()
         return permit
 
-    def _undo_acquire(self, answer: Permit | Refusal | Closed | OtherQuota) -> None:
+    def _undo_acquire(self, tables: Tables, answer: Permit | Refusal) -> None:
         if isinstance(answer, Permit):
-            with self._file.writing() as connection:
-                self._release(connection, answer, now(), None, Verdict.NOT_SENT)
+            self._release(tables, answer, None, Verdict.NOT_SENT)
 
-    def _release(
-        self, connection: sqlite3.Connection, permit: Permit, instant: float, row: Row | None, verdict: Verdict
-    ) -> None:
-        """Release a permit, in the thread."""
-        permit_id = permit.lease
-        assert isinstance(permit_id, _PermitId)
-        tables.release(connection, permit_id.login, permit.quota, permit_id.number, instant, row)
-        if permit_id.names is not None and permit.place is not None:
-            ahead = tables.lockout_clock(connection)
-            states = tables.load_states(connection, permit_id.names)
-            states.settle(permit.place, verdict, instant + ahead)
-            self._save(connection, states, instant, ahead)
+    def _release(self, tables: Tables, permit: Permit, row: Row | None, verdict: Verdict) -> None:
+        """Release a permit and its place, in the thread."""
+        permit_id, place = _id_of(permit), permit.place
+        tables.release(permit_id.number, permit_id.login, permit.quota, row)
+        if permit_id.names is not None and place is not None:
+            self._change(tables, permit_id.names, lambda states: states.settle(place, verdict))
 
-    def _save(self, connection: sqlite3.Connection, states: LoadedStates, instant: float, ahead: float) -> None:
-        tables.save_states(connection, states, instant + ahead, time.time())
-        self._lockout_view.note(states, ahead)
+    async def _change_states(self, names: CredentialNames, change: Callable[[LoadedStates], object]) -> None:
+        await self._run(lambda tables: self._change(tables, names, change))
 
-    async def _write(self, change: Callable[[sqlite3.Connection, *Ts], None], *args: *Ts) -> None:
-        def work() -> None:
-            with self._file.writing() as connection:
-                change(connection, *args)
+    def _change(self, tables: Tables, names: CredentialNames, change: Callable[[LoadedStates], T]) -> T:
+        states = tables.load_states(names)
+        result = change(states)
+        if not isinstance(result, Refusal):
+            tables.save_states(states)
+        self._lockout_view.note(states)
+        return result
 
-        await self._worker.run(work)
+    async def _run(
+        self,
+        work: Callable[[Tables], T],
+        undo: Callable[[Tables, T], object] | None = None,
+        *,
+        writes: bool = True,
+    ) -> T:
+        """Return what ``work`` returns, in the thread and in a transaction of its own; ``undo`` as in ``Worker.run``."""
+        opened = self._file.writing if writes else self._file.reading
+
+        def run_work() -> T:
+            with opened() as tables:
+                return work(tables)
+
+        def run_undo(result: T) -> None:
+            if undo is not None:
+                with opened() as tables:
+                    undo(tables, result)
+
+        return await self._worker.run(run_work, run_undo)
 
     async def _keys(self) -> Keys:
-        return await self._worker.run(self._open_keys) if self._file.keys is None else self._file.keys
-
-    def _open_keys(self) -> Keys:
-        with self._file.reading():
-            assert self._file.keys is not None, "the open file has them"
-            return self._file.keys
+        if self._file.keys is None:
+            await self._run(lambda _: None, writes=False)
+        assert self._file.keys is not None, "an open file has them"
+        return self._file.keys
 
     async def _look(self, key: str, fresh: float, holder: int, permit: Permit | None, *, with_last: bool) -> Lookup:
-        names = None if permit is None else await self._names_of(permit)
-        instant = now()
+        if permit is not None:
+            await self._name(permit)
 
-        def is_fresh(stored: Lookup) -> bool:
-            return stored.sealed is not None and stored.age < fresh
-
-        def work() -> Lookup:
-            with self._file.reading() as connection:
-                stored, is_leased = tables.look(connection, key, instant)
-            if is_leased and not is_fresh(stored):
+        def look(tables: Tables) -> Lookup:
+            stored, is_leased = tables.look(key)
+            if stored.sealed is not None and stored.age < fresh:
+                tables.use(key)
+                return stored
+            if is_leased:
                 return Lookup(leads=False)
-            with self._file.writing() as connection:
-                # Once more, now that no other process writes.
-                stored, is_leased = tables.look(connection, key, instant)
-                if is_fresh(stored):
-                    tables.use(connection, key, instant)
-                    return stored
-                if is_leased:
-                    return Lookup(leads=False)
-                tables.take_lease(connection, key, holder, instant, instant + self.LEASE_SECONDS)
-                answer = permit and self._acquire(connection, permit, instant, LONGEST_EXCHANGE, names)
+            tables.take_lease(key, holder, self.LEASE_SECONDS)
+            answer = permit and self._acquire(tables, permit, LONGEST_EXCHANGE)
             last = stored if with_last else Lookup(leads=True)
             return attrs.evolve(last, leads=True, has_permit=isinstance(answer, Permit))
 
-        def undo(lookup: Lookup) -> None:
+        def undo(tables: Tables, lookup: Lookup) -> None:
             if lookup.has_permit and permit is not None:
-                self._undo_acquire(permit)
+                self._undo_acquire(tables, permit)
             if lookup.leads:
-                with self._file.writing() as connection:
-                    tables.drop_lease(connection, key, holder)
+                tables.release_lease(key, holder)
 
-        return await self._worker.run(work, undo)
+        return await self._run(look, undo)
 
     async def _renew(self, key: str, holder: int) -> None:
-        await self._write(tables.renew, key, holder, now() + self.LEASE_SECONDS)
+        await self._run(lambda tables: tables.renew_lease(key, holder, self.LEASE_SECONDS))
 
     async def _unlease(self, ended: Ended) -> None:
-        await self._write(tables.release_lease, *ended, now(), (self._keep_bytes, self.LIST_TTL))
+        await self._run(lambda tables: self._end_lease(tables, ended))
+
+    def _end_lease(self, tables: Tables, ended: Ended) -> None:
+        tables.release_lease(ended.key, ended.holder)
+        if ended.shared is not None:
+            tables.share(ended.key, ended.shared, self._keep_bytes, self.LIST_TTL)
 
     async def _delete_lists(self, prefix: str) -> None:
-        await self._write(tables.delete_lists, prefix, f"{prefix}\x7f")
+        await self._run(lambda tables: tables.delete_lists(prefix, f"{prefix}\x7f"))
 
 
 class SQLiteSnapshot(SQLiteStore):
@@ -336,3 +311,8 @@ class SQLiteSnapshot(SQLiteStore):
         from smsc_async.stores.sqlite.file import StoreSnapshot  # noqa: PLC0415  # as above
 
         return StoreSnapshot(path, cold=cold, pepper=self._pepper)
+
+
+def _id_of(permit: Permit) -> _PermitId:
+    assert isinstance(permit.lease, _PermitId), "_name() has set it"
+    return permit.lease
