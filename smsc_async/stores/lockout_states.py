@@ -111,20 +111,36 @@ class LoadedStates:
         return rules.dump(self.service), rules.dump(self.credentials)
 
 
+@attrs.define
+class SeenService:
+    """The state of a service as this process saw it last.
+
+    Attributes:
+        state: The state. On a cluster also with requests of this process since then.
+        ahead: Seconds by which the clock of the state is ahead of the library's.
+        at: The instant of the look.
+    """
+
+    state: ServiceState
+    ahead: float
+    at: float
+
+
 class LockoutStates:
     """What this process saw last of the lockout state of a store."""
 
     def __init__(self) -> None:
         self.logins: OrderedDict[str, str] = OrderedDict()
         """The logins of digests."""
-        self._services: dict[str, tuple[ServiceState, float]] = {}
+        self.services: dict[str, SeenService] = {}
+        """The states of services, by name."""
         # With their logins, which `logins` may have dropped since.
         self._suspects: OrderedDict[str, tuple[CredentialsState, str]] = OrderedDict()
 
     def note(self, states: LoadedStates) -> None:
         """Remember states."""
-        # With what their clock is ahead of the library's.
-        self._services[states.names.service] = states.service, states.instant - now()
+        instant = now()
+        self.services[states.names.service] = SeenService(states.service, states.instant - instant, instant)
         self._suspects.pop(states.names.credentials, None)
         if states.names.credentials and (states.credentials.refused_at > rules.NEVER or states.credentials.unanswered):
             login = self.logins.get(states.names.login, _UNKNOWN)
@@ -135,11 +151,11 @@ class LockoutStates:
 
     def lockouts(self, service: str) -> list[LockoutView]:
         """Return what the rules refuse, with logins in place of their digests."""
-        if service not in self._services:
+        seen = self.services.get(service)
+        if seen is None:
             return []
-        state, ahead = self._services[service]
         suspects = [each for name, each in list(self._suspects.items()) if name.startswith(f"{service} ")]
         logins = {**self.logins, **{each.login: login for each, login in suspects}}
         # A copy: the rules drop what is over, and several threads may look at the same time.
-        views = rules.lockouts(copy.deepcopy(state), [each for each, _ in suspects], now() + ahead)
+        views = rules.lockouts(copy.deepcopy(seen.state), [each for each, _ in suspects], now() + seen.ahead)
         return [attrs.evolve(each, login=each.login and logins.get(each.login, _UNKNOWN)) for each in views]

@@ -20,7 +20,7 @@ from smsc_async.limiter.credentials import Credentials
 from smsc_async.protocol import quota_key, service_of
 from smsc_async.simulator import SimulatedAccount, Simulator
 from smsc_async.stores.lockout_states import LoadedStates
-from smsc_async.stores.redis import cluster_lockouts, event_loop, shards
+from smsc_async.stores.redis import cluster_lockouts, event_loop, server_lockouts, shards
 from smsc_async.stores.redis.connection import RedisConnections
 from smsc_async.stores.redis.scripts import Script
 from smsc_async.stores.redis.topology import shard_tag, slot_of
@@ -98,7 +98,7 @@ async def _changed(
 
 
 def _tag(store: RedisStore, login: str) -> str:
-    return store._tag(store._key_ring.login(login))  # pyright: ignore[reportPrivateUsage]
+    return store._shards.tag_of(store._key_ring.login(login))  # pyright: ignore[reportPrivateUsage]
 
 
 def _logins(store: RedisStore, tags: list[str], count: int, *, among: bool = True) -> list[str]:
@@ -427,8 +427,8 @@ async def test_confirmed_credentials_at_full_speed_need_their_own_node_alone(
         # The successes reach the service together, within a second.
         await asyncio.sleep(0.7)
         assert sum(key == f"{shard_tag(0)}:lockout:{SERVICE}" for *_, key in calls.log) == 1
-        view = _lockouts(store)._views[SERVICE]
-        assert view.service.successes >= 51
+        view = _lockouts(store)._view.services[SERVICE]
+        assert view.state.successes >= 51
 
 
 @pytest.mark.asyncio
@@ -716,11 +716,11 @@ async def test_a_place_that_cannot_be_saved_with_the_credentials_costs_no_permit
 async def test_this_process_forgets_credentials_that_it_has_not_used_for_long(
     cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_lockouts, "_REMEMBERED", 2)
+    monkeypatch.setattr(server_lockouts, "_REMEMBERED", 3)  # the service, and two accounts
     async with _open(cluster) as store:
         await _confirm(store, ["alex", "boris", "clara"])
         await _confirm(store, ["alex"])
-        assert len(_lockouts(store)._texts) == 2
+        assert len(_lockouts(store)._texts) == 3
 
 
 @pytest.mark.asyncio

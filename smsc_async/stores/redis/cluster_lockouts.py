@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import copy
 import math
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -25,12 +24,12 @@ import attrs
 
 from smsc_async.errors import StoreError
 from smsc_async.fetch import lockout as rules
-from smsc_async.fetch.lockout import Cause, CredentialsState, Place, Refused, ServiceState, Verdict
+from smsc_async.fetch.lockout import Cause, CredentialsState, Place, Refused, Verdict
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
 from smsc_async.stores.redis.event_loop import StoreTasks
-from smsc_async.stores.redis.server_lockouts import Turns, milliseconds_of
+from smsc_async.stores.redis.server_lockouts import Lockouts, milliseconds_of
 from smsc_async.stores.redis.shards import Part, Shards
 from smsc_async.stores.rows import poll_pause
 
@@ -40,7 +39,6 @@ _VIEW_SECONDS: Final = 1.0
 # Shorter than the second without requests after which the rules start slowly again.
 _BATCH_SECONDS: Final = rules.IDLE / 2
 _AGAIN_SECONDS: Final = 1.0
-_REMEMBERED: Final = 1_000
 _ON_SERVICE: Final = (Verdict.LIST, Verdict.REFUSED, Verdict.BLOCKED)
 
 
@@ -53,23 +51,6 @@ class ClosedError(Exception):
 
 class ChangedError(Exception):
     """Another process changed the credentials between the two steps, and now the rules refuse the request."""
-
-
-@attrs.define
-class _View:
-    """The state of a service as this process saw it last, with its own requests since then.
-
-    Attributes:
-        service: The state.
-        text: The state as it is stored.
-        ahead: By how much the clock of the state is ahead of the library's.
-        at: The instant of the look.
-    """
-
-    service: ServiceState
-    text: str
-    ahead: float
-    at: float
 
 
 @attrs.frozen
@@ -98,37 +79,14 @@ class _Ended:
     verdict: Verdict
 
 
-class ClusterLockouts:
-    """Takes and returns places on a cluster.
+class ClusterLockouts(Lockouts):
+    """The states on a cluster."""
 
-    Args:
-        shards: Runs the script.
-        key: Returns the key of a state: of the service, or of the credentials.
-        turn: Lets the changes of this event loop take turns.
-        tasks: The tasks of the store.
-        view: What ``lockouts()`` shows.
-    """
-
-    def __init__(
-        self,
-        shards: Shards,
-        key: Callable[[CredentialNames, bool], str],
-        *,
-        turn: Turns,
-        tasks: StoreTasks,
-        view: LockoutStates,
-    ) -> None:
-        self._shards = shards
-        self._key = key
-        self._turn = turn
-        self._tasks = tasks
-        self._shown = view
-        self._views: dict[str, _View] = {}
+    def __init__(self, shards: Shards, tasks: StoreTasks, view: LockoutStates) -> None:
+        super().__init__(shards, tasks, view)
         # The requests in flight without a place in the state of the service.
         self._in_flight: dict[str, tuple[Place, CredentialNames]] = {}
         self._saving: dict[str, asyncio.Task[None]] = {}
-        # The states of credentials as this process saw them last.
-        self._texts: OrderedDict[str, str] = OrderedDict()
         self._ended: dict[str, list[_Ended]] = {}
         self._timers: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle]] = {}
         self._unreachable_until = -math.inf
@@ -177,10 +135,10 @@ class ClusterLockouts:
         The change begins with the states that this process saw last: the script saves nothing if another process has
         changed that of the service meanwhile. A refusal needs a look.
         """
-        key, view = self._key(names, True), self._views.get(names.service)
-        service, instant = ("", 0.0) if view is None else (view.text, self._instant(names.service))
-        credentials = self._texts.get(names.credentials) if names.credentials else ""
-        is_fresh = view is None or credentials is None
+        key, credentials_key = self._keys(names)
+        service, instant = self._texts.get(key, ""), self._instant(names.service)
+        credentials = self._texts.get(credentials_key) if names.credentials else ""
+        is_fresh = key not in self._texts or credentials is None
         step = None
         while True:
             if is_fresh:
@@ -220,15 +178,15 @@ class ClusterLockouts:
         def take(states: LoadedStates) -> Place | Refusal:
             return states.take(request)
 
-        view, text = self._views.get(names.service), self._texts.get(names.credentials)
+        seen, text = self._view.services.get(names.service), self._texts.get(self._keys(names)[1])
         is_known = text is not None
         if text is None:
             text = await self._read_credentials(names)
-        service = ServiceState() if view is None else view.service
-        instant = self._instant(names.service)
-        is_confirmed = rules.is_confirmed(service, _loaded(names, text), instant)
-        is_fresh = view is not None and now() - view.at < _VIEW_SECONDS
-        if not (is_confirmed and is_fresh and rules.is_at_full_speed(service) and len(self._in_flight) < rules.FAST):
+        states = self._seen(names, text)
+        is_confirmed = rules.is_confirmed(states.service, states.credentials, states.instant)
+        is_fresh = seen is not None and now() - seen.at < _VIEW_SECONDS
+        is_fast = is_fresh and rules.is_at_full_speed(states.service) and len(self._in_flight) < rules.FAST
+        if not (is_confirmed and is_fast):
             if not is_confirmed or now() >= self._unreachable_until:
                 try:
                     return await self.change(names, take, request=request, closed_for=closed_for)
@@ -238,18 +196,17 @@ class ClusterLockouts:
                     self._unreachable_until = now() + _AGAIN_SECONDS
             if len(self._in_flight) >= rules.PLACES:
                 return Refusal(poll_pause(2.0), (), Refused(Cause.TRIALS, 0.0))
-        place = Place(request, names.login, fast=True, probe=False, sent_at=instant)
+        place = Place(request, names.login, fast=True, probe=False, sent_at=states.instant)
         self._in_flight[request] = place, names
-        if view is not None:
-            view.service.fast[request] = place
+        if seen is not None:
+            seen.state.fast[request] = place
         if is_known:
-            self._saving[request] = self._tasks.begin(self._check_confirmed(names, instant))
+            self._saving[request] = self._tasks.begin(self._check_confirmed(names))
         return place
 
-    async def _check_confirmed(self, names: CredentialNames, instant: float) -> None:
-        view, text = self._views.get(names.service), await self._read_credentials(names)
-        service = ServiceState() if view is None else view.service
-        if not rules.is_confirmed(service, _loaded(names, text), instant):
+    async def _check_confirmed(self, names: CredentialNames) -> None:
+        states = self._seen(names, await self._read_credentials(names))
+        if not rules.is_confirmed(states.service, states.credentials, states.instant):
             raise ChangedError
 
     async def settle(
@@ -269,19 +226,19 @@ class ClusterLockouts:
 
     async def _settle_without_place(self, request: str, verdict: Verdict) -> None:
         place, names = self._in_flight.pop(request)
-        view, instant = self._views.get(names.service), self._instant(names.service)
-        service, text = ServiceState() if view is None else view.service, self._texts.get(names.credentials, "")
+        seen, text = self._view.services.get(names.service), self._texts.get(self._keys(names)[1], "")
 
         def change(states: LoadedStates) -> None:
             states.settle(place, verdict)
 
-        states = LoadedStates(names, copy.deepcopy(service), _loaded(names, text), instant)
-        step = _Step(states.texts()[0], text, text, instant)
+        states = copy.deepcopy(self._seen(names, text))
+        step = _Step(states.texts()[0], text, text, states.instant)
         if verdict in _ON_SERVICE:
-            self._ended.setdefault(names.service, []).append(_Ended(place, _loaded(names, text), verdict))
+            ended = _Ended(place, copy.deepcopy(states.credentials), verdict)
+            self._ended.setdefault(names.service, []).append(ended)
         change(states)
-        if view is not None:
-            view.service = states.service  # what this process knows counts at once
+        if seen is not None:
+            seen.state = states.service  # what this process knows counts at once
         if verdict in (Verdict.REFUSED, Verdict.BLOCKED):
             await self.flush(names.service)
         else:
@@ -320,12 +277,20 @@ class ClusterLockouts:
         await asyncio.gather(*(self.flush(service) for service in list(self._ended)))
 
     def _instant(self, service: str) -> float:
-        view = self._views.get(service)
-        return now() if view is None else now() + view.ahead
+        seen = self._view.services.get(service)
+        return now() if seen is None else now() + seen.ahead
+
+    def _seen(self, names: CredentialNames, text: str) -> LoadedStates:
+        """Return the state of the service as this process saw it last, and the state of credentials from its text."""
+        seen, states = (
+            self._view.services.get(names.service),
+            LoadedStates.of(names, self._instant(names.service), None, text),
+        )
+        return states if seen is None else attrs.evolve(states, service=seen.state)
 
     def _note(self, states: LoadedStates, text: str) -> None:
-        self._views[states.names.service] = _View(states.service, text, states.instant - now(), now())
-        self._shown.note(states)
+        self._remember(self._keys(states.names)[0], text)
+        self._view.note(states)
 
     def _flush_in(self, seconds: float, service: str) -> None:
         loop = asyncio.get_running_loop()
@@ -341,15 +306,10 @@ class ClusterLockouts:
     async def _read_credentials(self, names: CredentialNames) -> str:
         if not names.credentials:
             return ""
-        _, _, text = await self._save(self._key(names, False), "", "")
-        return self._remember(names, str(text))
-
-    def _remember(self, names: CredentialNames, text: str) -> str:
-        self._texts[names.credentials] = text
-        self._texts.move_to_end(names.credentials)
-        if len(self._texts) > _REMEMBERED:
-            self._texts.popitem(last=False)
-        return text
+        key = self._keys(names)[1]
+        _, _, text = await self._save(key, "", "")
+        self._remember(key, text)
+        return str(text)
 
     async def _save_credentials(
         self,
@@ -363,21 +323,21 @@ class ClusterLockouts:
 
         With ``check``, look also if there is nothing to save.
         """
-        former, changed = step.former, step.changed
+        key, former, changed = self._keys(names)[1], step.former, step.changed
         while check or changed != former:
             if changed == former:
                 current = await self._read_credentials(names)
             else:
                 lasts = milliseconds_of(LoadedStates.of(names, step.instant, None, changed))
-                kind, _, *values = await self._save(self._key(names, False), former, changed, lasts)
+                kind, _, *values = await self._save(key, former, changed, lasts)
                 current = changed if kind == b"saved" else values[0]
             if current == changed:
-                self._remember(names, changed)
+                self._remember(key, changed)
                 return
             former, check = current, False
             states = LoadedStates.of(names, step.instant, step.service, former)
             if isinstance(change(states), Refusal):
-                self._remember(names, former)
+                self._remember(key, former)
                 raise ChangedError
             changed = states.texts()[1]
 
@@ -388,13 +348,8 @@ class ClusterLockouts:
 
         If another process saved the same, or this one with an answer that was lost, it is saved.
         """
-        change = Part((key,), (closed_for * 1e6, lasts), ("lockout", former, new))
-        kind, instant, *values = await self._shards.run(change)
+        kind, instant, *values = await self._sent(Part((key,), (closed_for * 1e6, lasts), (former, new)))
         if kind == b"read":
             values = [values[0].decode()]
             kind = b"saved" if new and values[0] == new else kind
         return kind, instant, *values
-
-
-def _loaded(names: CredentialNames, text: str) -> CredentialsState:
-    return LoadedStates.of(names, 0.0, None, text).credentials

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
-from smsc_async.stores.redis.event_loop import asyncio_loop
+from smsc_async.stores.redis.event_loop import StoreTasks, asyncio_loop
 from smsc_async.stores.redis.shards import Part, Shards
 
 T = TypeVar("T")
@@ -64,29 +64,45 @@ class Turns:
             if has_turn:
                 turn.release()
 
-    def after_fork(self) -> None:
-        """Forget the turns in a forked child: no task of it ends them."""
-        self._turns = weakref.WeakKeyDictionary()
 
-
-class ServerLockouts:
-    """Changes the states of a service and of credentials.
+class Lockouts:
+    """The states of the services and of the credentials of a store.
 
     Args:
         shards: Runs the script.
-        key: Returns the key of a state: of the service, or of the credentials.
-        turn: Lets the changes of this event loop take turns.
+        tasks: The tasks of the store.
         view: What ``lockouts()`` shows.
     """
 
-    def __init__(
-        self, shards: Shards, key: Callable[[CredentialNames, bool], str], *, turn: Turns, view: LockoutStates
-    ) -> None:
+    def __init__(self, shards: Shards, tasks: StoreTasks, view: LockoutStates) -> None:
         self._shards = shards
-        self._key = key
-        self._turn = turn
+        self._tasks = tasks
         self._view = view
-        self._texts: OrderedDict[str, bytes] = OrderedDict()
+        self._turn = Turns()
+        # The states as this process saw them last, by key.
+        self._texts: OrderedDict[str, str] = OrderedDict()
+
+    def after_fork(self) -> None:
+        """Forget the turns in a forked child: no task of it ends them."""
+        self._turn = Turns()
+
+    def _keys(self, names: CredentialNames) -> tuple[str, str]:
+        """Return the keys of the two states: that of credentials is beside the permits of their login."""
+        login_tag = self._shards.tag_of(names.login or "0")
+        return f"{self._shards.tags[0]}:lockout:{names.service}", f"{login_tag}:lockout:{names.credentials}"
+
+    def _remember(self, key: str, text: str) -> None:
+        self._texts[key] = text
+        self._texts.move_to_end(key)
+        if len(self._texts) > _REMEMBERED:
+            self._texts.popitem(last=False)
+
+    async def _sent(self, change: Part) -> list[Any]:
+        return await self._shards.run(Part(change.keys, change.numbers, ("lockout", *change.words)))
+
+
+class ServerLockouts(Lockouts):
+    """The states on a single server."""
 
     async def change(
         self,
@@ -100,22 +116,21 @@ class ServerLockouts:
 
         Args:
             names: The names of the states.
-            change: Changes the states; called again if another process was faster. With a
-                ``Refusal``, nothing is saved.
+            change: Changes the states; called again if another process was faster. With a ``Refusal``, nothing is saved.
             send: Sends the change with other work: the answer's first word is ``saved``, ``read`` with the actual states,
                 or another one if the change is not needed. Without it, the change is sent alone.
             is_late: Whether the instant must not be too early, rather than not too late.
         """
-        keys = [self._key(names, True), self._key(names, False)]
+        keys = self._keys(names)
         async with self._turn():
             instant = self._shards.instant(keys[0], is_late=is_late)
-            former: list[bytes] | None = [self._texts.get(key, b"") for key in keys]
+            former: list[str] | None = [self._texts.get(key, "") for key in keys]
             is_fresh = False
             while True:
                 if instant is None or former is None:
-                    _, instant, *former = await self._sent(Part(keys, (0.0, 0.0, 0.0), ("", "", "", "")))
-                    is_fresh = True
-                states = LoadedStates.of(names, instant, *(each.decode() for each in former))
+                    _, instant, *values = await self._sent(Part(keys, (0.0, 0.0, 0.0), ("", "", "", "")))
+                    former, is_fresh = [each.decode() for each in values], True
+                states = LoadedStates.of(names, instant, *former)
                 result = change(states)
                 if isinstance(result, Refusal):
                     if not is_fresh:
@@ -123,24 +138,18 @@ class ServerLockouts:
                         continue
                     self._note(keys, former, states)
                     return result
-                texts = [text.encode() for text in states.texts()]
+                texts = states.texts()
                 numbers = (0.0, 0.0, milliseconds_of(states))
                 kind, at, *values = await (send or self._sent)(Part(keys, numbers, (*former, *texts)))
                 if kind == b"saved":
                     self._note(keys, texts, states)
                 if kind != b"read":
                     return result
-                instant, former, is_fresh = at, values, True
+                instant, former, is_fresh = at, [each.decode() for each in values], True
 
-    async def _sent(self, change: Part) -> list[Any]:
-        return await self._shards.run(Part(change.keys, change.numbers, ("lockout", *change.words)))
-
-    def _note(self, keys: Sequence[str], texts: Sequence[bytes], states: LoadedStates) -> None:
+    def _note(self, keys: Sequence[str], texts: Sequence[str], states: LoadedStates) -> None:
         for key, text in zip(keys, texts, strict=True):
-            self._texts[key] = text
-            self._texts.move_to_end(key)
-        while len(self._texts) > _REMEMBERED:
-            self._texts.popitem(last=False)
+            self._remember(key, text)
         self._view.note(states)
 
 

@@ -114,6 +114,9 @@ class _Shard:
 class Shards:
     """The keys of a store on its servers.
 
+    Attributes:
+        tags: The hash tags of the keys.
+
     Args:
         redis: The connections to the servers.
         pepper_name: What the store contains of the pepper.
@@ -133,10 +136,15 @@ class Shards:
         self._pepper_name = pepper_name
         self._trusts = trusts
         self._tasks = tasks
+        self.tags: tuple[str, ...] = redis.tags
         self._shards: dict[str, _Shard] = {tag: _Shard(tag) for tag in redis.tags}
         # The runs of the nodes of a cluster all of whose shards this process has opened.
         self._opened: set[str] = set()
         self._warned = False
+
+    def tag_of(self, digest: str) -> str:
+        """Return the hash tag of the keys that belong to a digest."""
+        return self.tags[int(digest[:8], 16) % len(self.tags)]
 
     def instant(self, key: str, *, is_late: bool) -> float | None:
         """Return the time of the server of a key, by the last answer; ``None`` before the first one.

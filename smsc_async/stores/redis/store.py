@@ -29,7 +29,7 @@ from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.redis.cluster_lockouts import ChangedError, ClosedError, ClusterLockouts
 from smsc_async.stores.redis.event_loop import StoreTasks
-from smsc_async.stores.redis.server_lockouts import ServerLockouts, Turns
+from smsc_async.stores.redis.server_lockouts import ServerLockouts
 from smsc_async.stores.redis.shards import MICRO, NO_PART, Part, Shards
 from smsc_async.stores.rows import poll_pause, released
 from smsc_async.stores.sealed_reply import SEALED_BYTES
@@ -111,18 +111,8 @@ class RedisStore(SharedStore):
             trusts=cold_start == "grant",
             tasks=self._tasks,
         )
-        self._turn = Turns()
-        self._lockouts: ServerLockouts | ClusterLockouts
-        if len(self._redis.tags) > 1:
-            self._lockouts = ClusterLockouts(
-                self._shards,
-                self._lockout_key,
-                turn=self._turn,
-                tasks=self._tasks,
-                view=self._lockout_view,
-            )
-        else:
-            self._lockouts = ServerLockouts(self._shards, self._lockout_key, turn=self._turn, view=self._lockout_view)
+        kind = ClusterLockouts if len(self._shards.tags) > 1 else ServerLockouts
+        self._lockouts: ServerLockouts | ClusterLockouts = kind(self._shards, self._tasks, self._lockout_view)
 
     def __repr__(self) -> str:
         name = getattr(self, "name", None)  # error reporters also show a store whose constructor has failed
@@ -299,12 +289,6 @@ class RedisStore(SharedStore):
     async def _change_states(self, names: CredentialNames, change: Callable[[LoadedStates], object]) -> None:
         await self._lockouts.change(names, change)
 
-    def _lockout_key(self, names: CredentialNames, of_service: bool) -> str:  # noqa: FBT001  # two keys of the same names
-        """Return the key of a lockout state: that of the service, or that of credentials beside the permits of their login."""
-        if of_service:
-            return f"{self._redis.tags[0]}:lockout:{names.service}"
-        return f"{self._tag(names.login or '0')}:lockout:{names.credentials}"
-
     def _rule(self, quota: Quota, lease: float, *, token: bool) -> tuple[float, ...]:
         """Return the numbers of an acquire: the seconds for which its row matters come first."""
         times = (lease * MICRO, self._closed_for(quota) * MICRO)
@@ -344,17 +328,13 @@ class RedisStore(SharedStore):
 
     def _permit_part(self, permit_id: _PermitId, action: str, quota: Quota, numbers: Sequence[float]) -> Part:
         """Return an action on the permits of a login; the first number is the seconds for which the written row matters."""
-        key = f"{self._tag(permit_id.login)}:permits:{permit_id.login}"
+        key = f"{self._shards.tag_of(permit_id.login)}:permits:{permit_id.login}"
         return Part((key,), numbers, (action, permit_id.id, quota.stated))
 
     async def _alone(self, part: Part) -> list[Any]:
         """Return the answer to one part of a call."""
         kind, _, *values = await self._shards.run(part)
         return [kind, *values]
-
-    def _tag(self, digest: str) -> str:
-        """Return the hash tag of the keys that belong to a digest."""
-        return self._redis.tags[int(digest[:8], 16) % len(self._redis.tags)]
 
     async def _keys(self) -> Keys:
         return self._key_ring
@@ -390,21 +370,21 @@ class RedisStore(SharedStore):
         await asyncio.shield(self._tasks.begin(end()))
 
     def _share_part(self, ended: Ended) -> Part:
-        numbers = (self._keep_bytes / len(self._redis.tags),)
+        numbers = (self._keep_bytes / len(self._shards.tags),)
         return self._list_part(ended.key, "release", ended.holder, numbers, ended.shared or b"")
 
     def _list_part(
         self, key: str, action: str, holder: int, numbers: Sequence[float] = (), *words: str | bytes
     ) -> Part:
         """Return an action on a list."""
-        tag = self._tag(key.rpartition(":")[2])
+        tag = self._shards.tag_of(key.rpartition(":")[2])
         keys = [f"{tag}:{each}" for each in (f"lease:{key}", *_LIST_KEYS)]
         times = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO, *numbers)
         return Part(keys, times, (action, key, str(holder), *words))
 
     async def _delete_lists(self, prefix: str) -> None:
         times = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO)
-        for tag in self._redis.tags:  # an account has a login for each service
+        for tag in self._shards.tags:  # an account has a login for each service
             cursor, (lists, *others) = b"0", [f"{tag}:{each}" for each in _LIST_KEYS]
             while True:
                 scan = ("HSCAN", lists, cursor, "MATCH", f"{prefix}*", "COUNT", _SCAN_COUNT)
@@ -420,7 +400,7 @@ class RedisStore(SharedStore):
         super()._after_fork()
         self._redis.after_fork()
         self._tasks.after_fork()
-        self._turn.after_fork()
+        self._lockouts.after_fork()
 
 
 def _id_of(permit: Permit) -> _PermitId:
