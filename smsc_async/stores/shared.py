@@ -75,6 +75,23 @@ class Lookup:
     has_permit: bool = False
 
 
+@attrs.define
+class PermitId:
+    """The identifier of a permit in the store.
+
+    Attributes:
+        login: The digest of the login.
+        names: The names of the credentials that the lockout rules guard, or ``None``.
+        request: The id of the request.
+        number: The number of the row, in a SQLite store.
+    """
+
+    login: str
+    names: CredentialNames | None = None
+    request: str = attrs.field(factory=partial(secrets.token_hex, 8))
+    number: int = 0
+
+
 @attrs.frozen
 class LeaseId:
     """The identifier of a lease in the store."""
@@ -115,6 +132,9 @@ class SharedStore(Store, ABC):
     _warned_until: float = -math.inf
     LIST_TTL: float = 7 * 86_400.0
     """Seconds for which a list is stored at most."""
+    # The first argument of the constructor, and the pepper, if one was passed.
+    _address: Secret
+    _pepper: Secret | None
 
     def __init__(self, name: str, *, keep_bytes: int, lease: float, cold_start: ColdStart) -> None:
         if not 0 < lease < math.inf:
@@ -226,10 +246,16 @@ class SharedStore(Store, ABC):
         shared = None if reply is None else sealed(reply, lease_id.key, time.time())
         return Ended(lease_id.key.name, lease_id.holder, shared)
 
-    def _reduced(self, address: str, pepper: Secret | None) -> tuple[Callable[..., SharedStore], tuple[object, ...]]:
-        """Return how to make a store with the same arguments; the state is in the file or the server."""
+    def __repr__(self) -> str:
+        name = getattr(self, "name", None)  # error reporters also show a store whose constructor has failed
+        return f"{type(self).__name__}({'' if name is None else repr(name)})"
+
+    def __reduce__(self) -> tuple[Callable[[], SharedStore], tuple[()]]:
+        # The same arguments: the state is in the file or the server.
+        kind: Callable[..., SharedStore] = type(self)
         options = {"keep_bytes": self._keep_bytes, "lease": self._lease, "cold_start": self._cold_start}
-        return _restored, (type(self), address, None if pepper is None else pepper.reveal(), options)
+        pepper = None if self._pepper is None else self._pepper.reveal()
+        return partial(kind, self._address.reveal(), pepper=pepper, **options), ()
 
     def _closed_for(self, quota: Quota) -> float:
         """Return the seconds after a loss of the store for which nothing is granted to a login."""
@@ -244,10 +270,11 @@ class SharedStore(Store, ABC):
         self._lockout_view.logins[login] = account.login
         return CredentialNames(service, login, f"{service} {keys.credentials(account)}")
 
-    async def _names_of(self, permit: Permit) -> CredentialNames | None:
-        """Return the names of the credentials that the lockout rules guard, if there are any."""
-        credentials = permit.credentials
-        return None if credentials is None else await self._names(credentials.service, credentials.account)
+    async def _name(self, permit: Permit) -> None:
+        """Give a permit its identifier in the store."""
+        credentials, login = permit.credentials, (await self._keys()).login(permit.login)
+        names = None if credentials is None else await self._names(credentials.service, credentials.account)
+        permit.lease, permit.place = PermitId(login, names), None
 
     def _closed(self, wait: float, event: str, quota: Quota) -> Refusal:
         """Return the refusal of a store that lost its state.
@@ -327,10 +354,10 @@ class SharedStore(Store, ABC):
         """Delete the lists whose keys begin with that prefix."""
 
 
-def _restored(
-    kind: Callable[..., SharedStore], address: str, pepper: str | None, options: dict[str, object]
-) -> SharedStore:
-    return kind(address, pepper=pepper, **options)
+def permit_id_of(permit: Permit) -> PermitId:
+    """Return the identifier of a permit in the store."""
+    assert isinstance(permit.lease, PermitId), "_name() has set it"
+    return permit.lease
 
 
 def _lease_id(lease: FetchLease) -> LeaseId:

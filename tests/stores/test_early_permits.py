@@ -28,7 +28,7 @@ pytestmark = pytest.mark.asyncio
 LOGIN = "smsc.example alex"
 ENDPOINT = f"{URL}get.php"
 # Those that a script never runs.
-_TOP_LEVEL = ("eval", "evalsha", "info", "hscan", "cluster")
+_TOP_LEVEL = ("eval", "evalsha", "info", "cluster")
 
 
 @pytest.fixture(params=["sqlite", "redis"])

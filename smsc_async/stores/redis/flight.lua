@@ -5,8 +5,9 @@
 -- KEYS[k+2]  their keys, by the instant of the last use
 -- KEYS[k+3]  the bytes of all lists
 -- ARGV[w]    the action: look, renew, release or forget
--- ARGV[w+1]  the key of the list
--- ARGV[w+2]  the holder
+-- ARGV[w+1]  the key of the list; for forget, the beginning of the keys
+-- ARGV[w+2]  the holder; for forget, the cursor, which the answer has for the next call
+-- ARGV[w+3]  for release, the sealed list, or nothing; for forget, the number of lists to look at
 -- Number n is the duration of a lease, the next the seconds after which an unused list is dropped.
 local function list(k, w, n)
   local key, holder, lease_for, ttl = ARGV[w + 1], ARGV[w + 2], numbers[n], numbers[n + 1]
@@ -20,8 +21,9 @@ local function list(k, w, n)
   end
 
   if ARGV[w] == 'forget' then
-    for i = w + 1, #ARGV do drop(ARGV[i]) end
-    return {'done'}
+    local cursor, found = unpack(redis.call('HSCAN', KEYS[k + 1], holder, 'MATCH', key .. '*', 'COUNT', ARGV[w + 3]))
+    for i = 1, #found, 2 do drop(found[i]) end
+    return {'done', cursor}
   end
 
   local lease = redis.call('GET', KEYS[k])

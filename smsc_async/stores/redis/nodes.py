@@ -15,7 +15,7 @@ import math
 import random
 import weakref
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from smsc_async.accounts import Secret
@@ -81,19 +81,26 @@ class RedisNodes:
         spent: float = 0.0,
     ) -> T:
         """Return what ``read`` makes of a script's answer, as ``RedisConnections.call``."""
-
-        def request(node: RedisConnections, spent: float, asking: bool) -> Awaitable[T]:  # noqa: FBT001  # see _routed
-            return node.call(script, keys, arguments, read, spent, asking=asking)
-
-        return await self._routed(keys[0], request, spent)
-
-    async def ask(self, *commands: Sequence[Word], read: Callable[[list[Any]], T]) -> T:
-        """Return what ``read`` makes of the answers to commands whose first argument is a key."""
-
-        def request(node: RedisConnections, spent: float, asking: bool) -> Awaitable[T]:  # noqa: FBT001  # see _routed
-            return node.ask(*commands, read=read, spent=spent, asking=asking)
-
-        return await self._routed(str(commands[0][1]), request)
+        key, began, node, asking, redirects, has_failed = keys[0], now() - spent, None, False, 0, False
+        while True:
+            try:
+                node = node or await self.owner(key)
+                return await node.call(script, keys, arguments, read, now() - began, asking=asking)
+            except ElsewhereError as error:
+                if now() - began > SECONDS - _PAUSE:
+                    raise StoreError("the cluster is moving keys of this login: try again", self.name) from None
+                node = None if error.node is None else self._node(error.node)
+                asking = node is not None and not error.moved
+                if error.moved and error.node is not None:
+                    self._masters = {**self._masters, slot_of(key): error.node}
+                    self._lookup()
+                redirects += 1
+                if node is None or redirects > _QUICK_REDIRECTS:
+                    await asyncio.sleep(_PAUSE)
+            except StoreError as error:
+                if node is None or not error.retryable or has_failed or not await self._has_moved(key, node, began):
+                    raise
+                node, asking, has_failed = None, False, True
 
     async def owner(self, key: str) -> RedisConnections:
         """Return the master of a key."""
@@ -120,31 +127,6 @@ class RedisNodes:
         for node in self._nodes.values():
             node.after_fork()
         self._lookups = weakref.WeakKeyDictionary()
-
-    async def _routed(
-        self, key: str, request: Callable[[RedisConnections, float, bool], Awaitable[T]], spent: float = 0.0
-    ) -> T:
-        """Return the result of a request to the master of a key; ``request`` gets the node, the seconds spent, and ASK."""
-        began, node, asking, redirects, has_failed = now() - spent, None, False, 0, False
-        while True:
-            try:
-                node = node or await self.owner(key)
-                return await request(node, now() - began, asking)
-            except ElsewhereError as error:
-                if now() - began > SECONDS - _PAUSE:
-                    raise StoreError("the cluster is moving keys of this login: try again", self.name) from None
-                node = None if error.node is None else self._node(error.node)
-                asking = node is not None and not error.moved
-                if error.moved and error.node is not None:
-                    self._masters = {**self._masters, slot_of(key): error.node}
-                    self._lookup()
-                redirects += 1
-                if node is None or redirects > _QUICK_REDIRECTS:
-                    await asyncio.sleep(_PAUSE)
-            except StoreError as error:
-                if node is None or not error.retryable or has_failed or not await self._has_moved(key, node, began):
-                    raise
-                node, asking, has_failed = None, False, True
 
     async def _has_moved(self, key: str, node: RedisConnections, began: float) -> bool:
         """Whether another node than the one that failed is the master of a key, if that is known in time."""

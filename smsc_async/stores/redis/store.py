@@ -12,10 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
@@ -33,19 +32,11 @@ from smsc_async.stores.redis.server_lockouts import ServerLockouts
 from smsc_async.stores.redis.shards import MICRO, NO_PART, Part, Shards
 from smsc_async.stores.rows import poll_pause, released
 from smsc_async.stores.sealed_reply import SEALED_BYTES
-from smsc_async.stores.shared import Ended, Lookup, SharedStore
+from smsc_async.stores.shared import Ended, Lookup, PermitId, SharedStore, permit_id_of
 
 T = TypeVar("T")
 
-_LIST_KEYS: Final = ("lists", "lists:used", "lists:bytes")
 _SCAN_COUNT: Final = "1000"
-
-
-class _PermitId(NamedTuple):
-    """The identifier of a permit in the server."""
-
-    id: str
-    login: str
 
 
 class RedisStore(SharedStore):
@@ -98,9 +89,8 @@ class RedisStore(SharedStore):
             from smsc_async.stores.redis.nodes import connections_to  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise ImportError('RedisStore needs redis-py: pip install "smsc-async[redis]"') from error
-        self._pepper = checked_pepper(pepper)
+        self._address, self._pepper = hidden, checked_pepper(pepper)
         del pepper
-        self._url = hidden
         self._redis = connections_to(hidden)
         super().__init__(self._redis.name, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
         self._key_ring = Keys(self._pepper)
@@ -113,13 +103,6 @@ class RedisStore(SharedStore):
         )
         kind = ClusterLockouts if len(self._shards.tags) > 1 else ServerLockouts
         self._lockouts: ServerLockouts | ClusterLockouts = kind(self._shards, self._tasks, self._lockout_view)
-
-    def __repr__(self) -> str:
-        name = getattr(self, "name", None)  # error reporters also show a store whose constructor has failed
-        return f"RedisStore({'' if name is None else repr(name)})"
-
-    def __reduce__(self) -> tuple[Callable[..., SharedStore], tuple[object, ...]]:
-        return self._reduced(self._url.reveal(), self._pepper)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, within a second. The store can be used again."""
@@ -137,7 +120,7 @@ class RedisStore(SharedStore):
             RuntimeError: The event loop is not asyncio's.
         """
         bounded = self._lease if lease == math.inf else max(lease, 0.0)
-        self._name(permit)
+        await self._name(permit)
         started = now()
         answer: list[Any] | Refusal
         try:
@@ -164,16 +147,11 @@ class RedisStore(SharedStore):
             return answer
         return self._checked(self._refusal(answer, permit.quota), lease if patience is None else patience)
 
-    def _name(self, permit: Permit) -> None:
-        """Give a permit its identifiers in the server."""
-        permit.lease = _PermitId(os.urandom(8).hex(), self._key_ring.login(permit.login))
-        permit.place = None
-
     async def _begin_request(
         self, lockouts: ServerLockouts, permit: Permit, lease: float, look: Part = NO_PART
     ) -> tuple[list[Any], list[Any] | Refusal]:
         """Acquire place, token and slot, and look for a list, in one step: return both answers."""
-        credentials, acquire = permit.credentials, self._acquire_part(permit, lease)
+        acquire, permit_id = self._acquire_part(permit, lease), permit_id_of(permit)
         found: list[Any] = []
         answer: list[Any] = []
 
@@ -184,10 +162,8 @@ class RedisStore(SharedStore):
             kind, *values = answer
             return [b"saved" if kind == b"granted" else kind, instant, *values]
 
-        assert credentials is not None, "the lockout rules guard credentials alone"
-        names = await self._names(credentials.service, credentials.account)
-        request = _id_of(permit).id
-        place = await lockouts.change(names, lambda states: states.take(request), send)
+        assert permit_id.names is not None, "the lockout rules guard credentials alone"
+        place = await lockouts.change(permit_id.names, lambda states: states.take(permit_id.request), send)
         if isinstance(place, Refusal):
             return found, place
         permit.place = place if answer[0] == b"granted" else None
@@ -195,11 +171,10 @@ class RedisStore(SharedStore):
 
     async def _begin_on_cluster(self, cluster: ClusterLockouts, permit: Permit, lease: float) -> list[Any] | Refusal:
         """Take a place, then token and slot: they are on different nodes."""
-        credentials = permit.credentials
-        assert credentials is not None, "the lockout rules guard credentials alone"
-        names, request = await self._names(credentials.service, credentials.account), _id_of(permit).id
+        permit_id = permit_id_of(permit)
+        assert permit_id.names is not None, "the lockout rules guard credentials alone"
         try:
-            place = await cluster.take(names, request, self._closed_for(permit.quota))
+            place = await cluster.take(permit_id.names, permit_id.request, self._closed_for(permit.quota))
         except ClosedError as error:
             return error.answer
         if isinstance(place, Refusal):
@@ -208,7 +183,7 @@ class RedisStore(SharedStore):
         answer = await self._alone(self._acquire_part(permit, lease))
         if answer[0] == b"granted":
             try:
-                await cluster.saved(request)
+                await cluster.saved(permit_id.request)
             except ChangedError:
                 return Refusal(0.0)
         return answer
@@ -247,7 +222,7 @@ class RedisStore(SharedStore):
         self, permit: Permit, completion: Completion, verdict: Verdict, ended: Ended | None = None
     ) -> None:
         """Release a permit, settle its place, and end the lease of its fetch: in one step, except on a cluster."""
-        credentials, request = permit.credentials, _id_of(permit).id
+        names, request = permit_id_of(permit).names, permit_id_of(permit).request
         release = self._release_part(permit, completion)
         share = NO_PART if ended is None else self._share_part(ended)
         was_in_flight = is_sent = False
@@ -274,10 +249,9 @@ class RedisStore(SharedStore):
                 if share is not NO_PART:
                     await self._alone(share)
 
-        if credentials is None:
+        if names is None:
             await alone()
             return
-        names = await self._names(credentials.service, credentials.account)
         # If the server does not answer, everything ends by itself.
         with contextlib.suppress(StoreError):
             if isinstance(self._lockouts, ServerLockouts):
@@ -302,7 +276,7 @@ class RedisStore(SharedStore):
             StoreError: The server does not answer.
         """
         rule = self._rule(quota, 0.0, token=False)
-        permit_id = _PermitId("", self._key_ring.login(login))
+        permit_id = PermitId(self._key_ring.login(login))
         answer = await self._alone(self._permit_part(permit_id, "usage", quota, rule))
         if answer[0] != b"usage":
             return Usage(self._refusal(answer, quota).tokens_in)
@@ -311,25 +285,25 @@ class RedisStore(SharedStore):
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
-        permit_id = _PermitId("", self._key_ring.login(login))
+        permit_id = PermitId(self._key_ring.login(login))
         numbers = (quota.window, quota.requests, quota.window * MICRO)
         await self._alone(self._permit_part(permit_id, "drain", quota, numbers))
 
     def _acquire_part(self, permit: Permit, lease: float) -> Part:
         rule = self._rule(permit.quota, lease, token=permit.token)
-        return self._permit_part(_id_of(permit), "acquire", permit.quota, rule)
+        return self._permit_part(permit_id_of(permit), "acquire", permit.quota, rule)
 
     def _release_part(self, permit: Permit, completion: Completion) -> Part:
         instant = now()
         row = released(instant, permit.quota, completion, token=permit.token, seen=permit.seen)
         free_at = (instant, instant) if row is None else (row.token_free_at, row.slot_free_at)
         in_use_for = [max(at - instant, 0.0) * MICRO for at in free_at]
-        return self._permit_part(_id_of(permit), "release", permit.quota, (permit.quota.absence, *in_use_for))
+        return self._permit_part(permit_id_of(permit), "release", permit.quota, (permit.quota.absence, *in_use_for))
 
-    def _permit_part(self, permit_id: _PermitId, action: str, quota: Quota, numbers: Sequence[float]) -> Part:
+    def _permit_part(self, permit_id: PermitId, action: str, quota: Quota, numbers: Sequence[float]) -> Part:
         """Return an action on the permits of a login; the first number is the seconds for which the written row matters."""
         key = f"{self._shards.tag_of(permit_id.login)}:permits:{permit_id.login}"
-        return Part((key,), numbers, (action, permit_id.id, quota.stated))
+        return Part((key,), numbers, (action, permit_id.request, quota.stated))
 
     async def _alone(self, part: Part) -> list[Any]:
         """Return the answer to one part of a call."""
@@ -340,14 +314,14 @@ class RedisStore(SharedStore):
         return self._key_ring
 
     async def _look(self, key: str, fresh: float, holder: int, permit: Permit | None, *, with_last: bool) -> Lookup:
-        look = self._list_part(key, "look", holder, (fresh * MICRO, SEALED_BYTES, with_last))
+        look = self._list_part(key, "look", str(holder), numbers=(fresh * MICRO, SEALED_BYTES, with_last))
         ended = Ended(key, holder, None)
         found: list[Any] = []
         answer: list[Any] | Refusal = []
         undo = partial(self._unlease, ended)
         try:
             if permit is not None and isinstance(self._lockouts, ServerLockouts):
-                self._name(permit)
+                await self._name(permit)
                 undo = partial(self._finish, permit, Completion.NOT_SENT, Verdict.NOT_SENT, ended)
                 found, answer = await self._begin_request(self._lockouts, permit, LONGEST_EXCHANGE, look)
             kind, *values = found or await self._alone(look)
@@ -360,7 +334,7 @@ class RedisStore(SharedStore):
         return Lookup(leads, stored, age / MICRO if age >= 0 else math.inf, has_permit)
 
     async def _renew(self, key: str, holder: int) -> None:
-        await self._alone(self._list_part(key, "renew", holder))
+        await self._alone(self._list_part(key, "renew", str(holder)))
 
     async def _unlease(self, ended: Ended) -> None:
         async def end() -> None:
@@ -371,41 +345,28 @@ class RedisStore(SharedStore):
 
     def _share_part(self, ended: Ended) -> Part:
         numbers = (self._keep_bytes / len(self._shards.tags),)
-        return self._list_part(ended.key, "release", ended.holder, numbers, ended.shared or b"")
+        return self._list_part(ended.key, "release", str(ended.holder), ended.shared or b"", numbers=numbers)
 
     def _list_part(
-        self, key: str, action: str, holder: int, numbers: Sequence[float] = (), *words: str | bytes
+        self, key: str, action: str, *words: str | bytes, numbers: Sequence[float] = (), tag: str = ""
     ) -> Part:
-        """Return an action on a list."""
-        tag = self._shards.tag_of(key.rpartition(":")[2])
-        keys = [f"{tag}:{each}" for each in (f"lease:{key}", *_LIST_KEYS)]
-        times = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO, *numbers)
-        return Part(keys, times, (action, key, str(holder), *words))
+        """Return an action on a list, or with ``tag`` on those of a shard whose keys begin with ``key``."""
+        tag = tag or self._shards.tag_of(key.rpartition(":")[2])
+        keys = [f"{tag}:{each}" for each in (f"lease:{key}", "lists", "lists:used", "lists:bytes")]
+        times = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO)
+        return Part(keys, (*times, *numbers), (action, key, *words))
 
     async def _delete_lists(self, prefix: str) -> None:
-        times = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO)
         for tag in self._shards.tags:  # an account has a login for each service
-            cursor, (lists, *others) = b"0", [f"{tag}:{each}" for each in _LIST_KEYS]
-            while True:
-                scan = ("HSCAN", lists, cursor, "MATCH", f"{prefix}*", "COUNT", _SCAN_COUNT)
-                cursor, found = await self._redis.ask(
-                    scan, read=lambda answers: (bytes(answers[0][0]), answers[0][1][::2])
-                )
-                if found:
-                    await self._alone(Part((f"{tag}:lease:", lists, *others), times, ("forget", *found)))
-                if cursor == b"0":
-                    break
+            cursor = b""
+            while cursor != b"0":
+                _, cursor = await self._alone(self._list_part(prefix, "forget", cursor or b"0", _SCAN_COUNT, tag=tag))
 
     def _after_fork(self) -> None:
         super()._after_fork()
         self._redis.after_fork()
         self._tasks.after_fork()
         self._lockouts.after_fork()
-
-
-def _id_of(permit: Permit) -> _PermitId:
-    assert isinstance(permit.lease, _PermitId), "_name() has set it"
-    return permit.lease
 
 
 def _step(name: str, change: Part, permit: Part, shared: Part) -> Part:

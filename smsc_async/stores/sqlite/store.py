@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import anyio.to_thread
 import attrs
 
+from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
@@ -27,7 +27,7 @@ from smsc_async.stores.base import KEEP_BYTES, ColdStart
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.rows import Row, released, taken
-from smsc_async.stores.shared import Ended, Lookup, SharedStore
+from smsc_async.stores.shared import Ended, Lookup, SharedStore, permit_id_of
 from smsc_async.stores.sqlite.tables import Tables
 from smsc_async.stores.sqlite.worker_thread import Worker
 
@@ -39,15 +39,6 @@ T = TypeVar("T")
 # Permits between two sweeps. A sweep looks at twice as many of the oldest rows, so rows of logins that never come back are
 # deleted faster than they can be added.
 _SWEEP_EVERY: Final = 64
-
-
-@attrs.define
-class _PermitId:
-    """The identifier of a permit in the file."""
-
-    login: str
-    names: CredentialNames | None
-    number: int = 0
 
 
 class SQLiteStore(SharedStore):
@@ -95,6 +86,7 @@ class SQLiteStore(SharedStore):
         if os.fspath(path) == ":memory:":
             raise ValueError("path=':memory:': the processes must share a file; for one process use MemoryStore()")
         full_path = Path(path).absolute()
+        self._address = Secret(str(full_path))
         super().__init__(str(full_path), keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
         self._file = self._new_file(full_path, cold=cold_start == "wait")
         self._worker = Worker(self._file.close, "smsc_async SQLiteStore")
@@ -104,13 +96,6 @@ class SQLiteStore(SharedStore):
         from smsc_async.stores.sqlite.file import StoreFile  # noqa: PLC0415  # SQLite is imported at its first use
 
         return StoreFile(path, cold=cold, pepper=self._pepper)
-
-    def __repr__(self) -> str:
-        name = getattr(self, "name", None)  # error reporters also show a store whose constructor has failed
-        return f"SQLiteStore({'' if name is None else repr(name)})"
-
-    def __reduce__(self) -> tuple[Callable[..., SharedStore], tuple[object, ...]]:
-        return self._reduced(self.name, self._pepper)
 
     async def aclose(self) -> None:
         """Close the file. The next use opens it again; a store that is not used for a while closes it by itself."""
@@ -180,28 +165,24 @@ class SQLiteStore(SharedStore):
 
         await self._run(drain)
 
-    async def _name(self, permit: Permit) -> None:
-        """Give a permit its identifier in the file."""
-        permit.lease = _PermitId((await self._keys()).login(permit.login), await self._names_of(permit))
-
     def _acquire(self, tables: Tables, permit: Permit, lease: float) -> Permit | Refusal:
         """Acquire a permit and its place, in the thread."""
-        names = _id_of(permit).names
-        if names is None:
+        permit_id = permit_id_of(permit)
+        if permit_id.names is None:
             return self._acquire_token(tables, permit, lease)
 
         def take(states: LoadedStates) -> Permit | Refusal:
-            place = states.admit(secrets.token_hex(8))
+            place = states.admit(permit_id.request)
             answer = place if isinstance(place, Refusal) else self._acquire_token(tables, permit, lease)
             if isinstance(place, Place) and isinstance(answer, Permit):
                 states.enter(place)
                 permit.place = place
             return answer
 
-        return self._change(tables, names, take)
+        return self._change(tables, permit_id.names, take)
 
     def _acquire_token(self, tables: Tables, permit: Permit, lease: float) -> Permit | Refusal:
-        permit_id, quota = _id_of(permit), permit.quota
+        permit_id, quota = permit_id_of(permit), permit.quota
         if (closed := tables.closed(self._closed_for(quota))) is not None:
             return self._closed(*closed, quota)
         row = taken(tables.instant, quota, token=permit.token, lease=lease)
@@ -222,7 +203,7 @@ class SQLiteStore(SharedStore):
 
     def _release(self, tables: Tables, permit: Permit, row: Row | None, verdict: Verdict) -> None:
         """Release a permit and its place, in the thread."""
-        permit_id, place = _id_of(permit), permit.place
+        permit_id, place = permit_id_of(permit), permit.place
         tables.release(permit_id.number, permit_id.login, permit.quota, row)
         if permit_id.names is not None and place is not None:
             self._change(tables, permit_id.names, lambda states: states.settle(place, verdict))
@@ -311,8 +292,3 @@ class SQLiteSnapshot(SQLiteStore):
         from smsc_async.stores.sqlite.file import StoreSnapshot  # noqa: PLC0415  # as above
 
         return StoreSnapshot(path, cold=cold, pepper=self._pepper)
-
-
-def _id_of(permit: Permit) -> _PermitId:
-    assert isinstance(permit.lease, _PermitId), "_name() has set it"
-    return permit.lease
