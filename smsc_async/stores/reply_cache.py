@@ -7,6 +7,8 @@ import time
 from collections import OrderedDict
 from typing import Final
 
+import attrs
+
 from smsc_async.accounts import Account
 from smsc_async.limiter.clock import now
 from smsc_async.records import Tariffs
@@ -27,23 +29,18 @@ def size_of(cached: Tariffs | bytes) -> int:
     return _LIST_BYTES + len(cached.zones) * _ZONE_BYTES + len(cached.codes) * _CODE_BYTES
 
 
+@attrs.define(eq=False)
 class _Entry:
-    """A list or its packed bytes, and the instant of the fetch by two clocks.
+    """A list or its packed bytes with their size, and the instant of the fetch by two clocks.
 
     The age is the larger one: the monotonic clock may stop while a virtual machine is paused, the wall clock may be set
     back.
     """
 
-    __slots__ = ("cached", "fetched_at", "fetched_at_wall", "size")
-
-    def __init__(self, cached: Tariffs | bytes, age: float) -> None:
-        self.fetched_at = now() - age
-        self.fetched_at_wall = time.time() - age
-        self.replace(cached)
-
-    def replace(self, cached: Tariffs | bytes) -> None:
-        self.cached = cached
-        self.size = size_of(cached)
+    cached: Tariffs | bytes
+    size: int
+    fetched_at: float
+    fetched_at_wall: float
 
     def is_older_than(self, seconds: float) -> bool:
         return now() - self.fetched_at > seconds or time.time() - self.fetched_at_wall > seconds
@@ -66,7 +63,7 @@ class ReplyCache:
 
     def put(self, key: CacheKey, cached: Tariffs | bytes, age: float) -> None:
         """Store a list that was fetched ``age`` seconds ago, or its packed bytes, which are decoded at the first use."""
-        entry = _Entry(cached, age)
+        entry = _Entry(cached, size_of(cached), now() - age, time.time() - age)
         with self._lock:
             self._drop(key)
             self._entries[key] = entry
@@ -89,9 +86,8 @@ class ReplyCache:
             if tariffs is None:
                 self._drop(key)
                 return None
-            self._bytes -= entry.size
-            entry.replace(tariffs)
-            self._bytes += entry.size
+            self._bytes += size_of(tariffs) - entry.size
+            entry.cached, entry.size = tariffs, size_of(tariffs)
             self._trim()
             return tariffs
 

@@ -282,10 +282,8 @@ class ClusterLockouts(Lockouts):
 
     def _seen(self, names: CredentialNames, text: str) -> LoadedStates:
         """Return the state of the service as this process saw it last, and the state of credentials from its text."""
-        seen, states = (
-            self._view.services.get(names.service),
-            LoadedStates.of(names, self._instant(names.service), None, text),
-        )
+        seen = self._view.services.get(names.service)
+        states = LoadedStates.of(names, self._instant(names.service), None, text)
         return states if seen is None else attrs.evolve(states, service=seen.state)
 
     def _note(self, states: LoadedStates, text: str) -> None:

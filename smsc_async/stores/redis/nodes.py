@@ -62,12 +62,12 @@ class RedisNodes:
         self.is_open_to_listeners: bool = not is_encrypted and not all(map(is_loopback, hosts))
         self._in_cluster: bool = topology.kind is Kind.CLUSTER
         self.tags: tuple[str, ...] = tuple(map(shard_tag, range(SHARDS))) if self._in_cluster else ONE_TAG
-        self._slots = [slot_of(tag) for tag in self.tags] if self._in_cluster else [0]
+        # With Sentinel all keys are in one slot, of one master.
+        self._slots = [slot_of(tag) for tag in self.tags]
         self._masters: dict[int, Address] = {}
         self._looked_up_at = -math.inf
         self._nodes: dict[tuple[Address, bool], RedisConnections] = {}
-        self._lookups: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]]
-        self._lookups = weakref.WeakKeyDictionary()
+        self._lookups = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "asyncio.Task[None]"]()
         for seed in topology.seeds:
             self._node(seed)  # with its checks of the URL
             self._node(seed, is_seed=True)
@@ -104,7 +104,7 @@ class RedisNodes:
 
     async def owner(self, key: str) -> RedisConnections:
         """Return the master of a key."""
-        slot = slot_of(key) if self._in_cluster else 0
+        slot = slot_of(key)
         if slot not in self._masters:
             await asyncio.shield(self._lookup())
         elif not self._in_cluster and now() - self._looked_up_at > _NAMED_SECONDS:
@@ -131,7 +131,7 @@ class RedisNodes:
     async def _has_moved(self, key: str, node: RedisConnections, began: float) -> bool:
         """Whether another node than the one that failed is the master of a key, if that is known in time."""
         await asyncio.wait([self._lookup(besides=node)], timeout=max(SECONDS - (now() - began), 0.0))
-        master = self._masters.get(slot_of(key) if self._in_cluster else 0)
+        master = self._masters.get(slot_of(key))
         return master is not None and self._node(master) is not node
 
     def _node(self, address: Address, *, is_seed: bool = False) -> RedisConnections:
@@ -193,7 +193,7 @@ class RedisNodes:
         answer = await node.ask(command, read=lambda answers: answers[0] and named_master(answers[0]))
         if answer is None:
             raise misconfigured("Sentinel knows no master of the name that ends the URL", node.name)
-        return {0: answer}
+        return dict.fromkeys(self._slots, answer)
 
 
 def connections_to(url: Secret) -> RedisConnections | RedisNodes:
