@@ -14,11 +14,11 @@ import zlib
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-import anyio
 import attrs
 
 from smsc_async.decoder import decode
 from smsc_async.errors import SmscError
+from smsc_async.http.threads import run_in_own_thread
 from smsc_async.protocol import REPLY_BYTES, Reply, declared_charset
 from smsc_async.records import Tariffs
 from smsc_async.stores.keys import ListKey
@@ -94,4 +94,4 @@ async def unpacked_off_loop(packed_reply: bytes, wall: float) -> Tariffs | None:
     """Return ``unpacked(packed_reply, wall)``, from a thread if the decoding would block the event loop for long."""
     if len(packed_reply) < _LONG_BYTES:
         return unpacked(packed_reply, wall)
-    return await anyio.to_thread.run_sync(unpacked, packed_reply, wall, abandon_on_cancel=True)
+    return await run_in_own_thread(unpacked, packed_reply, wall)

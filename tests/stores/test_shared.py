@@ -9,6 +9,7 @@ import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import pytest
 
 from smsc_async import Account, Quota, RedisStore, SQLiteStore, StoreError, Tariffs, decode
@@ -253,3 +254,22 @@ async def test_who_asks_for_a_new_list_gets_none_that_another_caller_was_content
     assert new.fetched_at is not None
     assert content.fetched_at < called < new.fetched_at
     assert len(server.log) == 2
+
+
+async def test_neither_a_long_list_nor_the_closing_waits_for_a_thread_of_the_application(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealed_reply, "_LONG_BYTES", 0)
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    monkeypatch.setattr(limiter, "total_tokens", 1)
+    async with _open(name) as here:
+        await _fetch(here)
+        there = _open(name)
+        await there.usage("alex", Quota())  # opens the store
+        limiter.acquire_on_behalf_of_nowait(limiter)  # the application uses all its threads
+        try:
+            with anyio.fail_after(10.0):
+                assert isinstance(await there.lease_or_reply(ENDPOINT, ALEX, 60.0), Tariffs)
+                await there.aclose()
+        finally:
+            limiter.release_on_behalf_of(limiter)

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import anyio.to_thread
+import anyio
 import attrs
 
 from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.fetch.lockout import Place, Verdict
+from smsc_async.http.threads import run_in_own_thread
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
@@ -100,7 +101,7 @@ class SQLiteStore(SharedStore):
     async def aclose(self) -> None:
         """Close the file. The next use opens it again; a store that is not used for a while closes it by itself."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._worker.close)
+            await run_in_own_thread(self._worker.close)
 
     async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
         """Return the permit, or when to try again.
