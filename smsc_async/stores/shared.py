@@ -27,7 +27,7 @@ import attrs
 
 from smsc_async.accounts import Account, Secret
 from smsc_async.errors import QuotaExhausted, StoreError, StoreNotReady
-from smsc_async.fetch.lockout import LockoutView
+from smsc_async.fetch.lockout import LockoutView, Verdict
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
@@ -153,6 +153,37 @@ class SharedStore(Store, ABC):
     def try_release(self, *_: object, **__: object) -> bool:
         """Return ``False``: a shared store needs an ``await``."""
         return False
+
+    async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
+        """Return the permit, or when to try again.
+
+        Raises:
+            StoreNotReady: The store lost its state, and grants nothing for longer than ``patience``.
+            StoreError: The store does not answer, or must not be used.
+            RuntimeError: The event loop is not asyncio's, and the store is a ``RedisStore``.
+        """
+        bounded = self._lease if lease == math.inf else max(lease, 0.0)
+        await self._name(permit)
+        started = now()
+        refusal = await self._acquire(permit, bounded)
+        if refusal is not None:
+            return self._checked(refusal, lease if patience is None else patience)
+        if now() - started >= bounded:
+            # The answer took longer than the lease, and another process may have the permit by now.
+            await self.release(permit, Completion.NOT_SENT)
+            return Refusal(0.0)
+        return permit
+
+    async def release(
+        self,
+        permit: Permit,
+        completion: Completion,
+        verdict: Verdict | None = None,
+        lease: FetchLease | None = None,
+    ) -> None:
+        """Release a permit. If the store does not answer, the permit ends with its lease."""
+        unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
+        await self._release(permit, completion, verdict or unknown, self._ended(lease))
 
     def lockouts(self, service: str) -> list[LockoutView]:
         """Return what the lockout rules refuse, the longest first, by the last view of this process."""
@@ -328,6 +359,14 @@ class SharedStore(Store, ABC):
     @abstractmethod
     async def _keys(self) -> Keys:
         """Return the keys of the store."""
+
+    @abstractmethod
+    async def _acquire(self, permit: Permit, lease: float) -> Refusal | None:
+        """Acquire a permit with its identifier for ``lease`` seconds, or return why there is none."""
+
+    @abstractmethod
+    async def _release(self, permit: Permit, completion: Completion, verdict: Verdict, ended: Ended | None) -> None:
+        """Release a permit and its place, and end the lease of its fetch, if any."""
 
     @abstractmethod
     async def _change_states(self, names: CredentialNames, change: Callable[[LoadedStates], object]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, RedisStore, SQLiteStore, Tariffs
+from smsc_async import Account, Client, DeadlineExceeded, MemoryStore, Quota, RedisStore, SQLiteStore, Tariffs
 from smsc_async.limiter.bucket import Permit, Refusal
 from smsc_async.limiter.waiter import is_closed_loop
 from smsc_async.stores import FetchLease, Store, base
@@ -59,7 +59,7 @@ def test_every_store_is_told_of_a_fork(tmp_path: Path) -> None:
 def test_a_take_that_brought_nothing_leaves_nothing_to_undo(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "store.db")
     with store._file.writing() as tables:  # pyright: ignore[reportPrivateUsage]
-        store._undo_acquire(tables, Refusal(0.0))  # pyright: ignore[reportPrivateUsage]
+        store._untake(Permit("alex", Quota(), token=True), tables, Refusal(0.0))  # pyright: ignore[reportPrivateUsage]
     store._file.close()  # pyright: ignore[reportPrivateUsage]
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.fetch.lockout import Verdict
-from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
+from smsc_async.limiter.attempt import LONGEST_EXCHANGE
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
@@ -111,41 +111,24 @@ class RedisStore(SharedStore):
         await self._tasks.aclose()
         await self._redis.aclose()
 
-    async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
-        """Return the permit, or when to try again.
-
-        Raises:
-            StoreNotReady: The store lost its state, and grants nothing for longer than ``patience``.
-            StoreError: The server does not answer, or must not be used.
-            RuntimeError: The event loop is not asyncio's.
-        """
-        bounded = self._lease if lease == math.inf else max(lease, 0.0)
-        await self._name(permit)
-        started = now()
+    async def _acquire(self, permit: Permit, lease: float) -> Refusal | None:
         answer: list[Any] | Refusal
         try:
             if permit.credentials is None:
-                answer = await self._alone(self._acquire_part(permit, bounded))
+                answer = await self._alone(self._acquire_part(permit, lease))
             elif isinstance(self._lockouts, ServerLockouts):
-                _, answer = await self._begin_request(self._lockouts, permit, bounded)
+                _, answer = await self._begin_request(self._lockouts, permit, lease)
             else:
-                answer = await self._begin_on_cluster(self._lockouts, permit, bounded)
+                answer = await self._begin_on_cluster(self._lockouts, permit, lease)
         except (asyncio.CancelledError, StoreError):
             # The server may have granted the permit, which nobody will use.
             self._tasks.begin(self._finish(permit, Completion.NOT_SENT, Verdict.NOT_SENT), is_awaited=False)
             raise
-        is_granted = not isinstance(answer, Refusal) and answer[0] == b"granted"
-        if is_granted and now() - started < bounded:
-            return permit
-        if is_granted or permit.place is not None:
-            # The answer took longer than the lease, and another process may have the permit by now; or, on a cluster, there
-            # is a place without a permit.
-            await asyncio.shield(self._tasks.begin(self._finish(permit, Completion.NOT_SENT, Verdict.NOT_SENT)))
-        if is_granted:
-            return Refusal(0.0)
-        if isinstance(answer, Refusal):
-            return answer
-        return self._checked(self._refusal(answer, permit.quota), lease if patience is None else patience)
+        if not isinstance(answer, Refusal) and answer[0] == b"granted":
+            return None
+        if permit.place is not None:  # on a cluster: a place without a permit
+            await self._release(permit, Completion.NOT_SENT, Verdict.NOT_SENT, None)
+        return answer if isinstance(answer, Refusal) else self._refusal(answer, permit.quota)
 
     async def _begin_request(
         self, lockouts: ServerLockouts, permit: Permit, lease: float, look: Part = NO_PART
@@ -205,18 +188,8 @@ class RedisStore(SharedStore):
         bound = poll_pause(quota.window if tokens else 2.0) if in_flight else math.inf
         return Refusal(min(retry_in / MICRO, bound), tuple(each / MICRO for each in tokens))
 
-    async def release(
-        self,
-        permit: Permit,
-        completion: Completion,
-        verdict: Verdict | None = None,
-        lease: FetchLease | None = None,
-    ) -> None:
-        """Release a permit. If the server does not answer, the permit ends with its lease."""
-        unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
-        await asyncio.shield(
-            self._tasks.begin(self._finish(permit, completion, verdict or unknown, self._ended(lease)))
-        )
+    async def _release(self, permit: Permit, completion: Completion, verdict: Verdict, ended: Ended | None) -> None:
+        await asyncio.shield(self._tasks.begin(self._finish(permit, completion, verdict, ended)))
 
     async def _finish(
         self, permit: Permit, completion: Completion, verdict: Verdict, ended: Ended | None = None

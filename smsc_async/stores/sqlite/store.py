@@ -7,9 +7,9 @@ event loop never waits for a disk or for another process.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -20,7 +20,7 @@ from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.http.threads import run_in_own_thread
-from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
+from smsc_async.limiter.attempt import LONGEST_EXCHANGE
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
@@ -103,44 +103,19 @@ class SQLiteStore(SharedStore):
         with anyio.CancelScope(shield=True):
             await run_in_own_thread(self._worker.close)
 
-    async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
-        """Return the permit, or when to try again.
+    async def _acquire(self, permit: Permit, lease: float) -> Refusal | None:
+        return await self._run(partial(self._take, permit, lease), partial(self._untake, permit))
 
-        Raises:
-            StoreNotReady: The file lost its state, and grants nothing for longer than ``patience``.
-            StoreError: The file cannot be used.
-        """
-        bounded = self._lease if lease == math.inf else max(lease, 0.0)
-        await self._name(permit)
-        started = now()
-        answer = await self._run(lambda tables: self._acquire(tables, permit, bounded), self._undo_acquire)
-        if isinstance(answer, Refusal):
-            return self._checked(answer, lease if patience is None else patience)
-        if now() - started >= bounded:
-            # This process stood still for the whole lease: another process may have the permit by now.
-            await self.release(answer, Completion.NOT_SENT, Verdict.NOT_SENT)
-            return Refusal(0.0)
-        return answer
-
-    async def release(
-        self,
-        permit: Permit,
-        completion: Completion,
-        verdict: Verdict | None = None,
-        lease: FetchLease | None = None,
-    ) -> None:
-        """Release a permit. If the file cannot be used, the permit ends with its lease."""
+    async def _release(self, permit: Permit, completion: Completion, verdict: Verdict, ended: Ended | None) -> None:
         row = released(now(), permit.quota, completion, token=permit.token, seen=permit.seen)
-        unknown = Verdict.NOT_SENT if completion is Completion.NOT_SENT else Verdict.UNANSWERED
-        ended = self._ended(lease)
 
-        def finish(tables: Tables) -> None:
-            self._release(tables, permit, row, verdict or unknown)
+        def release(tables: Tables) -> None:
+            self._return(permit, row, verdict, tables)
             if ended is not None:
                 self._end_lease(tables, ended)
 
         with contextlib.suppress(StoreError):
-            await self._run(finish)
+            await self._run(release)
 
     async def usage(self, login: str, quota: Quota) -> Usage:
         """Return what is in use of a login's quota.
@@ -166,23 +141,23 @@ class SQLiteStore(SharedStore):
 
         await self._run(drain)
 
-    def _acquire(self, tables: Tables, permit: Permit, lease: float) -> Permit | Refusal:
-        """Acquire a permit and its place, in the thread."""
+    def _take(self, permit: Permit, lease: float, tables: Tables) -> Refusal | None:
+        """Take a permit and its place, in the thread."""
         permit_id = permit_id_of(permit)
         if permit_id.names is None:
-            return self._acquire_token(tables, permit, lease)
+            return self._take_token(permit, lease, tables)
 
-        def take(states: LoadedStates) -> Permit | Refusal:
+        def take(states: LoadedStates) -> Refusal | None:
             place = states.admit(permit_id.request)
-            answer = place if isinstance(place, Refusal) else self._acquire_token(tables, permit, lease)
-            if isinstance(place, Place) and isinstance(answer, Permit):
+            refusal = place if isinstance(place, Refusal) else self._take_token(permit, lease, tables)
+            if isinstance(place, Place) and refusal is None:
                 states.enter(place)
                 permit.place = place
-            return answer
+            return refusal
 
         return self._change(tables, permit_id.names, take)
 
-    def _acquire_token(self, tables: Tables, permit: Permit, lease: float) -> Permit | Refusal:
+    def _take_token(self, permit: Permit, lease: float, tables: Tables) -> Refusal | None:
         permit_id, quota = permit_id_of(permit), permit.quota
         if (closed := tables.closed(self._closed_for(quota))) is not None:
             return self._closed(*closed, quota)
@@ -196,13 +171,13 @@ class SQLiteStore(SharedStore):
         self._acquired += 1
         if self._acquired % _SWEEP_EVERY == 0:
             tables.sweep()
-        return permit
+        return None
 
-    def _undo_acquire(self, tables: Tables, answer: Permit | Refusal) -> None:
-        if isinstance(answer, Permit):
-            self._release(tables, answer, None, Verdict.NOT_SENT)
+    def _untake(self, permit: Permit, tables: Tables, refusal: Refusal | None) -> None:
+        if refusal is None:
+            self._return(permit, None, Verdict.NOT_SENT, tables)
 
-    def _release(self, tables: Tables, permit: Permit, row: Row | None, verdict: Verdict) -> None:
+    def _return(self, permit: Permit, row: Row | None, verdict: Verdict, tables: Tables) -> None:
         """Release a permit and its place, in the thread."""
         permit_id, place = permit_id_of(permit), permit.place
         tables.release(permit_id.number, permit_id.login, permit.quota, row)
@@ -259,13 +234,12 @@ class SQLiteStore(SharedStore):
             if is_leased:
                 return Lookup(leads=False)
             tables.take_lease(key, holder, self.LEASE_SECONDS)
-            answer = permit and self._acquire(tables, permit, LONGEST_EXCHANGE)
-            last = stored if with_last else Lookup(leads=True)
-            return attrs.evolve(last, leads=True, has_permit=isinstance(answer, Permit))
+            has_permit = permit is not None and self._take(permit, LONGEST_EXCHANGE, tables) is None
+            return attrs.evolve(stored if with_last else Lookup(leads=True), leads=True, has_permit=has_permit)
 
         def undo(tables: Tables, lookup: Lookup) -> None:
             if lookup.has_permit and permit is not None:
-                self._undo_acquire(tables, permit)
+                self._untake(permit, tables, None)
             if lookup.leads:
                 tables.release_lease(key, holder)
 
