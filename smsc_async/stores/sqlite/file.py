@@ -100,8 +100,9 @@ class StoreFile:
         with self.reading() as tables:
             connection = tables.connection
             _wait_for_lock(partial(connection.execute, "BEGIN IMMEDIATE"))
+            tables.instant = now()
             try:
-                yield Tables(connection)
+                yield tables
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:

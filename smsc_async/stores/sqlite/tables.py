@@ -44,7 +44,7 @@ SCHEMA: Final = (
 _SWEEP_ROWS: Final = 128
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Tables:
     """The tables at one instant.
 
@@ -56,13 +56,17 @@ class Tables:
     connection: sqlite3.Connection
     instant: float = attrs.field(factory=now)
 
+    def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        """Run a statement with these values."""
+        return self.connection.execute(statement, values)
+
     def closed(self, closed_for: float) -> tuple[float, str] | None:
         """Return for how many seconds the store grants no permit, and why; ``None`` if it grants permits.
 
         Args:
             closed_for: Seconds for which a store that was lost grants nothing.
         """
-        closed_at, event = self.connection.execute("SELECT closed_at, event FROM store").fetchone()
+        closed_at, event = self.execute("SELECT closed_at, event FROM store").fetchone()
         wait = -1.0 if closed_at is None else closed_at + closed_for - self.instant
         return (wait, event) if wait > 0 else None
 
@@ -78,7 +82,7 @@ class Tables:
             The number, or why there is no permit; as text, if permits are in use under that other quota.
         """
         select = "SELECT quota, token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
-        peers, text = self.connection.execute(select, (login,)).fetchall(), quota.stated
+        peers, text = self.execute(select, login).fetchall(), quota.stated
         rows, instant = [Row(*values) for _, *values in peers], self.instant
         for other, *_ in (each for each in peers if each[0] != text and max(each[1:3]) > instant):
             return str(other)
@@ -86,88 +90,79 @@ class Tables:
             return refusal
         if any(each.token_free_at <= instant and each.slot_free_at <= instant for each in rows):
             delete = "DELETE FROM permits WHERE login = ? AND token_free_at <= ? AND slot_free_at <= ?"
-            self.connection.execute(delete, (login, instant, instant))
+            self.execute(delete, login, instant, instant)
         return self.insert(login, quota, row)
 
     def usage(self, login: str, quota: Quota) -> Usage:
         """Return what is in use of a login's quota."""
         select = "SELECT token_free_at, slot_free_at, in_flight FROM permits WHERE login = ?"
-        return usage_of([Row(*each) for each in self.connection.execute(select, (login,))], self.instant, quota)
+        return usage_of([Row(*each) for each in self.execute(select, login)], self.instant, quota)
 
     def insert(self, login: str, quota: Quota, row: Row) -> int:
         """Insert a permit, and return its number."""
+        insert, text = "INSERT OR IGNORE INTO permits VALUES (?, ?, ?, ?, ?, ?)", quota.stated
         while True:
             # Ordered by time, so that a sweep finds the oldest; random, so that no number is ever used twice.
             number = int(self.instant * 1_000) << 24 | random.getrandbits(24)
-            values = (number, login, quota.stated, *row)
-            added = self.connection.execute("INSERT OR IGNORE INTO permits VALUES (?, ?, ?, ?, ?, ?)", values)
-            if added.rowcount:
+            if self.execute(insert, number, login, text, *row).rowcount:
                 return number
 
     def release(self, number: int, login: str, quota: Quota, row: Row | None) -> None:
         """Replace the row of a permit by what is still in use of it; ``None`` for nothing."""
-        if row is None:
-            self.connection.execute("DELETE FROM permits WHERE id = ?", (number,))
-            return
         update = "UPDATE permits SET token_free_at = ?, slot_free_at = ?, in_flight = ? WHERE id = ?"
-        if not self.connection.execute(update, (*row, number)).rowcount:
+        if row is None:
+            self.execute("DELETE FROM permits WHERE id = ?", number)
+        elif not self.execute(update, *row, number).rowcount:
             # The lease was over, or the file is another one: the token is in use all the same.
             self.insert(login, quota, row)
 
     def sweep(self) -> None:
         """Delete free permits of logins that do not come back, and lockout states that mean nothing any more."""
-        self.connection.execute(
-            "DELETE FROM permits WHERE id IN (SELECT id FROM permits ORDER BY id LIMIT ?) "
-            "AND token_free_at <= ? AND slot_free_at <= ?",
-            (_SWEEP_ROWS, self.instant, self.instant),
-        )
-        self.connection.execute(
-            "DELETE FROM lockouts WHERE name IN "
-            "(SELECT name FROM lockouts WHERE expires_at <= ? + (SELECT lockout_ahead FROM store) LIMIT ?)",
-            (self.instant, _SWEEP_ROWS),
-        )
+        oldest = "DELETE FROM permits WHERE id IN (SELECT id FROM permits ORDER BY id LIMIT ?)"
+        self.execute(f"{oldest} AND max(token_free_at, slot_free_at) <= ?", _SWEEP_ROWS, self.instant)
+        over = "SELECT name FROM lockouts WHERE expires_at <= ? + (SELECT lockout_ahead FROM store) LIMIT ?"
+        self.execute(f"DELETE FROM lockouts WHERE name IN ({over})", self.instant, _SWEEP_ROWS)  # noqa: S608  # constants
 
     def look(self, key: str) -> tuple[Lookup, bool]:
         """Return the stored list, and whether a process has the lease.
 
         A value that cannot be a list is not read: it comes back as empty bytes.
         """
-        select = "SELECT 1 FROM leases WHERE key = ? AND until > ?"
-        is_leased = self.connection.execute(select, (key, self.instant)).fetchone() is not None
+        is_leased = self.execute("SELECT 1 FROM leases WHERE key = ? AND until > ?", key, self.instant).fetchone()
         select = (
             "SELECT CASE WHEN typeof(sealed) = 'blob' AND length(sealed) <= ? THEN sealed ELSE x'' END, "
             "CASE typeof(at) WHEN 'real' THEN at END FROM replies WHERE key = ?"
         )
-        sealed, at = self.connection.execute(select, (SEALED_BYTES, key)).fetchone() or (None, None)
+        sealed, at = self.execute(select, SEALED_BYTES, key).fetchone() or (None, None)
         age = math.inf if at is None else max(self.instant - at, 0.0)
-        return Lookup(leads=False, sealed=sealed, age=age), is_leased
+        return Lookup(leads=False, sealed=sealed, age=age), is_leased is not None
 
     def use(self, key: str) -> None:
         """Note the use of a list, which is then dropped later than others."""
-        self.connection.execute("UPDATE replies SET used_at = ? WHERE key = ?", (self.instant, key))
+        self.execute("UPDATE replies SET used_at = ? WHERE key = ?", self.instant, key)
 
     def take_lease(self, key: str, holder: int, seconds: float) -> None:
         """Insert a lease, and delete those that are over."""
-        self.connection.execute("DELETE FROM leases WHERE until <= ?", (self.instant,))
-        self.connection.execute("INSERT INTO leases VALUES (?, ?, ?)", (key, holder, self.instant + seconds))
+        self.execute("DELETE FROM leases WHERE until <= ?", self.instant)
+        self.execute("INSERT INTO leases VALUES (?, ?, ?)", key, holder, self.instant + seconds)
 
     def renew_lease(self, key: str, holder: int, seconds: float) -> None:
         """Extend a lease."""
-        values = (self.instant + seconds, key, holder)
-        self.connection.execute("UPDATE leases SET until = ? WHERE key = ? AND holder = ?", values)
+        update = "UPDATE leases SET until = ? WHERE key = ? AND holder = ?"
+        self.execute(update, self.instant + seconds, key, holder)
 
     def release_lease(self, key: str, holder: int) -> None:
         """Delete a lease."""
-        self.connection.execute("DELETE FROM leases WHERE key = ? AND holder = ?", (key, holder))
+        self.execute("DELETE FROM leases WHERE key = ? AND holder = ?", key, holder)
 
     def share(self, key: str, sealed: bytes, keep_bytes: int, ttl: float) -> None:
         """Store a list, and drop some that nobody has used for ``ttl`` seconds, or that exceed ``keep_bytes`` together."""
         self.delete_lists(key, key)
-        self.connection.execute("INSERT INTO replies VALUES (?, ?, ?, ?)", (key, sealed, self.instant, self.instant))
-        self.connection.execute("UPDATE store SET reply_bytes = reply_bytes + ?", (len(sealed),))
-        (size,) = self.connection.execute("SELECT reply_bytes FROM store").fetchone()
+        self.execute("INSERT INTO replies VALUES (?, ?, ?, ?)", key, sealed, self.instant, self.instant)
+        self.execute("UPDATE store SET reply_bytes = reply_bytes + ?", len(sealed))
+        (size,) = self.execute("SELECT reply_bytes FROM store").fetchone()
         select = "SELECT key, length(sealed), used_at FROM replies ORDER BY used_at LIMIT ?"
-        for oldest, length, used_at in self.connection.execute(select, (_SWEEP_ROWS,)).fetchall():
+        for oldest, length, used_at in self.execute(select, _SWEEP_ROWS).fetchall():
             if size <= keep_bytes and used_at > self.instant - ttl:
                 break
             self.delete_lists(oldest, oldest)
@@ -175,27 +170,22 @@ class Tables:
 
     def delete_lists(self, first: str, last: str) -> None:
         """Delete the lists whose keys lie between two keys, both included."""
-        update = (
-            "UPDATE store SET reply_bytes = reply_bytes - "
-            "(SELECT ifnull(sum(length(sealed)), 0) FROM replies WHERE key BETWEEN ? AND ?)"
-        )
-        self.connection.execute(update, (first, last))
-        self.connection.execute("DELETE FROM replies WHERE key BETWEEN ? AND ?", (first, last))
+        size = "SELECT ifnull(sum(length(sealed)), 0) FROM replies WHERE key BETWEEN ? AND ?"
+        self.execute(f"UPDATE store SET reply_bytes = reply_bytes - ({size})", first, last)  # noqa: S608  # constants
+        self.execute("DELETE FROM replies WHERE key BETWEEN ? AND ?", first, last)
 
     def load_states(self, names: CredentialNames) -> LoadedStates:
         """Return the lockout states of a service and of credentials. Their clock continues across reboots."""
         state = "(SELECT state FROM lockouts WHERE name = ?)"
         select = f"SELECT {state}, {state}, lockout_ahead FROM store"  # noqa: S608  # constants
-        values = self.connection.execute(select, (names.service, names.credentials)).fetchone()
-        service, credentials, ahead = values
+        service, credentials, ahead = self.execute(select, names.service, names.credentials).fetchone()
         return LoadedStates.of(names, self.instant + ahead, service, credentials)
 
     def save_states(self, states: LoadedStates) -> None:
         """Save the lockout states, and the instant, from which their clock continues after a reboot."""
         (service, credentials), names = states.texts(), states.names
         insert = "INSERT OR REPLACE INTO lockouts VALUES (?, ?, ?)"
-        self.connection.execute(insert, (names.service, service, None))
+        self.execute(insert, names.service, service, None)
         if names.credentials:
-            self.connection.execute(insert, (names.credentials, credentials, states.credentials.expires_at))
-        values = (states.instant, time.time())
-        self.connection.execute("UPDATE store SET lockout_at = ?, lockout_epoch = ?", values)
+            self.execute(insert, names.credentials, credentials, states.credentials.expires_at)
+        self.execute("UPDATE store SET lockout_at = ?, lockout_epoch = ?", states.instant, time.time())
