@@ -185,6 +185,9 @@ def synchronous() -> None:
         assert_type(list(client.tariffs_for([ACCOUNT], max_age=0)), list[Outcome])
         assert_type(next(client.watch(every=900)), Update)
         assert_type(next(client.watch_for({"main": ACCOUNT}, every=900)), Update)
+        assert_type(client.reset_lockouts(ACCOUNT), None)
+        client.tariffs(max_ages=0)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        client.watch(every="900")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         client.close()
     sync.Client(timeout=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     sync.Client(max_age="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
