@@ -7,7 +7,7 @@ does not give exactly the accounts that it should is not written.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final, cast
 
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
-from smsc_async.cli.console import notes, output, show
+from smsc_async.cli.console import notes, output
 from smsc_async.cli.files import decoded_text, expanded, replace_file
 from smsc_async.cli.formats import Output, write
 from smsc_async.cli.passwords import source_problem, store_in_keyring
@@ -31,8 +31,7 @@ from smsc_async.cli.profiles import (
     read_config,
 )
 from smsc_async.cli.session import fetch_all
-from smsc_async.cli.table import Table
-from smsc_async.cli.tables import Record, row_table
+from smsc_async.cli.tables import Record, Table, row_table, show
 
 ACCOUNT_COLUMNS: Final = ("account", "login", "base_url", "password_from", "problem")
 """The columns of an account, known before there is one."""
@@ -129,7 +128,7 @@ def remove_account(
     source = str(cast("dict[str, object]", accounts[name]).get("password_from", ""))
     parts = re.split(r"^(?=[ \t]*\[)", text, flags=re.MULTILINE)
     rest = [part for part in parts if not _is_table_of(name, part)]
-    if parsed_config(text.encode(), path).get("default") == name:
+    if parsed_config(text.encode(), path).default == name:
         rest[0] = re.sub(r"^[ \t]*default[ \t]*=.*\n?", "", rest[0], flags=re.MULTILINE)
     _write(path, "".join(rest), {each: members for each, members in accounts.items() if each != name})
     also = "; its password is still in the keyring" if source == "keyring" else ""
@@ -165,17 +164,17 @@ def _config_path() -> Path:
     return path
 
 
-def _read(path: Path) -> tuple[str, dict[str, object]]:
+def _read(path: Path) -> tuple[str, Mapping[str, object]]:
     if not path.exists():
         return "", {}  # also if SMSC_CONFIG names it: it is about to be made
-    accounts = cast("dict[str, object]", read_config(path).get("accounts", {}))
+    accounts = read_config(path).accounts
     return decoded_text(path.read_bytes(), str(path)), accounts
 
 
-def _write(path: Path, text: str, accounts: dict[str, object]) -> None:
+def _write(path: Path, text: str, accounts: Mapping[str, object]) -> None:
     body = text.encode()
     try:
-        is_right = parsed_config(body, path).get("accounts", {}) == accounts
+        is_right = parsed_config(body, path).accounts == accounts
     except CliError:
         is_right = False
     if not is_right:
@@ -186,10 +185,10 @@ def _write(path: Path, text: str, accounts: dict[str, object]) -> None:
 
 def _is_table_of(name: str, part: str) -> bool:
     try:
-        accounts = parsed_config(part.encode(), Path()).get("accounts", {})
+        accounts = parsed_config(part.encode(), Path()).accounts
     except CliError:
         return False
-    return part.lstrip().startswith("[") and list(cast("dict[str, object]", accounts)) == [name]
+    return part.lstrip().startswith("[") and list(accounts) == [name]
 
 
 def _quoted(text: str) -> str:

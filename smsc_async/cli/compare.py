@@ -15,13 +15,12 @@ from smsc_async.analysis.compare import compare as comparison_of
 from smsc_async.analysis.networks import fold
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.console import dash, notes, show
+from smsc_async.cli.console import dash, notes
 from smsc_async.cli.formats import Output, Shape, write
 from smsc_async.cli.profiles import find_profile
 from smsc_async.cli.selection import check_names, match_operators, one_operator, one_zone
 from smsc_async.cli.session import fetch_each
-from smsc_async.cli.table import NAME_WIDTH, Cell, Column, Table
-from smsc_async.cli.tables import money, network_label
+from smsc_async.cli.tables import NAME_WIDTH, Cell, Column, Table, money, network_label, show
 from smsc_async.records import MESSAGES, Service
 
 _Compared: TypeAlias = Compared | ComparedOperator

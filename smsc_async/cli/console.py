@@ -18,10 +18,7 @@ from typing import Any, TextIO, cast
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from smsc_async.cli.table import show
 from smsc_async.display import escape_for_display as displayed
-
-__all__ = ["BestEffort", "dash", "displayed", "notes", "output", "progress", "show"]
 
 _PIPED_WIDTH = 80
 # A width from the environment beyond these has no use, and costs memory for each line.

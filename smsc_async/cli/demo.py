@@ -18,9 +18,8 @@ from smsc_async import simulator as simulated  # imports its modules on first us
 from smsc_async.accounts import Account
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.console import notes, output, progress, show
-from smsc_async.cli.table import Cell, Column, Table
-from smsc_async.cli.tables import operator_table, totals, zone_table
+from smsc_async.cli.console import notes, output, progress
+from smsc_async.cli.tables import Cell, Column, Table, operator_table, show, totals, zone_table
 from smsc_async.records import Format, Tariffs
 
 if TYPE_CHECKING:

@@ -16,15 +16,14 @@ from smsc_async.analysis.diff import diff as difference
 from smsc_async.analysis.networks import label_of
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.console import notes, show
+from smsc_async.cli.console import notes
 from smsc_async.cli.durations import instant_or_none
 from smsc_async.cli.files import read_bounded
 from smsc_async.cli.formats import Output, Shape, json_line, write
 from smsc_async.cli.history import list_at
 from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
 from smsc_async.cli.session import fetch, new_history
-from smsc_async.cli.table import NAME_WIDTH, Column, Table
-from smsc_async.cli.tables import Record, network_label
+from smsc_async.cli.tables import NAME_WIDTH, Column, Record, Table, network_label, show
 from smsc_async.decoder import decode
 from smsc_async.display import escape_for_display
 from smsc_async.errors import DecodeError, SmscError

@@ -20,8 +20,8 @@ import attrs
 from rich.console import Console
 
 from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.console import output, show
-from smsc_async.cli.tables import Record, row_table
+from smsc_async.cli.console import output
+from smsc_async.cli.tables import Record, row_table, show
 from smsc_async.display import escape_for_display
 
 

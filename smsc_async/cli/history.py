@@ -21,15 +21,14 @@ from smsc_async.analysis.snapshots import Period, PricePoint, price_points
 from smsc_async.cli import options as o
 from smsc_async.cli.chart import check_chart, draw_prices, sparkline
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.console import dash, notes, show
+from smsc_async.cli.console import dash, notes
 from smsc_async.cli.durations import parse_duration, parse_instant, shown
 from smsc_async.cli.files import checked_text
 from smsc_async.cli.formats import Output, write
 from smsc_async.cli.profiles import ENVIRONMENT, filed_under, find_profile
 from smsc_async.cli.selection import check_names, one_operator, one_zone
 from smsc_async.cli.session import new_history
-from smsc_async.cli.table import Column, Table
-from smsc_async.cli.tables import Record, money, row_table
+from smsc_async.cli.tables import Column, Record, Table, money, row_table, show
 from smsc_async.records import Service, Tariffs
 
 if TYPE_CHECKING:

@@ -27,11 +27,12 @@ import anyio.to_thread
 import attrs
 
 from smsc_async.cli.cli_error import CliError, ExitCode, checked
-from smsc_async.cli.console import displayed, output
+from smsc_async.cli.console import output
 from smsc_async.cli.diff import change_lines, change_table, changes_document, counted
 from smsc_async.cli.durations import shown
-from smsc_async.cli.table import Table, table_lines
+from smsc_async.cli.tables import Table, table_lines
 from smsc_async.cli.webhook import Undelivered, checked_webhook, is_final_status, post_document
+from smsc_async.display import escape_for_display as displayed
 from smsc_async.history.watch import Update
 
 # A command that hangs must not keep later changes from it for ever.

@@ -15,10 +15,9 @@ from rich.console import Console
 
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.console import show
 from smsc_async.cli.files import decoded_text, read_bounded
 from smsc_async.cli.formats import Output, write
-from smsc_async.cli.tables import Record, pair_table
+from smsc_async.cli.tables import Record, pair_table, show
 from smsc_async.environment import without_line_break
 
 _COLUMNS: Final[tuple[str, ...]] = ("parts", "encoding", "letters", "units", "left", "outside")

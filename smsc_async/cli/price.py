@@ -11,13 +11,12 @@ from rich.console import Console
 from smsc_async.analysis.exact import EXACT
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.console import show
 from smsc_async.cli.formats import Output, write
 from smsc_async.cli.parts import parts_of
 from smsc_async.cli.profiles import find_profile
 from smsc_async.cli.selection import check_names, one_operator, one_zone
 from smsc_async.cli.session import fetch
-from smsc_async.cli.tables import Record, network_label, pair_table
+from smsc_async.cli.tables import Record, network_label, pair_table, show
 from smsc_async.records import Service, Tariffs, Zone
 
 PRICE_COLUMNS: Final = ("price", "source", "id", "name", "service", "parts", "count", "total")

@@ -25,26 +25,9 @@ from smsc_async.cli.files import checked_text, decoded_text, expanded, read_boun
 from smsc_async.environment import BASE_URL
 from smsc_async.protocol import endpoint
 
-__all__ = [
-    "BASE_URL",
-    "ENVIRONMENT",
-    "Profile",
-    "account_names",
-    "all_profiles",
-    "checked_source",
-    "config_file",
-    "filed_under",
-    "find_profile",
-    "parsed_config",
-    "profile_of",
-    "read_config",
-    "secret_variables",
-]
-
 ENVIRONMENT: Final = "env"
 """The name of the account of the environment, for commands that take several."""
 
-_TOP: Final = frozenset({"accounts", "default"})
 _MEMBERS: Final = frozenset({"login", "base_url", "password_from", "api_key_from"})
 _SOURCES: Final = "one of prompt, stdin, keyring, env:NAME, file:PATH"
 
@@ -73,6 +56,19 @@ class Profile:
         return "API key" if self.uses_api_key else "password"
 
 
+@attrs.frozen
+class Config:
+    """What a configuration file says.
+
+    Attributes:
+        accounts: The tables of the accounts, by their names; the tables are not checked yet.
+        default: The name of the account that a command takes if none is named; not checked either.
+    """
+
+    accounts: Mapping[str, object] = attrs.field(factory=dict[str, object])
+    default: object = None
+
+
 def config_file() -> Path | None:
     """Return where the profiles are: the file that ``SMSC_CONFIG`` names, else a file in the user's configuration folder.
 
@@ -93,7 +89,7 @@ def account_names() -> list[str]:
     Names that a shell would take apart are left out. No password is read.
     """
     try:
-        names = list(cast("Mapping[str, object]", read_config(config_file()).get("accounts", {})))
+        names = list(read_config(config_file()).accounts)
     except (CliError, OSError):
         names = []
     environment = [ENVIRONMENT] if _is_in_environment() else []
@@ -126,12 +122,9 @@ def all_profiles() -> list[Profile]:
         CliError: The file is not understood.
     """
     path = config_file()
-    tables = cast("Mapping[str, object]", read_config(path).get("accounts", {}))
+    tables = read_config(path).accounts.items()
     environment = [_from_environment()] if _is_in_environment() else []
-    return [
-        *environment,
-        *(profile_of(name, members, f"account {name!r} in {path}") for name, members in tables.items()),
-    ]
+    return environment + [profile_of(name, members, f"account {name!r} in {path}") for name, members in tables]
 
 
 def filed_under(profile: Profile) -> str:
@@ -145,7 +138,7 @@ def secret_variables(profiles: Sequence[Profile]) -> frozenset[str]:
     Raises:
         CliError: The file is not understood.
     """
-    tables = cast("Mapping[str, object]", read_config(config_file()).get("accounts", {})).values()
+    tables = read_config(config_file()).accounts.values()
     known = [cast("Mapping[str, object]", members) for members in tables if isinstance(members, dict)]
     sources = [each.source for each in profiles]
     sources += [str(members.get(name, "")) for members in known for name in ("password_from", "api_key_from")]
@@ -166,7 +159,7 @@ def checked_source(source: str, where: str) -> str:
     raise CliError(f"{where} is {source!r}: must be {_SOURCES}")
 
 
-def read_config(path: Path | None) -> dict[str, object]:
+def read_config(path: Path | None) -> Config:
     """Return what the configuration file says; nothing if there is none.
 
     Raises:
@@ -174,7 +167,7 @@ def read_config(path: Path | None) -> dict[str, object]:
     """
     try:
         if path is None:
-            return {}
+            return Config()
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             # It names the hosts to which passwords are sent.
@@ -183,7 +176,7 @@ def read_config(path: Path | None) -> dict[str, object]:
             return parsed_config(read_bounded(file, str(path)), path)
     except FileNotFoundError:
         if not os.environ.get("SMSC_CONFIG"):
-            return {}
+            return Config()
     raise CliError(f"there is no file {path} (SMSC_CONFIG)", ExitCode.FILES)
 
 
@@ -193,7 +186,7 @@ def _is_of_others(found: os.stat_result) -> bool:
     )
 
 
-def parsed_config(body: bytes, path: Path) -> dict[str, object]:
+def parsed_config(body: bytes, path: Path) -> Config:
     """Return what a configuration file says; editors may save it in UTF-8 or UTF-16, with or without a byte order mark.
 
     Raises:
@@ -202,15 +195,13 @@ def parsed_config(body: bytes, path: Path) -> dict[str, object]:
     try:
         config = tomllib.loads(decoded_text(body, str(path)))
     except tomllib.TOMLDecodeError as error:
-        reason = f"is not TOML: {error}"
-    else:
-        unknown = sorted(set(config) - _TOP)
-        if not unknown:
-            if not isinstance(config.get("accounts", {}), dict):
-                raise CliError(f"accounts in {path} must be tables, such as [accounts.main]")
-            return config
-        reason = f"has an unknown member {unknown[0]!r}; there are {', '.join(sorted(_TOP))}"
-    raise CliError(f"{path} {reason}")
+        raise CliError(f"{path} is not TOML: {error}") from None
+    unknown = sorted(config.keys() - {"accounts", "default"})
+    if unknown:
+        raise CliError(f"{path} has an unknown member {unknown[0]!r}; there are accounts, default")
+    if not isinstance(config.get("accounts", {}), dict):
+        raise CliError(f"accounts in {path} must be tables, such as [accounts.main]")
+    return Config(**config)
 
 
 def profile_of(name: str, members: object, where: str) -> Profile:
@@ -272,8 +263,8 @@ def _environment_source(variable: str) -> str:
 
 def _from_file(name: str | None, path: Path | None) -> Profile:
     config = read_config(path)
-    tables = cast("Mapping[str, object]", config.get("accounts", {}))
-    chosen = _default(config, tables, path) if name is None else name
+    tables = config.accounts
+    chosen = _default(config, path) if name is None else name
     if chosen in tables:
         return profile_of(chosen, tables[chosen], f"account {chosen!r} in {path}")
     if not tables:
@@ -283,16 +274,17 @@ def _from_file(name: str | None, path: Path | None) -> Profile:
     raise CliError(f"no account {chosen!r} in {where}; there are: {', '.join(tables)}{suggest(chosen, tables)}")
 
 
-def _default(config: Mapping[str, object], tables: Mapping[str, object], path: Path | None) -> str:
-    default = config.get("default")
-    if isinstance(default, str):
-        return default
-    if default is not None:
+def _default(config: Config, path: Path | None) -> str:
+    if isinstance(config.default, str):
+        return config.default
+    if config.default is not None:
         raise CliError(f"default in {path} must be the name of an account, in quotes")
-    if len(tables) == 1:
-        return next(iter(tables))
-    if tables:
-        raise CliError(f'which account? Name one of {", ".join(tables)}, or put default = "…" at the top of {path}')
+    if len(config.accounts) == 1:
+        return next(iter(config.accounts))
+    if config.accounts:
+        raise CliError(
+            f'which account? Name one of {", ".join(config.accounts)}, or put default = "…" at the top of {path}'
+        )
     raise CliError(
         "no account is set up: smsc-async accounts add main --login LOGIN --password-from prompt, "
         "or set SMSC_LOGIN and SMSC_PASSWORD (or SMSC_API_KEY)"

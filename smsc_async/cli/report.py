@@ -16,13 +16,14 @@ import typer
 from smsc_async.analysis.snapshots import Snapshot
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.console import displayed, notes
+from smsc_async.cli.console import notes
 from smsc_async.cli.diff import is_there, no_file, read_file
 from smsc_async.cli.durations import parse_instant
 from smsc_async.cli.files import check_output, expanded, replace_file, with_companions
 from smsc_async.cli.formats import Output, write_text
 from smsc_async.cli.profiles import ENVIRONMENT, Profile, config_file, filed_under, find_profile
 from smsc_async.cli.session import fetch_each, new_history, new_store
+from smsc_async.display import escape_for_display as displayed
 from smsc_async.records import Service
 from smsc_async.report import render_report
 

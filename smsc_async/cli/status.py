@@ -21,13 +21,13 @@ from smsc_async.cli import console
 from smsc_async.cli import options as o
 from smsc_async.cli.accounts import ACCOUNT_COLUMNS, NO_ACCOUNTS, account_row, account_table
 from smsc_async.cli.cli_error import CliError
-from smsc_async.cli.console import show
 from smsc_async.cli.durations import shown
 from smsc_async.cli.formats import Output, with_columns, write_json, write_rows
 from smsc_async.cli.passwords import account_of, is_read_silently
-from smsc_async.cli.profiles import BASE_URL, Profile, all_profiles, find_profile
+from smsc_async.cli.profiles import Profile, all_profiles, find_profile
 from smsc_async.cli.session import new_client, new_history, new_store
-from smsc_async.cli.tables import Record, pair_table
+from smsc_async.cli.tables import Record, pair_table, show
+from smsc_async.environment import BASE_URL
 from smsc_async.errors import StoreError
 
 if TYPE_CHECKING:

@@ -6,12 +6,11 @@ import typer
 from rich.console import Console
 
 from smsc_async.cli import options as o
-from smsc_async.cli.console import show
 from smsc_async.cli.formats import Output, write
 from smsc_async.cli.profiles import find_profile
 from smsc_async.cli.selection import Selection, check_list_columns, check_names, select
 from smsc_async.cli.session import fetch
-from smsc_async.cli.tables import operator_table, totals, zone_table
+from smsc_async.cli.tables import operator_table, show, totals, zone_table
 
 app: typer.Typer = o.new_app()
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from smsc_async.cli.console import dash, notes, output, progress, show
-from smsc_async.cli.table import Column, Table
+from smsc_async.cli.console import dash, notes, output, progress
+from smsc_async.cli.tables import Column, Table, show
 from tests.cli.running import Terminal
 
 

@@ -130,8 +130,8 @@ EXHAUSTIVE: Final = {
         "stores/test_processes.py::test_a_program_that_is_restarted_over_and_over_keeps_the_quota",
     ],
     "tables of 20,000 rows": [
-        "cli/test_table.py::test_a_table_of_20_000_rows_costs_at_most_three_times_its_csv",
-        "cli/test_table.py::test_changes_cost_at_most_three_times_their_csv",
+        "cli/test_tables.py::test_a_table_of_20_000_rows_costs_at_most_three_times_its_csv",
+        "cli/test_tables.py::test_changes_cost_at_most_three_times_their_csv",
     ],
 }
 PAIRS: Final = [

@@ -18,8 +18,7 @@ from smsc_async.analysis.diff import diff
 from smsc_async.cli.console import output
 from smsc_async.cli.diff import write_changes
 from smsc_async.cli.formats import Output, Shape, write_rows
-from smsc_async.cli.table import Column, Table, show
-from smsc_async.cli.tables import row_table, zone_table
+from smsc_async.cli.tables import Column, Table, row_table, show, zone_table
 from smsc_async.records import Tariffs, Zone
 
 
