@@ -48,15 +48,7 @@ app: typer.Typer = o.new_app()
     )
 )
 def history(
-    account: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="ACCOUNT",
-            help="Whose lists; without it those of all accounts.",
-            show_default=False,
-            autocompletion=o.complete_account,
-        ),
-    ] = None,
+    account: Annotated[str | None, o.account("Whose lists; without it those of all accounts.")] = None,
     *,
     zone: Annotated[str | None, typer.Option(metavar="ZONE", help="A zone whose price to show over time.")] = None,
     operator: Annotated[

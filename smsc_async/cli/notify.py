@@ -7,6 +7,7 @@ passwords, as far as the environment and the configuration file say which those 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import re
@@ -17,10 +18,10 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -123,7 +124,7 @@ def notification_receiver(url: str) -> Receiver:
     """
     try:
         # What apprise imports warns of modules that a later Python drops.
-        with warnings.catch_warnings(action="ignore"), _one_at_a_time, _AppriseLog():
+        with warnings.catch_warnings(action="ignore"), _apprise_log():
             apprise: Any = import_module("apprise")
             service: Any = apprise.Apprise()
             known = service.add(url)
@@ -143,47 +144,34 @@ async def _notify(service: Any, scheme: str, update: Update) -> Undelivered | No
     body = "\n".join([*lines, *([f"and {more} more"] if more else [])])
 
     def send() -> Undelivered | None:
-        with _one_at_a_time, _AppriseLog() as log:
+        with _apprise_log() as log:
             title = f"{update.account}: {counted(update.changes)}"
             # As text: a service that wants HTML or Markdown gets it escaped.
             if service.notify(title=title, body=body, body_format="text"):
                 return None
-        return Undelivered(f"{scheme}:… did not take it{log.status_text}", log.is_final)
+        # apprise returns whether it delivered, and only logs why not. A status that is logged in another way is no final refusal.
+        statuses = re.findall(r"\berror=(\d{3})\b", log.getvalue())
+        reason = f"{scheme}:… did not take it"
+        if not statuses:
+            return Undelivered(reason)
+        return Undelivered(f"{reason} (status {statuses[-1]})", is_final_status(int(statuses[-1])))
 
     return await anyio.to_thread.run_sync(send)
 
 
-class _AppriseLog(logging.Handler):
-    """What apprise logs meanwhile: not shown, since it may quote the URL, but for the status of the last answer.
-
-    apprise returns whether it delivered, and only logs why not. A status that is not logged as expected is no final refusal.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._status = 0
-        self._logger = logging.getLogger("apprise")
-
-    def __enter__(self) -> Self:
-        self._logger.addHandler(self)
-        self._propagated, self._logger.propagate = self._logger.propagate, False
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._logger.removeHandler(self)
-        self._logger.propagate = self._propagated
-
-    def emit(self, record: logging.LogRecord) -> None:
-        match = re.search(r"\berror=(\d{3})\b", record.getMessage())
-        self._status = int(match[1]) if match else self._status
-
-    @property
-    def is_final(self) -> bool:
-        return is_final_status(self._status)
-
-    @property
-    def status_text(self) -> str:
-        return f" (status {self._status})" if self._status else ""
+@contextlib.contextmanager
+def _apprise_log() -> Generator[io.StringIO]:
+    """Give what apprise logs meanwhile, which is not shown, since it may quote the URL."""
+    log = io.StringIO()
+    handler, logger = logging.StreamHandler(log), logging.getLogger("apprise")
+    with _one_at_a_time:
+        logger.addHandler(handler)
+        logger.propagate = False
+        try:
+            yield log
+        finally:
+            logger.propagate = True
+            logger.removeHandler(handler)
 
 
 async def _run(words: Sequence[str], document: bytes, environment: Mapping[str, str]) -> Undelivered | None:

@@ -46,25 +46,22 @@ def _complete_list(incomplete: str) -> list[str]:
 _A_LIST: Final = "A saved list, an account, ACCOUNT@INSTANT, now, or - for standard input."
 
 
+NAMES: Final = "Accounts of the configuration file, or env."
+
+
+def account(text: str) -> Any:
+    """Return the argument for names of accounts, with this help."""
+    return typer.Argument(metavar="ACCOUNT", help=text, show_default=False, autocompletion=complete_account)
+
+
 AccountName = Annotated[
     str | None,
-    typer.Argument(
-        metavar="ACCOUNT",
-        help="An account of the configuration file; without it that of the environment, the file's default, or its only one.",
-        show_default=False,
-        autocompletion=complete_account,
+    account(
+        "An account of the configuration file; without it that of the environment, the file's default, or its only one."
     ),
 ]
-AccountNames = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="ACCOUNT", help="Accounts of the configuration file, or env.", autocompletion=complete_account
-    ),
-]
-AllAccounts = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="ACCOUNT", help="Accounts; without any, all of them.", autocompletion=complete_account),
-]
+AccountNames = Annotated[list[str], account(NAMES)]
+AllAccounts = Annotated[list[str] | None, account("Accounts; without any, all of them.")]
 OldList = Annotated[str, typer.Argument(metavar="OLD", help=_A_LIST, autocompletion=_complete_list)]
 NewList = Annotated[str, typer.Argument(metavar="NEW", help=_A_LIST, autocompletion=_complete_list)]
 Zones = Annotated[

@@ -6,7 +6,8 @@ The client and all that it needs is imported when a request is due: help and com
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from smsc_async.client import Client
     from smsc_async.fetch.bulk import Outcome
     from smsc_async.history import History
-    from smsc_async.stores import Store
     from smsc_async.stores.shared import SharedStore
 
 # Seconds after which a command explains why nothing happens.
@@ -133,34 +133,26 @@ def fetch_all(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> d
 async def _fetch_all(
     accounts: Sequence[tuple[Profile, Account]], max_age: float | None, deadline: float
 ) -> dict[str, Outcome]:
-    store = new_store()
-    outcomes_by_host: dict[str, dict[Account, Outcome | None]] = {}
-    for profile, account in accounts:
-        outcomes_by_host.setdefault(profile.base_url, {})[account] = None
-    # One client for each host: they share the store, and so the quota.
-    clients = {base_url: new_client(base_url, store, deadline) for base_url in outcomes_by_host}
+    places = dict.fromkeys((profile.base_url, account) for profile, account in accounts)
+    outcomes: dict[tuple[str, Account], Outcome] = {}
     what = accounts[0][0].name if len(accounts) == 1 else f"{len(accounts)} accounts"
     err = notes()
-    with progress(err, f"fetching the list of {what}", sum(map(len, outcomes_by_host.values()))) as advance:
 
-        async def fetch_from(base_url: str) -> None:
-            outcomes = outcomes_by_host[base_url]
-            async with clients[base_url] as client:
-                async for outcome in client.tariffs_for(list(outcomes), max_age=max_age):
-                    outcomes[outcome.account] = outcome
-                    advance()
+    async def fetch_from(base_url: str, client: Client) -> None:
+        own = [account for host, account in places if host == base_url]
+        async for outcome in client.tariffs_for(own, max_age=max_age):
+            outcomes[base_url, outcome.account] = outcome
+            advance()
 
-        try:
+    async with open_clients([profile for profile, _ in accounts], deadline) as clients:
+        with progress(err, f"fetching the list of {what}", len(places)) as advance:
             async with anyio.create_task_group() as group_with_advice:
                 group_with_advice.start_soon(_explain_waiting, err)
                 async with anyio.create_task_group() as group:
-                    for base_url in outcomes_by_host:
-                        group.start_soon(fetch_from, base_url)
+                    for base_url, client in clients.items():
+                        group.start_soon(fetch_from, base_url, client)
                 group_with_advice.cancel_scope.cancel()
-        finally:
-            await store.aclose()
-    outcomes = ((profile.name, outcomes_by_host[profile.base_url][account]) for profile, account in accounts)
-    return {name: outcome for name, outcome in outcomes if outcome is not None}
+    return {profile.name: outcomes[profile.base_url, account] for profile, account in accounts}
 
 
 async def _explain_waiting(err: Console) -> None:
@@ -168,12 +160,26 @@ async def _explain_waiting(err: Console) -> None:
     err.print("no answer yet: the fourth list of a login within a minute waits for its turn", soft_wrap=True)
 
 
-def new_client(base_url: str, store: Store, deadline: float) -> Client:
-    """Return a client of a command.
+@asynccontextmanager
+async def open_clients(
+    profiles: Iterable[Profile], deadline: float, store: SharedStore | None = None
+) -> AsyncGenerator[dict[str, Client]]:
+    """Give a client for each host of these accounts; the clients share a store, and so the quota.
+
+    Args:
+        profiles: The accounts.
+        deadline: Seconds of each call.
+        store: The store, which is closed at the end; ``None`` for a new one.
 
     Raises:
         CliError: An argument is out of its range.
     """
     from smsc_async.client import Client
 
-    return checked(ExitCode.USAGE, Client, base_url=base_url, store=store, deadline=deadline)
+    async with AsyncExitStack() as stack:
+        shared = await stack.enter_async_context(new_store() if store is None else store)
+        clients: dict[str, Client] = {}
+        for host in dict.fromkeys(profile.base_url for profile in profiles):
+            client = checked(ExitCode.USAGE, Client, base_url=host, store=shared, deadline=deadline)
+            clients[host] = await stack.enter_async_context(client)
+        yield clients

@@ -25,7 +25,7 @@ from smsc_async.cli.durations import shown
 from smsc_async.cli.formats import Output, with_columns, write_json, write_rows
 from smsc_async.cli.passwords import account_of, is_read_silently
 from smsc_async.cli.profiles import Profile, all_profiles, find_profile
-from smsc_async.cli.session import new_client, new_history, new_store
+from smsc_async.cli.session import new_history, new_store, open_clients
 from smsc_async.cli.tables import Record, pair_table, show
 from smsc_async.environment import BASE_URL
 from smsc_async.errors import StoreError
@@ -82,11 +82,12 @@ async def _look(profiles: Sequence[Profile]) -> tuple[list[QuotaState | None], R
     quotas: list[QuotaState | None] = [None] * len(profiles)
     name = None
     try:
-        async with new_store(only_looks=True) as store:
-            name = store.name
-            for place, account in enumerate(map(_account, profiles)):
-                client = new_client(profiles[place].base_url, store, o.DEADLINE)
-                quotas[place] = None if account is None else await client.quota(account)
+        store = new_store(only_looks=True)
+        name = store.name
+        async with open_clients(profiles, o.DEADLINE, store) as clients:
+            for place, profile in enumerate(profiles):
+                account = _account(profile)
+                quotas[place] = None if account is None else await clients[profile.base_url].quota(account)
     except (CliError, StoreError) as error:
         return quotas, _file(name, str(error))
     return quotas, _file(name)

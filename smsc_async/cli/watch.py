@@ -35,7 +35,7 @@ from smsc_async.cli.formats import Output
 from smsc_async.cli.passwords import account_of
 from smsc_async.cli.profiles import Profile, all_profiles, filed_under, find_profile, secret_variables
 from smsc_async.cli.selection import check_names, match_operators, match_zones
-from smsc_async.cli.session import new_client, new_history, new_store
+from smsc_async.cli.session import new_history, open_clients
 from smsc_async.cli.webhook import Undelivered
 from smsc_async.errors import AuthenticationError, SmscError
 from smsc_async.history import History
@@ -62,15 +62,7 @@ app: typer.Typer = o.new_app()
 
 @app.command(epilog=o.examples("watch main --every 15m", "watch main --once -o json"))
 def watch(
-    accounts: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="ACCOUNT",
-            help="Accounts of the configuration file, or env.",
-            show_default=False,
-            autocompletion=o.complete_account,
-        ),
-    ] = None,
+    accounts: Annotated[list[str] | None, o.account(o.NAMES)] = None,
     *,
     all_accounts: Annotated[bool, typer.Option("--all", help="Watch all accounts of the configuration file.")] = False,
     every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look, such as 90s, 15m or 1h.")] = "15m",
@@ -269,8 +261,6 @@ def _as_if_interrupted(*_: object) -> None:
 
 
 async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -> ExitCode:
-    store = new_store()
-    clients = {profile.base_url: new_client(profile.base_url, store, plan.deadline) for profile, _ in accounts}
     codes: list[ExitCode] = []
     faults: list[OSError] = []
 
@@ -289,19 +279,14 @@ async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -
 
     async def watch(place: int, profile: Profile, account: Account) -> None:
         watched = _Watched(clients[profile.base_url], profile, account, plan, receivers)
-        try:
-            codes.append(await watched.run(place / len(accounts) * plan.every if place else None))
-        finally:
-            watched.close()
+        codes.append(await watched.run(place / len(accounts) * plan.every if place else None))
 
-    try:
-        async with anyio.create_task_group() as group:
-            for place, (profile, account) in enumerate(accounts):
-                group.start_soon(watch, place, profile, account)
-    finally:
-        for client in clients.values():
-            await client.aclose()
-        await store.aclose()
+    async with (
+        open_clients([profile for profile, _ in accounts], plan.deadline) as clients,
+        anyio.create_task_group() as group,
+    ):
+        for place, (profile, account) in enumerate(accounts):
+            group.start_soon(watch, place, profile, account)
     if faults:
         raise faults[0]
     return next(filter(None, codes), ExitCode.OK)
@@ -321,27 +306,29 @@ class _Watched:
         self._deliveries = [_Delivery(self._name, self._recorder, receiver, plan) for receiver in receivers]
         self._unknown: list[str] | None = None
 
-    def close(self) -> None:
-        """Let other watches deliver."""
-        for delivery in self._deliveries:
-            delivery.close()
-
     async def run(self, phase: float | None) -> ExitCode:
         """Watch; returns after the only round, or if the credentials are refused."""
-        if self._plan.once:
-            # What the last run left behind comes before the round.
-            codes = await self._deliver()
-            codes.append(await self._round(Rounds(self._recorder, self._plan.every)))
-            return next(filter(None, [*codes, *await self._deliver()]), ExitCode.OK)
+        try:
+            return await (self._once() if self._plan.once else self._until_refused(phase))
+        finally:
+            for delivery in self._deliveries:
+                delivery.reader.release()
+
+    async def _once(self) -> ExitCode:
+        # What the last run left behind comes before the round.
+        codes = await self._deliver()
+        codes.append(await self._round(Rounds(self._recorder, self._plan.every)))
+        return next(filter(None, [*codes, *await self._deliver()]), ExitCode.OK)
+
+    async def _until_refused(self, phase: float | None) -> ExitCode:
         async with anyio.create_task_group() as group:
             for delivery in self._deliveries:
                 group.start_soon(delivery.run)
             rounds = Rounds(self._recorder, self._plan.every, phase)
             while await self._round(rounds) is not ExitCode.AUTHENTICATION:
                 for delivery in self._deliveries:
-                    delivery.wake()
-            for delivery in self._deliveries:
-                delivery.end()
+                    delivery.woken.set()
+            group.cancel_scope.cancel()  # which a delivery in progress outlasts
         return ExitCode.AUTHENTICATION
 
     async def _deliver(self) -> list[ExitCode]:
@@ -385,37 +372,23 @@ class _Delivery:
         self._receiver = receiver
         # Standard output has the name of the reader for itself, as in Client.watch().
         name = f"{plan.reader} {receiver.option}" if receiver.target else plan.reader
-        self._reader: Reader = recorder.reader(name, plan.changes, target=receiver.target)
-        self._woken = anyio.Event()
-        self._scope = anyio.CancelScope()
-
-    def close(self) -> None:
-        """Let other watches deliver."""
-        self._reader.release()
-
-    def end(self) -> None:
-        """Let ``run()`` return, after the delivery in progress."""
-        self._scope.cancel()
-
-    def wake(self) -> None:
-        """Look for changes again."""
-        self._woken.set()
+        self.reader: Reader = recorder.reader(name, plan.changes, target=receiver.target)
+        self.woken = anyio.Event()
 
     async def run(self) -> None:
-        """Deliver changes until ``end()``."""
-        with self._scope:
-            while True:
-                code = await self.deliver()
-                seconds = self._reader.retry_in or (None if code is ExitCode.OK else RETRY_SECONDS)
-                with anyio.move_on_after(seconds):
-                    await self._woken.wait()
-                self._woken = anyio.Event()
+        """Deliver changes, and look for more of them when ``woken`` is set; until it is cancelled."""
+        while True:
+            code = await self.deliver()
+            seconds = self.reader.retry_in or (None if code is ExitCode.OK else RETRY_SECONDS)
+            with anyio.move_on_after(seconds):
+                await self.woken.wait()
+            self.woken = anyio.Event()
 
     async def deliver(self) -> ExitCode:
         """Deliver the changes that were not delivered yet, as far as it goes; explain what went wrong."""
         code = ExitCode.OK
         try:
-            while (update := await self._reader.next()) is not None:
+            while (update := await self.reader.next()) is not None:
                 problem = await _finished(partial(self._attempt, update))
                 if problem is None:
                     continue
@@ -425,19 +398,19 @@ class _Delivery:
                     continue
                 _warn(self._label, f"not delivered to {self._receiver.option}: {problem.reason}; tried again later")
                 if problem.retry_after is None:
-                    self._reader.release()
+                    self.reader.release()
                 else:
-                    await self._reader.postpone(problem.retry_after)
+                    await self.reader.postpone(problem.retry_after)
                 break
         except SmscError as error:
             _warn(self._label, f"{error}; tried again later")
             return exit_code(error)
-        return code if self._reader.retry_in is None else ExitCode.NOTIFY_FAILED
+        return code if self.reader.retry_in is None else ExitCode.NOTIFY_FAILED
 
     async def _attempt(self, update: Update) -> Undelivered | None:
         problem = await self._receiver.deliver(update)
         if problem is None or problem.is_final:
-            await self._reader.reported()
+            await self.reader.reported()
         return problem
 
 

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Final
 
-from smsc_async import Client, MemoryStore, Quota
-from smsc_async.cli import app, notify, watch
+from smsc_async import Client, MemoryStore, Quota, client
+from smsc_async.cli import app, notify, session
 from smsc_async.stores import Store
 
 _FLAGS: Final = os.O_CREAT | os.O_WRONLY | os.O_APPEND
@@ -39,8 +39,8 @@ class FleetingStore(MemoryStore):
 
 def patch(put: Callable[[object, str, object], None]) -> None:
     """Let a watch send as many requests as it likes, and not wait between the attempts at a webhook."""
-    put(watch, "new_client", eager_client)
-    put(watch, "new_store", FleetingStore)
+    put(client, "Client", eager_client)
+    put(session, "new_store", FleetingStore)
     put(notify, "PAUSES", (0.0,))
 
 
