@@ -6,6 +6,7 @@ does not give exactly the accounts that it should is not written.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,8 +74,10 @@ def add_account(
     text, accounts = _read(path)
     if name in accounts:
         raise CliError(f"there is an account {name!r} in {path}: remove it first")
-    lines = [f"{key} = {_quoted(value)}" for key, value in members.items()]
-    table = "\n".join([f"[accounts.{name if re.fullmatch(r'[A-Za-z0-9_-]+', name) else _quoted(name)}]", *lines, ""])
+    # A printable text is the same string in JSON and in TOML.
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in members.items()]
+    key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+    table = "\n".join([f"[accounts.{key}]", *lines, ""])
     _write(path, f"{text.rstrip()}\n\n{table}".lstrip(), {**accounts, name: members})
     problem = source_problem(profile)
     if profile.source == "keyring" and store_in_keyring(profile):
@@ -189,9 +192,3 @@ def _is_table_of(name: str, part: str) -> bool:
     except CliError:
         return False
     return part.lstrip().startswith("[") and list(accounts) == [name]
-
-
-def _quoted(text: str) -> str:
-    """Return a printable text as a string of TOML."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

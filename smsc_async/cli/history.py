@@ -94,12 +94,7 @@ def history(
     first, last = (None if text is None else parse_instant(text) for text in (since, until))
     periods = _read_periods(stored, name, since=first, until=last)
     if not is_price:
-        write(
-            _period_rows(periods),
-            shape,
-            document=lambda rows: {"periods": rows},
-            table=lambda out, rows: _print_periods(rows, out),
-        )
+        write(_period_rows(periods), shape, document=lambda rows: {"periods": rows}, table=_print_periods)
         return
     points, title = _prices_of(periods, zone, operator, service, mail=mail)
     write(
@@ -211,7 +206,7 @@ def _period_rows(periods: Sequence[Period]) -> list[Record]:
     return rows
 
 
-def _print_periods(rows: Sequence[Record], out: Console) -> None:
+def _print_periods(out: Console, rows: Sequence[Record]) -> None:
     minutes = [{**row, **{name: str(row[name])[:16].replace("T", " ") for name in ("since", "until")}} for row in rows]
     show(out, row_table(minutes, out))
 

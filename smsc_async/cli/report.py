@@ -170,12 +170,10 @@ def _check_place(output: str, inputs: Iterable[Path], *, may_replace: bool) -> N
     if place.is_dir():
         raise _unwritten(output, "it is a folder")
     check_output(path, inputs)
-    if place.is_file() and not may_replace and not _is_confirmed(output):
+    if place.is_file() and not (
+        may_replace or (_is_interactive() and typer.confirm(f"replace {displayed(output)}?", err=True))
+    ):
         raise _unwritten(output, "it exists already; --yes replaces it")
-
-
-def _is_confirmed(path: str) -> bool:
-    return _is_interactive() and typer.confirm(f"replace {displayed(path)}?", err=True)
 
 
 def _is_interactive() -> bool:
@@ -200,12 +198,9 @@ def _write_page(page: str, path: str, snapshots: Sequence[Snapshot]) -> None:
     try:
         replace_file(Path(path), page.encode())
     except OSError as error:
-        reason = error.strerror
-    else:
-        accounts = len({snapshot.account for snapshot in snapshots})
-        notes().print(f"{path}: accounts: {accounts}, lists: {len(snapshots)}", soft_wrap=True)
-        return
-    raise _unwritten(path, reason)
+        raise _unwritten(path, error.strerror) from None
+    accounts = len({snapshot.account for snapshot in snapshots})
+    notes().print(f"{path}: accounts: {accounts}, lists: {len(snapshots)}", soft_wrap=True)
 
 
 def _unwritten(path: str, reason: str | None) -> CliError:

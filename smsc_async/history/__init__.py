@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from smsc_async.accounts import Account
 from smsc_async.analysis.snapshots import Period, PricePoint, Snapshot, price_points
@@ -15,9 +16,6 @@ from smsc_async.history.archive import Archive, instant_after, micros_of
 from smsc_async.history.deliveries import Deliveries
 from smsc_async.history.packing import text_of
 from smsc_async.records import Service
-
-if TYPE_CHECKING:
-    import sqlite3
 
 __all__ = ["History"]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import anyio.to_thread
 import attrs
@@ -14,11 +15,9 @@ import attrs
 from smsc_async.accounts import Account
 from smsc_async.analysis.snapshots import Period, Snapshot
 from smsc_async.history import tables
+from smsc_async.history.file import HistoryFile
 from smsc_async.history.packing import unpacked
 from smsc_async.records import Tariffs
-
-if TYPE_CHECKING:
-    import sqlite3
 
 T = TypeVar("T")
 _Row = TypeVar("_Row", tuple[str, int, int], tuple[str, int, int, int, int])
@@ -29,18 +28,11 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _WITHOUT_KEY: Final = "delete it, and each account begins a new history beside the former one"
 
 
-class Archive:
-    """A history file.
-
-    Attributes:
-        path: Where it is, or is to be.
-    """
+class Archive(HistoryFile):
+    """The lists in a history file."""
 
     def __init__(self, path: Path) -> None:
-        from smsc_async.history.file import HistoryFile  # noqa: PLC0415  # imports SQLite
-
-        self.path = path
-        self._file = HistoryFile(path)
+        super().__init__(path)
         self._damaged: set[int] = set()  # of which a warning was logged
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -51,7 +43,7 @@ class Archive:
         """
 
         def in_thread() -> T:
-            with self._file.writing() as connection:
+            with self.writing() as connection:
                 return work(connection)
 
         return await anyio.to_thread.run_sync(in_thread)
@@ -64,7 +56,7 @@ class Archive:
         """
 
         def in_thread() -> T:
-            with self._file.reading() as connection:
+            with self.reading() as connection:
                 return empty if connection is None else work(connection)
 
         return await anyio.to_thread.run_sync(in_thread)

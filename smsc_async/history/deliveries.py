@@ -6,8 +6,8 @@ process has delivered and marked is not delivered again.
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -17,9 +17,6 @@ from smsc_async.history import tables
 from smsc_async.history.archive import Archive, micros_of
 from smsc_async.history.locks import DeliveryLock
 from smsc_async.history.packing import text_of
-
-if TYPE_CHECKING:
-    import sqlite3
 
 
 @attrs.frozen

@@ -5,15 +5,13 @@ Invariant: a row that is not of the types of the schema counts as absent. The fi
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
 from smsc_async.history.packing import PACKED_BYTES, digest, packed
-
-if TYPE_CHECKING:
-    import sqlite3
 
 # What a datetime can hold.
 EARLIEST: Final = -62_135_596_800_000_000

@@ -120,7 +120,7 @@ class Fault:
 @attrs.define
 class _Pending:
     fault: Fault
-    left: int | None
+    left: float
     login: str | None
 
 
@@ -136,14 +136,16 @@ class FaultQueue:
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None for until heal() is called, not {times!r}")
         with self._lock:
-            self._pending.append(_Pending(fault, times, login))
+            self._pending.append(_Pending(fault, math.inf if times is None else times, login))
 
     def take(self, login: str | None) -> Fault | None:
         """Return the fault for a request of that login, if any, and count the request."""
         with self._lock:
             for pending in self._pending:
                 if pending.login in (None, login):
-                    self._count(pending)
+                    pending.left -= 1
+                    if not pending.left:
+                        self._pending.remove(pending)
                     return pending.fault
         return None
 
@@ -151,9 +153,3 @@ class FaultQueue:
         """Remove all faults."""
         with self._lock:
             self._pending.clear()
-
-    def _count(self, pending: _Pending) -> None:
-        if pending.left is not None:
-            pending.left -= 1
-            if pending.left == 0:
-                self._pending.remove(pending)

@@ -13,11 +13,11 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Final, Literal, TypeAlias, assert_never
 
-from smsc_async.records import Extra, Format, OperatorTariff, Tariffs, Zone
+from smsc_async.records import Extra, Format, OperatorTariff, Service, Tariffs, Zone
 
 Missing: TypeAlias = Literal["empty", "dash", "absent"]
 """How the service writes a missing price."""
@@ -63,15 +63,20 @@ def render(tariffs: Tariffs, format: Format, *, charset: str = "utf-8", missing:
         1,Russia (MTS, T2),2.50,,,,
         0.10
     """
+    zones = [_zone_members(zone, missing) for zone in tariffs.zones]
+    codes = [_operator_members(operator, missing) for operator in tariffs.codes]
+    sections = {"zones": zones, "codes": codes} if codes or missing != "absent" else {"zones": zones}
+    rest = [("mail", _price(tariffs.mail, missing)), *_undocumented(tariffs.extra, {"zones", "codes", "mail"})]
     match format:
         case Format.PLAIN:
-            return _encode(_plain(tariffs, missing), charset)
+            return _encode(_plain([*zones, *codes, *([member] for member in rest)]), charset)
         case Format.CSV:
-            return _encode(_csv(tariffs, missing), charset)
+            return _encode(_csv(tariffs, "dash" if missing == "dash" else "empty"), charset)
         case Format.XML:
-            return _encode(_xml(tariffs, missing), charset, "xmlcharrefreplace")
+            return _encode(_xml(sections, rest), charset, "xmlcharrefreplace")
         case Format.JSON:
-            return _encode(_json(tariffs, missing), charset, "smsc_async.json")
+            document = {name: list(map(dict, lines)) for name, lines in sections.items()} | dict(rest)
+            return _encode(_json(document), charset, "smsc_async.json")
         case _:
             assert_never(format)
 
@@ -105,106 +110,61 @@ def render_refusal(code: int, description: str, format: Format, *, charset: str 
             error = f"<result>\n<error>{_escaped(description)}</error>\n<error_code>{code}</error_code>\n</result>"
             return _encode(error, charset, "xmlcharrefreplace")
         case Format.JSON:
-            error = f'{{\n"error": {_quoted(description)},\n"error_code": {code}\n}}'
-            return _encode(error, charset, "smsc_async.json")
+            return _encode(_json({"error": description, "error_code": code}), charset, "smsc_async.json")
         case _:
             assert_never(format)
 
 
-def _plain(tariffs: Tariffs, missing: Missing) -> str:
-    lines = [_assignments(_zone_members(zone, missing)) for zone in tariffs.zones]
-    lines += [_assignments(_operator_members(operator, missing)) for operator in tariffs.codes]
-    lines.append(f"mail = {_mail(tariffs, missing)}")
-    lines += [_assignments([member]) for member in _list_extra(tariffs)]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _assignments(members: _Members) -> str:
-    return _line(", ".join(f"{name} = {value}" for name, value in members))
+def _plain(lines: Iterable[_Members]) -> str:
+    return "".join(_line(", ".join(f"{name} = {value}" for name, value in members)) + "\n" for members in lines)
 
 
 def _csv(tariffs: Tariffs, missing: Missing) -> str:
-    column: Missing = "dash" if missing == "dash" else "empty"
-    rows = [[zone.zone, zone.name, *(value for _, value in _prices(zone, column))] for zone in tariffs.zones]
-    rows += [[operator.mccmnc, _price(operator.cost, column)] for operator in tariffs.codes]
-    rows.append([_price(tariffs.mail, "dash")])
-    return "".join(f"{_line(','.join(row))}\n" for row in rows)
+    lines = [_zone_members(zone, missing)[: 2 + len(Service)] for zone in tariffs.zones]
+    lines += [_operator_members(operator, missing)[:2] for operator in tariffs.codes]
+    lines.append([("mail", _price(tariffs.mail, "dash"))])
+    return "".join(_line(",".join(value for _, value in members)) + "\n" for members in lines)
 
 
-def _xml(tariffs: Tariffs, missing: Missing) -> str:
-    lines = ["<price>", "<zones>"]
-    # [1:]: the number is the text of the element, not an attribute.
-    lines += [_element("zone", _zone_members(zone, missing)[1:], zone.zone) for zone in tariffs.zones]
-    lines.append("</zones>")
-    if tariffs.codes or missing != "absent":
-        lines.append("<codes>")
-        lines += [_element("mccmnc", _operator_members(each, missing)[1:], each.mccmnc) for each in tariffs.codes]
-        lines.append("</codes>")
-    lines.append(_element("mail", [], _mail(tariffs, missing)))
-    lines += [_element(name, [], value) for name, value in _list_extra(tariffs)]
-    lines.append("</price>")
-    return "\n".join(lines)
+def _xml(sections: Mapping[str, Iterable[_Members]], rest: _Members) -> str:
+    lines = ["<price>"]
+    for name, elements in sections.items():
+        lines += [f"<{name}>", *map(_element, elements), f"</{name}>"]
+    lines += [_element([member]) for member in rest]
+    return "\n".join([*lines, "</price>"])
 
 
-def _element(name: str, attributes: _Members, text: str) -> str:
+def _element(members: _Members) -> str:
+    """Return an element: the first member is its name and its text, the others are attributes."""
+    (name, text), *attributes = members
     assignments = "".join(f' {_named(key)}="{_escaped(value)}"' for key, value in attributes)
     return f"<{_named(name)}{assignments}>{_escaped(text)}</{name}>"
 
 
-def _json(tariffs: Tariffs, missing: Missing) -> str:
-    members = [f'"zones": {_array(_zone_members(zone, missing) for zone in tariffs.zones)}']
-    if tariffs.codes or missing != "absent":
-        members.append(f'"codes": {_array(_operator_members(each, missing) for each in tariffs.codes)}')
-    members += [_pair(name, value) for name, value in [("mail", _mail(tariffs, missing)), *_list_extra(tariffs)]]
-    return _object(members)
-
-
-def _array(items: Iterable[_Members]) -> str:
-    return "[" + ",\n".join(_object([_pair(name, value) for name, value in item]) for item in items) + "]"
-
-
-def _object(pairs: list[str]) -> str:
-    return "{\n" + ",\n".join(pairs) + "\n}"
-
-
-def _pair(name: str, value: str) -> str:
-    return f"{_quoted(name)}: {_quoted(value)}"
+def _json(document: Mapping[str, object]) -> str:
+    # As the page of the service breaks its lines. A text has no line break, which JSON escapes.
+    return json.dumps(document, ensure_ascii=False, indent=0).replace("[\n{", "[{").replace("}\n]", "}]")
 
 
 def _zone_members(zone: Zone, missing: Missing) -> _Members:
-    return _with_extra([("zone", zone.zone), ("name", zone.name), *_prices(zone, missing)], zone.extra, _OF_A_ZONE)
+    prices = {service.value: getattr(zone, service.value) for service in Service}
+    return _members({"zone": zone.zone, "name": zone.name}, prices, zone.extra, missing)
 
 
 def _operator_members(operator: OperatorTariff, missing: Missing) -> _Members:
-    cost = [("cost", _price(operator.cost, missing))]
-    known = [("mccmnc", operator.mccmnc), *_without_empty(cost, missing)]
-    return _with_extra(known, operator.extra, _OF_AN_OPERATOR)
+    return _members({"mccmnc": operator.mccmnc}, {"cost": operator.cost}, operator.extra, missing)
 
 
-def _list_extra(tariffs: Tariffs) -> _Members:
-    return _with_extra([], tariffs.extra, _OF_A_LIST)
+def _members(
+    names: Mapping[str, str], prices: Mapping[str, Decimal | None], extra: Extra, missing: Missing
+) -> _Members:
+    written = ((name, _price(price, missing)) for name, price in prices.items())
+    shown = (member for member in written if member[1] or missing != "absent")
+    return [*names.items(), *shown, *_undocumented(extra, {*names, *prices})]
 
 
-_OF_A_ZONE: Final = frozenset({"zone", "name", "api", "mass", "mms", "hlr", "call"})
-_OF_AN_OPERATOR: Final = frozenset({"mccmnc", "cost"})
-_OF_A_LIST: Final = frozenset({"zones", "codes", "mail"})
-
-
-def _with_extra(members: _Members, extra: Extra, documented: frozenset[str]) -> _Members:
-    return members + [(name, value) for name, value in extra.items() if name not in documented]
-
-
-def _prices(zone: Zone, missing: Missing) -> _Members:
-    prices = {"api": zone.api, "mass": zone.mass, "mms": zone.mms, "hlr": zone.hlr, "call": zone.call}
-    return _without_empty([(name, _price(price, missing)) for name, price in prices.items()], missing)
-
-
-def _without_empty(members: _Members, missing: Missing) -> _Members:
-    return [member for member in members if member[1]] if missing == "absent" else members
-
-
-def _mail(tariffs: Tariffs, missing: Missing) -> str:
-    return _price(tariffs.mail, missing)
+def _undocumented(extra: Extra, documented: Collection[str]) -> _Members:
+    return [(name, value) for name, value in extra.items() if name not in documented]
 
 
 def _price(price: Decimal | None, missing: Missing) -> str:
@@ -229,10 +189,6 @@ def _named(name: str) -> str:
     if not _XML_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name for a member in XML")
     return name
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _encode(text: str, charset: str, errors: str = "replace") -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -23,6 +24,7 @@ _REFUSALS: Final = {
     4: "ip is blocked",
     9: "duplicate request, wait a minute",
 }
+_MEDIA_TYPES: Final = {Format.XML: "text/xml", Format.JSON: "application/json"}
 
 
 @attrs.frozen
@@ -57,7 +59,7 @@ def response_to(
         body = render_list(account, request.format, request.charset)
     else:
         body = _other_page(request, arrival.number, account)
-    headers = {"content-type": f"{_media_type(request.format)}; charset={request.charset}"}
+    headers = {"content-type": f"{_MEDIA_TYPES.get(request.format, 'text/plain')}; charset={request.charset}"}
     if fault is None:
         return _response(200, headers, body)
     body = body if fault.body is None else fault.body
@@ -67,18 +69,6 @@ def response_to(
 def _response(status: int, headers: dict[str, str], body: bytes) -> Response:
     fields = {**headers, "content-length": str(len(body))}
     return Response(status, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()], body)
-
-
-def _media_type(format: Format) -> str:  # noqa: A002  # the word of the request
-    match format:
-        case Format.PLAIN | Format.CSV:
-            return "text/plain"
-        case Format.XML:
-            return "text/xml"
-        case Format.JSON:
-            return "application/json"
-        case _:
-            assert_never(format)
 
 
 def _other_page(request: ParsedRequest, number: int, account: SimulatedAccount) -> bytes:
@@ -110,10 +100,6 @@ def _written(members: Mapping[str, str | int], plain: str, request: ParsedReques
             elements = "\n".join(f"<{name}>{value}</{name}>" for name, value in members.items())
             return elements if request.page == "balance.php" else f"<result>\n{elements}\n</result>"
         case Format.JSON:
-            quoted = (
-                f'"{name}": "{value}"' if isinstance(value, str) else f'"{name}": {value}'
-                for name, value in members.items()
-            )
-            return "{\n" + ",\n".join(quoted) + "\n}"
+            return json.dumps(members, indent=0)
         case _:
             assert_never(request.format)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType, TracebackType
-from typing import Final, Self
+from types import MappingProxyType
+from typing import Final
 
 import attrs
 
@@ -26,7 +26,7 @@ _LOGIN: Final = "alex"
 _PASSWORD: Final = "123"  # noqa: S105  # of no real account
 
 
-class SmscServer:
+class SmscServer(serve):
     """The simulated service on a free port of this machine, while a ``with`` block runs.
 
     The fixture ``smsc_server`` gives one to each test. Make one yourself if it should live longer, as in a fixture of
@@ -62,21 +62,7 @@ class SmscServer:
         self.store: Store = MemoryStore()
         self.simulator: Simulator = Simulator([first], rules=rules, latency=latency)
         self._accounts = {first.login: first}
-        self._serving = serve(self.simulator)
-
-    def __enter__(self) -> Self:
-        self._serving.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._serving.__exit__(kind, error, traceback)
-
-    @property
-    def base_url(self) -> str:
-        """The ``base_url`` for a ``Client``."""
-        return self._serving.base_url
+        super().__init__(self.simulator)
 
     @property
     def quota(self) -> Quota:
