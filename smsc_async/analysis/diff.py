@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
 from smsc_async.analysis.exact import EXACT
-from smsc_async.records import OperatorTariff, Tariffs, Zone
+from smsc_async.records import OperatorTariff, Service, Tariffs, Zone
 
 
 class ChangeKind(StrEnum):
@@ -95,6 +95,7 @@ class Change:
 
 
 _Line: TypeAlias = Zone | OperatorTariff
+_ZONE_PRICES: Final = tuple(service.value for service in Service)
 
 
 def diff(old: Tariffs, new: Tariffs) -> tuple[Change, ...]:
@@ -118,13 +119,12 @@ def diff(old: Tariffs, new: Tariffs) -> tuple[Change, ...]:
         >>> [(change.kind.value, change.id, change.price, change.difference) for change in diff(old, new)]
         [('dearer', '1', 'api', Decimal('0.25'))]
     """
-    mail = _price_change("mail", "", "", "mail", old=old.mail, new=new.mail)
     return (
         *_line_changes("zone", {each.zone: each for each in old.zones}, {each.zone: each for each in new.zones}),
         *_line_changes(
             "operator", {each.mccmnc: each for each in old.codes}, {each.mccmnc: each for each in new.codes}
         ),
-        *([] if mail is None else [mail]),
+        *_price_changes("mail", "", "", "mail", old=old.mail, new=new.mail),
     )
 
 
@@ -143,32 +143,23 @@ def _changes_within(kind: str, key: str, old: _Line, new: _Line) -> Iterator[Cha
     name = _name(new)
     if name != _name(old):
         yield Change(ChangeKind.RENAMED, kind, key, name, old_name=_name(old))
-    before, after = _prices(old), _prices(new)
-    for price in after:
-        change = _price_change(kind, key, name, price, old=before[price], new=after[price])
-        if change is not None:
-            yield change
+    for price in _ZONE_PRICES if isinstance(new, Zone) else ("cost",):
+        yield from _price_changes(kind, key, name, price, old=getattr(old, price), new=getattr(new, price))
 
 
-def _price_change(
+def _price_changes(
     line: str, key: str, name: str, price: str, *, old: Decimal | None, new: Decimal | None
-) -> Change | None:
+) -> Iterator[Change]:
     if old == new:
-        return None
+        return
     if old is None:
         kind = ChangeKind.PRICED
     elif new is None:
         kind = ChangeKind.UNPRICED
     else:
         kind = ChangeKind.DEARER if new > old else ChangeKind.CHEAPER
-    return Change(kind, line, key, name, price, old, new)
+    yield Change(kind, line, key, name, price, old, new)
 
 
 def _name(line: _Line) -> str:
     return line.name if isinstance(line, Zone) else ""
-
-
-def _prices(line: _Line) -> dict[str, Decimal | None]:
-    if isinstance(line, Zone):
-        return {"api": line.api, "mass": line.mass, "mms": line.mms, "hlr": line.hlr, "call": line.call}
-    return {"cost": line.cost}

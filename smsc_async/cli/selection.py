@@ -41,9 +41,8 @@ class Selection:
 
     def rows(self) -> list[Row]:
         """Return the lines as flat rows, without the columns of the other services."""
-        left_out = {service.value for service in Service} - set(self.services)
         rows = self.tariffs.to_rows() if self.is_whole else self.tariffs.to_rows()[:-1]
-        return [{name: value for name, value in row.items() if name not in left_out} for row in rows]
+        return [self._line(row, ()) for row in rows]
 
     def document(self, columns: Collection[str]) -> dict[str, object]:
         """Return the lines in the shape of ``Tariffs.to_dict()``.
@@ -51,13 +50,18 @@ class Selection:
         Args:
             columns: The members of a line to write, or none for all of them.
         """
-        left_out = {service.value for service in Service} - set(self.services)
         document = self.tariffs.to_dict()
         if not self.is_whole:
             document = {name: document[name] for name in ("zones", "codes")}
         for name in ("zones", "codes"):
-            document[name] = [_line(line, columns, left_out) for line in cast("list[Row]", document[name])]
+            document[name] = [self._line(line, columns) for line in cast("list[Row]", document[name])]
         return document
+
+    def _line(self, line: Row, columns: Collection[str]) -> Row:
+        left_out = {*Service} - {*self.services}
+        return {
+            name: value for name, value in line.items() if name not in left_out and (not columns or name in columns)
+        }
 
 
 def select(
@@ -201,7 +205,3 @@ def check_list_columns(columns: Sequence[str], services: Sequence[Service]) -> N
         list(Selection(Tariffs((), ()), True, tuple(shown)).rows()[0]) for shown in (services or Service, Service)
     )
     check_columns([name for name in columns if get_close_matches(name.lower(), every, cutoff=_SLIP)], there)
-
-
-def _line(line: Row, columns: Collection[str], left_out: Collection[str]) -> Row:
-    return {name: value for name, value in line.items() if name not in left_out and (not columns or name in columns)}

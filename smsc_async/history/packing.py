@@ -15,15 +15,17 @@ import json
 import re
 import zlib
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final
 
-from smsc_async.records import NO_EXTRA, Extra, OperatorTariff, Tariffs, Zone
+from smsc_async.records import NO_EXTRA, Extra, OperatorTariff, Service, Tariffs, Zone
 
 # A reply has at most 4 MiB, and its list is shorter here.
 _TEXT_BYTES: Final = 8 * 2**20
 PACKED_BYTES: Final = _TEXT_BYTES + 2**16
 """No packed list is longer: zlib adds a few bytes in a thousand to what it cannot compress."""
 
+_prices_of: Final = attrgetter(*(service.value for service in Service))
 _PRICE: Final = re.compile(r"-?[0-9]{1,64}(?:\.[0-9]{1,64})?")
 
 
@@ -34,15 +36,7 @@ def text_of(tariffs: Tariffs) -> bytes:
         ValueError: A price is not a number, or the list is larger than any reply.
     """
     document = [
-        [
-            [
-                each.zone,
-                each.name,
-                *map(_price_text, (each.api, each.mass, each.mms, each.hlr, each.call)),
-                *_rest(each.extra),
-            ]
-            for each in tariffs.zones
-        ],
+        [[each.zone, each.name, *map(_price_text, _prices_of(each)), *_rest(each.extra)] for each in tariffs.zones],
         [[each.mccmnc, _price_text(each.cost), *_rest(each.extra)] for each in tariffs.codes],
         _price_text(tariffs.mail),
         *_rest(tariffs.extra),

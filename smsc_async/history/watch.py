@@ -95,20 +95,21 @@ class Schedule:
 
 
 class _InMemory:
-    """The lists that a watch without a history has seen: in place of ``Deliveries``."""
+    """The lists that a watch without a history has seen: in place of ``History`` and ``Deliveries``."""
 
     def __init__(self) -> None:
         self._mark: Snapshot | None = None
         self._later: deque[Snapshot] = deque()
 
-    @property
-    def last(self) -> Snapshot | None:
-        return self._later[-1] if self._later else self._mark
-
-    def add(self, snapshot: Snapshot) -> None:
-        taken_at = instant_after(self.last, snapshot.taken_at)
+    async def record(self, snapshot: Snapshot, *, credentials: Account | None) -> Snapshot | None:  # noqa: ARG002  # as History
+        last = self._later[-1] if self._later else self._mark
+        taken_at = instant_after(last, snapshot.taken_at)
         if taken_at is not None:
             self._later.append(attrs.evolve(snapshot, taken_at=taken_at))
+        return last
+
+    def deliveries(self, *_: object, **__: object) -> _InMemory:
+        return self
 
     async def claim(self) -> Progress:
         return Progress(self._mark, tuple(self._later))
@@ -140,15 +141,12 @@ class Recorder:
         self.before: Snapshot | None = None
         """The list before the one that the last round fetched."""
         self._fetch = fetch
-        self._history = history
+        self._lists = history or _InMemory()
         self._credentials = credentials
-        self._memory = _InMemory()
 
     def reader(self, name: str, changes: ChangeFilter | None = None, *, target: str = "") -> Reader:
         """Return a reader of the changes that this object records, with a state of its own for each target."""
-        lists: Deliveries | _InMemory = self._memory
-        if self._history is not None:
-            lists = self._history.deliveries(self.account, reader=name, target=target, credentials=self._credentials)
+        lists = self._lists.deliveries(self.account, reader=name, target=target, credentials=self._credentials)
         return Reader(self.account, lists, changes or ChangeFilter())
 
     async def round(self) -> Snapshot:
@@ -160,11 +158,7 @@ class Recorder:
         tariffs = await self._fetch()
         assert tariffs.fetched_at is not None  # it was fetched
         snapshot = Snapshot(self.account, tariffs.fetched_at, tariffs)
-        if self._history is not None:
-            self.before = await self._history.record(snapshot, credentials=self._credentials)
-        else:
-            self.before = self._memory.last
-            self._memory.add(snapshot)
+        self.before = await self._lists.record(snapshot, credentials=self._credentials)
         return snapshot
 
 

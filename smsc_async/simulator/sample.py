@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from smsc_async.records import OperatorTariff, Tariffs, Zone
+from smsc_async.records import OperatorTariff, Service, Tariffs, Zone
 
 _CENT: Final = Decimal("0.01")
 
@@ -37,7 +37,10 @@ def sample_tariffs(factor: Decimal = Decimal(1)) -> Tariffs:
         return _SAMPLE  # one object for all accounts
     return attrs.evolve(
         _SAMPLE,
-        zones=tuple(_times_zone(zone, factor) for zone in _SAMPLE.zones),
+        zones=tuple(
+            _zone(zone.zone, zone.name, (_times(getattr(zone, each.value), factor) for each in Service))
+            for zone in _SAMPLE.zones
+        ),
         codes=tuple(attrs.evolve(each, cost=_times(each.cost, factor)) for each in _SAMPLE.codes),
         mail=_times(_SAMPLE.mail, factor),
     )
@@ -87,11 +90,6 @@ def _random_price(chance: random.Random) -> Decimal | None:
 
 def _times(price: Decimal | None, factor: Decimal) -> Decimal | None:
     return None if price is None else (price * factor).quantize(_CENT, ROUND_HALF_UP)
-
-
-def _times_zone(zone: Zone, factor: Decimal) -> Zone:
-    prices = (zone.api, zone.mass, zone.mms, zone.hlr, zone.call)
-    return _zone(zone.zone, zone.name, (_times(price, factor) for price in prices))
 
 
 def _zone(zone: str, name: str, prices: Iterable[Decimal | None]) -> Zone:
