@@ -43,27 +43,29 @@ app: typer.Typer = o.new_app(
 )
 
 
-@app.command(
-    "add",
-    epilog=o.examples(
-        "accounts add main --login alex --password-from keyring",
-        "accounts add main --login alex --password-from file:secret.txt",
-        "accounts add bykey --api-key-from env:SMSC_KEY",
-    ),
+@o.command(
+    app,
+    "accounts add main --login alex --password-from keyring",
+    "accounts add main --login alex --password-from file:secret.txt",
+    "accounts add bykey --api-key-from env:SMSC_KEY",
+    name="add",
 )
 def add_account(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that the commands are to know it by.")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
     *,
-    login: Annotated[str | None, typer.Option(metavar="LOGIN", help="The login at the service.")] = None,
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the service is; by default https://smscentre.com/sys/.")
-    ] = None,
+    login: Annotated[str | None, typer.Option(metavar="LOGIN")] = None,
+    base_url: Annotated[str | None, typer.Option(metavar="URL")] = None,
     password_from: o.PasswordFrom = None,
-    api_key_from: Annotated[
-        str | None, typer.Option(metavar="SOURCE", help="Where the API key is, in place of a password.")
-    ] = None,
+    api_key_from: Annotated[str | None, typer.Option(metavar="SOURCE")] = None,
 ) -> None:
-    """Add an account. The file says where its password is, and never holds it; a keyring without it asks for it now."""
+    """Add an account. The file says where its password is, and never holds it; a keyring without it asks for it now.
+
+    Options:
+        name: The name that the commands are to know it by.
+        login: The login at the service.
+        base_url: Where the service is; by default https://smscentre.com/sys/.
+        api_key_from: Where the API key is, in place of a password.
+    """
     path = _config_path()
     if not name.strip() or not name.isprintable() or name == ENVIRONMENT:
         raise CliError(f"no account can be called {name!r}")
@@ -86,7 +88,7 @@ def add_account(
     notes().print(f"try it: smsc-async accounts check {name}")
 
 
-@app.command("list", epilog=o.examples("accounts list", "accounts list -o json"))
+@o.command(app, "accounts list", "accounts list -o json", name="list")
 def list_accounts(*, output: o.OutputOption = Output.TABLE, columns: o.Columns = None) -> None:
     """Show all accounts, and where their passwords are. Sends nothing."""
     shape = o.shape(output, columns, ACCOUNT_COLUMNS)
@@ -101,7 +103,7 @@ def list_accounts(*, output: o.OutputOption = Output.TABLE, columns: o.Columns =
         notes().print(NO_ACCOUNTS)
 
 
-@app.command("check", epilog=o.examples("accounts check", "accounts check main"))
+@o.command(app, "accounts check", "accounts check main", name="check")
 def check_accounts(names: o.AllAccounts = None, *, deadline: o.Deadline = o.DEADLINE) -> None:
     """Fetch the list of each account, and show whether the service accepts its password."""
     profiles = [find_profile(name) for name in dict.fromkeys(names or ())] or all_profiles()
@@ -119,11 +121,15 @@ def check_accounts(names: o.AllAccounts = None, *, deadline: o.Deadline = o.DEAD
     raise typer.Exit(code)
 
 
-@app.command("remove", epilog=o.examples("accounts remove main"))
+@o.command(app, "accounts remove main", name="remove")
 def remove_account(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The account.", autocompletion=o.complete_account)],
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=o.complete_account)],
 ) -> None:
-    """Remove an account from the file. Its lists in the history and its password stay where they are."""
+    """Remove an account from the file. Its lists in the history and its password stay where they are.
+
+    Options:
+        name: The account.
+    """
     path = _config_path()
     text, accounts = _read(path)
     if name not in accounts:

@@ -29,24 +29,17 @@ _Line: TypeAlias = tuple[str, str, str, _Compared]
 app: typer.Typer = o.new_app()
 
 
-@app.command(
-    epilog=o.examples(
-        "compare main reserve",
-        "compare main reserve --mix 1/25001=1000 --mix latvia=200",
-        "compare main reserve --operator KZ -o csv",
-    )
+@o.command(
+    app,
+    "compare main reserve",
+    "compare main reserve --mix 1/25001=1000 --mix latvia=200",
+    "compare main reserve --operator KZ -o csv",
 )
 def compare(
     accounts: o.AccountNames,
     *,
-    service: Annotated[Service, typer.Option(help="Which price.")] = Service.API,
-    mix: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ZONE[/OPERATOR]=COUNT",
-            help="Traffic to sum up, of a zone or of one operator in it; repeat for more.",
-        ),
-    ] = None,
+    service: Annotated[Service, typer.Option()] = Service.API,
+    mix: Annotated[list[str] | None, typer.Option(metavar="ZONE[/OPERATOR]=COUNT")] = None,
     operator: o.Operators = None,
     fresh: o.Fresh = False,
     output: o.OutputOption = Output.TABLE,
@@ -56,7 +49,12 @@ def compare(
     password_from: o.PasswordFrom = None,
     deadline: o.Deadline = o.DEADLINE,
 ) -> None:
-    """Show accounts side by side, zones and individual tariffs of operators, with the cheapest of each row marked."""
+    """Show accounts side by side, zones and individual tariffs of operators, with the cheapest of each row marked.
+
+    Options:
+        service: Which price.
+        mix: Traffic to sum up, of a zone or of one operator in it; repeat for more.
+    """
     traffic = _read_mix(mix or ())
     if operator and service not in MESSAGES:
         raise CliError(f"--operator: an individual tariff is the price of an SMS; {service.value} is priced by zone")

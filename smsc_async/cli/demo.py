@@ -59,7 +59,7 @@ def new_simulator(per: float = PER) -> Simulator:
     return simulated.Simulator(accounts, rules=simulated.Rules(per=per))
 
 
-@app.command(epilog=o.examples("demo"))
+@o.command(app, "demo")
 def demo() -> None:
     """See it work: a simulated service, four formats over a real socket, and the quota.
 

@@ -60,7 +60,7 @@ CHANGE_COLUMNS: Final = tuple(_change_row(Change(ChangeKind.ADDED, "", "")))
 """The columns of a change, known before there is one."""
 
 
-@app.command(epilog=o.examples("diff yesterday.json now", "diff main@2026-11-01 main@now", "diff main reserve -o json"))
+@o.command(app, "diff yesterday.json now", "diff main@2026-11-01 main@now", "diff main reserve -o json")
 def diff(
     old: o.OldList,
     new: o.NewList,

@@ -42,35 +42,37 @@ _WIDTH: Final = 80
 app: typer.Typer = o.new_app()
 
 
-@app.command(
-    epilog=o.examples(
-        "history main", "history main --zone latvia --since 2026-11-01", "history main --operator mts --chart mts.svg"
-    )
+@o.command(
+    app, "history main", "history main --zone latvia --since 2026-11-01", "history main --operator mts --chart mts.svg"
 )
 def history(
     account: Annotated[str | None, o.account("Whose lists; without it those of all accounts.")] = None,
     *,
-    zone: Annotated[str | None, typer.Option(metavar="ZONE", help="A zone whose price to show over time.")] = None,
-    operator: Annotated[
-        str | None, typer.Option(metavar="OPERATOR", help="An operator whose price to show over time.")
-    ] = None,
-    mail: Annotated[bool, typer.Option("--mail", help="Show the e-mail price over time.")] = False,
-    service: Annotated[Service, typer.Option(help="Which price.")] = Service.API,
+    zone: Annotated[str | None, typer.Option(metavar="ZONE")] = None,
+    operator: Annotated[str | None, typer.Option(metavar="OPERATOR")] = None,
+    mail: Annotated[bool, typer.Option("--mail")] = False,
+    service: Annotated[Service, typer.Option()] = Service.API,
     since: o.Since = None,
-    until: Annotated[str | None, typer.Option(metavar="INSTANT", help="Up to then; now is an instant, too.")] = None,
-    chart: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the price into a .png or .svg (the extra plot).")
-    ] = None,
-    prune: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Drop lists older than, say, 90d that changed nothing.")
-    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="INSTANT")] = None,
+    chart: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
+    prune: Annotated[str | None, typer.Option(metavar="DURATION")] = None,
     history: o.HistoryFile = None,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
     bom: o.Bom = False,
     decimal_comma: o.DecimalComma = False,
 ) -> None:
-    """Show the lists that a watch has recorded, or one price over time. Sends nothing."""
+    """Show the lists that a watch has recorded, or one price over time. Sends nothing.
+
+    Options:
+        zone: A zone whose price to show over time.
+        operator: An operator whose price to show over time.
+        mail: Show the e-mail price over time.
+        service: Which price.
+        until: Up to then; now is an instant, too.
+        chart: Draw the price into a .png or .svg (the extra plot).
+        prune: Drop lists older than, say, 90d that changed nothing.
+    """
     check_names(zones=[] if zone is None else [zone], operators=[] if operator is None else [operator])
     is_price = mail or zone is not None or operator is not None
     shape = o.shape(

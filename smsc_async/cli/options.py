@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
 import typer
 
 from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.formats import Output, Shape, check_columns
 from smsc_async.records import Service
+
+T = TypeVar("T")
 
 DEADLINE: Final = 90.0
 
@@ -24,6 +28,20 @@ def examples(*commands: str) -> str:
 def new_app(**settings: Any) -> typer.Typer:
     """Return the app to which a module adds its command, or the commands of its group."""
     return typer.Typer(add_completion=False, rich_markup_mode=None, **settings)
+
+
+def command(app: typer.Typer, *commands: str, name: str | None = None) -> Callable[[T], T]:
+    """Add a command with examples to an app. Its docstring is its help, and the section ``Options`` is that of its own options."""
+
+    def add(function: Any) -> Any:
+        text, _, described = (inspect.getdoc(function) or "").partition("\n\nOptions:\n")
+        hints = get_type_hints(function, include_extras=True)
+        for match in re.finditer(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", described, re.MULTILINE):
+            hints[match[1]].__metadata__[0].help = " ".join(match[2].split())
+        function.__annotations__ = hints
+        return app.command(name, help=text, epilog=examples(*commands))(function)
+
+    return add
 
 
 def complete_account(incomplete: str) -> list[str]:

@@ -38,16 +38,18 @@ _CODE_UNITS: Final = (70, 67)
 app: typer.Typer = o.new_app()
 
 
-@app.command(epilog=o.examples('parts "Hello!"', "parts - < message.txt"))
+@o.command(app, 'parts "Hello!"', "parts - < message.txt")
 def parts(
-    text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="The text, or - for standard input without its last line break.")
-    ],
+    text: Annotated[str, typer.Argument(metavar="TEXT")],
     *,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
 ) -> None:
-    """Count the SMS parts that a text takes, and show its alphabet."""
+    """Count the SMS parts that a text takes, and show its alphabet.
+
+    Options:
+        text: The text, or - for standard input without its last line break.
+    """
     shape = o.shape(output, columns, _COLUMNS)
     if text == "-":
         text = without_line_break(decoded_text(read_bounded(sys.stdin.buffer, "standard input"), "standard input"))

@@ -28,37 +28,21 @@ _OPERATOR: Final = "individual tariff of operator"
 app: typer.Typer = o.new_app()
 
 
-@app.command(
-    epilog=o.examples(
-        "price --zone latvia",
-        'price --operator "mts ru" --count 1000',
-        'price --zone 1 --operator 25001 --text "Hello!"',
-    )
+@o.command(
+    app,
+    "price --zone latvia",
+    'price --operator "mts ru" --count 1000',
+    'price --zone 1 --operator 25001 --text "Hello!"',
 )
 def price(
     account: o.AccountName = None,
     *,
-    zone: Annotated[
-        str | None,
-        typer.Option(metavar="ZONE", help="A zone: its number, or a part of its name that no other zone has."),
-    ] = None,
-    operator: Annotated[
-        str | None,
-        typer.Option(
-            metavar="OPERATOR",
-            help="An operator: its code, or its network's name and country (mts ru); its individual tariff comes before "
-            "the zone's price.",
-        ),
-    ] = None,
-    service: Annotated[Service, typer.Option(help="What is sent.")] = Service.API,
-    text: Annotated[str | None, typer.Option(metavar="TEXT", help="A text, to count its parts.")] = None,
-    parts: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Parts of one message, if there is no --text; each is charged.", show_default="1"
-        ),
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, metavar="N", help="How many messages.")] = 1,
+    zone: Annotated[str | None, typer.Option(metavar="ZONE")] = None,
+    operator: Annotated[str | None, typer.Option(metavar="OPERATOR")] = None,
+    service: Annotated[Service, typer.Option()] = Service.API,
+    text: Annotated[str | None, typer.Option(metavar="TEXT")] = None,
+    parts: Annotated[int | None, typer.Option(min=1, metavar="N", show_default="1")] = None,
+    count: Annotated[int, typer.Option(min=1, metavar="N")] = 1,
     fresh: o.Fresh = False,
     output: o.OutputOption = Output.TABLE,
     columns: o.Columns = None,
@@ -67,7 +51,17 @@ def price(
     password_from: o.PasswordFrom = None,
     deadline: o.Deadline = o.DEADLINE,
 ) -> None:
-    """Show what messages to one destination cost, times parts and count."""
+    """Show what messages to one destination cost, times parts and count.
+
+    Options:
+        zone: A zone: its number, or a part of its name that no other zone has.
+        operator: An operator: its code, or its network's name and country (mts ru); its individual tariff comes
+            before the zone's price.
+        service: What is sent.
+        text: A text, to count its parts.
+        parts: Parts of one message, if there is no --text; each is charged.
+        count: How many messages.
+    """
     if zone is None and operator is None:
         raise CliError("price of what? Name a --zone, an --operator or both")
     if text is not None and parts is not None:

@@ -33,43 +33,34 @@ if TYPE_CHECKING:
 app: typer.Typer = o.new_app()
 
 
-@app.command(
-    epilog=o.examples(
-        "report", "report main reserve -o prices.html", "report main main=monday.json --since 2026-10-28"
-    ),
-)
+@o.command(app, "report", "report main reserve -o prices.html", "report main main=monday.json --since 2026-10-28")
 def report(
     accounts: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="ACCOUNT|[ACCOUNT=]FILE",
-            help="Accounts to fetch, and saved lists of earlier times; without any, the account of the environment, "
-            "or the file's default.",
-            show_default=False,
-            autocompletion=o.complete_account_or_file,
-        ),
+        typer.Argument(metavar="ACCOUNT|[ACCOUNT=]FILE", show_default=False, autocompletion=o.complete_account_or_file),
     ] = None,
     *,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to, or - for standard output.")
-    ] = "report.html",
-    title: Annotated[str, typer.Option(help="What the page is called.")] = "Tariffs",
-    service: Annotated[
-        Service, typer.Option(help="Which price the comparison and the charts show first.")
-    ] = Service.API,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE")] = "report.html",
+    title: Annotated[str, typer.Option()] = "Tariffs",
+    service: Annotated[Service, typer.Option()] = Service.API,
     history: o.HistoryFile = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="INSTANT", help="Compare with the list of then, such as 2026-10-28, and chart from then on."
-        ),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace an existing page without a question.")] = False,
+    since: Annotated[str | None, typer.Option(metavar="INSTANT")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y")] = False,
     fresh: o.Fresh = False,
     password_from: o.PasswordFrom = None,
     deadline: o.Deadline = o.DEADLINE,
 ) -> None:
-    """Write a page to search, sort, compare, chart and print: one HTML file that needs no network."""
+    """Write a page to search, sort, compare, chart and print: one HTML file that needs no network.
+
+    Options:
+        accounts: Accounts to fetch, and saved lists of earlier times; without any, the account of the environment,
+            or the file's default.
+        output: Where to, or - for standard output.
+        title: What the page is called.
+        service: Which price the comparison and the charts show first.
+        since: Compare with the list of then, such as 2026-10-28, and chart from then on.
+        yes: Replace an existing page without a question.
+    """
     instant = None if since is None else parse_instant(since)
     lists = new_history(history, is_needed=False)
     sources = [_source(each, password_from) for each in accounts or ()] or [_fetched(None, password_from)]

@@ -35,37 +35,32 @@ _LOOK_EVERY: Final = 0.1
 app: typer.Typer = o.new_app()
 
 
-@app.command(epilog=o.examples("simulator", "simulator --login alex --login boris --change-every 30s"))
+@o.command(app, "simulator", "simulator --login alex --login boris --change-every 30s")
 def simulator(
     *,
-    host: Annotated[
-        str, typer.Option(metavar="HOST", help="The address to listen at; passwords come over plain HTTP.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="PORT", help="The port; 0 for one that is free.")
-    ] = 8025,
-    login: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LOGIN", help="A login, its password 123; repeat for more. Without any: alex."),
-    ] = None,
-    api_key: Annotated[
-        list[str] | None, typer.Option(metavar="LOGIN=KEY", help="An API key of a login; repeat for more.")
-    ] = None,
-    md5: Annotated[bool, typer.Option("--md5", help="Accept the MD5 of a password too, as for old accounts.")] = False,
-    accept_host: Annotated[
-        list[str] | None, typer.Option(help="A further host name of this server, such as that of its container.")
-    ] = None,
-    window: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="Seconds in which three identical requests of a login are answered."),
-    ] = 60.0,
-    latency: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds until it answers.")] = 0.0,
-    change_every: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Change a few prices every so often, such as 30s: something to watch."),
-    ] = None,
+    host: Annotated[str, typer.Option(metavar="HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT")] = 8025,
+    login: Annotated[list[str] | None, typer.Option(metavar="LOGIN")] = None,
+    api_key: Annotated[list[str] | None, typer.Option(metavar="LOGIN=KEY")] = None,
+    md5: Annotated[bool, typer.Option("--md5")] = False,
+    accept_host: Annotated[list[str] | None, typer.Option()] = None,
+    window: Annotated[float, typer.Option(metavar="SECONDS")] = 60.0,
+    latency: Annotated[float, typer.Option(metavar="SECONDS")] = 0.0,
+    change_every: Annotated[str | None, typer.Option(metavar="DURATION")] = None,
 ) -> None:
-    """Run a simulated service to point clients at, until Ctrl-C."""
+    """Run a simulated service to point clients at, until Ctrl-C.
+
+    Options:
+        host: The address to listen at; passwords come over plain HTTP.
+        port: The port; 0 for one that is free.
+        login: A login, its password 123; repeat for more. Without any: alex.
+        api_key: An API key of a login; repeat for more.
+        md5: Accept the MD5 of a password too, as for old accounts.
+        accept_host: A further host name of this server, such as that of its container.
+        window: Seconds in which three identical requests of a login are answered.
+        latency: Seconds until it answers.
+        change_every: Change a few prices every so often, such as 30s: something to watch.
+    """
     every = math.inf if change_every is None else parse_duration(change_every)
     try:
         host.encode("idna")

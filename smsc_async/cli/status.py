@@ -47,7 +47,7 @@ _CAUSES = {
 app: typer.Typer = o.new_app()
 
 
-@app.command(epilog=o.examples("status", "status main -o json"))
+@o.command(app, "status", "status main -o json")
 def status(
     accounts: o.AllAccounts = None,
     *,

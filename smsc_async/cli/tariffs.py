@@ -15,9 +15,7 @@ from smsc_async.cli.tables import operator_table, show, totals, zone_table
 app: typer.Typer = o.new_app()
 
 
-@app.command(
-    epilog=o.examples("tariffs", "tariffs main --zone latvia --operator mts", "tariffs -o csv --bom > prices.csv")
-)
+@o.command(app, "tariffs", "tariffs main --zone latvia --operator mts", "tariffs -o csv --bom > prices.csv")
 def tariffs(
     account: o.AccountName = None,
     *,

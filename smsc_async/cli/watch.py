@@ -60,43 +60,24 @@ class _Direction(StrEnum):
 app: typer.Typer = o.new_app()
 
 
-@app.command(epilog=o.examples("watch main --every 15m", "watch main --once -o json"))
+@o.command(app, "watch main --every 15m", "watch main --once -o json")
 def watch(
     accounts: Annotated[list[str] | None, o.account(o.NAMES)] = None,
     *,
-    all_accounts: Annotated[bool, typer.Option("--all", help="Watch all accounts of the configuration file.")] = False,
-    every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look, such as 90s, 15m or 1h.")] = "15m",
-    once: Annotated[bool, typer.Option("--once", help="Look once and end, as a job for cron.")] = False,
+    all_accounts: Annotated[bool, typer.Option("--all")] = False,
+    every: Annotated[str, typer.Option(metavar="DURATION")] = "15m",
+    once: Annotated[bool, typer.Option("--once")] = False,
     zone: o.Zones = None,
     operator: o.Operators = None,
     service: o.Services = None,
-    min_change: Annotated[
-        str | None, typer.Option(metavar="PERCENT", help="The smallest change of a price to report, such as 1%.")
-    ] = None,
-    only: Annotated[_Direction | None, typer.Option(help="Report prices that went this way.")] = None,
-    run: Annotated[
-        str | None,
-        typer.Option(metavar="COMMAND", help="Run for each report, which it gets as JSON on standard input; no shell."),
-    ] = None,
-    webhook: Annotated[
-        str | None,
-        typer.Option(envvar="SMSC_WEBHOOK", metavar="URL", help="Post each report as JSON to an https:// URL."),
-    ] = None,
-    notify: Annotated[
-        str | None,
-        typer.Option(
-            envvar="SMSC_NOTIFY",
-            metavar="URL",
-            help="Send each report as text to a service that apprise knows, such as Telegram, Slack or mail (the extra notify).",
-        ),
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Write nothing but changes and errors, so that cron sends no mail.")
-    ] = False,
+    min_change: Annotated[str | None, typer.Option(metavar="PERCENT")] = None,
+    only: Annotated[_Direction | None, typer.Option()] = None,
+    run: Annotated[str | None, typer.Option(metavar="COMMAND")] = None,
+    webhook: Annotated[str | None, typer.Option(envvar="SMSC_WEBHOOK", metavar="URL")] = None,
+    notify: Annotated[str | None, typer.Option(envvar="SMSC_NOTIFY", metavar="URL")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
     history: o.HistoryFile = None,
-    reader: Annotated[
-        str, typer.Option(help="The name under which deliveries are recorded: each name gets all changes.")
-    ] = "watch",
+    reader: Annotated[str, typer.Option()] = "watch",
     output: o.OutputOption = Output.TABLE,
     password_from: o.PasswordFrom = None,
     deadline: o.Deadline = o.DEADLINE,
@@ -104,6 +85,19 @@ def watch(
     """Report what changes in the lists of accounts, each change once, until Ctrl-C.
 
     Lists are recorded in a history; what changed while no watch ran is reported by the next one.
+
+    Options:
+        all_accounts: Watch all accounts of the configuration file.
+        every: How often to look, such as 90s, 15m or 1h.
+        once: Look once and end, as a job for cron.
+        min_change: The smallest change of a price to report, such as 1%.
+        only: Report prices that went this way.
+        run: Run for each report, which it gets as JSON on standard input; no shell.
+        webhook: Post each report as JSON to an https:// URL.
+        notify: Send each report as text to a service that apprise knows, such as Telegram, Slack or mail (the extra
+            notify).
+        quiet: Write nothing but changes and errors, so that cron sends no mail.
+        reader: The name under which deliveries are recorded: each name gets all changes.
     """
     from smsc_async.cli.notify import command_receiver, notification_receiver, webhook_receiver
 

@@ -52,6 +52,13 @@ def test_flags_are_shown_as_flags_and_options_with_what_they_take(path: tuple[st
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_every_option_and_argument_has_a_help_text(path: tuple[str, ...]) -> None:
+    # Those of its own are in the docstring of the command.
+    assert [each.name for each in COMMANDS[path].params if not getattr(each, "help", None)] == []
+    assert "Options:\n        " not in help_of(path)
+
+
 def test_the_help_says_what_excel_does() -> None:
     for path in (("tariffs",), ("compare",), ("diff",)):
         words = " ".join(help_of(path).split())
