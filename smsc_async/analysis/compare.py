@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, localcontext
 from itertools import chain
 from typing import TypeAlias
 
@@ -124,7 +124,8 @@ class Comparison:
             names = ", ".join(map(repr, unknown))
             raise KeyError(f"no list has a zone {names}; an operator is named with its zone, such as '1/25001'")
         columns = [[prices[place] for prices in lines.values() if prices] for place in range(len(self.names))]
-        return tuple(_sum(prices, mix.values()) for prices in columns)
+        with localcontext(EXACT):
+            return tuple(_sum(prices, mix.values()) for prices in columns)
 
 
 def compare(lists: Mapping[str, Tariffs], *, service: Service | str = Service.API) -> Comparison:
@@ -181,10 +182,6 @@ def _prices_of(key: str, zones: Mapping[str, _Prices], codes: Mapping[str, _Pric
     return tuple(price if cost is None else cost for cost, price in zip(individual, zones[zone], strict=True))
 
 
-def _sum(prices: Iterable[Decimal | None], counts: Iterable[int]) -> Decimal | None:
-    total = Decimal(0)
-    for price, count in zip(prices, counts, strict=True):
-        if price is None:
-            return None
-        total = EXACT.fma(price, Decimal(count), total)
-    return total
+def _sum(prices: Sequence[Decimal | None], counts: Iterable[int]) -> Decimal | None:
+    costs = (price * count for price, count in zip(prices, counts, strict=True) if price is not None)
+    return None if None in prices else sum(costs, Decimal(0))

@@ -180,21 +180,14 @@ async def _run(words: Sequence[str], document: bytes, environment: Mapping[str, 
         with tempfile.TemporaryFile() as stdin:
             stdin.write(document)
             stdin.seek(0)
-            code = await _exit_code(words, stdin.fileno(), environment)
+            process = await anyio.open_process(words, stdin=stdin, stdout=_STDERR, stderr=_STDERR, env=environment)
     except OSError as error:
         return Undelivered(f"{words[0]} could not be started ({error.strerror})")
-    if code is None:
-        return Undelivered(f"{words[0]} took more than {RUN_SECONDS:.0f} s and was ended")
-    return None if code == 0 else Undelivered(f"{words[0]} ended with {code}")
-
-
-async def _exit_code(words: Sequence[str], stdin: int, environment: Mapping[str, str]) -> int | None:
     with anyio.move_on_after(RUN_SECONDS):
-        async with await anyio.open_process(
-            words, stdin=stdin, stdout=_STDERR, stderr=_STDERR, env=environment
-        ) as process:
-            return await process.wait()
-    return None
+        async with process:  # ends the process if time is over
+            code = await process.wait()
+            return None if code == 0 else Undelivered(f"{words[0]} ended with {code}")
+    return Undelivered(f"{words[0]} took more than {RUN_SECONDS:.0f} s and was ended")
 
 
 class Stdout:

@@ -20,8 +20,6 @@ from smsc_async.cli.formats import Output, write
 from smsc_async.cli.tables import Record, pair_table, show
 from smsc_async.environment import without_line_break
 
-_COLUMNS: Final[tuple[str, ...]] = ("parts", "encoding", "letters", "units", "left", "outside")
-
 # TS 23.038, 6.2.1 without the escape, and 6.2.1.1, whose letters take two septets each.
 _BASIC: Final = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -50,7 +48,7 @@ def parts(
     Options:
         text: The text, or - for standard input without its last line break.
     """
-    shape = o.shape(output, columns, _COLUMNS)
+    shape = o.shape(output, columns, [field.name for field in attrs.fields(Parts)])
     if text == "-":
         text = without_line_break(decoded_text(read_bounded(sys.stdin.buffer, "standard input"), "standard input"))
     try:
@@ -59,8 +57,7 @@ def parts(
         raise CliError(f"letter {error.start + 1} is not text in UTF-8") from None
     counted = parts_of(text)
     outside = _visible(counted.outside) if shape.output is Output.TABLE else counted.outside
-    values = (counted.parts, counted.encoding, len(text), counted.units, counted.left, outside or None)
-    row: Record = dict(zip(_COLUMNS, values, strict=True))
+    row: Record = {**attrs.asdict(counted), "outside": outside or None}
     write([row], shape, document=lambda rows: rows[0], table=_print)
 
 
@@ -82,16 +79,18 @@ class Parts:
     """How a text is sent.
 
     Attributes:
-        encoding: ``"GSM-7"`` where its alphabet has every letter of the text, else ``"UCS-2"``.
-        units: What the text takes: septets, or UTF-16 code units.
         parts: How many messages it is; 1 for an empty text.
+        encoding: ``"GSM-7"`` where its alphabet has every letter of the text, else ``"UCS-2"``.
+        letters: How many letters it has.
+        units: What the text takes: septets, or UTF-16 code units.
         left: Units that are free in the last part.
         outside: The letters, in order and each once, for which GSM-7 will not do.
     """
 
-    encoding: Literal["GSM-7", "UCS-2"]
-    units: int
     parts: int
+    encoding: Literal["GSM-7", "UCS-2"]
+    letters: int
+    units: int
     left: int
     outside: str
 
@@ -102,10 +101,10 @@ def parts_of(text: str) -> Parts:
     if outside:
         widths = [2 if ord(letter) > 0xFFFF else 1 for letter in text]
         parts, left = _filled(widths, *_CODE_UNITS)
-        return Parts("UCS-2", sum(widths), parts, left, outside)
+        return Parts(parts, "UCS-2", len(text), sum(widths), left, outside)
     widths = [2 if letter in _EXTENSION else 1 for letter in text]
     parts, left = _filled(widths, *_SEPTETS)
-    return Parts("GSM-7", sum(widths), parts, left, "")
+    return Parts(parts, "GSM-7", len(text), sum(widths), left, "")
 
 
 def _filled(widths: list[int], alone: int, among_several: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from smsc_async import simulator as simulated  # imports its modules on first use
 from smsc_async.cli import options as o
-from smsc_async.cli.cli_error import CliError
+from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.console import notes
 from smsc_async.cli.durations import parse_duration
 from smsc_async.cli.exit import detach_stdout
@@ -64,12 +64,11 @@ def simulator(
     every = math.inf if change_every is None else parse_duration(change_every)
     try:
         host.encode("idna")
-        accounts = _new_accounts(login or ["alex"], api_key or (), accepts_md5=md5)
-        service = simulated.Simulator(accounts, rules=simulated.Rules(per=window), latency=latency)
     except UnicodeError:
         raise CliError(f"--host {host!r} is no address") from None
-    except ValueError as error:
-        raise CliError(str(error)) from None
+    accounts = checked(ExitCode.USAGE, _new_accounts, login or ["alex"], api_key or (), accepts_md5=md5)
+    rules = checked(ExitCode.USAGE, simulated.Rules, per=window)
+    service = checked(ExitCode.USAGE, simulated.Simulator, accounts, rules=rules, latency=latency)
     err = notes()
     # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import accumulate, chain
+from itertools import chain
 from typing import Final, TypeAlias
 
 import attrs
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 
 from smsc_async.analysis.networks import label_of
@@ -148,17 +148,9 @@ def _folded(text: str, width: int) -> list[str]:
             continue
         if line:
             lines.append(line)
-        line = word
-        while text_width(line) > width:
-            letters = max(1, _fitting(line, width))
-            lines.append(line[:letters])
-            line = line[letters:]
+        *full, line = [piece for piece in chop_cells(word, width) if piece] or [""]
+        lines += full
     return [*lines, line] if line else lines
-
-
-def _fitting(text: str, width: int) -> int:
-    """Return how many letters of a text that is too long fit."""
-    return next(place for place, end in enumerate(accumulate(map(text_width, text))) if end > width)
 
 
 Record: TypeAlias = Mapping[str, str | Decimal | int | None]

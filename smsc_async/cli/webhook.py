@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from base64 import b64encode
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -66,18 +65,15 @@ async def post_document(url: str, document: bytes, event_id: str) -> Undelivered
     """Post JSON once; return why it was not taken, or ``None``."""
     import httpx
 
-    parts = urlsplit(url)
-    server = f"{parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
-    response = None
-    problem = f"no answer within {POST_SECONDS:.0f} s"
-    with anyio.move_on_after(POST_SECONDS):
-        try:
-            response = await _post(url, parts, document, event_id)
-        except (httpx.HTTPError, OSError) as error:
-            # Its text may quote the URL.
-            problem = f"no answer ({type(error).__name__})"
-    if response is None:
-        return Undelivered(f"{server}: {problem}")
+    target = httpx.URL(url)
+    server = f"{target.host}:{target.port}" if target.port else target.host
+    try:
+        with anyio.fail_after(POST_SECONDS):
+            response = await _post(target, document, event_id)
+    except TimeoutError:
+        return Undelivered(f"{server}: no answer within {POST_SECONDS:.0f} s")
+    except (httpx.HTTPError, OSError) as error:
+        return Undelivered(f"{server}: no answer ({type(error).__name__})")  # its text may quote the URL
     if response.is_success:
         return None
     wanted = response.headers.get("retry-after")
@@ -93,21 +89,20 @@ def is_final_status(status: int) -> bool:
     return 300 <= status < 500 and status not in _PASSING
 
 
-async def _post(url: str, parts: SplitResult, document: bytes, event_id: str) -> httpx.Response:
+async def _post(target: httpx.URL, document: bytes, event_id: str) -> httpx.Response:
     """Return the response. Without a client of httpx, which would log the URL, follow proxies and keep cookies."""
     import ssl
 
     import httpx
 
     headers = {"content-type": "application/json", "user-agent": "smsc-async", "idempotency-key": event_id}
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    request = httpx.Request("POST", target, content=document, headers=headers)
+    if target.userinfo:
+        request = next(httpx.BasicAuth(target.username, target.password).auth_flow(request))
     # For plain HTTP, which wants a context all the same: what it would verify, it refuses.
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if parts.scheme == "https":
+    if target.scheme == "https":
         tls = await anyio.to_thread.run_sync(httpx.create_ssl_context)  # a tenth of a second of reading certificates
-    request = httpx.Request("POST", url, content=document, headers=headers)
     # Instrumentation of httpx would write the URL into a span.
     tracing = sys.modules.get("opentelemetry.instrumentation.utils")
     with tracing.suppress_http_instrumentation() if tracing else contextlib.nullcontext():

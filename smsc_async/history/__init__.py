@@ -6,7 +6,6 @@ import os
 import sqlite3
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from smsc_async.accounts import Account
@@ -73,9 +72,7 @@ class History:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -90,12 +90,11 @@ class WatchMany(AsyncIterator[Update]):
     def _finish(self, place: int, outcome: list[BaseException | None]) -> None:
         self._running -= 1
         error, reader, schedule = outcome[0], self._readers[place], self._schedules[place]
-        if not isinstance(error, AuthenticationError):
-            heapq.heappush(self._due, (schedule.after_failure(now()) if error else schedule.after(now()), place))
         if error is not None:
             self._ready.append(Update(reader.account, error=error) if isinstance(error, SmscError) else error)
-        # What others have recorded is reported also if this round failed, unless the credentials are refused.
         if not isinstance(error, AuthenticationError):
+            heapq.heappush(self._due, (schedule.after_failure(now()) if error else schedule.after(now()), place))
+            # What others have recorded is reported also if this round failed.
             self._ready.append(reader)
         assert self._wake is not None  # rounds begin just before the first wait
         self._wake.set()

@@ -13,8 +13,9 @@ from typing import Final
 
 from smsc_async.analysis.diff import Change, ChangeKind
 from smsc_async.analysis.networks import label_of
+from smsc_async.display import escape_for_display as shown
 from smsc_async.records import MESSAGES, OperatorTariff, Service, Zone
-from smsc_async.report.texts import money, shown
+from smsc_async.report.texts import money
 from smsc_async.report.timelines import Timeline
 
 _LETTERS: Final = {
@@ -48,17 +49,13 @@ def _account(timeline: Timeline) -> dict[str, object]:
     zones = [{zone.zone: zone for zone in tariffs.zones} for tariffs in lists]
     codes = [{code.mccmnc: code for code in tariffs.codes} for tariffs in lists]
     zone_ids, code_ids = _ids(zones), _ids(codes)
-    places = {
-        line: place
-        for place, line in enumerate(
-            chain((("zone", each) for each in zone_ids), (("operator", each) for each in code_ids), [("mail", "")])
-        )
-    }
+    lines = [*(("zone", each) for each in zone_ids), *(("operator", each) for each in code_ids), ("mail", "")]
+    places = {line: place for place, line in enumerate(lines)}
     return {
         "name": shown(timeline.account),
         "taken": [_seconds(snapshot.taken_at) for snapshot in timeline.snapshots],
         "zones": [_zone(each, zones) for each in zone_ids],
-        "codes": [[shown(each), _costs(each, codes), *_network(each)] for each in code_ids],
+        "codes": [[shown(each), _prices(each, codes, "cost"), *_network(each)] for each in code_ids],
         "mail": folded([money(tariffs.mail, _NO_PRICE) for tariffs in lists]),
         "changes": [_step(step, places) for step in timeline.steps()],
     }
@@ -81,18 +78,12 @@ def _ids(lists: Sequence[Mapping[str, object]]) -> list[str]:
 
 
 def _zone(zone: str, lists: Sequence[Mapping[str, Zone]]) -> list[object]:
-    lines = [each.get(zone) for each in lists]
-    names = folded_names([None if line is None else shown(line.name) for line in lines])
-    return [shown(zone), names, *(folded([_price(line, service) for line in lines]) for service in Service)]
+    names = folded_names([shown(each[zone].name) if zone in each else None for each in lists])
+    return [shown(zone), names, *(_prices(zone, lists, service.value) for service in Service)]
 
 
-def _price(line: Zone | None, service: Service) -> str:
-    return _NO_PRICE if line is None else money(getattr(line, service.value), _NO_PRICE)
-
-
-def _costs(mccmnc: str, lists: Sequence[Mapping[str, OperatorTariff]]) -> str:
-    lines = [each.get(mccmnc) for each in lists]
-    return folded([_NO_PRICE if line is None else money(line.cost, _NO_PRICE) for line in lines])
+def _prices(line: str, lists: Sequence[Mapping[str, Zone | OperatorTariff]], name: str) -> str:
+    return folded([money(getattr(each.get(line), name, None), _NO_PRICE) for each in lists])
 
 
 def folded(values: Sequence[str]) -> str:

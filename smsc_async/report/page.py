@@ -23,8 +23,6 @@ from smsc_async.report.tables import LEGEND, comparison_of, panels_of
 from smsc_async.report.texts import embedded, escaped, time_element
 from smsc_async.report.timelines import timelines_of
 
-# One script, in the order in which its parts build on each other.
-_SCRIPTS: Final = ("data.js", "table_view.js", "chart.js", "report.js")
 # Before anything is drawn: what needs the script is shown, and of the accounts the first.
 _EARLY: Final = 'document.documentElement.classList.add("js");'
 
@@ -72,8 +70,9 @@ def render_report(
         if instant is not None and instant.utcoffset() is None:
             raise ValueError(f"{name}={instant}: must have a time zone, such as datetime.now(UTC)")
     timelines = timelines_of(snapshots)
-    style, script = _style(), _script()
-    return _template().substitute(
+    # One script, in the order in which its parts build on each other.
+    style, script = _read("report.css"), "\n".join(map(_read, ("data.js", "table_view.js", "chart.js", "report.js")))
+    return Template(_read("template.html")).substitute(
         policy=_policy(style, script),
         title=escaped(title),
         style=style,
@@ -102,19 +101,5 @@ def _hashed(text: str) -> str:
 
 
 @cache
-def _template() -> Template:
-    return Template(_read("template.html"))
-
-
-@cache
-def _style() -> str:
-    return _read("report.css")
-
-
-@cache
-def _script() -> str:
-    return "\n".join(map(_read, _SCRIPTS))
-
-
 def _read(name: str) -> str:
     return files("smsc_async.report").joinpath(name).read_text("utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 from smsc_async.analysis.diff import Change, ChangeKind, diff
@@ -79,16 +78,11 @@ def _since(what: str, old: Snapshot, changes: Iterable[Change]) -> str:
 
 def _movers(changes: Iterable[Change]) -> str:
     """The prices that rose and fell most, in percent."""
-    moved = sorted(((_percent(each), each) for each in changes if each.percent), key=lambda pair: pair[0])
+    moved = sorted(((each.percent, each) for each in changes if each.percent), key=lambda pair: pair[0])
     risen = [each for percent, each in reversed(moved) if percent > 0][:_MOVERS]
     fallen = [each for percent, each in moved if percent < 0][:_MOVERS]
     items = "\n".join(map(_mover, [*risen, *fallen]))
     return f'<ul class="movers">{items}</ul>' if items else ""
-
-
-def _percent(change: Change) -> Decimal:
-    assert change.percent is not None
-    return change.percent
 
 
 def _mover(change: Change) -> str:

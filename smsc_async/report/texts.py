@@ -21,18 +21,13 @@ MISSING: Final = "–"  # noqa: RUF001  # the dash of a missing price, as in the
 _IN_SCRIPT: Final = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"})
 
 
-def shown(text: str) -> str:
-    """Return a text as it is shown: what has an effect of its own, such as turning the text behind it, is escaped."""
-    return escape_for_display(text)
-
-
 def escaped(text: str) -> str:
     """Return a text as it stands between tags, or in an attribute within quotes."""
-    return html.escape(shown(text))
+    return html.escape(escape_for_display(text))
 
 
 def embedded(document: object) -> str:
-    """Return a document as JSON that can stand in a script element; its texts have to be ``shown``."""
+    """Return a document as JSON that can stand in a script element; its texts have to be escaped for display."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).translate(_IN_SCRIPT)
 
 

@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable
-from typing import Final, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 import anyio
 
@@ -28,8 +28,6 @@ from smsc_async.simulator.violations import Violation, violations_in
 
 Latency: TypeAlias = float | tuple[float, float] | Callable[[], float]
 """Seconds that the service works on a reply: a number, a random number between two, or the result of a function."""
-
-_NO_FAULT: Final = Fault("none")
 
 
 class Simulator:
@@ -197,7 +195,7 @@ class Simulator:
         arrival = self._request_log.record_arrival(request, account, now=now, fault=fault)
         response = response_to(request, arrival, account, fault, self._rendered)
         try:
-            await self._send_all_but_the_last_byte(response, fault or _NO_FAULT, seconds, receive, send)
+            await self._send_all_but_the_last_byte(response, fault, seconds, receive, send)
         except _DisconnectError:
             self._request_log.record_end(arrival, self._clock())
             return

@@ -117,6 +117,10 @@ class Fault:
         return cls(title, status=status, headers=(html, *headers), body=_PAGE.format(title=title).encode())
 
 
+NO_FAULT: Final = Fault("")
+"""The right reply."""
+
+
 @attrs.define
 class _Pending:
     fault: Fault
@@ -138,8 +142,8 @@ class FaultQueue:
         with self._lock:
             self._pending.append(_Pending(fault, math.inf if times is None else times, login))
 
-    def take(self, login: str | None) -> Fault | None:
-        """Return the fault for a request of that login, if any, and count the request."""
+    def take(self, login: str | None) -> Fault:
+        """Return the fault for a request of that login, or ``NO_FAULT``, and count the request."""
         with self._lock:
             for pending in self._pending:
                 if pending.login in (None, login):
@@ -147,7 +151,7 @@ class FaultQueue:
                     if not pending.left:
                         self._pending.remove(pending)
                     return pending.fault
-        return None
+        return NO_FAULT
 
     def clear(self) -> None:
         """Remove all faults."""

@@ -108,7 +108,7 @@ class RequestLog:
         self._addresses = defaultdict[str, _AddressState](lambda: _AddressState(rules))
 
     def record_arrival(
-        self, request: ParsedRequest, account: SimulatedAccount | None, *, now: float, fault: Fault | None
+        self, request: ParsedRequest, account: SimulatedAccount | None, *, now: float, fault: Fault
     ) -> Arrival:
         """Decide about a request that has arrived, and record it.
 
@@ -116,7 +116,7 @@ class RequestLog:
             request: The request.
             account: Its account, or ``None`` if there is no such account; then no window and no counter changes.
             now: When it arrived.
-            fault: The fault in its reply, or ``None``.
+            fault: The fault in its reply.
         """
         admitted = account is not None and account.admits(
             password=request.password, api_key=request.api_key, address=request.address
@@ -134,10 +134,10 @@ class RequestLog:
                 method=request.method,
                 format=request.format,
                 identical_key=f"{account.login} get_price" if account is not None and request.wants_tariffs else None,
-                code=code if fault is None or fault.code is None else fault.code,
+                code=code if fault.code is None else fault.code,
                 address=request.address,
                 in_progress=in_progress,
-                fault=None if fault is None else fault.name,
+                fault=fault.name or None,
             )
             if login_state is not None and request.wants_tariffs and (code == 0 or self._rules.counts_refused):
                 login_state.recent.append(now)

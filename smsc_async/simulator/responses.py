@@ -40,7 +40,7 @@ def response_to(
     request: ParsedRequest,
     arrival: Arrival,
     account: SimulatedAccount | None,
-    fault: Fault | None,
+    fault: Fault,
     render_list: Callable[[SimulatedAccount, Format, str], bytes],
 ) -> Response:
     """Return the response to a request.
@@ -49,7 +49,7 @@ def response_to(
         request: The request.
         arrival: Its entry in the log, with the error code of the refusal.
         account: Its account, or ``None`` if there is no such account; then the code is not 0.
-        fault: The fault in the response, or ``None``.
+        fault: The fault in the response.
         render_list: Renders the list of an account in a format and a charset.
     """
     if arrival.code != 0 or account is None:
@@ -60,15 +60,11 @@ def response_to(
     else:
         body = _other_page(request, arrival.number, account)
     headers = {"content-type": f"{_MEDIA_TYPES.get(request.format, 'text/plain')}; charset={request.charset}"}
-    if fault is None:
-        return _response(200, headers, body)
     body = body if fault.body is None else fault.body
-    return _response(fault.status, headers | dict(fault.headers), body[: int(len(body) * fault.keep)])
-
-
-def _response(status: int, headers: dict[str, str], body: bytes) -> Response:
-    fields = {**headers, "content-length": str(len(body))}
-    return Response(status, [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()], body)
+    body = body[: int(len(body) * fault.keep)]
+    fields = {**headers, **dict(fault.headers), "content-length": str(len(body))}
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
+    return Response(fault.status, pairs, body)
 
 
 def _other_page(request: ParsedRequest, number: int, account: SimulatedAccount) -> bytes:

@@ -13,7 +13,6 @@ import re
 import socket
 import threading
 from collections.abc import Collection
-from types import TracebackType
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
@@ -71,7 +70,8 @@ class serve:  # noqa: N801  # called like a function
         self.port: int = port
         self._app = app
         self._hosts = frozenset({host.lower(), *(name.lower() for name in hosts)})
-        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def base_url(self) -> str:
@@ -80,7 +80,7 @@ class serve:  # noqa: N801  # called like a function
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/sys/"
 
     def __enter__(self) -> Self:
-        if self._server is not None:
+        if self._thread is not None:
             raise RuntimeError("it is serving already; make another one with serve()")
         is_v6 = ":" in self.host
         listening = socket.create_server(
@@ -91,61 +91,44 @@ class serve:  # noqa: N801  # called like a function
         )
         listening.setblocking(False)
         self.port = int(listening.getsockname()[1])
-        self._server = _Server(self._app, self._hosts, listening)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()
-
-    async def __aenter__(self) -> Self:
-        return await anyio.to_thread.run_sync(self.__enter__)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self.__exit__, kind, error, traceback)
-
-
-class _Server:
-    """A server in its thread; accepts connections until ``stop()``."""
-
-    def __init__(self, app: ASGIApp, hosts: frozenset[str], listening: socket.socket) -> None:
-        self._app = app
-        self._hosts = hosts
-        self._listening = listening
-        self._tasks: set[asyncio.Task[None]] = set()
         # Not a loop of the installed policy: tests install loops whose time is virtual.
         self._loop = asyncio.SelectorEventLoop()
         self._stopping = asyncio.Event()
         is_up = threading.Event()
         # A daemon, so that a block that never ends does not keep the process alive.
-        self._thread = threading.Thread(target=self._run, args=(is_up,), name="smsc_async simulator", daemon=True)
+        name = "smsc_async simulator"
+        self._thread = threading.Thread(target=self._run, args=(listening, is_up), name=name, daemon=True)
         self._thread.start()
         is_up.wait()
+        return self
 
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+    def __exit__(self, *_: object) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            thread.join()
 
-    def _run(self, is_up: threading.Event) -> None:
+    async def __aenter__(self) -> Self:
+        return await anyio.to_thread.run_sync(self.__enter__)
+
+    async def __aexit__(self, *_: object) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self.__exit__)
+
+    def _run(self, listening: socket.socket, is_up: threading.Event) -> None:
         # At its end the runner cancels the tasks of all connections, and waits for them.
-        with self._listening, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve(is_up))
+        with listening, asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve(listening, is_up))
 
-    async def _serve(self, is_up: threading.Event) -> None:
-        self._loop.add_reader(self._listening, self._accept)
+    async def _serve(self, listening: socket.socket, is_up: threading.Event) -> None:
+        self._loop.add_reader(listening, self._accept, listening)
         is_up.set()
         await self._stopping.wait()
-        self._loop.remove_reader(self._listening)
+        self._loop.remove_reader(listening)
 
-    def _accept(self) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         try:
-            connected, address = self._listening.accept()
+            connected, address = listening.accept()
         except OSError:
             return  # the client is gone already
         connected.setblocking(False)

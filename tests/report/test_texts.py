@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsc_async.report.texts import embedded, escaped, money, shown, time_element
+from smsc_async.display import escape_for_display as shown
+from smsc_async.report.texts import embedded, escaped, money, time_element
 
 # Halves of letters too, which hypothesis leaves out by itself.
 TEXTS = st.text(st.characters(exclude_categories=())) | st.sampled_from(
