@@ -19,7 +19,7 @@ from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import notes, output
 from smsc_async.cli.files import decoded_text, expanded, replace_file
-from smsc_async.cli.formats import Output, write
+from smsc_async.cli.formats import write
 from smsc_async.cli.passwords import source_problem, store_in_keyring
 from smsc_async.cli.profiles import (
     ENVIRONMENT,
@@ -89,9 +89,9 @@ def add_account(
 
 
 @o.command(app, "accounts list", "accounts list -o json", name="list")
-def list_accounts(*, output: o.OutputOption = Output.TABLE, columns: o.Columns = None) -> None:
+def list_accounts(*, data: o.Rows) -> None:
     """Show all accounts, and where their passwords are. Sends nothing."""
-    shape = o.shape(output, columns, ACCOUNT_COLUMNS)
+    shape = data.shape(ACCOUNT_COLUMNS)
     rows = [account_row(profile) for profile in all_profiles()]
     write(
         rows,

@@ -16,7 +16,7 @@ from smsc_async.analysis.networks import fold
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.console import dash, notes
-from smsc_async.cli.formats import Output, Shape, write
+from smsc_async.cli.formats import Shape, write
 from smsc_async.cli.profiles import find_profile
 from smsc_async.cli.selection import check_names, match_operators, one_operator, one_zone
 from smsc_async.cli.session import fetch_each
@@ -42,12 +42,8 @@ def compare(
     mix: Annotated[list[str] | None, typer.Option(metavar="ZONE[/OPERATOR]=COUNT")] = None,
     operator: o.Operators = None,
     fresh: o.Fresh = False,
-    output: o.OutputOption = Output.TABLE,
-    columns: o.Columns = None,
-    bom: o.Bom = False,
-    decimal_comma: o.DecimalComma = False,
-    password_from: o.PasswordFrom = None,
-    deadline: o.Deadline = o.DEADLINE,
+    data: o.Data,
+    access: o.Access,
 ) -> None:
     """Show accounts side by side, zones and individual tariffs of operators, with the cheapest of each row marked.
 
@@ -59,9 +55,9 @@ def compare(
     if operator and service not in MESSAGES:
         raise CliError(f"--operator: an individual tariff is the price of an SMS; {service.value} is priced by zone")
     check_names(operators=operator or ())
-    shape = o.shape(output, columns, _columns(dict.fromkeys(accounts)), bom=bom, decimal_comma=decimal_comma)
-    profiles = [find_profile(name, source=password_from) for name in dict.fromkeys(accounts)]
-    lists, code = fetch_each(profiles, fresh=fresh, deadline=deadline)
+    shape = data.shape(_columns(dict.fromkeys(accounts)))
+    profiles = [find_profile(name, source=access.password_from) for name in dict.fromkeys(accounts)]
+    lists, code = fetch_each(profiles, fresh=fresh, deadline=access.deadline)
     if lists:
         _write(comparison_of(lists, service=service), traffic, shape, operators=operator or ())
     raise typer.Exit(code)

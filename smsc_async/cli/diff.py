@@ -19,7 +19,7 @@ from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes
 from smsc_async.cli.durations import instant_or_none
 from smsc_async.cli.files import read_bounded
-from smsc_async.cli.formats import Output, Shape, json_line, write
+from smsc_async.cli.formats import Shape, json_line, write
 from smsc_async.cli.history import list_at
 from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
 from smsc_async.cli.session import fetch, new_history
@@ -66,23 +66,17 @@ def diff(
     new: o.NewList,
     *,
     history: o.HistoryFile = None,
-    output: o.OutputOption = Output.TABLE,
-    columns: o.Columns = None,
-    bom: o.Bom = False,
-    decimal_comma: o.DecimalComma = False,
-    password_from: o.PasswordFrom = None,
-    deadline: o.Deadline = o.DEADLINE,
+    data: o.Data,
+    access: o.Access,
 ) -> None:
     """Show what changed between two lists; ends with 1 if anything did.
 
     A saved list is what `tariffs -o json` wrote, or a reply of the service in any of its formats. ACCOUNT@INSTANT, such as
     main@2026-11-01, is the list that a watch has recorded and that was in force at that instant.
     """
-    shape = o.shape(output, columns, CHANGE_COLUMNS, bom=bom, decimal_comma=decimal_comma)
+    shape = data.shape(CHANGE_COLUMNS)
     # The history is looked up if a list of it is wanted.
-    before, after = _read_lists(
-        (old, new), source=password_from, deadline=deadline, history=lambda: new_history(history)
-    )
+    before, after = _read_lists((old, new), access, history=lambda: new_history(history))
     changes = difference(before, after)
     write_changes(changes, shape)
     raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.OK)
@@ -157,14 +151,14 @@ def change_table(changes: Sequence[Change], out: Console) -> Table:
     return table
 
 
-def _read_lists(
-    names: Sequence[str], *, source: str | None, deadline: float, history: Callable[[], History]
-) -> tuple[Tariffs, ...]:
+def _read_lists(names: Sequence[str], access: o.Access, *, history: Callable[[], History]) -> tuple[Tariffs, ...]:
     """Return lists by their names. Fetches come last: a name that is mistyped costs no request."""
     if names.count("-") > 1:
         raise CliError("only one side can be standard input")
-    lists = [_list_or_profile(each, source, history) for each in names]
-    return tuple(each if isinstance(each, Tariffs) else fetch(each, fresh=True, deadline=deadline) for each in lists)
+    lists = [_list_or_profile(each, access.password_from, history) for each in names]
+    return tuple(
+        each if isinstance(each, Tariffs) else fetch(each, fresh=True, deadline=access.deadline) for each in lists
+    )
 
 
 def _list_or_profile(name: str, source: str | None, history: Callable[[], History]) -> Tariffs | Profile:

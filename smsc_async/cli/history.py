@@ -24,7 +24,7 @@ from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import dash, notes
 from smsc_async.cli.durations import parse_duration, parse_instant, shown
 from smsc_async.cli.files import checked_text
-from smsc_async.cli.formats import Output, write
+from smsc_async.cli.formats import write
 from smsc_async.cli.profiles import ENVIRONMENT, filed_under, find_profile
 from smsc_async.cli.selection import check_names, one_operator, one_zone
 from smsc_async.cli.session import new_history
@@ -52,15 +52,12 @@ def history(
     operator: Annotated[str | None, typer.Option(metavar="OPERATOR")] = None,
     mail: Annotated[bool, typer.Option("--mail")] = False,
     service: Annotated[Service, typer.Option()] = Service.API,
-    since: o.Since = None,
+    since: Annotated[str | None, typer.Option(metavar="INSTANT")] = None,
     until: Annotated[str | None, typer.Option(metavar="INSTANT")] = None,
     chart: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
     prune: Annotated[str | None, typer.Option(metavar="DURATION")] = None,
     history: o.HistoryFile = None,
-    output: o.OutputOption = Output.TABLE,
-    columns: o.Columns = None,
-    bom: o.Bom = False,
-    decimal_comma: o.DecimalComma = False,
+    data: o.Data,
 ) -> None:
     """Show the lists that a watch has recorded, or one price over time. Sends nothing.
 
@@ -69,15 +66,14 @@ def history(
         operator: An operator whose price to show over time.
         mail: Show the e-mail price over time.
         service: Which price.
+        since: From then on, such as 2026-11-01.
         until: Up to then; now is an instant, too.
         chart: Draw the price into a .png or .svg (the extra plot).
         prune: Drop lists older than, say, 90d that changed nothing.
     """
     check_names(zones=[] if zone is None else [zone], operators=[] if operator is None else [operator])
     is_price = mail or zone is not None or operator is not None
-    shape = o.shape(
-        output, columns, _POINT_COLUMNS if is_price else _PERIOD_COLUMNS, bom=bom, decimal_comma=decimal_comma
-    )
+    shape = data.shape(_POINT_COLUMNS if is_price else _PERIOD_COLUMNS)
     if mail and (zone is not None or operator is not None):
         raise CliError("--mail is a price of its own: leave --zone and --operator out")
     stored = new_history(history)

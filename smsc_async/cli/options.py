@@ -1,13 +1,16 @@
-"""The options that several commands have."""
+"""The options that several commands have, alone or in groups, and how a command gets its options."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
+import attrs
 import typer
 
 from smsc_async.cli.cli_error import CliError
@@ -31,17 +34,48 @@ def new_app(**settings: Any) -> typer.Typer:
 
 
 def command(app: typer.Typer, *commands: str, name: str | None = None) -> Callable[[T], T]:
-    """Add a command with examples to an app. Its docstring is its help, and the section ``Options`` is that of its own options."""
+    """Add a command with examples to an app.
+
+    Its docstring is its help, and the section ``Options`` of the docstring is the help of its options. A parameter whose
+    type is a group of options, such as ``Data``, gets what was given for the options of the group.
+    """
 
     def add(function: Any) -> Any:
         text, _, described = (inspect.getdoc(function) or "").partition("\n\nOptions:\n")
-        hints = get_type_hints(function, include_extras=True)
-        for match in re.finditer(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", described, re.MULTILINE):
-            hints[match[1]].__metadata__[0].help = " ".join(match[2].split())
-        function.__annotations__ = hints
-        return app.command(name, help=text, epilog=examples(*commands))(function)
+        hints = _described_hints(function, described)
+        groups = {each: hint for each, hint in hints.items() if attrs.has(hint)}
+
+        @wraps(function)
+        def run(**given: Any) -> None:
+            for each, group in groups.items():
+                given[each] = group(**{field.name: given.pop(field.name) for field in attrs.fields(group)})
+            function(**given)
+
+        parameters = (
+            _options_of(groups[each.name]) if each.name in groups else [each.replace(annotation=hints[each.name])]
+            for each in inspect.signature(function).parameters.values()
+        )
+        run.__signature__ = inspect.Signature(list(chain.from_iterable(parameters)))  # type: ignore[attr-defined]
+        app.command(name, help=text, epilog=examples(*commands))(run)
+        return function
 
     return add
+
+
+def _options_of(group: type[Any]) -> Iterator[inspect.Parameter]:
+    hints = _described_hints(group, inspect.getdoc(group) or "")
+    for field in attrs.fields(group):
+        yield inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+
+
+def _described_hints(annotated: Any, text: str) -> dict[str, Any]:
+    """Return the types of parameters or attributes, with what a section of a docstring says about them as their help."""
+    hints = get_type_hints(annotated, include_extras=True)
+    for match in re.finditer(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", text, re.MULTILINE):
+        hints[match[1]].__metadata__[0].help = " ".join(match[2].split())
+    return hints
 
 
 def complete_account(incomplete: str) -> list[str]:
@@ -82,11 +116,6 @@ AccountNames = Annotated[list[str], account(NAMES)]
 AllAccounts = Annotated[list[str] | None, account("Accounts; without any, all of them.")]
 OldList = Annotated[str, typer.Argument(metavar="OLD", help=_A_LIST, autocompletion=_complete_list)]
 NewList = Annotated[str, typer.Argument(metavar="NEW", help=_A_LIST, autocompletion=_complete_list)]
-Zones = Annotated[
-    list[str] | None,
-    typer.Option("--zone", metavar="ZONE", help="A zone: its number or a part of its name; repeat for more."),
-]
-Services = Annotated[list[Service] | None, typer.Option("--service", help="Prices; repeat for more.")]
 Operators = Annotated[
     list[str] | None,
     typer.Option(
@@ -97,20 +126,6 @@ Operators = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Send a request even if a list is less than a minute old.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="The shape of the data.")]
-Columns = Annotated[str | None, typer.Option(help="Columns to write, with commas between them.", metavar="NAME,…")]
-Bom = Annotated[
-    bool,
-    typer.Option(
-        "--bom",
-        help="Begin CSV and TSV with the mark by which Excel knows UTF-8. Excel changes 03001 and 1-2 when it opens CSV: import it instead (Data, From Text/CSV), columns as text.",
-    ),
-]
-DecimalComma = Annotated[
-    bool,
-    typer.Option(
-        "--decimal-comma", help="Write prices in CSV and TSV with a comma, and semicolons between the columns of CSV."
-    ),
-]
 PasswordFrom = Annotated[
     str | None,
     typer.Option(
@@ -122,7 +137,6 @@ PasswordFrom = Annotated[
 Deadline = Annotated[
     float, typer.Option(metavar="SECONDS", help="Seconds that it may take, waiting for the quota included.")
 ]
-Since = Annotated[str | None, typer.Option(metavar="INSTANT", help="From then on, such as 2026-11-01.")]
 HistoryFile = Annotated[
     Path | None,
     typer.Option(
@@ -135,28 +149,69 @@ HistoryFile = Annotated[
 ]
 
 
-def shape(
-    output: Output,
-    columns: str | None,
-    there: Sequence[str] | None = None,
-    *,
-    bom: bool = False,
-    decimal_comma: bool = False,
-) -> Shape:
-    """Return how data is to be written.
+@attrs.frozen
+class Access:
+    """How an account is accessed."""
 
-    Args:
-        output: The option.
-        columns: The option.
-        there: The columns that the data has, or ``None`` if they are not known yet.
-        bom: The option.
-        decimal_comma: The option.
+    password_from: PasswordFrom = None
+    deadline: Deadline = DEADLINE
 
-    Raises:
-        CliError: The options do not go together, or there is no such column.
+
+@attrs.frozen
+class Lines:
+    """Which part of a list.
+
+    Attributes:
+        zone: A zone: its number or a part of its name; repeat for more.
+        service: Prices; repeat for more.
     """
-    if (bom or decimal_comma) and output not in {Output.CSV, Output.TSV}:
-        raise CliError("--bom and --decimal-comma are for -o csv and -o tsv")
-    names = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
-    check_columns(names, names if there is None else there)
-    return Shape(output=output, columns=names, bom=bom, decimal_comma=decimal_comma)
+
+    zone: Annotated[list[str] | None, typer.Option(metavar="ZONE")] = None
+    operator: Operators = None
+    service: Annotated[list[Service] | None, typer.Option()] = None
+
+
+@attrs.frozen
+class Rows:
+    """How rows of data are written.
+
+    Attributes:
+        columns: Columns to write, with commas between them.
+    """
+
+    output: OutputOption = Output.TABLE
+    columns: Annotated[str | None, typer.Option(metavar="NAME,…")] = None
+
+    def shape(self, there: Sequence[str] | None = None) -> Shape:
+        """Return how data is to be written.
+
+        Args:
+            there: The columns that the data has, or ``None`` if they are not known yet.
+
+        Raises:
+            CliError: The options do not go together, or there is no such column.
+        """
+        names = tuple(name.strip() for name in (self.columns or "").split(",") if name.strip())
+        check_columns(names, names if there is None else there)
+        return Shape(output=self.output, columns=names)
+
+
+@attrs.frozen
+class Data(Rows):
+    """How rows of data with prices are written.
+
+    Attributes:
+        columns: Columns to write, with commas between them.
+        bom: Begin CSV and TSV with the mark by which Excel knows UTF-8. Excel changes 03001 and 1-2 when it opens CSV:
+            import it instead (Data, From Text/CSV), columns as text.
+        decimal_comma: Write prices in CSV and TSV with a comma, and semicolons between the columns of CSV.
+    """
+
+    bom: Annotated[bool, typer.Option("--bom")] = False
+    decimal_comma: Annotated[bool, typer.Option("--decimal-comma")] = False
+
+    def shape(self, there: Sequence[str] | None = None) -> Shape:
+        """Return how data is to be written, as ``Rows`` does."""
+        if (self.bom or self.decimal_comma) and self.output not in {Output.CSV, Output.TSV}:
+            raise CliError("--bom and --decimal-comma are for -o csv and -o tsv")
+        return attrs.evolve(super().shape(there), bom=self.bom, decimal_comma=self.decimal_comma)

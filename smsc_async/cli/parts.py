@@ -40,15 +40,14 @@ app: typer.Typer = o.new_app()
 def parts(
     text: Annotated[str, typer.Argument(metavar="TEXT")],
     *,
-    output: o.OutputOption = Output.TABLE,
-    columns: o.Columns = None,
+    data: o.Rows,
 ) -> None:
     """Count the SMS parts that a text takes, and show its alphabet.
 
     Options:
         text: The text, or - for standard input without its last line break.
     """
-    shape = o.shape(output, columns, [field.name for field in attrs.fields(Parts)])
+    shape = data.shape([field.name for field in attrs.fields(Parts)])
     if text == "-":
         text = without_line_break(decoded_text(read_bounded(sys.stdin.buffer, "standard input"), "standard input"))
     try:

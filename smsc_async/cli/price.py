@@ -11,7 +11,7 @@ from rich.console import Console
 from smsc_async.analysis.exact import EXACT
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.formats import Output, write
+from smsc_async.cli.formats import write
 from smsc_async.cli.parts import parts_of
 from smsc_async.cli.profiles import find_profile
 from smsc_async.cli.selection import check_names, one_operator, one_zone
@@ -44,12 +44,8 @@ def price(
     parts: Annotated[int | None, typer.Option(min=1, metavar="N", show_default="1")] = None,
     count: Annotated[int, typer.Option(min=1, metavar="N")] = 1,
     fresh: o.Fresh = False,
-    output: o.OutputOption = Output.TABLE,
-    columns: o.Columns = None,
-    bom: o.Bom = False,
-    decimal_comma: o.DecimalComma = False,
-    password_from: o.PasswordFrom = None,
-    deadline: o.Deadline = o.DEADLINE,
+    data: o.Data,
+    access: o.Access,
 ) -> None:
     """Show what messages to one destination cost, times parts and count.
 
@@ -67,9 +63,9 @@ def price(
     if text is not None and parts is not None:
         raise CliError("how many parts? Name --text or --parts, not both")
     each = (parts or 1) if text is None else parts_of(text).parts
-    shape = o.shape(output, columns, PRICE_COLUMNS, bom=bom, decimal_comma=decimal_comma)
+    shape = data.shape(PRICE_COLUMNS)
     check_names(zones=[] if zone is None else [zone], operators=[] if operator is None else [operator])
-    whole = fetch(find_profile(account, source=password_from), fresh=fresh, deadline=deadline)
+    whole = fetch(find_profile(account, source=access.password_from), fresh=fresh, deadline=access.deadline)
     row = _row(whole, zone=zone, operator=operator, service=service, parts=each, count=count)
     write([row], shape, document=lambda rows: rows[0], table=_print)
 

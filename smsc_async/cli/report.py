@@ -47,8 +47,7 @@ def report(
     since: Annotated[str | None, typer.Option(metavar="INSTANT")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y")] = False,
     fresh: o.Fresh = False,
-    password_from: o.PasswordFrom = None,
-    deadline: o.Deadline = o.DEADLINE,
+    access: o.Access,
 ) -> None:
     """Write a page to search, sort, compare, chart and print: one HTML file that needs no network.
 
@@ -63,9 +62,9 @@ def report(
     """
     instant = None if since is None else parse_instant(since)
     lists = new_history(history, is_needed=False)
-    sources = [_source(each, password_from) for each in accounts or ()] or [_fetched(None, password_from)]
+    sources = [_source(each, access) for each in accounts or ()] or [_fetched(None, access)]
     _check_place(output, _inputs_of(sources, lists), may_replace=yes)
-    snapshots, code = _gather(sources, lists, instant, fresh=fresh, deadline=deadline)
+    snapshots, code = _gather(sources, lists, instant, fresh=fresh, deadline=access.deadline)
     if snapshots:
         page = render_report(snapshots, title=title, service=service, since=instant, generated_at=datetime.now(UTC))
         _write_page(page, output, snapshots)
@@ -87,7 +86,7 @@ class _Source:
     profile: Profile | None = None
 
 
-def _source(text: str, password_from: str | None) -> _Source:
+def _source(text: str, access: o.Access) -> _Source:
     path = Path(text)
     if is_there(path):
         return _Source(path.stem, path)
@@ -97,12 +96,12 @@ def _source(text: str, password_from: str | None) -> _Source:
         if is_there(path):
             return _Source(account, path)
     elif not text or (not path.suffix and len(path.parts) == 1):
-        return _fetched(text, password_from)
+        return _fetched(text, access)
     raise no_file(path)
 
 
-def _fetched(name: str | None, password_from: str | None) -> _Source:
-    profile = find_profile(name, source=password_from)
+def _fetched(name: str | None, access: o.Access) -> _Source:
+    profile = find_profile(name, source=access.password_from)
     return _Source(profile.name, profile=profile)
 
 

@@ -52,11 +52,10 @@ def status(
     accounts: o.AllAccounts = None,
     *,
     history: o.HistoryFile = None,
-    output: o.OutputOption = Output.TABLE,
-    columns: o.Columns = None,
+    data: o.Rows,
 ) -> None:
     """Show accounts, where their passwords are, what is left of their quotas, and files. Sends and creates nothing."""
-    shape = o.shape(output, columns, _COLUMNS)
+    shape = data.shape(_COLUMNS)
     profiles = [find_profile(name) for name in dict.fromkeys(accounts)] if accounts else all_profiles()
     now = datetime.now(UTC).replace(microsecond=0)
     quotas, store = anyio.run(_look, profiles)

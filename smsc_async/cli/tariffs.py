@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from smsc_async.cli import options as o
-from smsc_async.cli.formats import Output, write
+from smsc_async.cli.formats import write
 from smsc_async.cli.profiles import find_profile
 from smsc_async.cli.selection import Selection, check_list_columns, check_names, select
 from smsc_async.cli.session import fetch
@@ -19,23 +19,17 @@ app: typer.Typer = o.new_app()
 def tariffs(
     account: o.AccountName = None,
     *,
-    zone: o.Zones = None,
-    operator: o.Operators = None,
-    service: o.Services = None,
+    lines: o.Lines,
     fresh: o.Fresh = False,
-    output: o.OutputOption = Output.TABLE,
-    columns: o.Columns = None,
-    bom: o.Bom = False,
-    decimal_comma: o.DecimalComma = False,
-    password_from: o.PasswordFrom = None,
-    deadline: o.Deadline = o.DEADLINE,
+    data: o.Data,
+    access: o.Access,
 ) -> None:
     """Show the tariff list of an account, whole or in part."""
-    shape = o.shape(output, columns, bom=bom, decimal_comma=decimal_comma)
-    check_names(zones=zone or (), operators=operator or ())
-    check_list_columns(shape.columns, service or ())
-    whole = fetch(find_profile(account, source=password_from), fresh=fresh, deadline=deadline)
-    selection = select(whole, zones=zone or (), operators=operator or (), services=service or ())
+    shape = data.shape()
+    check_names(zones=lines.zone or (), operators=lines.operator or ())
+    check_list_columns(shape.columns, lines.service or ())
+    whole = fetch(find_profile(account, source=access.password_from), fresh=fresh, deadline=access.deadline)
+    selection = select(whole, zones=lines.zone or (), operators=lines.operator or (), services=lines.service or ())
     write(
         selection.rows(),
         shape,

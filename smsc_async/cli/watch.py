@@ -67,9 +67,7 @@ def watch(
     all_accounts: Annotated[bool, typer.Option("--all")] = False,
     every: Annotated[str, typer.Option(metavar="DURATION")] = "15m",
     once: Annotated[bool, typer.Option("--once")] = False,
-    zone: o.Zones = None,
-    operator: o.Operators = None,
-    service: o.Services = None,
+    lines: o.Lines,
     min_change: Annotated[str | None, typer.Option(metavar="PERCENT")] = None,
     only: Annotated[_Direction | None, typer.Option()] = None,
     run: Annotated[str | None, typer.Option(metavar="COMMAND")] = None,
@@ -79,8 +77,7 @@ def watch(
     history: o.HistoryFile = None,
     reader: Annotated[str, typer.Option()] = "watch",
     output: o.OutputOption = Output.TABLE,
-    password_from: o.PasswordFrom = None,
-    deadline: o.Deadline = o.DEADLINE,
+    access: o.Access,
 ) -> None:
     """Report what changes in the lists of accounts, each change once, until Ctrl-C.
 
@@ -105,10 +102,10 @@ def watch(
         raise CliError("a watch writes -o table, or -o json with a line for each report")
     if all_accounts and accounts:
         raise CliError("which accounts? Name some of them, or --all")
-    check_names(zones=zone or (), operators=operator or ())
-    lines = _Lines(tuple(zone or ()), tuple(operator or ()))
+    check_names(zones=lines.zone or (), operators=lines.operator or ())
+    named = _Lines(tuple(lines.zone or ()), tuple(lines.operator or ()))
     names: Iterable[str | None] = dict.fromkeys(accounts or ()) or (None,)
-    profiles = all_profiles() if all_accounts else [find_profile(name, source=password_from) for name in names]
+    profiles = all_profiles() if all_accounts else [find_profile(name, source=access.password_from) for name in names]
     receivers = [
         *([] if run is None else [command_receiver(run, secret_variables(profiles))]),
         *([] if webhook is None else [webhook_receiver(webhook)]),
@@ -117,13 +114,13 @@ def watch(
     plan = _Plan(
         every=parse_duration(every),
         once=once,
-        deadline=deadline,
+        deadline=access.deadline,
         history=new_history(history),
         reader=checked_text(reader, "--reader"),
         as_json=output is Output.JSON,
         receivers=tuple(receivers),
-        lines=lines,
-        changes=_new_filter(lines, services=service or (), min_change=min_change, only=only),
+        lines=named,
+        changes=_new_filter(named, services=lines.service or (), min_change=min_change, only=only),
         quiet=quiet,
     )
     watched = [(profile, account_of(profile)) for profile in profiles]
