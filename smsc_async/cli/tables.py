@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Final, TypeAlias
 
 import attrs
@@ -69,26 +69,22 @@ def table_lines(console: Console, table: Table) -> Iterator[str]:
     """Return the lines of a table for a console."""
     # Without a colour system there are no styles at all: bold is an escape code too.
     is_plain = console.color_system is None
-    rows = [tuple(map(_escaped, row)) for row in table.rows]
-    has_head = any(column.name for column in table.columns)
-    head = tuple((displayed(column.name), "bold") for column in table.columns)
+
+    def shown(cell: Cell) -> tuple[str, str]:
+        text, style = (cell, "") if isinstance(cell, str) else cell
+        return displayed(text), "" if is_plain else style
+
+    rows = [list(map(shown, row)) for row in table.rows]
+    head = [shown((column.name, "bold")) for column in table.columns]
     widths = _widths(table, [head, *rows], console.width)
     if table.title:
-        yield table.title if is_plain else _styled(table.title, "bold")
-    if has_head:
-        yield from _row_lines(head, table, widths, is_plain=is_plain)
+        yield _styled(table.title, "" if is_plain else "bold")
+    if any(column.name for column in table.columns):
+        yield from _row_lines(head, table, widths)
         rule = "-" if console.options.ascii_only else "─"
         yield rule * (sum(widths) + table.gap * (len(widths) - 1))
     for row in rows:
-        yield from _row_lines(row, table, widths, is_plain=is_plain)
-
-
-def _escaped(cell: Cell) -> Cell:
-    return displayed(cell) if isinstance(cell, str) else (displayed(cell[0]), cell[1])
-
-
-def _text(cell: Cell) -> str:
-    return cell if isinstance(cell, str) else cell[0]
+        yield from _row_lines(row, table, widths)
 
 
 def text_width(text: str) -> int:
@@ -100,11 +96,11 @@ def _styled(text: str, style: str) -> str:
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if text and style else text
 
 
-def _widths(table: Table, rows: Iterable[Sequence[Cell]], available: int) -> list[int]:
+def _widths(table: Table, rows: Iterable[Sequence[tuple[str, str]]], available: int) -> list[int]:
     widths = [0] * len(table.columns)
     for row in rows:
-        for place, cell in enumerate(row):
-            widths[place] = max(widths[place], text_width(_text(cell)))
+        for place, (text, _) in enumerate(row):
+            widths[place] = max(widths[place], text_width(text))
     excess = sum(widths) + table.gap * (len(widths) - 1) - available
     for place in sorted(range(len(widths)), key=widths.__getitem__, reverse=True):
         if table.columns[place].fold_at:
@@ -114,20 +110,11 @@ def _widths(table: Table, rows: Iterable[Sequence[Cell]], available: int) -> lis
     return widths
 
 
-def _row_lines(row: Sequence[Cell], table: Table, widths: Sequence[int], *, is_plain: bool) -> Iterator[str]:
-    folded = [_folded(_text(cell), width) for cell, width in zip(row, widths, strict=False)]
-    gap = " " * table.gap
-    for number in range(max(map(len, folded), default=1)):
-        cells = (
-            _padded(
-                lines[number] if number < len(lines) else "",
-                width,
-                column,
-                "" if is_plain or isinstance(cell, str) else cell[1],
-            )
-            for lines, width, column, cell in zip(folded, widths, table.columns, row, strict=False)
-        )
-        yield gap.join(cells).rstrip()
+def _row_lines(row: Sequence[tuple[str, str]], table: Table, widths: Sequence[int]) -> Iterator[str]:
+    styles = [style for _, style in row]
+    folded = [_folded(text, width) for (text, _), width in zip(row, widths, strict=False)]
+    for texts in zip_longest(*folded, fillvalue="") if row else [()]:
+        yield (" " * table.gap).join(map(_padded, texts, widths, table.columns, styles)).rstrip()
 
 
 def _padded(text: str, width: int, column: Column, style: str) -> str:

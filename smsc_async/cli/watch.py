@@ -146,7 +146,7 @@ class _Lines:
         if not self.zones and not self.operators:
             return True
         if change.line == "operator":
-            return any(_matches(match_operators, [change.id], [name], "") for name in self.operators)
+            return not all(_problem(match_operators, [change.id], [name], "") for name in self.operators)
         names = fold(f"{change.name}\n{change.old_name}")
         return change.line == "zone" and any(
             change.id == zone if zone.isdigit() else fold(zone) in names for zone in self.zones
@@ -155,9 +155,9 @@ class _Lines:
     def unknown(self, snapshot: Snapshot) -> list[str]:
         """Return a sentence for each name that nothing in a list has."""
         codes = [code.mccmnc for code in snapshot.tariffs.codes]
-        problems = [_matches(match_zones, snapshot.tariffs.zones, zone) for zone in self.zones]
-        problems += [_matches(match_operators, codes, [name], "its list") for name in self.operators]
-        return [f"{problem}; changes are reported once there is one" for problem in problems if problem is not True]
+        problems = [_problem(match_zones, snapshot.tariffs.zones, zone) for zone in self.zones]
+        problems += [_problem(match_operators, codes, [name], "its list") for name in self.operators]
+        return [f"{problem}; changes are reported once there is one" for problem in problems if problem]
 
 
 def _new_filter(
@@ -180,12 +180,12 @@ def _new_filter(
     )
 
 
-def _matches(match: Callable[..., object], *arguments: object) -> object:
+def _problem(match: Callable[..., object], *arguments: object) -> str:
     try:
         match(*arguments)
     except CliError as error:
-        return error
-    return True
+        return str(error)
+    return ""
 
 
 @attrs.frozen(kw_only=True)

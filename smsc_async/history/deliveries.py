@@ -34,6 +34,7 @@ class Progress:
     retry_at: datetime | None = None
 
 
+@attrs.define(eq=False)
 class Deliveries:
     """The state of one reader of one account.
 
@@ -45,15 +46,12 @@ class Deliveries:
         target: What the reader delivers to, such as a secret URL: a digest of it becomes a part of the name.
     """
 
-    def __init__(
-        self, archive: Archive, account: str, credentials: Account | None, reader: str, target: str = ""
-    ) -> None:
-        self._archive = archive
-        self._account = account
-        self._credentials = credentials
-        self._reader = reader
-        self._target = target
-        self._lock: DeliveryLock | None = None
+    _archive: Archive
+    _account: str
+    _credentials: Account | None
+    _reader: str
+    _target: str = ""
+    _lock: DeliveryLock | None = attrs.field(default=None, init=False)
 
     async def claim(self) -> Progress | None:
         """Return how far the reader is, and hold the right to deliver; ``None`` if another process or task holds it.

@@ -10,14 +10,13 @@ import functools
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
-from typing import NoReturn, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, NoReturn, TypeAlias
 
 import anyio
 
 from smsc_async.records import Format
 from smsc_async.simulator.accounts import SimulatedAccount
-from smsc_async.simulator.asgi import Receive, Scope, Send
 from smsc_async.simulator.faults import Fault, FaultQueue
 from smsc_async.simulator.rendering import render
 from smsc_async.simulator.request_log import Arrival, RequestLog
@@ -25,6 +24,12 @@ from smsc_async.simulator.requests import PAGES, ParsedRequest, read_request
 from smsc_async.simulator.responses import Response, response_to
 from smsc_async.simulator.rules import Rules
 from smsc_async.simulator.violations import Violation, violations_in
+
+Message: TypeAlias = MutableMapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 Latency: TypeAlias = float | tuple[float, float] | Callable[[], float]
 """Seconds that the service works on a reply: a number, a random number between two, or the result of a function."""

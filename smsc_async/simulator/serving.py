@@ -20,7 +20,7 @@ import anyio
 import anyio.to_thread
 import h11
 
-from smsc_async.simulator.asgi import ASGIApp, Message, Scope
+from smsc_async.simulator.app import ASGIApp, Message, Scope
 
 _log = logging.getLogger("smsc_async.simulator")
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from smsc_async.simulator import Fault, Rules, Simulator, serve
-from smsc_async.simulator.asgi import Message, Receive, Scope, Send
+from smsc_async.simulator.app import Message, Receive, Scope, Send
 from tests.support.stopwatch import Stopwatch
 
 FORM = {"get_price": "1", "login": "alex", "psw": "123", "fmt": "3", "charset": "utf-8"}
