@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import itertools
 import os
+import py_compile
+import re
 import signal
-import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 
 import certifi
 import pytest
 from _pytest.assertion.rewrite import PYC_TAIL
 from _pytest.doctest import DoctestModule
+from _pytest.pathlib import import_path
 from hypothesis import settings
 
 from tests.support import slow
@@ -98,16 +102,33 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """In a fresh clone, compile the tests and what they import once, before each of the worker processes would do it."""
     tests = [each for each in sorted(TESTS.rglob("test_*.py")) if each.parent.name not in collect_ignore]
     missing = [each for each in tests if not _compiled(each).exists()]
-    if len(missing) < 20:
+    if len(missing) < 20 or not hasattr(os, "fork"):
         return
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_ADDOPTS", "COV"))}
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-n", "0", "-p", "no:cacheprovider"]
-    halves = [
-        subprocess.Popen([*command, *missing[half::2]], cwd=config.rootpath, env=variables, stdout=subprocess.DEVNULL)
-        for half in range(2)
-    ]
-    for half in halves:
-        half.wait()
+    children = [_in_child(lambda part=missing[half::2]: _compile(part, config.rootpath)) for half in range(2)]
+    for child in children:
+        os.waitpid(child, 0)
+
+
+def _in_child(work: Callable[[], None]) -> int:
+    """Do some work in a forked process, and return its id."""
+    child = os.fork()
+    if not child:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return child
+
+
+def _compile(tests: Iterable[Path], root: Path) -> None:
+    """Import test modules, and compile what this process imported while bytecode was off."""
+    for test in tests:
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # each worker process reports the same error
+            import_path(test, mode="importlib", root=root, consider_namespace_packages=False)
+    for module in list(sys.modules.values()):
+        source, cached = getattr(module, "__file__", None), getattr(module, "__cached__", None)
+        if source and cached and not Path(cached).exists():
+            py_compile.compile(source)
 
 
 def _compiled(test: Path) -> Path:
@@ -119,6 +140,18 @@ def _compiled(test: Path) -> Path:
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     """Run every test marked ``anyio`` on both loops in real time; for virtual time see ``tests/support/virtual_time.py``."""
     return request.param
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder for a test. The fixture of pytest lists all earlier folders to number the next one, for a millisecond each."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    folder = tmp_path_factory.getbasetemp() / f"{name}{next(_numbers)}"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -184,43 +184,43 @@ EXHAUSTIVE_CASE: Final = (pytest.mark.exhaustive, pytest.mark.slow)
 
 
 def mark(items: Iterable[pytest.Item]) -> None:
-    """Mark the tests and the cases of the tables."""
-    items = list(items)
+    """Mark the tests and the cases of the tables. Each name is looked up once, because a test may have hundreds of cases."""
+    by_name: dict[str, list[pytest.Item]] = {}
     for item in items:
-        if is_slow(item.nodeid):
-            item.add_marker(pytest.mark.slow)
-        if is_exhaustive(item.nodeid):
-            item.add_marker(pytest.mark.exhaustive)
-    _mark_pairs(items)
-    _mark_loops_in_turn(items)
+        by_name.setdefault(_name(item.nodeid), []).append(item)
+    loops: list[pytest.Item] = []
+    for name, cases in by_name.items():
+        if is_slow(name):
+            _add_markers(cases, pytest.mark.slow)
+        if is_exhaustive(name):
+            _add_markers(cases, pytest.mark.exhaustive)
+        if name in PAIRS:
+            _mark_pairs(cases)
+        if _contains(_LOOPS_IN_TURN, name):
+            loops += cases
+    _mark_loops_in_turn(loops)
 
 
 def _mark_pairs(items: Iterable[pytest.Item]) -> None:
-    matrices: dict[str, list[pytest.Function]] = {}
-    for item in items:
-        name = _name(item.nodeid)
-        if name in PAIRS and isinstance(item, pytest.Function) and not item.get_closest_marker("exhaustive"):
-            matrices.setdefault(name, []).append(item)
-    for cases in matrices.values():
-        chosen = pairwise([case.callspec.params for case in cases])
-        for number in set(range(len(cases))).difference(chosen):
-            _mark_exhaustive(cases[number])
+    cases = [item for item in items if isinstance(item, pytest.Function) and not item.get_closest_marker("exhaustive")]
+    chosen = pairwise([case.callspec.params for case in cases])
+    _add_markers((case for number, case in enumerate(cases) if number not in chosen), *EXHAUSTIVE_CASE)
 
 
 def _mark_loops_in_turn(items: Iterable[pytest.Item]) -> None:
     cases: dict[str, dict[str, pytest.Item]] = {}
     for item in items:
-        if _contains(_LOOPS_IN_TURN, item.nodeid):
-            test, _, case = item.nodeid.partition("[")
-            loop = next((each for each in BACKEND_NAMES if each in case), "")
-            cases.setdefault(f"{test}[{case.replace(loop, '')}", {})[loop] = item
+        test, _, case = item.nodeid.partition("[")
+        loop = next((each for each in BACKEND_NAMES if each in case), "")
+        cases.setdefault(f"{test}[{case.replace(loop, '')}", {})[loop] = item
     for number, by_loop in enumerate(each for each in cases.values() if len(each) == len(BACKEND_NAMES)):
-        _mark_exhaustive(by_loop[BACKEND_NAMES[1 - number % 2]])
+        _add_markers([by_loop[BACKEND_NAMES[1 - number % 2]]], *EXHAUSTIVE_CASE)
 
 
-def _mark_exhaustive(item: pytest.Item) -> None:
-    for marker in EXHAUSTIVE_CASE:
-        item.add_marker(marker)
+def _add_markers(items: Iterable[pytest.Item], *markers: pytest.MarkDecorator) -> None:
+    for item in items:
+        for marker in markers:
+            item.add_marker(marker)
 
 
 def on_loops_in_turn(cases: Iterable[T], name: Callable[[T], str] = str) -> list[ParameterSet]:
