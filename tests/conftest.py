@@ -37,9 +37,9 @@ sys.dont_write_bytecode = False
 # Collected tests live until the end, so the garbage collector must not scan them, now or in each of 5,000 tests.
 gc.disable()
 
-settings.register_profile("ci", derandomize=True, max_examples=100, deadline=None)
+settings.register_profile("first", derandomize=True, max_examples=50, deadline=None)
+settings.register_profile("exhaustive", derandomize=True, max_examples=200, deadline=None)
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,6 +56,12 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # A file or a test that is named is wanted. Worker processes get the option from here.
     config.option.exhaustive |= any(".py" in each for each in config.args)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Select how many examples Hypothesis tries for each property."""
+    usual = "exhaustive" if session.config.option.exhaustive else "first"
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", usual))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

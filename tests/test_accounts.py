@@ -132,9 +132,8 @@ def test_the_search_finds_a_planted_password(view: Callable[[Any], str]) -> None
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS.keys())
-@pytest.mark.parametrize("value", [Secret(PASSWORD), *ACCOUNTS], ids=repr)
-def test_no_view_of_a_secret_or_an_account_shows_the_credential(value: object, view: Callable[[Any], str]) -> None:
-    assert not shows(view(value))
+def test_no_view_of_a_secret_or_an_account_shows_the_credential(view: Callable[[Any], str]) -> None:
+    assert [value for value in (Secret(PASSWORD), *ACCOUNTS) if shows(view(value))] == []
 
 
 def test_a_secret_gives_itself_up_by_method_alone() -> None:

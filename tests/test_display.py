@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsc_async.display import escape_for_display
+from tests.support.slow import exhaustive_after
 
 
 @pytest.mark.parametrize("text", ["", "Russia", "Россия, МТС", "C:\\new", "e\u0301", "\N{GRINNING FACE}"])
@@ -34,8 +35,10 @@ def test_what_is_invisible_or_has_an_effect_is_escaped(text: str, shown: str) ->
     assert escape_for_display(text) == shown
 
 
-def test_every_character_is_shown_printable() -> None:
-    assert escape_for_display("".join(map(chr, range(sys.maxunicode + 1)))).isprintable()
+# Above the third plane are few characters but private ones.
+@pytest.mark.parametrize("end", exhaustive_after(1, [0x30000, sys.maxunicode + 1]))
+def test_every_character_is_shown_printable(end: int) -> None:
+    assert escape_for_display("".join(map(chr, range(end)))).isprintable()
 
 
 @given(st.text())

@@ -777,7 +777,7 @@ class Service(RuleBasedStateMachine):
 
 
 TestService = Service.TestCase
-TestService.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestService.settings = settings(stateful_step_count=60)
 
 
 @attrs.frozen
@@ -833,14 +833,12 @@ def _play(mix: Mix) -> tuple[World, list[Call]]:
     return world, last
 
 
-@settings(max_examples=200)
 @given(MIXES)
 def test_untested_credentials_never_cause_a_fifth_error_with_a_known_outcome(mix: Mix) -> None:
     world, _ = _play(mix)
     assert most_in_window(world.server.known) <= 4
 
 
-@settings(max_examples=200)
 @given(MIXES)
 def test_no_healthy_account_waits_ten_seconds_after_the_last_cause_unless_errors_are_known(mix: Mix) -> None:
     world, last = _play(mix)
@@ -853,7 +851,6 @@ def test_no_healthy_account_waits_ten_seconds_after_the_last_cause_unless_errors
             assert call.took <= 10.0 + 2 * mix.delay[1]
 
 
-@settings(max_examples=100)
 @given(st.lists(st.sampled_from([600.0, 7200.0, None]), max_size=60), st.integers(1, 50), st.integers(0, 99))
 def test_a_moved_address_costs_at_most_four_errors_whatever_the_accounts_are(
     kinds: list[float | None], at_once: int, seed: int

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from smsc_async import DecodeError, Extra, Format, OperatorTariff, Tariffs, Zone, decode
@@ -21,7 +21,6 @@ def again(tariffs: Tariffs) -> Tariffs | None:
     return unpacked(packed(text), digest(text))
 
 
-@settings(max_examples=60)
 @given(answers, st.sampled_from(Format))
 def test_whatever_an_answer_holds_comes_back(tariffs: Tariffs, reply_format: Format) -> None:
     try:

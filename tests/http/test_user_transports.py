@@ -35,7 +35,7 @@ from smsc_async.limiter.bucket import Permit
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, sample_tariffs, serve
 from tests.faults.hostile import LIST, answer, hostile, says
 from tests.support.secret_search import SECRET, all_logs, found_in, shown_by
-from tests.support.slow import on_loops_in_turn
+from tests.support.slow import EXHAUSTIVE_CASE, on_loops_in_turn
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -188,8 +188,15 @@ def _frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("stage", STAGES[:4])
-@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        # Each before the body is read, and after that at one of the three stages in turn.
+        pytest.param(name, stage, marks=[] if n in {0, 1 + number % 3} else EXHAUSTIVE_CASE)
+        for number, name in enumerate(FAILURES)
+        for n, stage in enumerate(STAGES[:4])
+    ],
+)
 async def test_a_failure_of_the_network_says_by_the_body_alone_whether_it_was_sent(name: str, stage: str) -> None:
     with hostile(says(answer())) as server, all_logs() as lines:
         async with Client(

@@ -14,6 +14,7 @@ import pytest
 
 from smsc_async.limiter import clock
 from smsc_async.limiter.clock import now, system_now, use_clock
+from tests.support.slow import EXHAUSTIVE_CASE
 from tests.support.virtual_time import BACKEND_NAMES, START_SECONDS, BackendName, run_virtual
 
 # Thirty runs of an event loop within a second, each of which tries to acquire three permits of one login.
@@ -49,9 +50,9 @@ OTHER_LOOP = (
 @pytest.mark.parametrize(
     ("prepare", "run"),
     [
-        pytest.param("import asyncio", "asyncio.run", id="asyncio"),
+        pytest.param("import asyncio", "asyncio.run", id="asyncio", marks=EXHAUSTIVE_CASE),
         pytest.param(OTHER_LOOP, "run", id="a loop with another origin"),
-        pytest.param(TRIO, "run", id="trio"),
+        pytest.param(TRIO, "run", id="trio", marks=EXHAUSTIVE_CASE),
         pytest.param(RENAMED, "run", id="trio with a renamed clock"),
     ],
 )

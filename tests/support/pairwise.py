@@ -1,4 +1,4 @@
-"""Cases of a test with several parameters that together have each pair of values.
+"""Cases of a test with several parameters that together have each value, or each pair of values.
 
 Most faults need one value, or two values together. A matrix of three or more parameters repeats each pair many times.
 """
@@ -11,10 +11,19 @@ from itertools import combinations
 
 def pairwise(cases: Sequence[Mapping[str, object]]) -> list[int]:
     """Return the numbers of the cases to run: each pair of values of all cases is in one of them. Values compare by identity."""
-    pairs = [set(combinations([(name, id(case[name])) for name in sorted(case)], 2)) for case in cases]
-    missing = set[tuple[tuple[str, int], ...]]().union(*pairs)
+    return _covering(cases, 2)
+
+
+def each_value(cases: Sequence[Mapping[str, object]]) -> list[int]:
+    """Return the numbers of the cases to run if the parameters are independent: each value of all cases is in one of them."""
+    return _covering(cases, 1)
+
+
+def _covering(cases: Sequence[Mapping[str, object]], size: int) -> list[int]:
+    groups = [set(combinations([(name, id(case[name])) for name in sorted(case)], size)) for case in cases]
+    missing = set[tuple[tuple[str, int], ...]]().union(*groups)
     chosen: list[int] = []
     while missing:
-        chosen.append(max(range(len(pairs)), key=lambda number: len(pairs[number] & missing)))
-        missing -= pairs[chosen[-1]]
+        chosen.append(max(range(len(groups)), key=lambda number: len(groups[number] & missing)))
+        missing -= groups[chosen[-1]]
     return sorted(chosen)

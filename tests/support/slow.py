@@ -1,4 +1,4 @@
-"""The tests that do not always run, in four tables.
+"""The tests that do not always run, in five tables.
 
 - ``SLOW``: ``pytest -m "not slow"`` leaves these tests out, so that the inner loop takes some 20 to 30 seconds. Add a test that uses
   more than half a second of processor time, starts processes, or waits for seconds.
@@ -6,6 +6,8 @@
   tests show, over whole matrices, hundreds of accounts or dozens of processes. ``.ci/run`` runs them once.
 - ``PAIRS``: of these tests with three or more parameters, ``pytest`` runs cases that together have each pair of values. The other
   cases are exhaustive.
+- ``VALUES``: of these tests, whose parameters have nothing to do with each other, ``pytest`` runs cases that together have each
+  value. The other cases are exhaustive.
 - ``LOOPS_IN_TURN``: each case of these tests runs on one event loop, the first on asyncio, the second on trio, and so on. The same
   case on the other loop is exhaustive. They make hundreds of calls or wait for seconds; smaller tests of the same path run on both.
 
@@ -23,7 +25,7 @@ from typing import Final, TypeVar
 import pytest
 from _pytest.mark import ParameterSet
 
-from tests.support.pairwise import pairwise
+from tests.support.pairwise import each_value, pairwise
 from tests.support.virtual_time import BACKEND_NAMES
 
 T = TypeVar("T")
@@ -147,19 +149,55 @@ PAIRS: Final = [
     "simulator/test_responses.py::test_the_list_comes_in_every_format_and_charset_by_get_and_by_post",
     "decoder/test_refusals.py::test_a_refusal_is_its_error_whatever_was_asked_for",
 ]
+# One reader of rows, one grammar of prices and one way to pickle serve all formats, members and records.
+VALUES: Final = [
+    "cli/test_price.py::test_what_can_name_nothing_costs_no_request",
+    "decoder/test_assemble.py::test_an_odd_character_in_a_name_costs_nothing",
+    "decoder/test_assemble.py::test_an_odd_character_in_a_number_is_refused",
+    "decoder/test_assemble.py::test_an_operator_has_four_to_seven_digits",
+    "decoder/test_assemble.py::test_anything_else_is_no_operator",
+    "decoder/test_assemble.py::test_the_number_of_a_zone_is_any_short_text",
+    "decoder/test_assemble.py::test_two_rows_that_differ_in_any_member_are_refused",
+    "decoder/test_decode.py::test_a_list_that_is_cut_anywhere_is_never_a_short_list",
+    "decoder/test_decode.py::test_an_empty_answer_is_incomplete",
+    "decoder/test_decode.py::test_garbage_is_refused_in_bounded_memory",
+    "decoder/test_decode.py::test_what_is_no_answer_of_the_service_is_refused",
+    "decoder/test_prices.py::test_a_price_keeps_the_digits_that_were_sent",
+    "decoder/test_prices.py::test_a_second_decimal_mark_and_a_lone_one_are_refused",
+    "decoder/test_prices.py::test_an_absent_price_is_no_price_and_shifts_none",
+    "fetch/test_stale_lists.py::test_a_call_does_not_wait_for_a_request_that_is_refused",
+    "simulator/test_faults.py::test_a_status_comes_as_a_page_with_the_retry_after_it_was_given",
+    "simulator/test_responses.py::test_incomplete_or_unknown_parameters_are_error_1_and_no_wrong_password",
+    "stores/test_lifecycle.py::test_a_memory_store_in_use_refuses_a_copy",
+    "test_records.py::test_a_copy_is_equal_and_hashes_alike",
+]
 LOOPS_IN_TURN: Final = [
+    "cli/test_notify.py::test_a_service_that_refuses_a_notification_is_a_problem_without_its_url",
+    "cli/test_notify.py::test_a_webhook_is_tried_again_if_that_may_help_now",
+    "cli/test_webhook.py::test_a_refusal_says_whether_and_when_to_try_again_and_no_redirect_is_followed",
     "faults/test_cancellation.py",
     "faults/test_lockout_scenarios.py",
     "faults/test_lockouts.py::test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free",
+    "faults/test_lockouts.py::test_the_first_and_the_second_call_have_the_class_the_flags_and_the_text_of_the_cause",
     "faults/test_tls_and_names.py::test_a_deadline_while_certificates_are_read_is_kept",
     "faults/test_tls_and_names.py::test_a_handshake_that_never_ends_is_bounded_and_leaves_no_socket_open",
     "faults/test_tls_and_names.py::test_a_name_that_hangs_ends_at_the_deadline_and_closing_does_not_wait_for_it",
+    "faults/test_wire.py::test_a_redirect_is_an_error_and_nothing_goes_to_the_other_host",
+    "faults/test_wire.py::test_however_much_comes_little_of_it_is_kept",
     "faults/test_wire.py::test_what_goes_wrong_ends_in_its_error_and_the_next_call_is_fine",
     "fetch/test_bulk.py::test_a_slow_account_keeps_nobody_back",
     "fetch/test_bulk.py::test_an_endless_source_is_drawn_as_there_is_room",
     "fetch/test_bulk.py::test_three_hundred_accounts_take_as_long_as_six_in_a_row",
+    "history/test_history.py::test_a_damaged_list_counts_as_absent_and_is_logged_once",
+    "history/test_history.py::test_a_row_of_odd_types_counts_as_absent",
+    "history/test_packing.py::test_bytes_that_are_damaged_or_inflate_without_end_are_no_list",
+    "history/test_watch.py::test_every_other_error_is_an_update_and_the_next_round_comes",
     "http/test_hosts_and_threads.py::test_the_reserve_host_answers_in_time_if_the_first_drops_packets_and_is_first_from_then_on",
     "http/test_limited_transport.py::test_an_exchange_ends_at_its_limit",
+    "http/test_limited_transport.py::test_only_a_connect_error_of_httpx_itself_refunds",
+    "http/test_proxies.py::test_a_host_of_no_proxy_is_connected_directly",
+    "limiter/test_queue.py::test_every_request_of_a_login_holds_a_slot_however_it_names_it",
+    "limiter/test_queue.py::test_three_thousand_random_cancellations_lose_no_token_and_no_slot",
     "stores/test_contract.py::test_a_login_that_is_shut_has_no_token_for_a_window",
     "stores/test_contract.py::test_a_slot_lingers_after_an_exchange_that_was_cut",
     "stores/test_contract.py::test_a_token_is_free_a_window_after_its_answer_and_not_before",
@@ -195,15 +233,17 @@ def mark(items: Iterable[pytest.Item]) -> None:
         if is_exhaustive(name):
             _add_markers(cases, pytest.mark.exhaustive)
         if name in PAIRS:
-            _mark_pairs(cases)
+            _mark_all_but(pairwise, cases)
+        if name in VALUES:
+            _mark_all_but(each_value, cases)
         if _contains(_LOOPS_IN_TURN, name):
             loops += cases
     _mark_loops_in_turn(loops)
 
 
-def _mark_pairs(items: Iterable[pytest.Item]) -> None:
+def _mark_all_but(covering: Callable[[list[dict[str, object]]], list[int]], items: Iterable[pytest.Item]) -> None:
     cases = [item for item in items if isinstance(item, pytest.Function) and not item.get_closest_marker("exhaustive")]
-    chosen = pairwise([case.callspec.params for case in cases])
+    chosen = covering([case.callspec.params for case in cases])
     _add_markers((case for number, case in enumerate(cases) if number not in chosen), *EXHAUSTIVE_CASE)
 
 
@@ -262,7 +302,7 @@ def _name(nodeid: str) -> str:
     return nodeid.partition("[")[0].removeprefix("tests/")
 
 
-def stale(entries: Iterable[str] = (*_SLOW, *PAIRS, *LOOPS_IN_TURN), *, tests: Path = TESTS) -> list[str]:
+def stale(entries: Iterable[str] = (*_SLOW, *PAIRS, *VALUES, *LOOPS_IN_TURN), *, tests: Path = TESTS) -> list[str]:
     """Return the entries without a module or a test of that name."""
     return [entry for entry in sorted(entries) if not _exists(tests, *entry.partition("::")[::2])]
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from tests.support.pairwise import pairwise
+from tests.support.pairwise import each_value, pairwise
 
 FORMATS = ("JSON", "XML", "plain")
 LOOPS = ("asyncio", "trio")
@@ -21,6 +21,15 @@ def test_each_pair_of_values_is_in_a_case_and_few_cases_do(values: tuple[tuple[o
 
     assert pairs(chosen) == pairs(list(range(len(cases))))
     assert len(chosen) <= len(cases) / 2
+
+
+def test_each_value_is_in_a_case_and_as_few_cases_as_possible_do() -> None:
+    cases = [{"format": each, "text": text, "loop": loop} for each in FORMATS for text in range(9) for loop in LOOPS]
+    chosen = [cases[number] for number in each_value(cases)]
+    assert len(chosen) == 9
+    assert {case["text"] for case in chosen} == set(range(9))
+    assert {case["format"] for case in chosen} == set(FORMATS)
+    assert {case["loop"] for case in chosen} == set(LOOPS)
 
 
 def test_of_two_parameters_no_case_is_left_out() -> None:
