@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """Collect garbage from here on, only of the tests' objects, and seldom: some tests keep ten thousand calls alive."""
     gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
+    gc.set_threshold(100_000, 10, 10)
     gc.enable()
 
 
@@ -85,6 +85,13 @@ def _freeze_what_earlier_modules_left() -> None:
     """Exclude the objects of earlier modules from garbage collection: some modules load frameworks, and some tests collect often."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out modules of exhaustive tests alone, if they are not asked for: each process would import them."""
+    if config.option.exhaustive or not collection_path.is_relative_to(TESTS):
+        return None
+    return slow.is_exhaustive(collection_path.relative_to(TESTS).as_posix()) or None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,6 +9,7 @@ the imported class.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -40,6 +41,9 @@ def is_own(name: str) -> bool:
     return name == "smsc_async" or name.startswith("smsc_async.")
 
 
+_parsed = functools.cache(ast.parse)
+
+
 class Definitions(ast.NodeVisitor):
     """The private names that some source defines: anywhere, and for each class."""
 
@@ -49,7 +53,7 @@ class Definitions(ast.NodeVisitor):
         self.bases: dict[str, set[str]] = {}
         self._inside: list[str] = []
         for source in sources:
-            self.visit(ast.parse(source))
+            self.visit(_parsed(source))
 
     def _define(self, name: str) -> None:
         if is_private(name):
@@ -129,7 +133,7 @@ class Violations(ast.NodeVisitor):
         self._module = module
         self._own = own
         self._inside: list[str] = []
-        self.visit(ast.parse(source))
+        self.visit(_parsed(source))
 
     def _report(self, node: ast.stmt | ast.expr, text: str) -> None:
         self.found.append(f"{self._module}:{node.lineno}: {text}")

@@ -367,7 +367,7 @@ def test_a_damaged_reply_is_a_list_or_one_of_our_errors(
     survives(body, form, charset)
 
 
-HUGE = 2**20
+HUGE = 4 * 2**20
 
 
 # For each format the head of a reply, and pieces of which a long reply may be made.

@@ -43,12 +43,12 @@ def days_of(account: str, *lists: Tariffs) -> list[Snapshot]:
     return [Snapshot(account, DAY + timedelta(days=day), tariffs) for day, tariffs in enumerate(lists)]
 
 
-def large() -> list[Snapshot]:
-    """300 zones, 3 accounts, 30 lists; the worst there is: every price is another in every list."""
+def large(days: int = 30) -> list[Snapshot]:
+    """300 zones, 3 accounts, a list for each day; the worst there is: every price is another in every list."""
     return [
         snapshot
         for number, account in enumerate(("alex", "boris", "clara"))
-        for snapshot in days_of(account, *(make_tariffs(300, 20, seed=100 * number + day) for day in range(30)))
+        for snapshot in days_of(account, *(make_tariffs(300, 20, seed=100 * number + day) for day in range(days)))
     ]
 
 
