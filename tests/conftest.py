@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import itertools
 import os
@@ -18,6 +19,7 @@ import certifi
 import pytest
 from _pytest.assertion.rewrite import PYC_TAIL
 from _pytest.doctest import DoctestModule
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from _pytest.pathlib import import_path
 from hypothesis import settings
 
@@ -68,9 +70,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark the tests of the tables of ``tests/support/slow.py``, and leave out the exhaustive ones if they are not asked for."""
     slow.mark(items)
     if not config.option.exhaustive:
-        exhaustive = [item for item in items if item.get_closest_marker("exhaustive")]
+        exhaustive = {item for item in items if item.get_closest_marker("exhaustive")}
         config.hook.pytest_deselected(items=exhaustive)
-        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+        items[:] = [item for item in items if item not in exhaustive]
 
 
 def pytest_collection_finish() -> None:
@@ -78,6 +80,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(100_000, 10, 10)
     gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _show_where_a_module_hangs(request: pytest.FixtureRequest) -> None:
+    """Print all stacks after ten minutes. The setting ``faulthandler_timeout`` starts and joins a thread for each test."""
+    faulthandler.dump_traceback_later(600.0, file=request.config.stash[fault_handler_stderr_fd_key])
 
 
 @pytest.fixture(scope="module", autouse=True)
