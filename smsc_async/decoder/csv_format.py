@@ -23,7 +23,7 @@ from typing import Final
 from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import PRICES
 from smsc_async.decoder.prices import Notation
-from smsc_async.decoder.refusals import comma_refusal
+from smsc_async.decoder.refusals import raise_comma_refusal
 from smsc_async.decoder.text import COMMAS_OF_A_ZONE, Lines, excerpt
 from smsc_async.errors import IncompleteReply
 from smsc_async.records import Tariffs
@@ -38,9 +38,7 @@ _ADVICE: Final = "request JSON or XML"
 def read(text: str) -> Tariffs:
     """Return the list in a comma-separated answer that is not blank."""
     lines = Lines(text)
-    refusal = comma_refusal(lines.rows[0])
-    if refusal is not None:
-        raise refusal
+    raise_comma_refusal(lines.rows[0])
     commas = list(map(str.count, lines.rows, repeat(",")))
     zones = next((row for row, count in enumerate(commas) if count < COMMAS_OF_A_ZONE), len(commas))
     end = next((row for row, count in enumerate(commas[zones:], zones) if count != 1), len(commas))

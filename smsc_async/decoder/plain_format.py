@@ -21,7 +21,7 @@ from typing import Final
 from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import COST, DOCUMENTED, PRICES, by_member, extra_members
 from smsc_async.decoder.prices import Notation
-from smsc_async.decoder.refusals import plain_refusal
+from smsc_async.decoder.refusals import raise_plain_refusal
 from smsc_async.decoder.text import Lines
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Tariffs
@@ -43,20 +43,19 @@ _USUAL: Final = re.compile(
 def read(text: str) -> Tariffs:
     """Return the list in a plain text answer that is not blank."""
     lines = Lines(text)
-    refusal = plain_refusal(lines.rows[0])
-    if refusal is not None:
-        raise refusal
+    raise_plain_refusal(lines.rows[0])
     zones_at = [index for index, line in enumerate(lines.rows) if _ZONE.match(line)]
     codes, others, mail_at = _rest(lines, sorted(set(range(len(lines.rows))).difference(zones_at)))
     if zones_at and zones_at[-1] > mail_at:
         raise _after_mail(lines, zones_at[-1])
     rows, codes_at = list(codes.values()), list(codes)
+    costs = by_member(rows, *COST)
     return assemble(
         _NOTATION,
         zones=_zones(text, lines, zones_at),
         codes=Columns(
             ids=[fields["mccmnc"] for fields in rows],
-            prices=by_member(rows, *COST),
+            prices=costs,
             extras=extra_members(rows, "mccmnc", *COST),
             place=lambda row, member: lines.place(codes_at[row], member),
         ),

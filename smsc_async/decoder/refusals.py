@@ -20,21 +20,18 @@ _CODE: Final = re.compile(r"-?[0-9]{1,9}")
 _LONGEST: Final = 200
 
 
-def plain_refusal(first_line: str) -> ApiError | None:
-    """Return the error of a line ``ERROR = N (description)``, or ``None`` for any other line."""
-    refused = _PLAIN.fullmatch(first_line)
-    if refused is None:
-        return None
-    described = _DESCRIPTION.fullmatch(refused[2])
-    return api_error(int(refused[1]), _tidy(described[1] if described else refused[2].strip(" ()")))
+def raise_plain_refusal(first_line: str) -> None:
+    """Raise the error of a line ``ERROR = N (description)``; do nothing for any other line."""
+    if refused := _PLAIN.fullmatch(first_line):
+        described = _DESCRIPTION.fullmatch(refused[2])
+        raise api_error(int(refused[1]), _tidy(described[1] if described else refused[2].strip(" ()")))
 
 
-def comma_refusal(first_line: str) -> ApiError | None:
-    """Return the error of a line ``0,-N``, or ``None`` for any other line, a row of zone 0 included."""
+def raise_comma_refusal(first_line: str) -> None:
+    """Raise the error of a line ``0,-N``; do nothing for any other line, a row of zone 0 included."""
     refused = _COMMA.fullmatch(first_line)
-    if refused is None or first_line.count(",") >= COMMAS_OF_A_ZONE:
-        return None
-    return api_error(int(refused[1]))
+    if refused and first_line.count(",") < COMMAS_OF_A_ZONE:
+        raise api_error(int(refused[1]))
 
 
 def structured_refusal(code: str, description: str) -> ApiError:
