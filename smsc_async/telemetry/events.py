@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from importlib import import_module
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -135,18 +136,24 @@ class Telemetry:
     def __init__(self, on_event: OnEvent | None, *, tracing: bool, url: str) -> None:
         self._on_event = on_event
         self._trace: Any = None
-        self._tracer: Any = None
+        self._new_span: Callable[[], AbstractContextManager[Any]] = nullcontext
         if tracing:
             self._trace = otel_module("trace", "tracing=True")
-            self._tracer = self._trace.get_tracer("smsc_async")
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._server = {"server.address": parts.hostname or "", "server.port": port}
+            parts = urlsplit(url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            self._new_span = partial(
+                self._trace.get_tracer("smsc_async").start_as_current_span,
+                "smsc_async.tariffs",
+                kind=self._trace.SpanKind.CLIENT,
+                attributes={"server.address": parts.hostname or "", "server.port": port},
+                record_exception=False,
+                set_status_on_exception=False,
+            )
 
     def cached(self, login: str) -> None:
         """Report a call that the cache answered."""
         # There are many, and each event takes half a microsecond.
-        if self._on_event is not None or self._tracer is not None or _LOG.isEnabledFor(logging.DEBUG):
+        if self._on_event is not None or self._trace is not None or _LOG.isEnabledFor(logging.DEBUG):
             with self.call(login) as span:
                 span.outcome = "cached"
 
@@ -180,18 +187,6 @@ class Telemetry:
                         span.set_status(self._trace.StatusCode.ERROR, str(event.error))
                 self._log(event, fields)
                 self._notify(event)
-
-    def _new_span(self) -> AbstractContextManager[Any]:
-        if self._tracer is None:
-            return nullcontext()
-        span: AbstractContextManager[Any] = self._tracer.start_as_current_span(
-            "smsc_async.tariffs",
-            kind=self._trace.SpanKind.CLIENT,
-            attributes=self._server,
-            record_exception=False,
-            set_status_on_exception=False,
-        )
-        return span
 
     def _log(self, event: CallEnded, fields: dict[str, str | float]) -> None:
         level = logging.DEBUG if event.outcome == "cached" else logging.INFO
