@@ -56,19 +56,16 @@ def read(text: str) -> Tariffs:
         raise IncompleteReply("the e-mail price, which every whole list has, is missing")
     return assemble(
         _NOTATION,
-        zones=_columns("zones", _rows(root, "zones"), PRICES, "name"),
-        codes=_columns("codes", _rows(root, "codes"), COST),
+        zones=_columns(root, "zones", PRICES, "name"),
+        codes=_columns(root, "codes", COST),
         mail=members.pop("mail"),
         extra=members,
     )
 
 
-def _rows(root: Element, section: str) -> list[Element]:
-    return [row for element in root.findall(section) for row in element.findall(_ROWS[section])]
-
-
-def _columns(section: str, elements: list[Element], prices: tuple[str, ...], *others: str) -> Columns:
+def _columns(root: Element, section: str, prices: tuple[str, ...], *others: str) -> Columns:
     place = partial(_place, section)
+    elements = [row for element in root.findall(section) for row in element.findall(_ROWS[section])]
     rows = [
         merge_members(_flat(element), partial(place, row)) if len(element) else element.attrib
         for row, element in enumerate(elements)

@@ -362,8 +362,8 @@ def lockouts(service: ServiceState, credentials: Iterable[CredentialsState], now
     seen = [LockoutView(Cause.ADDRESS, None, _pause_left(service, now))]
     places = _trial_places(service, Standing.UNTESTED, now)
     seen += [LockoutView(Cause.TRIALS, None, places.retry_in)] if places else []
-    for login in sorted({each.login for each in service.errors}):
-        seen.append(LockoutView(Cause.TRIALS, login, _share_left(service, login, now)))
+    logins = sorted({each.login for each in service.errors})
+    seen += [LockoutView(Cause.TRIALS, login, _share_left(service, login, now)) for login in logins]
     for each in credentials:
         rank = standing(service, each, now)
         refused = _backing_off(each, rank, now) or _unanswered_share(service, each, rank, now)

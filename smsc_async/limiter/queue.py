@@ -99,12 +99,10 @@ class WaiterQueue:
 
     def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         """Release a permit if that is possible without an ``await``; return whether it was."""
-        service = None if permit.credentials is None else permit.credentials.service
-        if not self._source.try_release(permit, completion, verdict):
-            return False
-        if self._waiters:
-            self.notify(permit.login, service)
-        return True
+        is_released = self._source.try_release(permit, completion, verdict)
+        if is_released and self._waiters:
+            self._notify_next(permit)
+        return is_released
 
     async def release(
         self,
@@ -116,17 +114,17 @@ class WaiterQueue:
         """Release a permit, with the lease of its fetch if there is a list, and let the first waiters try again."""
         if self.try_release(permit, completion, verdict):
             return
-        service = None if permit.credentials is None else permit.credentials.service
         try:
             await self._source.release(permit, completion, verdict, lease)
         finally:
-            self.notify(permit.login, service)
+            self._notify_next(permit)
 
     def notify(self, login: str | None, service: str | None = None) -> None:
         """Let the first waiters of a login, and of the places of a service, try again."""
-        buckets = () if login is None else ((login, True), (login, False))
-        places = () if service is None else ((service, None),)
-        self._waiters.notify(*buckets, *places)
+        self._waiters.notify((login, True), (login, False), (service, None))
+
+    def _notify_next(self, permit: Permit) -> None:
+        self.notify(permit.login, None if permit.credentials is None else permit.credentials.service)
 
     def abandon(self) -> None:
         """Forget all waiters: for a forked child, in which none of them runs."""

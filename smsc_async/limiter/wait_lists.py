@@ -24,8 +24,8 @@ from smsc_async.limiter.waiter import Waiter
 # Seconds by which an event loop may be late in leaving a queue at a deadline, before it counts as a loop that hangs.
 _OVERDUE: Final = 1.0
 
-# The login and whether the waiters need a token; the service and ``None`` for places.
-Key: TypeAlias = tuple[str, bool | None]
+# The login and whether the waiters need a token; the service and ``None`` for places. Nobody waits for ``None``.
+Key: TypeAlias = tuple[str | None, bool | None]
 
 
 class Waiting:

@@ -7,15 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from smsc_async.errors import (
-    AddressPaused,
-    CircuitOpen,
-    CredentialsRefused,
-    SmscError,
-    StoreError,
-    StoreNotReady,
-    TrialsExhausted,
-)
+from smsc_async import errors
 from smsc_async.telemetry.events import CallEnded, RequestEnded, otel_module
 
 if TYPE_CHECKING:
@@ -23,12 +15,12 @@ if TYPE_CHECKING:
 
 # Seconds, up to the longest deadline and wait that are usual; the boundaries of OpenTelemetry are meant for milliseconds.
 _BOUNDARIES: Final = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 90.0)
-_LOCKOUTS: Final[dict[type[SmscError], str]] = {
-    CredentialsRefused: "credentials",
-    TrialsExhausted: "trials",
-    AddressPaused: "address",
-    CircuitOpen: "outage",
-    StoreNotReady: "store",
+_LOCKOUTS: Final[dict[type[errors.SmscError], str]] = {
+    errors.CredentialsRefused: "credentials",
+    errors.TrialsExhausted: "trials",
+    errors.AddressPaused: "address",
+    errors.CircuitOpen: "outage",
+    errors.StoreNotReady: "store",
 }
 
 
@@ -87,5 +79,5 @@ class OpenTelemetryMetrics:
         for kind, cause in _LOCKOUTS.items():
             if isinstance(event.error, kind):
                 self._lockouts.add(1, {"smsc.lockout.cause": cause})
-        if isinstance(event.error, StoreError) and not isinstance(event.error, StoreNotReady):
+        if isinstance(event.error, errors.StoreError) and not isinstance(event.error, errors.StoreNotReady):
             self._store_errors.add(1)
