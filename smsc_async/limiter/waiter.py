@@ -13,6 +13,7 @@ import math
 import sys
 from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager, suppress
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
@@ -27,9 +28,11 @@ class Waiter(Protocol):
     """The suspension of one task."""
 
     _loop: Any
+    _thread: int
 
     def __init__(self, loop: Any) -> None:
         self._loop = loop
+        self._thread = get_ident()
 
     async def wait(self, seconds: float) -> None:
         """Return after ``seconds`` (``inf``: no limit) or on a notification; at once if the notification came before."""
@@ -39,7 +42,14 @@ class Waiter(Protocol):
 
     def notify(self) -> bool:
         """End the wait, from any thread; return ``False`` if the task's event loop is closed."""
-        return call_in_loop(self._loop, self._end_wait)
+        try:
+            if get_ident() == self._thread:  # a quicker look than that of call_in_loop(), for each waiter of a queue
+                self._end_wait()
+            else:
+                _post(self._loop, self._end_wait)
+        except RuntimeError:  # the loop is closed
+            return False
+        return True
 
     def is_lost(self) -> bool:
         """Whether the task's event loop is closed; callable in any thread."""
@@ -93,7 +103,7 @@ def new_waiter() -> Waiter:
         RuntimeError: No event loop of asyncio or trio is running in this thread.
     """
     loop: Any = running_loop()
-    return _TrioWaiter(loop) if in_trio() else _AsyncioWaiter(loop)
+    return _AsyncioWaiter(loop) if hasattr(loop, "create_future") else _TrioWaiter(loop)
 
 
 class Waiters:
@@ -157,10 +167,13 @@ def call_in_loop(loop: Hashable, call: Callable[[], object]) -> bool:
     if is_here:
         call()
         return True
-    either: Any = loop
-    post = either.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else either.run_sync_soon
     try:
-        post(call)
+        _post(loop, call)
     except RuntimeError:  # the loop is closed
         return False
     return True
+
+
+def _post(loop: Any, call: Callable[[], object]) -> None:
+    post = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
+    post(call)
