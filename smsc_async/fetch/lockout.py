@@ -303,11 +303,13 @@ def settle(service: ServiceState, credentials: CredentialsState, place: Place, v
     service.unanswered.pop(place.request, None)
     credentials.unanswered = [at for at in credentials.unanswered if at != place.sent_at]
     if verdict is Verdict.NOT_SENT:
-        _return_probe(service, place)
+        if place.probe:
+            service.probed_at, service.pause_probed = NEVER, False
     elif verdict is Verdict.BLOCKED:
         service.paused_at, service.pause_probed = now, False
-    else:
-        _end_pause(service, place)
+    elif place.sent_at >= service.paused_at:
+        # A readable reply to a request that was sent after error 4 shows that the block is over.
+        service.paused_at = NEVER
     if verdict is Verdict.LIST:
         _learn_list(service, credentials, place, now)
     elif verdict is Verdict.REFUSED:
@@ -510,17 +512,6 @@ def _lease_over(places: dict[str, Place], now: float) -> Iterator[Place]:
 def _mark_unanswered(service: ServiceState, place: Place) -> None:
     if not place.fast:
         service.unanswered[place.request] = place.sent_at
-
-
-def _return_probe(service: ServiceState, place: Place) -> None:
-    if place.probe:
-        service.probed_at, service.pause_probed = NEVER, False
-
-
-def _end_pause(service: ServiceState, place: Place) -> None:
-    """A readable reply to a request that was sent after error 4 shows that the block is over."""
-    if place.sent_at >= service.paused_at:
-        service.paused_at = NEVER
 
 
 def _learn_list(service: ServiceState, credentials: CredentialsState, place: Place, now: float) -> None:
