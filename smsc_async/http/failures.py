@@ -112,7 +112,7 @@ def _reason(error: BaseException) -> str:
 def _tls_cause(error: BaseException) -> str | None:
     for each in _chain(error):
         if isinstance(each, ssl.SSLError) and not isinstance(each, _CUT_HANDSHAKES):
-            return getattr(each, "verify_message", "") or each.reason or "TLS error"
+            return getattr(each, "verify_message", "") or getattr(each, "reason", "") or "TLS error"
     return None
 
 
