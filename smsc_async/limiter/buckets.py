@@ -111,8 +111,11 @@ class Buckets:
                     ends = now + permit.quota.absence
                     permit.token_free_at, permit.slot_free_at = ends if permit.token else FREE, ends
 
-    def __len__(self) -> int:
-        return len(self._table)
+    def is_in_use(self, now: float) -> bool:
+        """Return whether anything is in use, of any login."""
+        with self._lock:
+            self._sweep(now)
+            return bool(self._table)
 
     def _sweep(self, now: float) -> None:
         # A new dict: a dict from which entries were removed keeps their memory.

@@ -78,7 +78,9 @@ class MemoryStore(Store):
 
     @property
     def _is_used(self) -> bool:
-        return bool(len(self._buckets) or len(self._cache) or self._states or self._first_used_at is not None)
+        return bool(
+            self._buckets.is_in_use(now()) or len(self._cache) or self._states or self._first_used_at is not None
+        )
 
     def __reduce__(self) -> tuple[Callable[[], MemoryStore], tuple[()]]:
         if self._is_used:
@@ -255,8 +257,8 @@ class MemoryStore(Store):
         self._lock = threading.Lock()
         self._rules_lock = threading.Lock()
         self._settlements.extend((each, Verdict.UNANSWERED, now()) for each in self._in_flight.values())
-        self.was_forked_in_use = self._is_used
         self._buckets.after_fork(now())
+        self.was_forked_in_use = self._is_used
         super()._after_fork()
 
 

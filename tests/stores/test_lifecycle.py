@@ -6,6 +6,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,6 +153,15 @@ async def test_a_memory_store_in_use_refuses_a_copy(use: Callable[..., object], 
     await use(store)  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     with pytest.raises(TypeError, match="in use"):
         pickle.dumps(store)
+
+
+def test_a_forked_child_does_not_wait_for_a_lock_that_a_thread_of_its_parent_holds() -> None:
+    store = MemoryStore()
+    with store._buckets._lock:  # pyright: ignore[reportPrivateUsage]
+        child = threading.Thread(target=store._after_fork, daemon=True)  # pyright: ignore[reportPrivateUsage]
+        child.start()
+        child.join(20.0)
+        assert not child.is_alive()
 
 
 @pytest.mark.anyio
