@@ -270,7 +270,7 @@ async def test_an_answer_to_another_call_is_never_taken_for_ones_own(server: Red
         (connection,) = pool.idle
         # An answer of an earlier call that comes late: it would grant a fourth permit.
         any_permit: Any = permits[0]
-        granted = await store._alone(store._acquire_part(any_permit, 0.0))  # pyright: ignore[reportPrivateUsage]
+        granted = await store._shards.run(store._acquire_part(any_permit, 0.0))  # pyright: ignore[reportPrivateUsage]
         assert granted[0] == b"granted"
         record = server.ask("GET", "{smsc}:store")
         assert record

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from smsc_async import Account, Quota, RedisStore, StoreError, StoreNotReady
+from smsc_async.fetch import lockout
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
@@ -647,7 +648,9 @@ async def test_closing_saves_what_requests_without_a_place_have_shown(cluster: R
 
 
 @pytest.mark.asyncio
-async def test_a_worker_that_never_reached_the_state_of_the_service_goes_on_too(cluster: RedisCluster) -> None:
+async def test_a_worker_that_never_reached_the_state_of_the_service_goes_on_too(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keeper = next(node for node in cluster.masters if shard_tag(0) in cluster.tags_of(node))
     names = (f"login-{number}" for number in range(100))
     async with _open(cluster) as former, _open(cluster) as store:
@@ -661,6 +664,10 @@ async def test_a_worker_that_never_reached_the_state_of_the_service_goes_on_too(
                 await _end(store, await _try(store, spared[0]), verdict)
             await asyncio.sleep(1.6)  # the success is not saved, and not tried again
             assert not _lockouts(store)._ended
+            with monkeypatch.context() as patch:
+                patch.setattr(lockout, "WINDOW", 0.1)  # the list of these credentials was fetched earlier
+                with pytest.raises(StoreError):
+                    await _try(store, spared[2])
             await _end(store, await _try(store, spared[1]), Verdict.BLOCKED)
         finally:
             keeper.signal(signal.SIGCONT)

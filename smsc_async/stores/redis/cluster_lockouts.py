@@ -106,7 +106,7 @@ class ClusterLockouts(Lockouts):
             StoreError: A node does not answer.
         """
         async with self._turn():
-            result, step = await self._change_service(names, change, closed_for)
+            result, step = await self._change_service(names, change, closed_for, is_late=not request)
         if isinstance(result, Refusal) or not names.credentials:
             return result
         if request:
@@ -128,7 +128,7 @@ class ClusterLockouts(Lockouts):
             await asyncio.shield(task)
 
     async def _change_service(
-        self, names: CredentialNames, change: Callable[[LoadedStates], T], closed_for: float
+        self, names: CredentialNames, change: Callable[[LoadedStates], T], closed_for: float, *, is_late: bool
     ) -> tuple[T, _Step]:
         """Save the state of the service.
 
@@ -136,16 +136,14 @@ class ClusterLockouts(Lockouts):
         changed that of the service meanwhile. A refusal needs a look.
         """
         key, credentials_key = self._keys(names)
-        service, instant = self._texts.get(key, ""), self._instant(names.service)
+        service = self._texts.get(key, "")
         credentials = self._texts.get(credentials_key) if names.credentials else ""
         is_fresh = key not in self._texts or credentials is None
         step = None
         while True:
             if is_fresh:
-                (_, instant, service), credentials = await asyncio.gather(
-                    self._save(key, "", ""), self._read_credentials(names)
-                )
-            former = credentials or ""
+                (_, service), credentials = await asyncio.gather(self._save(key, "", ""), self._read_credentials(names))
+            former, instant = credentials or "", self._instant(names, is_late=is_late)
             states = LoadedStates.of(names, instant, service, former)
             result = change(states)
             if isinstance(result, Refusal):
@@ -159,7 +157,7 @@ class ClusterLockouts(Lockouts):
             if step is None or new_credentials != former:
                 # If an answer was lost, the next round finds the change of the service done, and changes nothing.
                 step = _Step(service, former, new_credentials, instant)
-            kind, instant, *values = await self._save(key, service, new_service, closed_for=closed_for)
+            kind, *values = await self._save(key, service, new_service, closed_for=closed_for)
             if kind == b"closed":
                 raise ClosedError([kind, *values])
             if kind == b"saved":
@@ -182,7 +180,7 @@ class ClusterLockouts(Lockouts):
         is_known = text is not None
         if text is None:
             text = await self._read_credentials(names)
-        states = self._seen(names, text)
+        states = self._seen(names, text, is_late=False)
         is_confirmed = rules.is_confirmed(states.service, states.credentials, states.instant)
         is_fresh = seen is not None and now() - seen.at < _VIEW_SECONDS
         is_fast = is_fresh and rules.is_at_full_speed(states.service) and len(self._in_flight) < rules.FAST
@@ -205,7 +203,7 @@ class ClusterLockouts(Lockouts):
         return place
 
     async def _check_confirmed(self, names: CredentialNames) -> None:
-        states = self._seen(names, await self._read_credentials(names))
+        states = self._seen(names, await self._read_credentials(names), is_late=False)
         if not rules.is_confirmed(states.service, states.credentials, states.instant):
             raise ChangedError
 
@@ -231,7 +229,7 @@ class ClusterLockouts(Lockouts):
         def change(states: LoadedStates) -> None:
             states.settle(place, verdict)
 
-        states = copy.deepcopy(self._seen(names, text))
+        states = copy.deepcopy(self._seen(names, text, is_late=True))
         step = _Step(states.texts()[0], text, text, states.instant)
         if verdict in _ON_SERVICE:
             ended = _Ended(place, copy.deepcopy(states.credentials), verdict)
@@ -276,14 +274,15 @@ class ClusterLockouts(Lockouts):
             self._timers.pop(service)[1].cancel()
         await asyncio.gather(*(self.flush(service) for service in list(self._ended)))
 
-    def _instant(self, service: str) -> float:
-        seen = self._view.services.get(service)
-        return now() if seen is None else now() + seen.ahead
+    def _instant(self, names: CredentialNames, *, is_late: bool) -> float:
+        # While the node with the state of the service has not answered, the time of the other node.
+        instants = [self._shards.instant(key, is_late=is_late) for key in self._keys(names)]
+        return instants[0] or instants[1] or now()
 
-    def _seen(self, names: CredentialNames, text: str) -> LoadedStates:
+    def _seen(self, names: CredentialNames, text: str, *, is_late: bool) -> LoadedStates:
         """Return the state of the service as this process saw it last, and the state of credentials from its text."""
         seen = self._view.services.get(names.service)
-        states = LoadedStates.of(names, self._instant(names.service), None, text)
+        states = LoadedStates.of(names, self._instant(names, is_late=is_late), None, text)
         return states if seen is None else attrs.evolve(states, service=seen.state)
 
     def _note(self, states: LoadedStates, text: str) -> None:
@@ -305,7 +304,7 @@ class ClusterLockouts(Lockouts):
         if not names.credentials:
             return ""
         key = self._keys(names)[1]
-        _, _, text = await self._save(key, "", "")
+        _, text = await self._save(key, "", "")
         self._remember(key, text)
         return str(text)
 
@@ -327,7 +326,7 @@ class ClusterLockouts(Lockouts):
                 current = await self._read_credentials(names)
             else:
                 lasts = milliseconds_of(LoadedStates.of(names, step.instant, None, changed))
-                kind, _, *values = await self._save(key, former, changed, lasts)
+                kind, *values = await self._save(key, former, changed, lasts)
                 current = changed if kind == b"saved" else values[0]
             if current == changed:
                 self._remember(key, changed)
@@ -342,12 +341,12 @@ class ClusterLockouts(Lockouts):
     async def _save(
         self, key: str, former: str, new: str, lasts: float = 0.0, *, closed_for: float = 0.0
     ) -> tuple[Any, ...]:
-        """Save a state, or with an empty one read it; return the first word, the instant and the state as text.
+        """Save a state, or with an empty one read it; return the first word and the state as text.
 
         If another process saved the same, or this one with an answer that was lost, it is saved.
         """
-        kind, instant, *values = await self._sent(Part((key,), (closed_for * 1e6, lasts), (former, new)))
+        kind, *values = await self._sent(Part((key,), (closed_for * 1e6, lasts), (former, new)))
         if kind == b"read":
             values = [values[0].decode()]
             kind = b"saved" if new and values[0] == new else kind
-        return kind, instant, *values
+        return kind, *values

@@ -123,13 +123,14 @@ class ServerLockouts(Lockouts):
         """
         keys = self._keys(names)
         async with self._turn():
-            instant = self._shards.instant(keys[0], is_late=is_late)
             former: list[str] | None = [self._texts.get(key, "") for key in keys]
             is_fresh = False
             while True:
+                instant = self._shards.instant(keys[0], is_late=is_late)
                 if instant is None or former is None:
-                    _, instant, *values = await self._sent(Part(keys, (0.0, 0.0, 0.0), ("", "", "", "")))
+                    _, *values = await self._sent(Part(keys, (0.0, 0.0, 0.0), ("", "", "", "")))
                     former, is_fresh = [each.decode() for each in values], True
+                    continue
                 states = LoadedStates.of(names, instant, *former)
                 result = change(states)
                 if isinstance(result, Refusal):
@@ -140,12 +141,12 @@ class ServerLockouts(Lockouts):
                     return result
                 texts = states.texts()
                 numbers = (0.0, 0.0, milliseconds_of(states))
-                kind, at, *values = await (send or self._sent)(Part(keys, numbers, (*former, *texts)))
+                kind, *values = await (send or self._sent)(Part(keys, numbers, (*former, *texts)))
                 if kind == b"saved":
                     self._note(keys, texts, states)
                 if kind != b"read":
                     return result
-                instant, former, is_fresh = at, [each.decode() for each in values], True
+                former, is_fresh = [each.decode() for each in values], True
 
     def _note(self, keys: Sequence[str], texts: Sequence[str], states: LoadedStates) -> None:
         for key, text in zip(keys, texts, strict=True):

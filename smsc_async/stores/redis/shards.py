@@ -160,7 +160,7 @@ class Shards:
         return now() + sample.ahead + (uncertain if is_late else -uncertain)
 
     async def run(self, part: Part) -> list[Any]:
-        """Return the answer of the script: its first word, the time, and what follows; again if the store was lost."""
+        """Return the answer of the script: its first word, and what follows; again if the store was lost."""
         shard = self._of(part.keys[0])
         for _ in range(_TRIES):
             identity = shard.identity
@@ -221,7 +221,7 @@ class Shards:
         shard.certain_at = answered_at
         ahead = server_time - (sent_at + answered_at) / 2
         shard.clock_sample = _ClockSample(ahead, answered_at, answered_at - sent_at, era)
-        return [kind, server_time, *values]
+        return [kind, *values]
 
     async def _identified(self, shard: _Shard) -> _Identity:
         node = await self._redis.owner(f"{shard.tag}:store")

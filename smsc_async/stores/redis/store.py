@@ -115,7 +115,7 @@ class RedisStore(SharedStore):
         answer: list[Any] | Refusal
         try:
             if permit.credentials is None:
-                answer = await self._alone(self._acquire_part(permit, lease))
+                answer = await self._shards.run(self._acquire_part(permit, lease))
             elif isinstance(self._lockouts, ServerLockouts):
                 _, answer = await self._begin_request(self._lockouts, permit, lease)
             else:
@@ -140,10 +140,10 @@ class RedisStore(SharedStore):
 
         async def send(change: Part) -> list[Any]:
             nonlocal found, answer
-            _, instant, *parts = await self._shards.run(_step("begin", change, acquire, look))
+            _, *parts = await self._shards.run(_step("begin", change, acquire, look))
             found, answer = parts or ([b"leads"], [b"granted"])
             kind, *values = answer
-            return [b"saved" if kind == b"granted" else kind, instant, *values]
+            return [b"saved" if kind == b"granted" else kind, *values]
 
         assert permit_id.names is not None, "the lockout rules guard credentials alone"
         place = await lockouts.change(permit_id.names, lambda states: states.take(permit_id.request), send)
@@ -163,7 +163,7 @@ class RedisStore(SharedStore):
         if isinstance(place, Refusal):
             return place
         permit.place = place
-        answer = await self._alone(self._acquire_part(permit, lease))
+        answer = await self._shards.run(self._acquire_part(permit, lease))
         if answer[0] == b"granted":
             try:
                 await cluster.saved(permit_id.request)
@@ -218,9 +218,9 @@ class RedisStore(SharedStore):
 
         async def alone() -> None:
             with contextlib.suppress(StoreError):
-                await self._alone(release)
+                await self._shards.run(release)
                 if share is not NO_PART:
-                    await self._alone(share)
+                    await self._shards.run(share)
 
         if names is None:
             await alone()
@@ -250,7 +250,7 @@ class RedisStore(SharedStore):
         """
         rule = self._rule(quota, 0.0, token=False)
         permit_id = PermitId(self._key_ring.login(login))
-        answer = await self._alone(self._permit_part(permit_id, "usage", quota, rule))
+        answer = await self._shards.run(self._permit_part(permit_id, "usage", quota, rule))
         if answer[0] != b"usage":
             return Usage(self._refusal(answer, quota).tokens_in)
         _, _, slots, *tokens = answer
@@ -260,7 +260,7 @@ class RedisStore(SharedStore):
         """Grant no token of the login for a window."""
         permit_id = PermitId(self._key_ring.login(login))
         numbers = (quota.window, quota.requests, quota.window * MICRO)
-        await self._alone(self._permit_part(permit_id, "drain", quota, numbers))
+        await self._shards.run(self._permit_part(permit_id, "drain", quota, numbers))
 
     def _acquire_part(self, permit: Permit, lease: float) -> Part:
         rule = self._rule(permit.quota, lease, token=permit.token)
@@ -278,11 +278,6 @@ class RedisStore(SharedStore):
         key = f"{self._shards.tag_of(permit_id.login)}:permits:{permit_id.login}"
         return Part((key,), numbers, (action, permit_id.request, quota.stated))
 
-    async def _alone(self, part: Part) -> list[Any]:
-        """Return the answer to one part of a call."""
-        kind, _, *values = await self._shards.run(part)
-        return [kind, *values]
-
     async def _keys(self) -> Keys:
         return self._key_ring
 
@@ -297,7 +292,7 @@ class RedisStore(SharedStore):
                 await self._name(permit)
                 undo = partial(self._finish, permit, Completion.NOT_SENT, Verdict.NOT_SENT, ended)
                 found, answer = await self._begin_request(self._lockouts, permit, LONGEST_EXCHANGE, look)
-            kind, *values = found or await self._alone(look)
+            kind, *values = found or await self._shards.run(look)
         except (asyncio.CancelledError, StoreError):
             self._tasks.begin(undo(), is_awaited=False)
             raise
@@ -307,12 +302,12 @@ class RedisStore(SharedStore):
         return Lookup(leads, stored, age / MICRO if age >= 0 else math.inf, has_permit)
 
     async def _renew(self, key: str, holder: int) -> None:
-        await self._alone(self._list_part(key, "renew", str(holder)))
+        await self._shards.run(self._list_part(key, "renew", str(holder)))
 
     async def _unlease(self, ended: Ended) -> None:
         async def end() -> None:
             with contextlib.suppress(StoreError):
-                await self._alone(self._share_part(ended))
+                await self._shards.run(self._share_part(ended))
 
         await asyncio.shield(self._tasks.begin(end()))
 
@@ -333,7 +328,9 @@ class RedisStore(SharedStore):
         for tag in self._shards.tags:  # an account has a login for each service
             cursor = b""
             while cursor != b"0":
-                _, cursor = await self._alone(self._list_part(prefix, "forget", cursor or b"0", _SCAN_COUNT, tag=tag))
+                _, cursor = await self._shards.run(
+                    self._list_part(prefix, "forget", cursor or b"0", _SCAN_COUNT, tag=tag)
+                )
 
     def _after_fork(self) -> None:
         super()._after_fork()
