@@ -82,6 +82,8 @@ class _Ended:
 class ClusterLockouts(Lockouts):
     """The states on a cluster."""
 
+    _SEES_BOTH = False
+
     def __init__(self, shards: Shards, tasks: StoreTasks, view: LockoutStates) -> None:
         super().__init__(shards, tasks, view)
         # The requests in flight without a place in the state of the service.
@@ -105,9 +107,20 @@ class ClusterLockouts(Lockouts):
             ClosedError: The store lost its state within the last ``closed_for`` seconds.
             StoreError: A node does not answer.
         """
-        async with self._turn():
-            result, step = await self._change_service(names, change, closed_for, is_late=not request)
-        if isinstance(result, Refusal) or not names.credentials:
+        step = None
+
+        async def save(states: LoadedStates, former: list[str]) -> tuple[bytes, list[str]]:
+            nonlocal step
+            former_service, former_credentials = former
+            service, credentials = states.texts()
+            if step is None or credentials != former_credentials:
+                # If an answer was lost, the next round finds the change of the service done, and changes nothing.
+                step = _Step(former_service, former_credentials, credentials, states.instant)
+            kind, text = await self._save(self._keys(names)[0], former_service, service, closed_for=closed_for)
+            return kind, [text] if kind == b"saved" else [text, former_credentials]
+
+        result = await self._changed(names, change, save, is_late=not request)
+        if step is None or isinstance(result, Refusal) or not names.credentials:
             return result
         if request:
             # Beside the permit, which is on the same node.
@@ -126,44 +139,6 @@ class ClusterLockouts(Lockouts):
         task = self._saving.pop(request, None)
         if task is not None:
             await asyncio.shield(task)
-
-    async def _change_service(
-        self, names: CredentialNames, change: Callable[[LoadedStates], T], closed_for: float, *, is_late: bool
-    ) -> tuple[T, _Step]:
-        """Save the state of the service.
-
-        The change begins with the states that this process saw last: the script saves nothing if another process has
-        changed that of the service meanwhile. A refusal needs a look.
-        """
-        key, credentials_key = self._keys(names)
-        service = self._texts.get(key, "")
-        credentials = self._texts.get(credentials_key) if names.credentials else ""
-        is_fresh = key not in self._texts or credentials is None
-        step = None
-        while True:
-            if is_fresh:
-                (_, service), credentials = await asyncio.gather(self._save(key, "", ""), self._read_credentials(names))
-            former, instant = credentials or "", self._instant(names, is_late=is_late)
-            states = LoadedStates.of(names, instant, service, former)
-            result = change(states)
-            if isinstance(result, Refusal):
-                if is_fresh:
-                    self._note(states, service)
-                    return result, _Step(service, former, former, instant)
-                is_fresh = True
-                continue
-            is_fresh = False
-            new_service, new_credentials = states.texts()
-            if step is None or new_credentials != former:
-                # If an answer was lost, the next round finds the change of the service done, and changes nothing.
-                step = _Step(service, former, new_credentials, instant)
-            kind, *values = await self._save(key, service, new_service, closed_for=closed_for)
-            if kind == b"closed":
-                raise ClosedError([kind, *values])
-            if kind == b"saved":
-                self._note(states, new_service)
-                return result, step
-            service = values[0]
 
     async def take(self, names: CredentialNames, request: str, closed_for: float) -> Place | Refusal:
         """Return a place, in the state of the service only if it needs one; call ``saved`` before the request is sent.
@@ -285,9 +260,15 @@ class ClusterLockouts(Lockouts):
         states = LoadedStates.of(names, self._instant(names, is_late=is_late), None, text)
         return states if seen is None else attrs.evolve(states, service=seen.state)
 
-    def _note(self, states: LoadedStates, text: str) -> None:
-        self._remember(self._keys(states.names)[0], text)
-        self._view.note(states)
+    def _known(self, names: CredentialNames) -> list[str] | None:
+        service, credentials = self._keys(names)
+        is_known = service in self._texts and (credentials in self._texts or not names.credentials)
+        return super()._known(names) if is_known else None
+
+    async def _read(self, names: CredentialNames) -> list[str]:
+        read = self._save(self._keys(names)[0], "", "")
+        (_, service), credentials = await asyncio.gather(read, self._read_credentials(names))
+        return [service, credentials]
 
     def _flush_in(self, seconds: float, service: str) -> None:
         loop = asyncio.get_running_loop()
@@ -306,7 +287,7 @@ class ClusterLockouts(Lockouts):
         key = self._keys(names)[1]
         _, text = await self._save(key, "", "")
         self._remember(key, text)
-        return str(text)
+        return text
 
     async def _save_credentials(
         self,
@@ -326,8 +307,7 @@ class ClusterLockouts(Lockouts):
                 current = await self._read_credentials(names)
             else:
                 lasts = milliseconds_of(LoadedStates.of(names, step.instant, None, changed))
-                kind, *values = await self._save(key, former, changed, lasts)
-                current = changed if kind == b"saved" else values[0]
+                _, current = await self._save(key, former, changed, lasts)
             if current == changed:
                 self._remember(key, changed)
                 return
@@ -340,13 +320,16 @@ class ClusterLockouts(Lockouts):
 
     async def _save(
         self, key: str, former: str, new: str, lasts: float = 0.0, *, closed_for: float = 0.0
-    ) -> tuple[Any, ...]:
-        """Save a state, or with an empty one read it; return the first word and the state as text.
+    ) -> tuple[bytes, str]:
+        """Save a state, or with an empty one read it; return ``saved`` or ``read``, and the state as text.
 
         If another process saved the same, or this one with an answer that was lost, it is saved.
+
+        Raises:
+            ClosedError: The store lost its state within the last ``closed_for`` seconds.
         """
         kind, *values = await self._sent(Part((key,), (closed_for * 1e6, lasts), (former, new)))
-        if kind == b"read":
-            values = [values[0].decode()]
-            kind = b"saved" if new and values[0] == new else kind
-        return kind, *values
+        if kind == b"closed":
+            raise ClosedError([kind, *values])
+        text = values[0].decode() if values else new
+        return b"saved" if new and text == new else kind, text

@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import math
 import weakref
+from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from smsc_async.limiter.bucket import Refusal
@@ -65,7 +66,7 @@ class Turns:
                 turn.release()
 
 
-class Lockouts:
+class Lockouts(ABC):
     """The states of the services and of the credentials of a store.
 
     Args:
@@ -73,6 +74,9 @@ class Lockouts:
         tasks: The tasks of the store.
         view: What ``lockouts()`` shows.
     """
+
+    _SEES_BOTH: bool
+    """Whether one script sees both states."""
 
     def __init__(self, shards: Shards, tasks: StoreTasks, view: LockoutStates) -> None:
         self._shards = shards
@@ -100,9 +104,60 @@ class Lockouts:
     async def _sent(self, change: Part) -> list[Any]:
         return await self._shards.run(Part(change.keys, change.numbers, ("lockout", *change.words)))
 
+    async def _changed(
+        self,
+        names: CredentialNames,
+        change: Callable[[LoadedStates], T],
+        save: Callable[[LoadedStates, list[str]], Awaitable[tuple[bytes, list[str]]]],
+        *,
+        is_late: bool,
+    ) -> T:
+        """Return what ``change`` returns, once its result is saved, or ``save`` has no use for it.
+
+        The change begins with the states that this process saw last, and again if another process was faster.
+
+        Args:
+            names: The names of the states.
+            change: Changes the states. With a ``Refusal``, nothing is saved.
+            save: Saves the changed states in place of the former texts. It returns ``saved`` and the texts, or ``read`` and
+                the actual texts, or another word if the change is not needed.
+            is_late: Whether the instant must not be too early, rather than not too late.
+        """
+        keys = self._keys(names)
+        async with self._turn():
+            former, is_fresh = self._known(names), False
+            while True:
+                instant = self._shards.instant(keys[0], is_late=is_late)
+                if instant is None or former is None:
+                    former, is_fresh = await self._read(names), True
+                    continue
+                states = LoadedStates.of(names, instant, *former)
+                result = change(states)
+                if isinstance(result, Refusal) and not is_fresh:
+                    former = None  # a refusal needs a look
+                    continue
+                kind, texts = (b"saved", former) if isinstance(result, Refusal) else await save(states, former)
+                if kind == b"saved":
+                    for key, text in zip(keys, texts, strict=False):
+                        self._remember(key, text)
+                    self._view.note(states)
+                if kind != b"read":
+                    return result
+                former, is_fresh = texts, self._SEES_BOTH
+
+    def _known(self, names: CredentialNames) -> list[str] | None:
+        """Return the texts of both states as this process saw them last, or ``None`` if it has to read them."""
+        return [self._texts.get(key, "") for key in self._keys(names)]
+
+    @abstractmethod
+    async def _read(self, names: CredentialNames) -> list[str]:
+        """Return the texts of both states."""
+
 
 class ServerLockouts(Lockouts):
     """The states on a single server."""
+
+    _SEES_BOTH = True
 
     async def change(
         self,
@@ -121,37 +176,17 @@ class ServerLockouts(Lockouts):
                 or another one if the change is not needed. Without it, the change is sent alone.
             is_late: Whether the instant must not be too early, rather than not too late.
         """
-        keys = self._keys(names)
-        async with self._turn():
-            former: list[str] | None = [self._texts.get(key, "") for key in keys]
-            is_fresh = False
-            while True:
-                instant = self._shards.instant(keys[0], is_late=is_late)
-                if instant is None or former is None:
-                    _, *values = await self._sent(Part(keys, (0.0, 0.0, 0.0), ("", "", "", "")))
-                    former, is_fresh = [each.decode() for each in values], True
-                    continue
-                states = LoadedStates.of(names, instant, *former)
-                result = change(states)
-                if isinstance(result, Refusal):
-                    if not is_fresh:
-                        former = None  # a refusal needs a look
-                        continue
-                    self._note(keys, former, states)
-                    return result
-                texts = states.texts()
-                numbers = (0.0, 0.0, milliseconds_of(states))
-                kind, *values = await (send or self._sent)(Part(keys, numbers, (*former, *texts)))
-                if kind == b"saved":
-                    self._note(keys, texts, states)
-                if kind != b"read":
-                    return result
-                former, is_fresh = [each.decode() for each in values], True
 
-    def _note(self, keys: Sequence[str], texts: Sequence[str], states: LoadedStates) -> None:
-        for key, text in zip(keys, texts, strict=True):
-            self._remember(key, text)
-        self._view.note(states)
+        async def save(states: LoadedStates, former: list[str]) -> tuple[bytes, list[str]]:
+            texts, numbers = states.texts(), (0.0, 0.0, milliseconds_of(states))
+            kind, *values = await (send or self._sent)(Part(self._keys(names), numbers, (*former, *texts)))
+            return kind, [each.decode() for each in values] if kind == b"read" else [*texts]
+
+        return await self._changed(names, change, save, is_late=is_late)
+
+    async def _read(self, names: CredentialNames) -> list[str]:
+        _, *values = await self._sent(Part(self._keys(names), (0.0, 0.0, 0.0), ("", "", "", "")))
+        return [each.decode() for each in values]
 
 
 def milliseconds_of(states: LoadedStates) -> float:
