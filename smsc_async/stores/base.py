@@ -38,16 +38,17 @@ class Store(PermitSource, Protocol):
     rejected_lists: int = 0
     """How many stored lists counted as absent because somebody has damaged, exchanged or forged them."""
     _cache: ReplyCache
+    _CACHE_DIVISOR: int = 1
     _closed_until: float = -math.inf
 
-    def __init__(self, keep_bytes: int, cold_start: ColdStart, *, cache_bytes: int | None = None) -> None:
+    def __init__(self, keep_bytes: int, cold_start: ColdStart) -> None:
         if keep_bytes < 0:
             raise ValueError(f"keep_bytes={keep_bytes}: must be 0 (keep nothing) or more")
         if cold_start not in {"grant", "wait"}:
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
         self.queue = WaiterQueue(self)
         self.flights = SingleFlight()
-        self._cache = ReplyCache(keep_bytes if cache_bytes is None else cache_bytes)
+        self._cache = ReplyCache(keep_bytes // self._CACHE_DIVISOR)
         _all.add(self)
 
     @property

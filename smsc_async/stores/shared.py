@@ -46,8 +46,6 @@ OTHER_PEPPER: Final = (
     "a SQLite file without one: restore its key file), or stop all processes, wait two minutes and empty the store"
 )
 
-# The lists in memory are copies of lists in the store, so a part of the store's size is enough.
-_CACHE_DIVISOR: Final = 4
 # The pause of a follower between two looks grows from the first to the second; each pause is random.
 _FIRST_POLL: Final = 0.02
 _LAST_POLL: Final = 0.2
@@ -130,6 +128,8 @@ class SharedStore(Store, ABC):
     LEASE_SECONDS: float = 5.0
     """Seconds until a lease ends that is not renewed: followers of a killed leader wait that long."""
     _warned_until: float = -math.inf
+    # The lists in memory are copies of lists in the store, so a part of the store's size is enough.
+    _CACHE_DIVISOR = 4
     LIST_TTL: float = 7 * 86_400.0
     """Seconds for which a list is stored at most."""
     # The first argument of the constructor, and the pepper, if one was passed.
@@ -139,7 +139,7 @@ class SharedStore(Store, ABC):
     def __init__(self, name: str, *, keep_bytes: int, lease: float, cold_start: ColdStart) -> None:
         if not 0 < lease < math.inf:
             raise ValueError(f"lease={lease}: must be a finite number of seconds, more than 0")
-        super().__init__(keep_bytes, cold_start, cache_bytes=keep_bytes // _CACHE_DIVISOR)
+        super().__init__(keep_bytes, cold_start)
         self.name: str = name
         self._keep_bytes = keep_bytes
         self._lease = lease

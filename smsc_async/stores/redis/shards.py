@@ -263,16 +263,14 @@ class Shards:
                 "%s: Redis is reached without TLS, so others can read prices and digests: use rediss://",
                 self._redis.name,
             )
-        run, pepper = info["run_id"], self._pepper_name
-        trusts = int(self._trusts)
-        lossless_for = _seconds_without_loss(info) * MICRO
+        run, lossless_for = info["run_id"], _seconds_without_loss(info) * MICRO
         moved_from = await self._moved_from(shard, node, info)
-        words = (_FORMAT, pepper, run, secrets.token_hex(16), trusts, lossless_for)
 
         def arguments(actual: str | None) -> Sequence[str]:
             _check_run(actual, run)
             certain_for = -1.0 if shard.certain_at is None else (now() - shard.certain_at) * MICRO
-            return [str(word) for word in (*words, certain_for, moved_from)]
+            words = (_FORMAT, self._pepper_name, run, secrets.token_hex(16))
+            return [str(word) for word in (*words, int(self._trusts), lossless_for, certain_for, moved_from)]
 
         def read(answer: list[bytes]) -> tuple[str, str]:
             return answer[0].decode(), answer[-1].decode()

@@ -236,21 +236,14 @@ class RedisStore(SharedStore):
     async def _change_states(self, names: CredentialNames, change: Callable[[LoadedStates], object]) -> None:
         await self._lockouts.change(names, change)
 
-    def _rule(self, quota: Quota, lease: float, *, token: bool) -> tuple[float, ...]:
-        """Return the numbers of an acquire: the seconds for which its row matters come first."""
-        times = (lease * MICRO, self._closed_for(quota) * MICRO)
-        rule = (quota.requests, quota.window * MICRO, quota.linger * MICRO, quota.concurrent)
-        return (quota.absence + self._lease + lease, *rule, token, *times)
-
     async def usage(self, login: str, quota: Quota) -> Usage:
         """Return what is in use of a login's quota.
 
         Raises:
             StoreError: The server does not answer.
         """
-        rule = self._rule(quota, 0.0, token=False)
-        permit_id = PermitId(self._key_ring.login(login))
-        answer = await self._shards.run(self._permit_part(permit_id, "usage", quota, rule))
+        permit = Permit(login, quota, token=False, lease=PermitId(self._key_ring.login(login)))
+        answer = await self._shards.run(self._acquire_part(permit, 0.0, "usage"))
         if answer[0] != b"usage":
             return Usage(self._refusal(answer, quota).tokens_in)
         _, _, slots, *tokens = answer
@@ -258,25 +251,27 @@ class RedisStore(SharedStore):
 
     async def drain_tokens(self, login: str, quota: Quota) -> None:
         """Grant no token of the login for a window."""
-        permit_id = PermitId(self._key_ring.login(login))
-        numbers = (quota.window, quota.requests, quota.window * MICRO)
-        await self._shards.run(self._permit_part(permit_id, "drain", quota, numbers))
+        permit = Permit(login, quota, token=True, lease=PermitId(self._key_ring.login(login)))
+        await self._shards.run(self._permit_part(permit, "drain", quota.window, quota.requests, quota.window * MICRO))
 
-    def _acquire_part(self, permit: Permit, lease: float) -> Part:
-        rule = self._rule(permit.quota, lease, token=permit.token)
-        return self._permit_part(permit_id_of(permit), "acquire", permit.quota, rule)
+    def _acquire_part(self, permit: Permit, lease: float, action: str = "acquire") -> Part:
+        quota, lasts = permit.quota, permit.quota.absence + self._lease + lease
+        rule = (quota.requests, quota.window * MICRO, quota.linger * MICRO, quota.concurrent, permit.token)
+        times = (lease * MICRO, self._closed_for(quota) * MICRO)
+        return self._permit_part(permit, action, lasts, *rule, *times)
 
     def _release_part(self, permit: Permit, completion: Completion) -> Part:
         instant = now()
         row = released(instant, permit.quota, completion, token=permit.token, seen=permit.seen)
         free_at = (instant, instant) if row is None else (row.token_free_at, row.slot_free_at)
         in_use_for = [max(at - instant, 0.0) * MICRO for at in free_at]
-        return self._permit_part(permit_id_of(permit), "release", permit.quota, (permit.quota.absence, *in_use_for))
+        return self._permit_part(permit, "release", permit.quota.absence, *in_use_for)
 
-    def _permit_part(self, permit_id: PermitId, action: str, quota: Quota, numbers: Sequence[float]) -> Part:
+    def _permit_part(self, permit: Permit, action: str, *numbers: float) -> Part:
         """Return an action on the permits of a login; the first number is the seconds for which the written row matters."""
+        permit_id = permit_id_of(permit)
         key = f"{self._shards.tag_of(permit_id.login)}:permits:{permit_id.login}"
-        return Part((key,), numbers, (action, permit_id.request, quota.stated))
+        return Part((key,), numbers, (action, permit_id.request, permit.quota.stated))
 
     async def _keys(self) -> Keys:
         return self._key_ring

@@ -18,7 +18,7 @@ import time
 import weakref
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 from smsc_async.errors import StoreError
 from smsc_async.limiter.waiter import new_waiter
@@ -28,36 +28,6 @@ T = TypeVar("T")
 # Seconds for which a job may wait for its turn, and as many for a lock of another process.
 PATIENCE: Final = 0.45
 _IDLE_SECONDS: Final = 5.0
-
-
-class _Job(Generic[T]):
-    """A piece of work for the thread."""
-
-    def __init__(self, work: Callable[[], T], undo: Callable[[T], object] | None) -> None:
-        self._work = work
-        self._undo = undo
-        self._due = time.monotonic() + PATIENCE
-        self.waiter: Final = new_waiter()
-        self.ended: tuple[T] | Exception | None = None
-
-    def run(self) -> None:
-        """Do the work, in the thread."""
-        try:
-            self.ended = (
-                (self._work(),)
-                if time.monotonic() <= self._due
-                else StoreError("the store was busy for too long: try again")
-            )
-        except Exception as error:  # noqa: BLE001  # the caller raises it
-            self.ended = error
-        self.waiter.notify()
-
-    def undo(self) -> None:
-        """Undo the work, in the thread: a job that comes after the work."""
-        if self._undo is not None and isinstance(self.ended, tuple):
-            # No caller is left for an error; a permit ends with its lease.
-            with contextlib.suppress(Exception):
-                self._undo(*self.ended)
 
 
 class Worker:
@@ -100,17 +70,35 @@ class Worker:
             Exception: The exception of ``work``.
             StoreError: The job waited too long for its turn.
         """
-        job = _Job(work, undo)
-        self._put(job.run)
+        due, waiter = time.monotonic() + PATIENCE, new_waiter()
+        results: list[tuple[T] | Exception] = []
+
+        def do_work() -> None:
+            try:
+                is_late = time.monotonic() > due
+                results.append(StoreError("the store was busy for too long: try again") if is_late else (work(),))
+            except Exception as error:  # noqa: BLE001  # the caller raises it
+                results.append(error)
+            waiter.notify()
+
+        def undo_work() -> None:
+            for result in results:
+                # No caller is left for an error; a permit ends with its lease.
+                with contextlib.suppress(Exception):
+                    if undo is not None and isinstance(result, tuple):
+                        undo(*result)
+
+        self._put(do_work)
         try:
-            while job.ended is None:
-                await job.waiter.wait(math.inf)
+            while not results:
+                await waiter.wait(math.inf)
         except BaseException:
-            self._put(job.undo)
+            self._put(undo_work)  # a job that comes after the work
             raise
-        if isinstance(job.ended, Exception):
-            raise job.ended
-        return job.ended[0]
+        (result,) = results
+        if isinstance(result, Exception):
+            raise result
+        return result[0]
 
     def close(self) -> None:
         """End the thread after all jobs, and return when it has ended."""
