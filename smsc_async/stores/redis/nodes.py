@@ -67,7 +67,8 @@ class RedisNodes:
         self._masters: dict[int, Address] = {}
         self._looked_up_at = -math.inf
         self._nodes: dict[tuple[Address, bool], RedisConnections] = {}
-        self._lookups = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, "asyncio.Task[None]"]()
+        self._lookups: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]]
+        self._lookups = weakref.WeakKeyDictionary()
         for seed in topology.seeds:
             self._node(seed)  # with its checks of the URL
             self._node(seed, is_seed=True)
