@@ -61,7 +61,6 @@ class MemoryStore(Store):
     def __init__(self, *, keep_bytes: int = KEEP_BYTES, cold_start: ColdStart = "grant") -> None:
         super().__init__(keep_bytes, cold_start)
         self._new_copy: Callable[[], MemoryStore] = partial(type(self), keep_bytes=keep_bytes, cold_start=cold_start)
-        self._lock = threading.Lock()
         self._buckets = Buckets()
         self._waits = cold_start == "wait"
         self._first_used_at: float | None = None
@@ -241,20 +240,19 @@ class MemoryStore(Store):
         return bool(lost)
 
     def _closed_by_cold_start(self, instant: float, quota: Quota) -> Refusal | None:
-        with self._lock:
-            if not self._waits:
-                return None
-            if self._first_used_at is None:
-                self._first_used_at = instant
-            wait = self._first_used_at + quota.window - instant
-            self._waits = wait > 0
-            self._closed_until = max(self._closed_until, instant + wait)
-            return Refusal(wait, (wait,) * quota.requests, error=_NOT_READY) if wait > 0 else None
+        # Without a lock: threads that come here at the same time write the same, apart from microseconds.
+        if not self._waits:
+            return None
+        if self._first_used_at is None:
+            self._first_used_at = instant
+        wait = self._first_used_at + quota.window - instant
+        self._waits = wait > 0
+        self._closed_until = max(self._closed_until, instant + wait)
+        return Refusal(wait, (wait,) * quota.requests, error=_NOT_READY) if wait > 0 else None
 
     def _after_fork(self) -> None:
-        # No thread of the child can release the locks, and no task of the child releases a permit. The parent's requests
+        # No thread of the child can release the lock, and no task of the child releases a permit. The parent's requests
         # are still in flight: they count as ended without a reply.
-        self._lock = threading.Lock()
         self._rules_lock = threading.Lock()
         self._settlements.extend((each, Verdict.UNANSWERED, now()) for each in self._in_flight.values())
         self._buckets.after_fork(now())
