@@ -26,9 +26,11 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.stores import FetchLease, base
+from smsc_async.stores.shared import Lookup
 from smsc_async.stores.sqlite import file as sqlite_file
 from smsc_async.stores.sqlite import worker_thread as worker
 from smsc_async.stores.sqlite.boot import boot_id, is_same_boot
+from smsc_async.stores.sqlite.tables import Tables
 from smsc_async.stores.sqlite.worker_thread import Worker
 from tests.stores.conftest import QUOTA
 from tests.support.stopwatch import stopwatch
@@ -530,6 +532,29 @@ async def test_what_is_done_when_its_caller_gives_up_is_undone(monkeypatch: pyte
     await asyncio.gather(task, return_exceptions=True)
     thread.close()
     assert undone == [1]
+
+
+async def test_the_lead_that_another_process_has_taken_in_between_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Tables.look
+    first: list[bool] = []
+
+    def look(tables: Tables, key: str) -> tuple[Lookup, bool]:
+        first.append(not first)
+        return (Lookup(leads=False), False) if first[-1] else real(tables, key)
+
+    alex, endpoint = Account("alex", "123"), "https://smsc.example/sys/get.php"
+    async with _open(tmp_path / "store.db") as here, _open(tmp_path / "store.db") as there:
+        await here.lease_or_reply(endpoint, alex, 60.0)
+        monkeypatch.setattr(Tables, "look", look)
+        waiting = asyncio.create_task(there.lease_or_reply(endpoint, alex, 60.0))
+        async with asyncio.timeout(60):
+            while len(first) <= 2:  # noqa: ASYNC110  # nothing sets an event
+                await asyncio.sleep(0.01)
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_a_wait_for_a_turn_that_is_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,24 +226,33 @@ class SQLiteStore(SharedStore):
         if permit is not None:
             await self._name(permit)
 
+        def is_fresh(stored: Lookup) -> bool:
+            return stored.sealed is not None and stored.age < fresh
+
         def look(tables: Tables) -> Lookup:
+            # First without a lock: processes that wait for another one look often.
             stored, is_leased = tables.look(key)
-            if stored.sealed is not None and stored.age < fresh:
-                tables.use(key)
-                return stored
-            if is_leased:
+            if is_leased and not is_fresh(stored):
                 return Lookup(leads=False)
-            tables.take_lease(key, holder, self.LEASE_SECONDS)
-            has_permit = permit is not None and self._take(permit, LONGEST_EXCHANGE, tables) is None
+            with self._file.writing() as locked:
+                stored, is_leased = locked.look(key)
+                if is_fresh(stored):
+                    locked.use(key)
+                    return stored
+                if is_leased:
+                    return Lookup(leads=False)
+                locked.take_lease(key, holder, self.LEASE_SECONDS)
+                has_permit = permit is not None and self._take(permit, LONGEST_EXCHANGE, locked) is None
             return attrs.evolve(stored if with_last else Lookup(leads=True), leads=True, has_permit=has_permit)
 
-        def undo(tables: Tables, lookup: Lookup) -> None:
-            if lookup.has_permit and permit is not None:
-                self._untake(permit, tables, None)
-            if lookup.leads:
-                tables.release_lease(key, holder)
+        def undo(_: Tables, lookup: Lookup) -> None:
+            with self._file.writing() as tables:
+                if lookup.has_permit and permit is not None:
+                    self._untake(permit, tables, None)
+                if lookup.leads:
+                    tables.release_lease(key, holder)
 
-        return await self._run(look, undo)
+        return await self._run(look, undo, writes=False)
 
     async def _renew(self, key: str, holder: int) -> None:
         await self._run(lambda tables: tables.renew_lease(key, holder, self.LEASE_SECONDS))
