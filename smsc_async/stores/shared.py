@@ -191,8 +191,7 @@ class SharedStore(Store, ABC):
 
     async def load_lockouts(self, service: str, account: Account) -> None:
         """Let ``lockouts()`` know what other processes have learned about an account and its service."""
-        # With a refusal, nothing is saved.
-        await self._change_states(await self._names(service, account), lambda _: Refusal(0.0))
+        await self._load_states(await self._names(service, account))
 
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
         """End the lockouts of an account, or with ``None`` all lockouts of the service."""
@@ -370,7 +369,11 @@ class SharedStore(Store, ABC):
 
     @abstractmethod
     async def _change_states(self, names: CredentialNames, change: Callable[[LoadedStates], object]) -> None:
-        """Change the states of the lockouts, or with a ``Refusal`` only look at them."""
+        """Change the states of the lockouts."""
+
+    @abstractmethod
+    async def _load_states(self, names: CredentialNames) -> None:
+        """Remember the states of the lockouts for ``lockouts()``."""
 
     @abstractmethod
     async def _look(self, key: str, fresh: float, holder: int, permit: Permit | None, *, with_last: bool) -> Lookup:

@@ -236,6 +236,10 @@ class RedisStore(SharedStore):
     async def _change_states(self, names: CredentialNames, change: Callable[[LoadedStates], object]) -> None:
         await self._lockouts.change(names, change)
 
+    async def _load_states(self, names: CredentialNames) -> None:
+        # With a refusal, nothing is saved.
+        await self._lockouts.change(names, lambda _: Refusal(0.0))
+
     async def usage(self, login: str, quota: Quota) -> Usage:
         """Return what is in use of a login's quota.
 

@@ -187,6 +187,9 @@ class SQLiteStore(SharedStore):
     async def _change_states(self, names: CredentialNames, change: Callable[[LoadedStates], object]) -> None:
         await self._run(lambda tables: self._change(tables, names, change))
 
+    async def _load_states(self, names: CredentialNames) -> None:
+        await self._run(lambda tables: self._lockout_view.note(tables.load_states(names)), writes=False)
+
     def _change(self, tables: Tables, names: CredentialNames, change: Callable[[LoadedStates], T]) -> T:
         states = tables.load_states(names)
         result = change(states)
