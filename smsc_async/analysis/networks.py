@@ -106,7 +106,9 @@ def suggest(text: str, names: Iterable[str] | None = None) -> str:
         >>> suggest("vodafon"), suggest("Latvija", ["Latvia", "Lithuania"]), suggest("?")
         ('; did you mean Vodafone or Vodafone FO or Vodacom?', '; did you mean Latvia?', '')
     """
-    known = {fold(name): name for name in (_names() if names is None else names)}
+    if names is None:
+        names = (each.name for each in _networks().values())
+    known = {fold(name): name for name in names}
     wanted = fold(text)
     close = [known[each] for each in get_close_matches(wanted, known, n=3, cutoff=0.6)] if not wanted.isdigit() else []
     return f"; did you mean {' or '.join(close)}?" if close else ""
@@ -141,8 +143,3 @@ def _networks() -> dict[str, _Network]:
             for mnc, _, name in (each.partition(" ") for each in rest):
                 networks[mcc + mnc] = _Network(mcc + mnc, name, country)
     return networks
-
-
-@cache
-def _names() -> tuple[str, ...]:
-    return tuple({each.name: None for each in _networks().values()})

@@ -21,10 +21,10 @@ from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.console import notes, output, progress
 from smsc_async.cli.tables import Cell, Column, Table, operator_table, show, totals, zone_table
 from smsc_async.records import Format, Tariffs
+from smsc_async.simulator import Arrival, Rules, SimulatedAccount, Simulator, sample_tariffs
 
 if TYPE_CHECKING:
     from smsc_async.client import Client
-    from smsc_async.simulator import Arrival, Rules, Simulator
 
 BURST: Final = 10
 # The window of the demonstration in place of the service's minute, in seconds. All else is as with the real service.
@@ -51,12 +51,10 @@ app: typer.Typer = o.new_app()
 def new_simulator(per: float = PER) -> Simulator:
     """Return the service of the demonstration, with two accounts and a shortened window."""
     accounts = [
-        simulated.SimulatedAccount(_READER.login, _READER.secret.reveal()),
-        simulated.SimulatedAccount(
-            _BURSTER.login, _BURSTER.secret.reveal(), tariffs=simulated.sample_tariffs(Decimal("0.9"))
-        ),
+        SimulatedAccount(_READER.login, _READER.secret.reveal()),
+        SimulatedAccount(_BURSTER.login, _BURSTER.secret.reveal(), tariffs=sample_tariffs(Decimal("0.9"))),
     ]
-    return simulated.Simulator(accounts, rules=simulated.Rules(per=per))
+    return Simulator(accounts, rules=Rules(per=per))
 
 
 @o.command(app, "demo")
@@ -89,7 +87,7 @@ async def _show(simulator: Simulator, out: Console, err: Console) -> list[Arriva
 
         lists = await _fetch_in_all_formats(client, err)
         _print_formats(lists, out)
-        if any(tariffs != simulated.sample_tariffs() for tariffs in lists.values()):
+        if any(tariffs != sample_tariffs() for tariffs in lists.values()):
             raise CliError("the four lists are not equal: what the service holds was not read back", ExitCode.DIFFERENT)
         _print_tariffs(lists[Format.JSON], out)
         await _burst(client, err)
@@ -124,7 +122,7 @@ def _print_formats(lists: Mapping[Format, Tariffs], out: Console) -> None:
     right = (Column(name, is_right=True) for name in ("zones", "operators"))
     columns = [Column("fmt", is_right=True), Column("format"), *right, Column("equal to what the service holds")]
     table = Table(columns, title="One list in four formats")
-    served = simulated.sample_tariffs()
+    served = sample_tariffs()
     for reply_format, tariffs in lists.items():
         counts = (str(len(tariffs.zones)), str(len(tariffs.codes)))
         equal = ("yes", "green") if tariffs == served else ("NO", "bold red")

@@ -12,16 +12,14 @@ import os
 import sys
 import warnings
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from smsc_async.accounts import Account, Secret
 from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.files import decoded_text, expanded
+from smsc_async.cli.profiles import Profile
 from smsc_async.environment import read_credential_file, without_line_break
-
-if TYPE_CHECKING:
-    from smsc_async.cli.profiles import Profile
 
 _KEYRING_SERVICE: Final = "smsc-async"
 _LONGEST: Final = 4096

@@ -9,17 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 import attrs
 
+from smsc_async.analysis.compare import Compared
 from smsc_async.analysis.networks import fold, label_of, search, suggest
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.formats import check_columns
 from smsc_async.records import Row, Service, Tariffs, Zone
-
-if TYPE_CHECKING:
-    from smsc_async.analysis.compare import Compared
 
 _SLIP: Final = 0.75
 """How like a column a name has to be to count as a slip of it: ``nme`` is one, ``mms_in`` may be a member of its own."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import attrs
 import typer
@@ -23,9 +23,7 @@ from smsc_async.cli.exit import detach_stdout
 from smsc_async.cli.formats import write_text
 from smsc_async.protocol import is_loopback
 from smsc_async.records import Tariffs
-
-if TYPE_CHECKING:
-    from smsc_async.simulator import Arrival, SimulatedAccount, Simulator
+from smsc_async.simulator import Arrival, Rules, SimulatedAccount, Simulator, sample_tariffs
 
 _PASSWORD: Final = "123"  # noqa: S105  # of accounts that do not exist
 
@@ -67,8 +65,8 @@ def simulator(
     except UnicodeError:
         raise CliError(f"--host {host!r} is no address") from None
     accounts = checked(ExitCode.USAGE, _new_accounts, login or ["alex"], api_key or (), accepts_md5=md5)
-    rules = checked(ExitCode.USAGE, simulated.Rules, per=window)
-    service = checked(ExitCode.USAGE, simulated.Simulator, accounts, rules=rules, latency=latency)
+    rules = checked(ExitCode.USAGE, Rules, per=window)
+    service = checked(ExitCode.USAGE, Simulator, accounts, rules=rules, latency=latency)
     err = notes()
     # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -103,10 +101,10 @@ def _new_accounts(logins: Sequence[str], api_keys: Sequence[str], *, accepts_md5
             raise CliError(f"--api-key needs a login of --login and a key, such as {logins[0]}=KEY")
         keys[login] = key
     return [
-        simulated.SimulatedAccount(
+        SimulatedAccount(
             login,
             _PASSWORD,
-            tariffs=simulated.sample_tariffs(1 + Decimal(place) / 10),
+            tariffs=sample_tariffs(1 + Decimal(place) / 10),
             api_key=keys.get(login),
             accepts_md5=accepts_md5,
         )

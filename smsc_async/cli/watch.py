@@ -32,6 +32,7 @@ from smsc_async.cli.console import notes
 from smsc_async.cli.durations import parse_duration
 from smsc_async.cli.files import checked_text
 from smsc_async.cli.formats import Output
+from smsc_async.cli.notify import Receiver, Stdout, command_receiver, notification_receiver, webhook_receiver
 from smsc_async.cli.passwords import account_of
 from smsc_async.cli.profiles import Profile, all_profiles, filed_under, find_profile, secret_variables
 from smsc_async.cli.selection import check_names, match_operators, match_zones
@@ -43,7 +44,6 @@ from smsc_async.history.watch import RETRY_SECONDS, Reader, Recorder, Rounds, Up
 from smsc_async.records import Service
 
 if TYPE_CHECKING:
-    from smsc_async.cli.notify import Receiver
     from smsc_async.client import Client
 
 # For a delivery in progress, after Ctrl-C.
@@ -96,8 +96,6 @@ def watch(
         quiet: Write nothing but changes and errors, so that cron sends no mail.
         reader: The name under which deliveries are recorded: each name gets all changes.
     """
-    from smsc_async.cli.notify import command_receiver, notification_receiver, webhook_receiver
-
     if output not in {Output.TABLE, Output.JSON}:
         raise CliError("a watch writes -o table, or -o json with a line for each report")
     if all_accounts and accounts:
@@ -258,8 +256,6 @@ async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -
     def end(fault: OSError) -> None:
         faults.append(fault)
         group.cancel_scope.cancel()
-
-    from smsc_async.cli.notify import Receiver, Stdout
 
     # The end of the reader of standard output ends the command, unless there are other receivers.
     stdout = Stdout(as_json=plan.as_json, end=None if plan.receivers else end)
