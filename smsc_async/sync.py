@@ -134,11 +134,7 @@ class Client:
     """Fetches tariff lists, for code without an event loop.
 
     For scripts, Flask, Django, Celery and notebooks: works in any number of threads, inside a running event loop, which it
-    blocks, and after a fork. Closing it is optional. Its methods do what those of ``smsc_async.Client`` do.
-
-    Args:
-        account: The account of calls that name none, or ``None``.
-        options: The keywords of ``smsc_async.Client``.
+    blocks, and after a fork. Closing it is optional. Its parameters and methods are those of ``smsc_async.Client``.
 
     Raises:
         ValueError: As ``smsc_async.Client``; so do ``TypeError`` and ``ImportError``.
