@@ -73,19 +73,16 @@ class Schedule:
     """The instants of rounds: fixed, however long a round or a consumer takes.
 
     Attributes:
-        first: The instant from which they are counted.
+        start: The instant from which they are counted: another one for each watch.
         every: Seconds between rounds.
-        phase: Seconds by which they are later: another number for each watch.
     """
 
-    first: float
+    start: float
     every: float
-    phase: float
 
     def after(self, instant: float) -> float:
         """Return the instant of the next round: one, however many were slept through."""
-        start = self.first + self.phase
-        due = start + max(1, math.floor((instant - start) / self.every) + 1) * self.every
+        due = self.start + max(1, math.floor((instant - self.start) / self.every) + 1) * self.every
         # The rounding of the quotient can lead to the instant itself, and the round would repeat at once.
         return due if due > instant else due + self.every
 
@@ -284,7 +281,7 @@ class Rounds:
             SmscError: The round failed.
         """
         if self._schedule is None:
-            self._schedule = Schedule(now(), self._every, self._phase)
+            self._schedule = Schedule(now() + self._phase, self._every)
         else:
             await anyio.sleep(max(0.0, self._due - now()))
         try:

@@ -55,8 +55,8 @@ class WatchMany(AsyncIterator[Update]):
     async def __anext__(self) -> Update:
         if not self._schedules:
             step = self._every / max(1, len(self._recorders))
-            self._schedules = [Schedule(now(), self._every, place * step) for place in range(len(self._recorders))]
-            self._due = [(schedule.first + schedule.phase, place) for place, schedule in enumerate(self._schedules)]
+            self._schedules = [Schedule(now() + place * step, self._every) for place in range(len(self._recorders))]
+            self._due = [(schedule.start, place) for place, schedule in enumerate(self._schedules)]
         if self._given is not None:
             reader, self._given = self._given, None
             with contextlib.suppress(StoreError):  # the next look tries again, and reports the error
