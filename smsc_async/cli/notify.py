@@ -190,24 +190,19 @@ async def _run(words: Sequence[str], document: bytes, environment: Mapping[str, 
     return Undelivered(f"{words[0]} took more than {RUN_SECONDS:.0f} s and was ended")
 
 
-class Stdout:
-    """Standard output, as the receiver that all accounts share.
+def stdout_receiver(*, as_json: bool, end: Callable[[OSError], None] | None) -> Receiver:
+    """Return what writes changes to standard output, each whole before that of another account.
 
     Args:
         as_json: Whether changes are written as lines of JSON.
         end: Ends the command if the reader has ended.
     """
+    lock = anyio.Lock()
 
-    def __init__(self, *, as_json: bool, end: Callable[[OSError], None] | None) -> None:
-        self._as_json = as_json
-        self._end = end
-        self._lock = anyio.Lock()
-
-    async def write(self, update: Update) -> Undelivered | None:
-        """Write a change, whole before that of another account."""
-        data = changes_document(update) if self._as_json else await anyio.to_thread.run_sync(_table_of, update)
+    async def deliver(update: Update) -> Undelivered | None:
+        data = changes_document(update) if as_json else await anyio.to_thread.run_sync(_table_of, update)
         try:
-            async with self._lock:
+            async with lock:
                 sys.stdout.flush()
                 raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
                 while data:
@@ -216,10 +211,12 @@ class Stdout:
                         await anyio.wait_writable(sys.stdout.fileno())
                     data = data[raw.write(data[:_PIECE]) or 0 :]
         except OSError as error:
-            if self._end is not None and isinstance(error, BrokenPipeError):
-                self._end(error)
+            if end is not None and isinstance(error, BrokenPipeError):
+                end(error)
             return Undelivered(f"{error.strerror or error}")
         return None
+
+    return Receiver("standard output", "", deliver)
 
 
 def _table_of(update: Update) -> bytes:

@@ -32,7 +32,7 @@ from smsc_async.cli.console import notes
 from smsc_async.cli.durations import parse_duration
 from smsc_async.cli.files import checked_text
 from smsc_async.cli.formats import Output
-from smsc_async.cli.notify import Receiver, Stdout, command_receiver, notification_receiver, webhook_receiver
+from smsc_async.cli.notify import Receiver, command_receiver, notification_receiver, stdout_receiver, webhook_receiver
 from smsc_async.cli.passwords import account_of
 from smsc_async.cli.profiles import Profile, all_profiles, filed_under, find_profile, secret_variables
 from smsc_async.cli.selection import check_names, match_operators, match_zones
@@ -257,12 +257,11 @@ async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -
         faults.append(fault)
         group.cancel_scope.cancel()
 
-    # The end of the reader of standard output ends the command, unless there are other receivers.
-    stdout = Stdout(as_json=plan.as_json, end=None if plan.receivers else end)
     receivers = plan.receivers
     # If standard output is closed from the start, nothing counts as delivered to it.
     if sys.__stdout__ is not None:
-        receivers = (Receiver("standard output", "", stdout.write), *receivers)
+        # The end of the reader of standard output ends the command, unless there are other receivers.
+        receivers = (stdout_receiver(as_json=plan.as_json, end=None if receivers else end), *receivers)
 
     async def watch(place: int, profile: Profile, account: Account) -> None:
         watched = _Watched(clients[profile.base_url], profile, account, plan, receivers)

@@ -577,9 +577,9 @@ def test_without_a_reader_and_without_other_receivers_there_is_nothing_left_to_d
     number: int, has_others: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[OSError] = []
-    stdout = notify.Stdout(as_json=True, end=None if has_others else ends.append)
+    stdout = notify.stdout_receiver(as_json=True, end=None if has_others else ends.append)
     monkeypatch.setattr(sys, "stdout", Unwritable(number))
-    assert anyio.run(stdout.write, UPDATE) == Undelivered(os.strerror(number))
+    assert anyio.run(stdout.deliver, UPDATE) == Undelivered(os.strerror(number))
     assert len(ends) == (number == errno.EPIPE and not has_others)
 
 
@@ -587,14 +587,17 @@ def test_without_a_reader_and_without_other_receivers_there_is_nothing_left_to_d
 def test_the_end_of_standard_output_is_the_end_of_the_command(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def write(self: Any, _: Update) -> Undelivered:
-        self._end(BrokenPipeError(errno.EPIPE, "Broken pipe"))
-        return Undelivered("Broken pipe")
+    def receiver(*, end: Callable[[OSError], None], **_: object) -> notify.Receiver:
+        async def write(_: Update) -> Undelivered:
+            end(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+            return Undelivered("Broken pipe")
+
+        return notify.Receiver("standard output", "", write)
 
     put(simulator, 1)
     invoke("watch", "--once")
     put(simulator, 2)
-    monkeypatch.setattr(notify.Stdout, "write", write)
+    monkeypatch.setattr(watching, "stdout_receiver", receiver)
     monkeypatch.setattr("smsc_async.cli.exit.detach_stdout", nothing)
     assert invoke("watch").code == 141
 
