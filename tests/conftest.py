@@ -12,7 +12,7 @@ import py_compile
 import re
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import certifi
@@ -125,17 +125,16 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     missing = [each for each in tests if not _compiled(each).exists()]
     if len(missing) < 20 or not hasattr(os, "fork"):
         return
-    children = [_in_child(lambda part=missing[half::2]: _compile(part, config.rootpath)) for half in range(2)]
-    for child in children:
+    for child in [_compile_in_child(missing[half::2], config.rootpath) for half in range(2)]:
         os.waitpid(child, 0)
 
 
-def _in_child(work: Callable[[], None]) -> int:
-    """Do some work in a forked process, and return its id."""
+def _compile_in_child(tests: Iterable[Path], root: Path) -> int:
+    """Compile in a forked process, which has pytest and its plugins already; return the id of the process."""
     child = os.fork()
     if not child:
         try:
-            work()
+            _compile(tests, root)
         finally:
             os._exit(0)
     return child

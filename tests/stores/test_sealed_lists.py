@@ -181,6 +181,8 @@ async def test_a_list_has_an_end(rows: Rows) -> None:
     assert isinstance(lease, FetchLease)
     assert there.get_cached(ENDPOINT, ALEX, math.inf) is None
     await there.release_lease(lease)
+    if isinstance(there, RedisStore):
+        there.LIST_TTL = 60.0  # Redis drops the row at its end, and a busy machine may pause before the rows are read
     await _fetch(there, BORIS)
     assert len(rows.read()) == 1
     await here.aclose()
