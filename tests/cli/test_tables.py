@@ -51,7 +51,8 @@ def test_every_visible_letter_is_shown_and_nothing_moves_the_cursor(rows: list[t
     shown = lines_of(Table([Column(fold_at=3), Column()], list(rows)), width)
     assert all(line.isprintable() for line in shown)
     letters = "".join(shown)
-    assert all(letter in letters for row in rows for cell in row for letter in cell if letter.isprintable())
+    visible = {letter for row in rows for cell in row for letter in cell if letter.isprintable() and letter != " "}
+    assert visible <= set(letters)
 
 
 @pytest.mark.parametrize(
