@@ -121,7 +121,7 @@ def test_swallows():
         sock.connect(({OUTSIDE!r}, 9))
 """)
     # As pyproject.toml has it, which does not reach there: the conftest loads the test kit itself.
-    plugins = ["-p", "no:cacheprovider", "-p", "no:smsc_async", "-p", "tests.conftest"]
+    plugins = ["-p", "no:cacheprovider", "--disable-plugin-autoload", "-p", "xdist.plugin", "-p", "tests.conftest"]
     command = [sys.executable, "-m", "pytest", "-q", *plugins, str(test)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert "1 passed, 1 error" in ran.stdout
