@@ -10,24 +10,157 @@ import asyncio
 import atexit
 import contextvars
 import os
+import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import update_wrapper, wraps
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from smsc_async import client
 from smsc_async.accounts import Account
 from smsc_async.fetch.bulk import Outcome
+from smsc_async.http.connector import TransportOption
+from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import in_trio
-from smsc_async.telemetry.statistics import Lockout, Statistics
+from smsc_async.records import Format, Tariffs
+from smsc_async.stores import Store
+from smsc_async.telemetry.events import OnEvent
+from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics
 
-P = ParamSpec("P")
-R = TypeVar("R")
+if TYPE_CHECKING:
+    from smsc_async.history import History
+    from smsc_async.history.watch import Update
+
 T = TypeVar("T")
 
 # Seconds that the exit of the interpreter waits for cancelled tasks.
 _PATIENCE: Final = 1.0
+
+
+class _Options(TypedDict, total=False):
+    base_url: str
+    reserve_url: str | None
+    reply_format: Format
+    quota: Quota
+    store: Store | None
+    max_age: float
+    refresh_after: float | None
+    deadline: float
+    retries: int
+    transport: TransportOption | None
+    proxy: str | None
+    ssl_context: ssl.SSLContext | None
+    on_event: OnEvent | None
+    tracing: bool
+
+
+class Client:
+    """Fetches tariff lists, for code without an event loop.
+
+    For scripts, Flask, Django, Celery and notebooks: works in any number of threads, inside a running event loop, which it
+    blocks, and after a fork. Closing it is optional. Its methods do what those of ``smsc_async.Client`` do.
+
+    Args:
+        account: The account of calls that name none, or ``None``.
+        options: The keywords of ``smsc_async.Client``.
+
+    Raises:
+        ValueError: As ``smsc_async.Client``; so do ``TypeError`` and ``ImportError``.
+
+    Example:
+        >>> from smsc_async.sync import Client
+        >>> from smsc_async.testing import SmscServer  # in place of the service
+        >>> with SmscServer() as server, Client(server.account, base_url=server.base_url) as client:
+        ...     print(client.tariffs().zone("32").api)
+        4.10
+    """
+
+    def __init__(self, account: Account | None = None, **options: Unpack[_Options]) -> None:
+        self._client = client.Client(account, **options)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Return the client that the environment describes; see ``smsc_async.Client.from_env``."""
+        made = cls.__new__(cls)
+        made._client = client.Client.from_env(environ)  # noqa: SLF001  # of this class
+        return made
+
+    def tariffs(
+        self,
+        account: Account | None = None,
+        *,
+        max_age: float | None = None,
+        deadline: float | None = None,
+        stale_ok: bool = False,
+    ) -> Tariffs:
+        """Return the tariff list of an account; see ``smsc_async.Client.tariffs``."""
+        return _run(self._client.tariffs(account, max_age=max_age, deadline=deadline, stale_ok=stale_ok))
+
+    def tariffs_for(
+        self, accounts: Iterable[Account], *, max_age: float | None = None, deadline: float | None = None
+    ) -> Iterator[Outcome]:
+        """Return the lists of many accounts, each as soon as it is there; see ``smsc_async.Client.tariffs_for``.
+
+        All accounts are read first, in the caller's thread.
+        """
+        given = accounts if isinstance(accounts, Account) else list(accounts)
+        return _iterated(self._client.tariffs_for(given, max_age=max_age, deadline=deadline))
+
+    def watch(
+        self,
+        account: Account | None = None,
+        *,
+        every: float = 900.0,
+        history: History | None = None,
+        name: str | None = None,
+        reader: str = "watch",
+        deadline: float | None = None,
+    ) -> Iterator[Update]:
+        """Return the changes of an account's list, each when it is seen; see ``smsc_async.Client.watch``."""
+        return _iterated(
+            self._client.watch(account, every=every, history=history, name=name, reader=reader, deadline=deadline)
+        )
+
+    def watch_for(
+        self,
+        accounts: Iterable[Account] | Mapping[str, Account],
+        *,
+        every: float = 900.0,
+        history: History | None = None,
+        reader: str = "watch",
+        deadline: float | None = None,
+    ) -> Iterator[Update]:
+        """Return the changes in the lists of many accounts, each when it is seen; see ``smsc_async.Client.watch_for``."""
+        return _iterated(
+            self._client.watch_for(accounts, every=every, history=history, reader=reader, deadline=deadline)
+        )
+
+    def quota(self, account: Account | None = None) -> QuotaState:
+        """Return what is left of the quota of an account's login; see ``smsc_async.Client.quota``."""
+        return _run(self._client.quota(account))
+
+    def statistics(self) -> Statistics:
+        """Return what this client has done so far."""
+        return self._client.statistics()
+
+    def lockouts(self) -> tuple[Lockout, ...]:
+        """Return what is not sent at present; see ``smsc_async.Client.lockouts``."""
+        return self._client.lockouts()
+
+    def reset_lockouts(self, account: Account | None = None) -> None:
+        """End lockouts whose reason is gone; see ``smsc_async.Client.reset_lockouts``."""
+        _run(self._client.reset_lockouts(account))
+
+    def close(self) -> None:
+        """Cancel the fetches of this client; calls that wait get an error."""
+        _run(self._client.aclose())
+
+    def __enter__(self) -> Self:
+        _run(self._client.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class _LoopThread:
@@ -102,107 +235,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _with_parameters_of(
-    asynchronous: Callable[Concatenate[client.Client, P], None],
-) -> Callable[[Callable[..., None]], Callable[Concatenate[Client, P], None]]:
-    """Let a type checker see the parameters of the asynchronous client, and ``inspect`` as well."""
-    return wraps(asynchronous, assigned=(), updated=())
-
-
-def _synchronous(
-    method: Callable[Concatenate[client.Client, P], T], run: Callable[[T], R]
-) -> Callable[[Callable[..., None]], Callable[Concatenate[Client, P], R]]:
-    """Make a method that has the parameters of an asynchronous one and returns what ``run`` returns for its result.
-
-    The decorated function has the name and the documentation.
-    """
-
-    def decorate(documented: Callable[..., None]) -> Callable[Concatenate[Client, P], R]:
-        def call(self: Client, /, *args: P.args, **options: P.kwargs) -> R:
-            return run(method(self._client, *args, **options))  # pyright: ignore[reportPrivateUsage]  # of this module
-
-        update_wrapper(call, documented)
-        update_wrapper(call, method, assigned=(), updated=())  # for `inspect.signature`
-        return call
-
-    return decorate
-
-
-class Client:
-    """Fetches tariff lists, for code without an event loop.
-
-    For scripts, Flask, Django, Celery and notebooks: works in any number of threads, inside a running event loop, which it
-    blocks, and after a fork. Closing it is optional. Its parameters and methods are those of ``smsc_async.Client``.
-
-    Raises:
-        ValueError: As ``smsc_async.Client``; so do ``TypeError`` and ``ImportError``.
-
-    Example:
-        >>> from smsc_async.sync import Client
-        >>> from smsc_async.testing import SmscServer  # in place of the service
-        >>> with SmscServer() as server, Client(server.account, base_url=server.base_url) as client:
-        ...     print(client.tariffs().zone("32").api)
-        4.10
-    """
-
-    @_with_parameters_of(client.Client.__init__)
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self._client = client.Client(*args, **options)
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Return the client that the environment describes; see ``smsc_async.Client.from_env``."""
-        made = cls.__new__(cls)
-        made._client = client.Client.from_env(environ)  # noqa: SLF001  # of this class
-        return made
-
-    @_synchronous(client.Client.tariffs, _run)
-    def tariffs(self) -> None:
-        """Return the tariff list of an account; see ``smsc_async.Client.tariffs``."""
-
-    def tariffs_for(
-        self, accounts: Iterable[Account], *, max_age: float | None = None, deadline: float | None = None
-    ) -> Iterator[Outcome]:
-        """Return the lists of many accounts, each as soon as it is there; see ``smsc_async.Client.tariffs_for``.
-
-        All accounts are read first, in the caller's thread.
-        """
-        given = accounts if isinstance(accounts, Account) else list(accounts)
-        return _iterated(self._client.tariffs_for(given, max_age=max_age, deadline=deadline))
-
-    @_synchronous(client.Client.watch, _iterated)
-    def watch(self) -> None:
-        """Return the changes of an account's list, each when it is seen; see ``smsc_async.Client.watch``."""
-
-    @_synchronous(client.Client.watch_for, _iterated)
-    def watch_for(self) -> None:
-        """Return the changes in the lists of many accounts, each when it is seen; see ``smsc_async.Client.watch_for``."""
-
-    @_synchronous(client.Client.quota, _run)
-    def quota(self) -> None:
-        """Return what is left of the quota of an account's login; see ``smsc_async.Client.quota``."""
-
-    @_synchronous(client.Client.reset_lockouts, _run)
-    def reset_lockouts(self) -> None:
-        """End lockouts whose reason is gone; see ``smsc_async.Client.reset_lockouts``."""
-
-    @_synchronous(client.Client.aclose, _run)
-    def close(self) -> None:
-        """Cancel the fetches of this client; calls that wait get an error."""
-
-    def statistics(self) -> Statistics:
-        """Return what this client has done so far."""
-        return self._client.statistics()
-
-    def lockouts(self) -> tuple[Lockout, ...]:
-        """Return what is not sent at present; see ``smsc_async.Client.lockouts``."""
-        return self._client.lockouts()
-
-    def __enter__(self) -> Self:
-        _run(self._client.__aenter__())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
