@@ -56,7 +56,8 @@ async def test_the_reserve_host_answers_in_time_if_the_first_drops_packets_and_i
                 assert (await client.tariffs(deadline=8)).zones
             with stopwatch() as second:
                 assert (await client.tariffs(deadline=8)).zones
-            assert 1.0 < first.seconds < 8 / 3
+            assert first.seconds + first.stalled > 1.0
+            assert first.seconds < 8 / 3
             assert second.seconds < 0.5
             assert client.statistics().retries == 1
         assert len(server.requests) == 2
