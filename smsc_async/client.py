@@ -306,7 +306,7 @@ class Client:
             ...     async with server.client() as client:
             ...         await client.tariffs()
             ...         server.set_tariffs(sample_tariffs(Decimal("1.10")))  # everything a tenth dearer
-            ...         async for update in client.watch(every=0.05):
+            ...         async for update in client.watch(every=1):
             ...             for change in update.changes:
             ...                 if change.name == "Latvia" and change.price == "api":
             ...                     print(change.old, change.new)
