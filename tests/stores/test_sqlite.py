@@ -557,6 +557,25 @@ async def test_the_lead_that_another_process_has_taken_in_between_is_seen(
         await asyncio.gather(waiting, return_exceptions=True)
 
 
+async def test_a_lease_and_its_permit_are_undone_if_the_call_was_cancelled_before(tmp_path: Path) -> None:
+    alex, endpoint, login = Account("alex", "123"), "https://smsc.example/sys/get.php", "smsc.example alex"
+    permit = Permit(login, Quota(), token=True, credentials=Credentials("smsc.example", alex))
+    async with _open(tmp_path / "store.db") as store:
+        await store.usage(login, Quota())  # opens the file
+        go = threading.Event()
+        blocking = asyncio.create_task(store._worker.run(go.wait))  # pyright: ignore[reportPrivateUsage]
+        await asyncio.sleep(0)
+        looking = asyncio.create_task(store.lease_or_reply(endpoint, alex, 0.0, permit))
+        await asyncio.sleep(0)
+        looking.cancel()
+        go.set()
+        await asyncio.gather(blocking, looking, return_exceptions=True)
+        assert looking.cancelled()
+        assert (await store.usage(login, Quota())).tokens_in == ()
+        async with asyncio.timeout(2.0):
+            assert isinstance(await store.lease_or_reply(endpoint, alex, 0.0, permit), FetchLease)
+
+
 async def test_a_wait_for_a_turn_that_is_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "PATIENCE", -1.0)
     async with _open(tmp_path / "store.db") as store:
