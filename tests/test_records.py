@@ -33,14 +33,14 @@ COPIES: list[Callable[[Any], Any]] = [
 RECORDS = [RUSSIA, NOWHERE, MTS, UNPRICED, TARIFFS, Tariffs(()), Price(Decimal(1), MTS, Service.API), Extra({"a": "b"})]
 
 
-@pytest.mark.parametrize("make_copy", COPIES)
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
-def test_a_copy_is_equal_and_hashes_alike(record: T, make_copy: Callable[[T], T]) -> None:
-    twin = make_copy(record)
-    assert type(twin) is type(record)
-    assert twin == record
-    assert hash(twin) == hash(record)
-    assert repr(twin) == repr(record)
+def test_a_copy_is_equal_and_hashes_alike(record: object) -> None:
+    for make_copy in COPIES:
+        twin = make_copy(record)
+        assert type(twin) is type(record)
+        assert twin == record
+        assert hash(twin) == hash(record)
+        assert repr(twin) == repr(record)
 
 
 @pytest.mark.parametrize("make_copy", COPIES)

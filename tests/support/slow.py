@@ -191,6 +191,7 @@ EXHAUSTIVE: Final = {
 PAIRS: Final = [
     "faults/test_lockout_scenarios.py::test_1_a_moved_address_costs_at_most_four_errors",
     "faults/test_secrecy.py::test_the_password_shows_nowhere_but_in_the_body",
+    "fetch/test_stale_lists.py::test_a_call_does_not_wait_for_a_request_that_is_refused",
     "http/test_connections.py::test_a_second_answer_is_returned_to_nobody",
     "http/test_hosts_and_threads.py::test_calls_return_though_all_threads_of_the_application_wait_for_them",
     "http/test_proxies.py::test_a_proxy_of_the_environment_carries_the_request",
@@ -200,7 +201,7 @@ PAIRS: Final = [
     "simulator/test_responses.py::test_the_list_comes_in_every_format_and_charset_by_get_and_by_post",
     "decoder/test_refusals.py::test_a_refusal_is_its_error_whatever_was_asked_for",
 ]
-# One reader of rows, one grammar of prices and one way to pickle serve all formats, members and records.
+# One reader of rows and one grammar of prices serve all formats.
 VALUES: Final = [
     "cli/test_price.py::test_what_can_name_nothing_costs_no_request",
     "decoder/test_assemble.py::test_an_odd_character_in_a_name_costs_nothing",
@@ -216,12 +217,10 @@ VALUES: Final = [
     "decoder/test_prices.py::test_a_price_keeps_the_digits_that_were_sent",
     "decoder/test_prices.py::test_a_second_decimal_mark_and_a_lone_one_are_refused",
     "decoder/test_prices.py::test_an_absent_price_is_no_price_and_shifts_none",
-    "fetch/test_stale_lists.py::test_a_call_does_not_wait_for_a_request_that_is_refused",
     "http/test_proxies.py::test_a_proxy_that_refuses_is_named_and_costs_no_token",
     "simulator/test_faults.py::test_a_status_comes_as_a_page_with_the_retry_after_it_was_given",
     "simulator/test_responses.py::test_incomplete_or_unknown_parameters_are_error_1_and_no_wrong_password",
     "stores/test_lifecycle.py::test_a_memory_store_in_use_refuses_a_copy",
-    "test_records.py::test_a_copy_is_equal_and_hashes_alike",
 ]
 LOOPS_IN_TURN: Final = [
     "cli/test_notify.py::test_a_service_that_refuses_a_notification_is_a_problem_without_its_url",
@@ -242,7 +241,6 @@ LOOPS_IN_TURN: Final = [
     "fetch/test_bulk.py::test_three_hundred_accounts_take_as_long_as_six_in_a_row",
     "history/test_history.py::test_a_damaged_list_counts_as_absent_and_is_logged_once",
     "history/test_history.py::test_a_row_of_odd_types_counts_as_absent",
-    "history/test_packing.py::test_bytes_that_are_damaged_or_inflate_without_end_are_no_list",
     "history/test_watch.py::test_every_other_error_is_an_update_and_the_next_round_comes",
     "http/test_hosts_and_threads.py::test_the_reserve_host_answers_in_time_if_the_first_drops_packets_and_is_first_from_then_on",
     "http/test_limited_transport.py::test_an_exchange_ends_at_its_limit",
