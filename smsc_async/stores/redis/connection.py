@@ -202,11 +202,9 @@ class RedisConnections:
             # The server does not know the script yet, or no longer (SCRIPT FLUSH, a restart).
             return await self._by(SECONDS, lambda: packed("EVAL", script.text), read_one, asking=asking)
 
-    async def ask(
-        self, *commands: Sequence[Word], read: Callable[[list[Any]], T], spent: float = 0.0, asking: bool = False
-    ) -> T:
-        """Return what ``read`` makes of the answers to commands that are sent together; arguments and errors as in ``call``."""
-        return await self._by(SECONDS - spent, lambda: list(map(_packed, commands)), read, asking=asking)
+    async def ask(self, *commands: Sequence[Word], read: Callable[[list[Any]], T]) -> T:
+        """Return what ``read`` makes of the answers to commands that are sent together; errors as in ``call``."""
+        return await self._by(SECONDS, lambda: list(map(_packed, commands)), read)
 
     async def owner(self, key: str) -> RedisConnections:  # noqa: ARG002  # the interface of RedisNodes
         """Return the server of a key: this one."""
@@ -233,7 +231,7 @@ class RedisConnections:
             await pool.aclose()
 
     async def _by(  # noqa: C901, PLR0912  # each way to fail has its error
-        self, seconds: float, pack: Callable[[], list[bytes]], read: Callable[[list[Any]], T], *, asking: bool
+        self, seconds: float, pack: Callable[[], list[bytes]], read: Callable[[list[Any]], T], *, asking: bool = False
     ) -> T:
         pool, task = self._pool(), current_task()
         cancelling, step, is_repeated = task.cancelling(), "accept a connection", False
