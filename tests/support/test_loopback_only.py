@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -123,6 +124,7 @@ def test_swallows():
     # As pyproject.toml has it, which does not reach there: the conftest loads the test kit itself.
     plugins = ["-p", "no:cacheprovider", "--disable-plugin-autoload", "-p", "xdist.plugin", "-p", "tests.conftest"]
     command = [sys.executable, "-m", "pytest", "-q", *plugins, str(test)]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    variables = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    ran = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=60)
     assert "1 passed, 1 error" in ran.stdout
     assert f"tried to leave the machine: [Forbidden(\"connect() to ('{OUTSIDE}', 9)" in ran.stdout
