@@ -12,6 +12,7 @@ import py_compile
 import re
 import signal
 import sys
+import zlib
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
@@ -73,6 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         exhaustive = {item for item in items if item.get_closest_marker("exhaustive")}
         config.hook.pytest_deselected(items=exhaustive)
         items[:] = [item for item in items if item not in exhaustive]
+    # In a mixed order, because tests of one folder wait together or compute together; the tests of a module stay together.
+    items.sort(key=lambda item: zlib.crc32(item.nodeid.partition("::")[0].encode()))
 
 
 def pytest_collection_finish() -> None:
