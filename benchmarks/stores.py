@@ -168,21 +168,22 @@ def sqlite_with_stored_accounts(path: str, stored: int) -> None:
 
 
 def inside(store: SQLiteStore) -> list[float]:
-    """Have the seconds of each job in the worker thread written down."""
+    """Have the seconds of each job in the worker thread written down, its transaction included."""
     seconds: list[float] = []
+    worker = store._worker  # noqa: SLF001
+    run = worker.run
 
-    def timed(work: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*args: object) -> object:
+    async def timed(work: Callable[[], Any], undo: Callable[[Any], object] | None = None) -> Any:
+        def timed_work() -> Any:
             began = time.perf_counter()
             try:
-                return work(*args)
+                return work()
             finally:
                 seconds.append(time.perf_counter() - began)
 
-        return run
+        return await run(timed_work, undo)
 
-    store._acquire = timed(store._acquire)  # type: ignore[method-assign]  # noqa: SLF001  # the work itself, without the way to the thread
-    store._release = timed(store._release)  # type: ignore[method-assign]  # noqa: SLF001
+    worker.run = timed  # type: ignore[method-assign]
     return seconds
 
 
