@@ -79,7 +79,7 @@ class _Pool:
         self.connecting: list[asyncio.Task[_Connection]] = []
         self.room = asyncio.Semaphore(_MAX_CONNECTIONS)
         self.opening = asyncio.Lock()
-        # After that, calls in flight close their connections.
+        # Whether the calls in flight must close their connections at their end.
         self.is_closed = False
         self.limits = TimeLimits()
 

@@ -55,7 +55,7 @@ class TimeLimits:
         self.is_over(task, 0)
 
     def is_over(self, task: asyncio.Task[Any], cancelling: int) -> bool:
-        """Return whether a task was cancelled by the end of its time, and by nobody else; at the next call, it was not.
+        """Return whether the end of its time cancelled a task, and nothing else did; a second call returns ``False``.
 
         Args:
             task: The current task.
