@@ -33,7 +33,7 @@ def current_task() -> asyncio.Task[Any]:
 class TimeLimits:
     """The time limits of the calls in one event loop.
 
-    All share one timer, since ``asyncio.timeout()`` takes a tenth of the time of a permit. As there, the end of the time
+    All share one timer, since ``asyncio.timeout()`` takes a twentieth of the time of a permit. As there, the end of the time
     cancels the task, and its call replaces the cancellation by an error.
     """
 
