@@ -59,6 +59,7 @@ async def pair(store: SQLiteStore | RedisStore, login: str) -> tuple[float, floa
 
 STORED = (10, 1_000, 100_000)
 ROW = bytes(400)
+LISTS = ("{smsc}:lists", "{smsc}:lists:old")  # the young ones and the old ones
 
 
 async def filled(server: RedisServer, stored: int) -> RedisStore:
@@ -71,10 +72,11 @@ async def filled(server: RedisServer, stored: int) -> RedisStore:
         pipe = client.pipeline(transaction=False)
         for number in range(first, min(first + 5_000, stored)):
             pipe.set(f"{{smsc}}:permits:{number:032x}", permit)
-            pipe.hset("{smsc}:lists", f"{number:032x}:00000000", ROW)
-            pipe.zadd("{smsc}:lists:used", {f"{number:032x}:00000000": time.time() * 1e6})
+            pipe.hset(LISTS[number % 2], f"{number:032x}:00000000", ROW)
         await pipe.execute()
-    await client.incrby("{smsc}:lists:bytes", stored * len(ROW))
+    for lists in LISTS:
+        await client.expire(lists, int(RedisStore.LIST_TTL))
+    await client.set("{smsc}:lists:bytes", stored * len(ROW) // 2)
     await client.aclose()
     return store
 

@@ -21,6 +21,7 @@ from smsc_async.protocol import Reply
 from smsc_async.stores import FetchLease, Store
 from smsc_async.stores.keys import ListKey
 from smsc_async.stores.sealed_reply import SEALED_BYTES, packed, sealed, unsealed
+from tests.stores.redis_cluster import wait_until
 from tests.stores.redis_server import RedisServer
 
 pytestmark = pytest.mark.asyncio
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.asyncio
 ENDPOINT, OTHER_ENDPOINT = "https://smsc.example/sys/get.php", "https://other.example/sys/get.php"
 ALEX, BORIS = Account("alex", "123"), Account("boris", "123")
 PEPPER = "a long random text"
+YOUNG, OLD = "{smsc}:lists", "{smsc}:lists:old"
 
 
 def _reply(price: str) -> Reply:
@@ -48,7 +50,8 @@ class Rows:
 
     def read(self) -> dict[bytes, bytes]:
         if self._address.startswith("unix:"):
-            return {name: row[8:] for name, row in self._redis().hgetall("{smsc}:lists").items()}
+            rows = [row for lists in (OLD, YOUNG) for row in self._redis().hgetall(lists).items()]
+            return {name: row[8:] for name, row in rows}
         with sqlite3.connect(self._address) as connection:
             rows = connection.execute("SELECT key, sealed FROM replies").fetchall()
         connection.close()
@@ -58,7 +61,7 @@ class Rows:
         if self._address.startswith("unix:"):
             text = value if isinstance(value, bytes) else str(value).encode()
             seconds, micro = self._redis().time()
-            self._redis().hset("{smsc}:lists", name, struct.pack(">d", seconds * 1e6 + micro) + text)
+            self._redis().hset(YOUNG, name, struct.pack(">d", seconds * 1e6 + micro) + text)
             return
         with sqlite3.connect(self._address) as connection:
             connection.execute("UPDATE replies SET sealed = ? WHERE key = ?", (value, name.decode()))
@@ -225,13 +228,95 @@ async def test_a_memory_store_forgets_an_account() -> None:
 
 async def test_the_total_of_bytes_stays_right_while_lists_come_and_go(rows: Rows) -> None:
     size = len(sealed(_reply("2.50"), ListKey("name", b"key"), 0.0))
-    here = rows.open(keep_bytes=3 * size + 40)
+    here = rows.open(keep_bytes=4 * size + 60)
     for number in range(12):
         await _fetch(here, Account(f"login{number % 5}", str(number)))
         await here.forget(Account("login1", "1"))
-        assert len(rows.read()) <= 3
-    assert len(rows.read()) == 3
+        assert len(rows.read()) <= 4
+    assert len(rows.read()) == 4
     await here.aclose()
+
+
+def _generations(server: RedisServer) -> tuple[int, int]:
+    """Return the number of young lists and that of old ones."""
+    young, old = (int(server.ask("HLEN", lists)[1:]) for lists in (YOUNG, OLD))
+    return young, old
+
+
+def _let_half_the_ttl_pass(server: RedisServer) -> None:
+    assert server.ask("PEXPIRE", YOUNG, str(int(RedisStore.LIST_TTL * 500) - 1)) == b":1\r\n"
+
+
+async def test_a_list_on_redis_that_is_not_used_for_half_of_its_ttl_is_dropped(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    rows = Rows(redis_server.url)
+    store = rows.open()
+    await _fetch(store, ALEX)
+    await _fetch(store, BORIS)
+    _let_half_the_ttl_pass(redis_server)
+    await _fetch(store, Account("clara", "3"))
+    assert _generations(redis_server) == (1, 2)
+    other = rows.open()
+    assert await _look(other, ALEX) == "2.50"
+    assert _generations(redis_server) == (2, 1)
+    _let_half_the_ttl_pass(redis_server)
+    await _fetch(store, Account("dora", "4"))
+    assert _generations(redis_server) == (1, 2)
+    another = rows.open()
+    assert [await _look(another, each) for each in (ALEX, BORIS)] == ["2.50", None]
+    for each in (store, other, another):
+        await each.aclose()
+
+
+async def test_the_redis_server_drops_lists_itself(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    redis_server.ask("FLUSHALL")
+    monkeypatch.setattr(RedisStore, "LIST_TTL", 0.4)
+    store = Rows(redis_server.url).open()
+    await _fetch(store, ALEX)
+    await store.aclose()
+    gone = lambda: redis_server.ask("EXISTS", YOUNG, OLD, f"{YOUNG}:bytes") == b":0\r\n"  # noqa: E731
+    await asyncio.to_thread(wait_until, gone)
+
+
+async def test_the_ttl_is_right_again_after_the_clock_of_the_server_was_set_back(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    store = Rows(redis_server.url).open()
+    await _fetch(store, ALEX)
+    redis_server.ask("PEXPIRE", YOUNG, str(10**12))
+    await _fetch(store, BORIS)
+    assert 0 < int(redis_server.ask("PTTL", YOUNG)[1:]) <= RedisStore.LIST_TTL * 1_000
+    assert _generations(redis_server) == (2, 0)
+    await store.aclose()
+
+
+async def test_a_store_on_redis_without_place_for_lists_leaves_those_of_others(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    rows = Rows(redis_server.url)
+    store, reader = rows.open(), rows.open(keep_bytes=0)
+    await _fetch(store, ALEX)
+    _let_half_the_ttl_pass(redis_server)
+    await _fetch(store, BORIS)
+    for _ in range(2):
+        assert await _look(reader, ALEX) == "2.50"
+        await _fetch(reader, Account("clara", "3"))
+        assert _generations(redis_server) == (1, 1)
+    for each in (store, reader):
+        await each.aclose()
+
+
+async def test_old_lists_on_redis_are_forgotten_too(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    rows = Rows(redis_server.url)
+    store = rows.open()
+    await _fetch(store, ALEX)
+    await _fetch(store, ALEX, endpoint=f"{ENDPOINT}?other")
+    _let_half_the_ttl_pass(redis_server)
+    await _fetch(store, BORIS)
+    await _fetch(store, ALEX, endpoint=f"{ENDPOINT}?young")
+    assert _generations(redis_server) == (2, 2)
+    await store.forget(ALEX)
+    assert _generations(redis_server) == (1, 0)
+    await store.aclose()
 
 
 async def test_a_thousand_junk_accounts_cost_no_time(rows: Rows) -> None:

@@ -7,6 +7,7 @@ import math
 import threading
 import zlib
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -156,15 +157,16 @@ async def test_an_answer_that_cannot_be_read_is_fetched_anew(name: str) -> None:
 
 
 async def test_so_many_bytes_are_kept_and_the_least_recently_used_goes_first(name: str) -> None:
-    here = _open(name, keep_bytes=2 * SIZE + 20)
+    open_one = partial(_open, name, keep_bytes=2 * SIZE + 20)
+    here = open_one()
     alex, boris, clara = Account("alex", "1"), Account("boris", "2"), Account("clara", "3")
     await _fetch(here, alex)
     await _fetch(here, boris)
-    other = _open(name)
+    other = open_one()
     assert isinstance(await other.lease_or_reply(ENDPOINT, alex, 60.0), Tariffs)
     await _fetch(here, clara)
     await other.aclose()
-    another = _open(name)
+    another = open_one()
     kept = [isinstance(await another.lease_or_reply(ENDPOINT, each, 60.0), Tariffs) for each in (alex, boris, clara)]
     assert kept == [True, False, True]
     await here.aclose()

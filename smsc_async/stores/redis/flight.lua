@@ -1,29 +1,49 @@
 -- Lists, and the leases of the processes that fetch them.
 --
+-- The lists are in two generations. A list that is fetched goes to the young one, and so does an old list that is used. If
+-- the young generation has half of the bytes, or exists for half of the TTL, it becomes the old one, whose lists are
+-- dropped: those that were not used for the longest time. This takes the same time for every number of lists, and the
+-- server drops a generation at its TTL itself.
+--
 -- KEYS[k]    the lease of one list: its end as a double, and the holder
--- KEYS[k+1]  the lists, by key: the instant of the fetch as a double, and the sealed list
--- KEYS[k+2]  their keys, by the instant of the last use
--- KEYS[k+3]  the bytes of all lists
+-- KEYS[k+1]  the young lists, by key: the instant of the fetch as a double, and the sealed list
+-- KEYS[k+2]  the old lists
+-- KEYS[k+3]  the bytes of the young lists, including those that were forgotten
 -- ARGV[w]    the action: look, renew, release or forget
 -- ARGV[w+1]  the key of the list; for forget, the beginning of the keys
 -- ARGV[w+2]  the holder; for forget, the cursor, which the answer has for the next call
 -- ARGV[w+3]  for release, the sealed list, or nothing; for forget, the number of lists to look at
--- Number n is the duration of a lease, the next the seconds after which an unused list is dropped.
+-- ARGV[w+4]  for forget, '1' for the young lists or '2' for the old ones
+-- Number n is the duration of a lease, the next the TTL of a list, the next the most bytes of a generation.
 local function list(k, w, n)
-  local key, holder, lease_for, ttl = ARGV[w + 1], ARGV[w + 2], numbers[n], numbers[n + 1]
-  local length = redis.call('HSTRLEN', KEYS[k + 1], key)
-
-  local function drop(each)
-    local freed = redis.call('HSTRLEN', KEYS[k + 1], each)
-    redis.call('HDEL', KEYS[k + 1], each)
-    redis.call('ZREM', KEYS[k + 2], each)
-    return redis.call('DECRBY', KEYS[k + 3], freed)
-  end
+  local key, holder, lease_for = ARGV[w + 1], ARGV[w + 2], numbers[n]
+  local young, old, bytes = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]
 
   if ARGV[w] == 'forget' then
-    local cursor, found = unpack(redis.call('HSCAN', KEYS[k + 1], holder, 'MATCH', key .. '*', 'COUNT', ARGV[w + 3]))
-    for i = 1, #found, 2 do drop(found[i]) end
+    local lists = KEYS[k + ARGV[w + 4]]
+    local cursor, found = unpack(redis.call('HSCAN', lists, holder, 'MATCH', key .. '*', 'COUNT', ARGV[w + 3]))
+    for i = 1, #found, 2 do redis.call('HDEL', lists, found[i]) end
     return {'done', cursor}
+  end
+
+  -- Store a list among the young ones; return whether it has a place there.
+  local function put(row)
+    local ttl, most = math.ceil(numbers[n + 1] / 1000), numbers[n + 2]
+    if #row > most then return false end
+    local left = redis.call('PTTL', young)
+    local total = left >= 0 and redis.call('INCRBY', bytes, #row - redis.call('HSTRLEN', young, key)) or #row
+    if left >= 0 and (total > most or left < ttl / 2) then
+      redis.call('UNLINK', old)
+      redis.call('RENAME', young, old)
+      left, total = -1, #row
+    end
+    redis.call('HSET', young, key, row)
+    -- A generation that is new, or whose TTL grew because the clock was set back.
+    if left < 0 or left > ttl then
+      redis.call('PEXPIRE', young, ttl)
+      redis.call('SET', bytes, total, 'PX', ttl)
+    end
+    return true
   end
 
   local lease = redis.call('GET', KEYS[k])
@@ -43,30 +63,20 @@ local function list(k, w, n)
 
   if ARGV[w] == 'release' then
     if is_mine then redis.call('DEL', KEYS[k]) end
-    if ARGV[w + 3] ~= '' then
-      local row = struct.pack('>d', now) .. ARGV[w + 3]
-      redis.call('HSET', KEYS[k + 1], key, row)
-      redis.call('ZADD', KEYS[k + 2], now, key)
-      local total = redis.call('INCRBY', KEYS[k + 3], #row - length)
-      for _ = 1, 128 do
-        local oldest = redis.call('ZRANGE', KEYS[k + 2], 0, 0, 'WITHSCORES')
-        if #oldest == 0 or (total <= numbers[n + 2] and tonumber(oldest[2]) > now - ttl) then break end
-        total = drop(oldest[1])
-      end
-      local lasts = string.format('%.0f', math.ceil(ttl / 1000))
-      for i = k + 1, k + 3 do redis.call('PEXPIRE', KEYS[i], lasts) end
-    end
+    if ARGV[w + 3] ~= '' then put(struct.pack('>d', now) .. ARGV[w + 3]) end
     return {'done'}
   end
 
-  local fresh, longest, with_last = numbers[n + 2], numbers[n + 3], numbers[n + 4] == 1
+  local fresh, longest, with_last = numbers[n + 3], numbers[n + 4], numbers[n + 5] == 1
+  local lists, length = young, redis.call('HSTRLEN', young, key)
+  if length == 0 then lists, length = old, redis.call('HSTRLEN', old, key) end
   -- A value that cannot be a list is not read: it comes back empty.
-  local row = length > 8 and length <= longest + 8 and redis.call('HGET', KEYS[k + 1], key)
+  local row = length > 8 and length <= longest + 8 and redis.call('HGET', lists, key)
   local at = row and struct.unpack('>d', row)
   -- A fetch in the future: the clock was set back since then, and the age is unknown.
   local age = at and at <= now and now - at or -1
   if age >= 0 and age < fresh then
-    redis.call('ZADD', KEYS[k + 2], now, key)
+    if lists == old and put(row) then redis.call('HDEL', old, key) end
     return {'reply', age, row:sub(9)}
   end
   if lease and not is_mine then return {'leased'} end

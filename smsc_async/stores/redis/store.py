@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -37,6 +38,8 @@ from smsc_async.stores.shared import Ended, Lookup, PermitId, SharedStore, permi
 T = TypeVar("T")
 
 _SCAN_COUNT: Final = "1000"
+# The generations of lists, as in flight.lua.
+_YOUNG, _OLD = "1", "2"
 
 
 class RedisStore(SharedStore):
@@ -56,8 +59,8 @@ class RedisStore(SharedStore):
             reads it. ``redis+sentinel://HOST:PORT,HOST:PORT/NAME`` for the master that Sentinel knows by that name, and
             ``redis+cluster://HOST:PORT,HOST:PORT`` for a cluster; with TLS ``rediss+sentinel://`` and ``rediss+cluster://``.
         pepper: Your secret for digests and seals, at least 16 characters, the same for all processes that share the store.
-        keep_bytes: Bytes of packed lists in the server, and a quarter of it for lists in this process; the least recently
-            used lists are dropped first. The state of the quota is never dropped.
+        keep_bytes: Bytes of packed lists in the server, and a quarter of it for lists in this process; lists that are not
+            used are dropped first. The state of the quota is never dropped.
         lease: The most seconds that a request lasts: for a permit without a deadline, and for the requests that may be in
             flight when the store is lost. Raise it to the ``exchange_limit`` of a ``LimitedTransport``.
         cold_start: ``"wait"`` trusts an empty store only if the server shows that it lost nothing for a window and a lease.
@@ -311,25 +314,24 @@ class RedisStore(SharedStore):
         await asyncio.shield(self._tasks.begin(end()))
 
     def _share_part(self, ended: Ended) -> Part:
-        numbers = (self._keep_bytes / len(self._shards.tags),)
-        return self._list_part(ended.key, "release", str(ended.holder), ended.shared or b"", numbers=numbers)
+        return self._list_part(ended.key, "release", str(ended.holder), ended.shared or b"")
 
     def _list_part(
         self, key: str, action: str, *words: str | bytes, numbers: Sequence[float] = (), tag: str = ""
     ) -> Part:
         """Return an action on a list, or with ``tag`` on those of a shard whose keys begin with ``key``."""
         tag = tag or self._shards.tag_of(key.rpartition(":")[2])
-        keys = [f"{tag}:{each}" for each in (f"lease:{key}", "lists", "lists:used", "lists:bytes")]
-        times = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO)
-        return Part(keys, (*times, *numbers), (action, key, *words))
+        keys = [f"{tag}:{each}" for each in (f"lease:{key}", "lists", "lists:old", "lists:bytes")]
+        bounds = (self.LEASE_SECONDS * MICRO, self.LIST_TTL * MICRO, self._keep_bytes / len(self._shards.tags) / 2)
+        return Part(keys, (*bounds, *numbers), (action, key, *words))
 
     async def _delete_lists(self, prefix: str) -> None:
-        for tag in self._shards.tags:  # an account has a login for each service
+        # An account has a login for each service. A list that is old, used and old again is found the second time.
+        for tag, lists in itertools.product(self._shards.tags, (_OLD, _YOUNG, _OLD)):
             cursor = b""
             while cursor != b"0":
-                _, cursor = await self._shards.run(
-                    self._list_part(prefix, "forget", cursor or b"0", _SCAN_COUNT, tag=tag)
-                )
+                words = (cursor or b"0", _SCAN_COUNT, lists)
+                _, cursor = await self._shards.run(self._list_part(prefix, "forget", *words, tag=tag))
 
     def _after_fork(self) -> None:
         super()._after_fork()
