@@ -6,7 +6,7 @@ import datetime as dt
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 from benchmarks.pairing import Line
@@ -18,6 +18,12 @@ PACKAGES = (
 )  # fmt: skip
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- the last run -->", "<!-- its end -->"
+
+
+def section(name: str, rounds: int) -> tuple[str, list[Line]]:
+    """Return the title of a section, and what it measures."""
+    module = import_module(f"benchmarks.{name}")
+    return module.TITLE, module.run(rounds)
 
 
 def row(line: Line) -> tuple[str, ...]:
