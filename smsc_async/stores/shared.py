@@ -131,7 +131,7 @@ class SharedStore(Store, ABC):
     # The lists in memory are copies of lists in the store, so a part of the store's size is enough.
     _CACHE_DIVISOR = 4
     LIST_TTL: float = 7 * 86_400.0
-    """Seconds for which a list is stored at most."""
+    """Seconds for which a list may be used, and after which a list that nobody uses is dropped."""
     # The first argument of the constructor, and the pepper, if one was passed.
     _address: Secret
     _pepper: Secret | None
