@@ -295,6 +295,17 @@ async def test_a_file_being_made_by_another_process_is_waited_for(
         assert isinstance(await _take(store), Permit)
 
 
+async def test_a_new_file_that_another_process_sets_up_at_the_same_time_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.touch(0o600)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    async with _open(path) as store:
+        asyncio.get_running_loop().call_later(0.1, lambda: other.execute("COMMIT"))
+        assert isinstance(await _take(store), Permit)
+    other.close()
+
+
 async def test_a_cancelled_take_leaves_nothing_taken(tmp_path: Path) -> None:
     async with _open(tmp_path / "store.db") as store:
         await _take(store, "boris")

@@ -311,18 +311,16 @@ class RedisConnections:
                     await connection.read_response()
                 answers.append(await connection.read_response())
             result = read(answers)
-        except (NoScriptError, StoreLostError):
-            pool.idle.append(connection)
+        except (NoScriptError, StoreLostError, AskError, TryAgainError) as error:
+            pool.idle.append(connection)  # nothing else comes
+            if isinstance(error, TryAgainError):
+                raise ElsewhereError(None) from None
+            if isinstance(error, AskError):  # or its subclass MovedError
+                # A node that does not know the host of another one leaves it out: it is that of the node itself.
+                moved: Any = error
+                node = Address(str(moved.host) or self._host, int(moved.port))
+                raise ElsewhereError(node, moved=isinstance(error, MovedError)) from None
             raise
-        except AskError as error:  # and its subclass MovedError
-            pool.idle.append(connection)
-            # A node that does not know the host of another one leaves it out: it is that of the node itself.
-            moved: Any = error
-            node = Address(str(moved.host) or self._host, int(moved.port))
-            raise ElsewhereError(node, moved=isinstance(error, MovedError)) from None
-        except TryAgainError:
-            pool.idle.append(connection)
-            raise ElsewhereError(None) from None
         except BaseException:
             await connection.disconnect(nowait=True)
             raise

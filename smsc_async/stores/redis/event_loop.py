@@ -19,8 +19,7 @@ def asyncio_loop() -> asyncio.AbstractEventLoop:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        pass
-    raise RuntimeError("RedisStore works on asyncio only: on trio use SQLiteStore")
+        raise RuntimeError("RedisStore works on asyncio only: on trio use SQLiteStore") from None
 
 
 def current_task() -> asyncio.Task[Any]:

@@ -178,8 +178,7 @@ class Shards:
 
     async def _run_in(self, shard: _Shard, identity: _Identity, part: Part) -> list[Any]:
         """Return the answer of the script, which gets the expected time of the server; again if the clock has stepped."""
-        spent = step = longest = 0.0
-        sent_at = expected = slack = 0.0
+        spent = step = longest = sent_at = expected = slack = 0.0
         call = ""
 
         def arguments(run: str | None) -> tuple[str | bytes, ...]:

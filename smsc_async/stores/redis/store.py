@@ -264,8 +264,7 @@ class RedisStore(SharedStore):
     def _acquire_part(self, permit: Permit, lease: float, action: str = "acquire") -> Part:
         quota, lasts = permit.quota, permit.quota.absence + self._lease + lease
         rule = (quota.requests, quota.window * MICRO, quota.linger * MICRO, quota.concurrent, permit.token)
-        times = (lease * MICRO, self._closed_for(quota) * MICRO)
-        return self._permit_part(permit, action, lasts, *rule, *times)
+        return self._permit_part(permit, action, lasts, *rule, lease * MICRO, self._closed_for(quota) * MICRO)
 
     def _release_part(self, permit: Permit, completion: Completion) -> Part:
         instant = now()

@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
@@ -41,6 +41,8 @@ try:
     import fcntl
 except ImportError:  # pragma: no cover  # Windows, where a file that is open cannot be deleted
     fcntl = None  # type: ignore[assignment]
+
+T = TypeVar("T")
 
 # Seconds between two tries for the lock of another process, which holds it for some 20 µs.
 _LONGEST_PAUSE: Final = 0.001
@@ -128,7 +130,9 @@ class StoreFile:
             connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
             undo.callback(connection.close)
             self._check_ours(connection)
-            if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+            # SQLite itself does not wait for another process that does the same.
+            use_log = _wait_for_lock(partial(connection.execute, "PRAGMA journal_mode = WAL"))
+            if use_log.fetchone() != ("wal",):
                 raise misconfigured(
                     "SQLite cannot share this file between processes: put it on a local disk", self.path
                 )
@@ -258,18 +262,16 @@ class StoreSnapshot(StoreFile):
         return has_log or not (log.exists() or self.path.stat().st_mtime_ns != before)
 
 
-def _wait_for_lock(lock: Callable[[], object]) -> None:
-    """Call ``lock`` until no other process has the lock; its error is raised after ``PATIENCE``."""
+def _wait_for_lock(lock: Callable[[], T]) -> T:
+    """Return what ``lock`` returns once no other process has the lock; its error is raised after ``PATIENCE``."""
     due = time.monotonic() + PATIENCE
     while True:
         try:
-            lock()
+            return lock()
         except (BlockingIOError, sqlite3.OperationalError) as error:
             is_busy = isinstance(error, OSError) or error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
             if not is_busy or time.monotonic() > due:
                 raise
-        else:
-            return
         time.sleep(random.uniform(0.0, _LONGEST_PAUSE))  # noqa: S311  # spreads load; not a secret
 
 
