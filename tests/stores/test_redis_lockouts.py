@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from smsc_async import Account, Quota, RedisStore, StoreError
-from smsc_async.fetch.lockout import Verdict
+from smsc_async.fetch.lockout import Cause, Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.stores.redis.shards import Part
@@ -95,3 +95,40 @@ async def test_a_place_is_returned_if_there_is_no_token_or_no_answer(redis_serve
     shards.run = real
     assert isinstance(await _take(store, 2), Permit)
     await store.aclose()
+
+
+async def test_a_worker_knows_errors_and_confirmed_credentials_after_the_server_lost_them(
+    redis_server: RedisServer,
+) -> None:
+    quota = Quota(per=0.2, guard=0.01, linger=0.02)
+
+    async def take(store: RedisStore, number: int) -> Permit | Refusal:
+        permit = Permit(f"smsc login{number}", quota, token=True, credentials=_credentials(number))
+        return await store.acquire(permit, lease=5.0)
+
+    async def answered(store: RedisStore, number: int, verdict: Verdict) -> Permit:
+        permit = await take(store, number)
+        if isinstance(permit, Refusal):  # the store has lost its state
+            await asyncio.sleep(permit.retry_in + 0.05)
+            permit = await take(store, number)
+        assert isinstance(permit, Permit)
+        await store.release(permit, Completion.COMPLETE, verdict)
+        return permit
+
+    redis_server.ask("FLUSHALL")
+    here, there = (
+        RedisStore(redis_server.url, pepper="a long random text", cold_start="grant", lease=0.05) for _ in range(2)
+    )
+    await answered(here, 1, Verdict.LIST)
+    for number in (2, 3, 4):
+        await answered(here, number, Verdict.REFUSED)
+    redis_server.ask("FLUSHALL")
+    permit = await answered(here, 1, Verdict.LIST)
+    assert permit.place is not None
+    assert permit.place.fast, "the credentials are confirmed"
+    refused = await take(there, 5)
+    assert isinstance(refused, Refusal)
+    assert refused.locked_out is not None
+    assert refused.locked_out.cause is Cause.TRIALS
+    for store in (here, there):
+        await store.aclose()

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final, TypeVar
 
+from smsc_async.fetch import lockout as rules
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
@@ -28,6 +29,8 @@ _REMEMBERED: Final = 10_000
 # The longest time without an end of a turn; a call fails within a second if the server does not answer.
 _TURN_SECONDS: Final = 0.1
 _DAY: Final = 86_400.0
+# States are not for a server whose clock differs by more from that of the one before it.
+_CLOCK_SECONDS: Final = 60.0
 
 
 class _Turn(asyncio.Lock):
@@ -131,7 +134,7 @@ class Lockouts(ABC):
                 if instant is None or former is None:
                     former, is_fresh = await self._read(names), True
                     continue
-                states = LoadedStates.of(names, instant, *former)
+                states = self._loaded(names, instant, former)
                 result = change(states)
                 if isinstance(result, Refusal) and not is_fresh:
                     former = None  # a refusal needs a look
@@ -144,6 +147,22 @@ class Lockouts(ABC):
                 if kind != b"read":
                     return result
                 former, is_fresh = texts, self._SEES_BOTH
+
+    def _loaded(self, names: CredentialNames, instant: float, texts: list[str]) -> LoadedStates:
+        """Return the states of two texts; in place of what a server has lost, the states that this process saw last.
+
+        So errors still count after a server was emptied or restarted, and credentials that have worked are not tried again.
+        """
+        states, seen = LoadedStates.of(names, instant, *texts), self._view.services.get(names.service)
+        if all(texts) or seen is None or abs(seen.ahead - (instant - now())) > _CLOCK_SECONDS:
+            return states
+        known = LoadedStates.of(names, instant, *(self._texts.get(key) for key in self._keys(names)))
+        if not texts[0]:
+            states.service = known.service
+        # Another process may have reset a refusal.
+        if not texts[1] and known.credentials.refused_at == rules.NEVER:
+            states.credentials = known.credentials
+        return states
 
     def _known(self, names: CredentialNames) -> list[str] | None:
         """Return the texts of both states as this process saw them last, or ``None`` if it has to read them."""
