@@ -548,6 +548,22 @@ async def test_a_service_whose_node_lost_something_admits_confirmed_credentials_
 
 
 @pytest.mark.asyncio
+@pytest.mark.exhaustive
+@pytest.mark.slow
+async def test_errors_that_a_worker_knows_count_again_after_their_node_was_emptied(cluster: RedisCluster) -> None:
+    async with _open(cluster, lease=0.05) as store, _open(cluster, lease=0.05) as other:
+        for login in ("alex", "boris"):
+            await _end(store, await _try(store, login, "wrong"), Verdict.REFUSED)
+        keeper = next(node for node in cluster.masters if shard_tag(0) in cluster.tags_of(node))
+        keeper.ask("FLUSHALL")
+        closed = await _patiently(lambda: _try(store, "clara", quota=QUOTA))
+        assert isinstance(closed, Refusal)
+        await asyncio.sleep(closed.retry_in + 0.05)
+        await _end(store, await _try(store, "clara", quota=QUOTA), Verdict.OTHER)
+        await _until_errors(other)
+
+
+@pytest.mark.asyncio
 async def test_credentials_that_others_refuse_between_the_two_steps_get_no_place(
     cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
