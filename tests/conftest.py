@@ -12,8 +12,9 @@ import py_compile
 import re
 import signal
 import sys
+import tempfile
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import certifi
@@ -22,6 +23,7 @@ from _pytest.assertion.rewrite import PYC_TAIL
 from _pytest.doctest import DoctestModule
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 from _pytest.pathlib import import_path
+from _pytest.runner import runtestprotocol
 from hypothesis import settings
 
 from tests.support import slow
@@ -43,6 +45,18 @@ gc.disable()
 settings.register_profile("first", derandomize=True, max_examples=50, deadline=None)
 settings.register_profile("exhaustive", derandomize=True, max_examples=200, deadline=None)
 settings.register_profile("thorough", max_examples=10_000, deadline=None)
+
+
+class _State:
+    """What the hooks know about this process: the module that runs, forbidden attempts, and a user's patience with a lock."""
+
+    def __init__(self) -> None:
+        self.module = ""
+        self.forbidden: list[Forbidden] = []
+        self.patience = 0.0
+
+
+_state = _State()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,17 +99,45 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _show_where_a_module_hangs(request: pytest.FixtureRequest) -> None:
-    """Print all stacks after ten minutes. The setting ``faulthandler_timeout`` starts and joins a thread for each test."""
-    faulthandler.dump_traceback_later(600.0, file=request.config.stash[fault_handler_stderr_fd_key])
+# What each test needs is prepared by hooks: pytest looks a fixture up for each of 5,000 tests, even one of the session.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Keep the tests on this machine, and prepare what is slow or would fail on a busy one."""
+    if session.config.pluginmanager.hasplugin("dsession"):  # the tests run in the worker processes
+        return (yield)
+    # Stops asyncio.get_event_loop() from making a loop: pytest-asyncio calls it and never closes that loop.
+    asyncio.set_event_loop(None)
+    with _forbid_all_but_loopback(), _one_authority(), _patient_stores():
+        return (yield)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _freeze_what_earlier_modules_left() -> None:
-    """Exclude the objects of earlier modules from garbage collection: some modules load frameworks, and some tests collect often."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Watch over the first test of a module, and send only reports that say something to the process that prints them.
+
+    Five messages for a test that passes would take as much processor time as a short test.
+    """
+    if (module := item.nodeid.partition("::")[0]) != _state.module:
+        _state.module = module
+        # The setting faulthandler_timeout would start and join a thread for each test.
+        faulthandler.dump_traceback_later(600.0, file=item.config.stash[fault_handler_stderr_fd_key])
+        # Excludes the objects of earlier modules: some modules load frameworks, and some tests collect often.
+        gc.collect()
+        gc.freeze()
+    if not hasattr(item.config, "workerinput"):
+        return None
+    for report in runtestprotocol(item, nextitem=nextitem, log=False):
+        if report.when == "call" or not report.passed or report.duration > 0.01:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """Fail a test that tried to leave the machine, even if the code under test swallowed the error."""
+    yield
+    attempts, _state.forbidden[:] = list(_state.forbidden), []
+    assert not attempts, f"tried to leave the machine: {attempts}"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -177,51 +219,48 @@ def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return folder
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_loop_unasked() -> None:
-    """Stop ``asyncio.get_event_loop()`` from making a loop: pytest-asyncio calls it and never closes that loop."""
-    asyncio.set_event_loop(None)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+@contextlib.contextmanager
+def _one_authority() -> Generator[None]:
     """Name a bundle of one authority, also for the processes that tests start: reading a complete one takes 40 ms for each context."""
     first = Path(certifi.where()).read_text("utf-8").partition("-----END CERTIFICATE-----")
-    bundle = tmp_path_factory.mktemp("authorities") / "first.pem"
-    bundle.write_text("".join(first[:2]) + "\n", "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory(prefix="authorities-") as folder, pytest.MonkeyPatch.context() as patch:
+        bundle = Path(folder) / "first.pem"
+        bundle.write_text("".join(first[:2]) + "\n", "utf-8")
         patch.setenv("SSL_CERT_FILE", str(bundle))
         patch.delenv("SSL_CERT_DIR", raising=False)
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _loopback_only() -> Iterator[list[Forbidden]]:
-    with loopback_only() as attempts:
-        yield attempts
+@contextlib.contextmanager
+def _forbid_all_but_loopback() -> Generator[None]:
+    with loopback_only() as _state.forbidden:
+        yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def patience() -> Iterator[float]:
-    """Let a SQLite store wait longer for a lock, because the machine may be busy; return the time that users have."""
+@contextlib.contextmanager
+def _patient_stores() -> Generator[None]:
+    """Let a SQLite store wait longer for a lock, because the machine may be busy."""
     from smsc_async.stores.sqlite import file as sqlite_file
     from smsc_async.stores.sqlite import worker_thread as worker
 
     with pytest.MonkeyPatch.context() as patch:
-        usual = worker.PATIENCE
+        _state.patience = worker.PATIENCE
         for module in (worker, sqlite_file):
             patch.setattr(module, "PATIENCE", 20.0)
-        yield usual
+        yield
 
 
-@pytest.fixture(autouse=True)
-def forbidden_connections(_loopback_only: list[Forbidden]) -> Iterator[list[Forbidden]]:
-    """Fail a test that tried to leave the machine, even if the code under test swallowed the error.
+@pytest.fixture
+def patience() -> float:
+    """Return the time for which the SQLite store of a user waits for a lock."""
+    return _state.patience
+
+
+@pytest.fixture
+def forbidden_connections() -> list[Forbidden]:
+    """Return the attempts of the test to leave the machine. Those that are still in the list at its end fail it.
 
     A test may replace ``socket.getaddrinfo`` with ``monkeypatch``. The replacement also replaces the guard of names for that
     test; the guard of connections stays.
     """
-    _loopback_only.clear()
-    yield _loopback_only
-    attempts, _loopback_only[:] = list(_loopback_only), []
-    assert not attempts, f"tried to leave the machine: {attempts}"
+    return _state.forbidden
