@@ -262,7 +262,7 @@ def test_a_loop_that_goes_on_keeps_its_permit() -> None:
     loop.run_until_complete(line.acquire(Permit("alex", quota, token=True))).owner_loop = loop
 
     async def take() -> None:
-        with pytest.raises((TimeoutError, QuotaExhausted)), anyio.fail_after(1.0):
+        with pytest.raises((TimeoutError, QuotaExhausted)), anyio.fail_after(0.5):
             await line.acquire(Permit("alex", quota, token=True))
 
     for backend in ("asyncio", "trio"):
@@ -361,7 +361,7 @@ async def test_workers_that_share_a_store_send_one_request_for_each_refresh(tmp_
         for client in clients:
             await client.tariffs()
         began = time.monotonic()
-        while time.monotonic() - began < 2.5:
+        while len(server.log) < 3:
             for client in clients:
                 await client.tariffs()
             await asyncio.sleep(0.01)
@@ -369,6 +369,6 @@ async def test_workers_that_share_a_store_send_one_request_for_each_refresh(tmp_
         for client, store in zip(clients, stores, strict=True):
             await client.aclose()
             await store.aclose()
-        assert 3 <= len(server.log) <= intervals + 2
+        assert len(server.log) <= intervals + 2
         arrivals = [arrival.at for arrival in server.log]
         assert min(after - before for before, after in pairwise(arrivals)) >= 0.5

@@ -14,6 +14,7 @@ import pytest
 from smsc_async import Account, Client, MemoryStore, Quota
 from tests.faults.hostile import answer, hostile, says
 from tests.http.conftest import client_context, server_context
+from tests.support.slow import exhaustive_after
 from tests.support.stopwatch import stopwatch
 
 FAST = Quota(requests=1000, concurrent=1000)
@@ -39,7 +40,7 @@ def dropping_port() -> Generator[int]:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("tls", exhaustive_after(1, [True, False]))
 async def test_the_reserve_host_answers_in_time_if_the_first_drops_packets_and_is_first_from_then_on(tls: bool) -> None:
     scheme = "https" if tls else "http"
     with dropping_port() as dead, hostile(says(answer()), tls=server_context() if tls else None) as server:

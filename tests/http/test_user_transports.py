@@ -310,12 +310,12 @@ def test_a_factory_works_in_every_event_loop(backends: tuple[str, str], rules: R
         )
 
         async def calls() -> None:
-            for _ in range(5):
+            for _ in range(2):
                 assert await client.tariffs() == sample_tariffs()
 
         for backend in backends:
             anyio.run(calls, backend=backend)
-    assert len(simulator.log) == 10
+    assert len(simulator.log) == 4  # one more than a window has
     assert not simulator.violations()
 
 

@@ -346,7 +346,8 @@ async def test_a_failover_closes_the_logins_of_its_node_alone(fragile: RedisClus
             assert isinstance(await _take(store, login), Permit)
         assert isinstance(await _take(idle, hit[0]), Permit)
         await _all_opened(store)
-        await asyncio.to_thread(fragile.fail_over, victim)
+        # The replica takes over at once; tests/stores/test_cluster_processes.py waits for the vote of the nodes.
+        await asyncio.to_thread(fragile.fail_over, victim, lost=0.01)
         await _until_moved(store, hit[0])
         for login in hit:
             with pytest.raises(StoreNotReady, match="restarted or replaced"):
@@ -674,20 +675,31 @@ async def test_a_worker_that_never_reached_the_state_of_the_service_goes_on_too(
         await _confirm(former, spared)
         await _take(store, spared[0])
         await _all_opened(store)
-        keeper.signal(signal.SIGSTOP)
-        try:
+        with monkeypatch.context() as failing:
+            _fail_calls(failing, keeper)
             for verdict in (Verdict.LIST, Verdict.OTHER):
                 await _end(store, await _try(store, spared[0]), verdict)
-            await asyncio.sleep(1.6)  # the success is not saved, and not tried again
-            assert not _lockouts(store)._ended
+            async with asyncio.timeout(20):
+                while _lockouts(store)._ended:  # noqa: ASYNC110  # the success is not saved, and not tried again
+                    await asyncio.sleep(0.05)
             with monkeypatch.context() as patch:
                 patch.setattr(lockout, "WINDOW", 0.1)  # the list of these credentials was fetched earlier
                 with pytest.raises(StoreError):
                     await _try(store, spared[2])
             await _end(store, await _try(store, spared[1]), Verdict.BLOCKED)
-        finally:
-            keeper.signal(signal.SIGCONT)
-        await _patiently(lambda: _until_paused(former))
+        await _until_paused(former)
+
+
+def _fail_calls(monkeypatch: pytest.MonkeyPatch, failing: Node) -> None:
+    """Let each call to a node fail at once, as if the node refused connections."""
+    real = RedisConnections.call
+
+    async def call(node: RedisConnections, *arguments: Any, **options: Any) -> Any:
+        if node.name == failing.address:
+            raise StoreError("down", node.name)
+        return await real(node, *arguments, **options)
+
+    monkeypatch.setattr(RedisConnections, "call", call)
 
 
 async def _until_paused(store: RedisStore) -> None:

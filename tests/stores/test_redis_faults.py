@@ -91,7 +91,11 @@ class Load:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         yield
-        await asyncio.sleep(1.3)
+        # Two windows more: a permit too many would be in one of them.
+        used = len(self.used)
+        async with asyncio.timeout(60):
+            while len(self.used) < used + 6:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         self._over = True
         await asyncio.gather(*tasks)
         self.watch.stop()

@@ -25,7 +25,7 @@ LONG = Quota()
 
 @pytest.fixture(scope="module")
 def unharmed() -> Iterator[Sentinels]:
-    """Servers that no test of this module stops."""
+    """Servers that no test of this module kills."""
     with Sentinels() as sentinels:
         yield sentinels
 
@@ -69,6 +69,33 @@ async def test_the_database_of_the_url_is_that_of_the_master(sentinels: Sentinel
         assert isinstance(await _take(store), Permit)
         assert sentinels.master.ask("EXISTS", "{smsc}:store") == b":0\r\n"
         assert b"db2:keys=2" in sentinels.master.ask("INFO", "keyspace")
+
+
+async def test_sentinels_that_do_not_answer_leave_the_last_master(
+    sentinels: Sentinels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "_NAMED_SECONDS", 0.0)
+    try:
+        await _take_without(sentinels)
+    finally:
+        for sentinel in sentinels.sentinels:
+            sentinel.signal(signal.SIGCONT)
+
+
+async def _take_without(sentinels: Sentinels) -> None:
+    async with _open(sentinels.url) as store:
+        assert isinstance(await _take(store), Permit)
+        sentinels.sentinels[0].signal(signal.SIGSTOP)
+        assert isinstance(await _take(store), Permit)  # the two others agree
+        sentinels.sentinels[1].signal(signal.SIGSTOP)
+        async with _open(sentinels.url) as other:  # a part of them is enough if the others do not answer
+            assert isinstance(await _take(other), Permit)
+        sentinels.sentinels[2].signal(signal.SIGSTOP)
+        assert isinstance(await _take(store), Refusal)
+        async with _open(sentinels.url) as other:
+            with pytest.raises(StoreError) as caught:
+                await _take(other)
+            assert caught.value.retryable
 
 
 async def test_a_failover_is_a_loss(fragile: Sentinels) -> None:
@@ -136,27 +163,6 @@ async def test_a_former_master_that_is_back_is_not_asked_by_a_worker_that_was_id
         assert master.is_master
         with pytest.raises(StoreNotReady, match="restarted or replaced"):
             await _take(store)
-
-
-async def test_sentinels_that_do_not_answer_leave_the_last_master(
-    fragile: Sentinels, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(nodes, "_NAMED_SECONDS", 0.0)
-    async with _open(fragile.url) as store:
-        assert isinstance(await _take(store), Permit)
-        fragile.sentinels[0].signal(signal.SIGSTOP)
-        assert isinstance(await _take(store), Permit)  # the two others agree
-        fragile.sentinels[1].signal(signal.SIGSTOP)
-        async with _open(fragile.url) as other:  # a part of them is enough if the others do not answer
-            assert isinstance(await _take(other), Permit)
-        fragile.sentinels[2].signal(signal.SIGSTOP)
-        assert isinstance(await _take(store), Refusal)
-        async with _open(fragile.url) as other:
-            with pytest.raises(StoreError) as caught:
-                await _take(other)
-            assert caught.value.retryable
-        for sentinel in fragile.sentinels:
-            sentinel.signal(signal.SIGCONT)
 
 
 async def test_a_wrong_name_and_a_server_that_is_no_sentinel_say_so(sentinels: Sentinels) -> None:

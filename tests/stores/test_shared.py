@@ -62,12 +62,12 @@ async def _fetch(store: SQLiteStore | RedisStore, account: Account = ALEX) -> No
 
 async def test_a_follower_gets_what_the_leader_lands(name: str) -> None:
     here, there = _open(name), _open(name)
-    here.LEASE_SECONDS = there.LEASE_SECONDS = 1.5
+    here.LEASE_SECONDS = there.LEASE_SECONDS = 1.0
     lead = await here.lease_or_reply(ENDPOINT, ALEX, 0.0)
     assert isinstance(lead, FetchLease)
     holding = asyncio.create_task(here.renew_lease(lead))
     following = asyncio.create_task(there.lease_or_reply(ENDPOINT, ALEX, 0.0))
-    await asyncio.sleep(2.0)  # the lead has been renewed
+    await asyncio.sleep(1.2)  # the lead has been renewed
     assert not following.done()
     lead.reply, lead.tariffs = REPLY, LIST
     await here.release_lease(lead)

@@ -175,6 +175,8 @@ EXHAUSTIVE: Final = {
         "stores/test_cluster_processes.py",
         "stores/test_processes.py::test_eight_processes_share_one_quota_though_one_is_killed_while_it_holds_a_permit",
         "stores/test_processes.py::test_no_call_of_four_processes_waits_while_one_of_them_refreshes_the_list",
+        "stores/test_processes.py::test_the_places_and_tokens_of_a_killed_process_are_free_after_its_leases",
+        "stores/test_redis_faults.py::test_every_script_keeps_to_one_slot_of_a_cluster",
     ],
     "the scenarios of the lockout with the real constants, in real time": ["faults/test_lockout_sockets.py"],
     "the same at every line, in every order, or after every kill": [
