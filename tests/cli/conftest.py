@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, sample_tariffs, serve
+from tests.support.receivers import Receiver, receiver_server
 
 CLEARED = (
     "SMSC_LOGIN",
@@ -88,3 +89,10 @@ def both(base_url: str, plain_environment: Path, monkeypatch: pytest.MonkeyPatch
         f'[accounts.theirs]\nlogin = "boris"\npassword_from = "env:B"\nbase_url = "{base_url}"\n',
         "utf-8",
     )
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    """A receiver of reports: a web server that takes notifications."""
+    with receiver_server() as receiver:
+        yield receiver

@@ -102,6 +102,7 @@ SLOW: Final = {
     "waits for windows, leases and deadlines in real time": [
         "cli/test_history.py::test_what_cannot_be_had_is_told",
         "cli/test_watch.py",
+        "cli/test_watch_processes.py",
         "faults/test_tls_and_names.py",
         "faults/test_wire.py",
         "http/test_hosts_and_threads.py",
@@ -180,7 +181,7 @@ EXHAUSTIVE: Final = {
     ],
     "the scenarios of the lockout with the real constants, in real time": ["faults/test_lockout_sockets.py"],
     "the same at every line, in every order, or after every kill": [
-        "cli/test_watch.py::test_killed_twelve_times_with_a_receiver_down_and_one_refusing_it_loses_nothing_and_repeats_at_most_the_last",
+        "cli/test_watch_processes.py::test_killed_twelve_times_with_a_receiver_down_and_one_refusing_it_loses_nothing_and_repeats_at_most_the_last",
         "http/test_connections.py::test_every_connection_carries_one_request_in_loops_in_turn_and_around_a_fork",
         "http/test_trace_secrets.py",
         "stores/test_processes.py::test_a_program_that_is_restarted_over_and_over_keeps_the_quota",
