@@ -79,12 +79,18 @@ def test_eight_processes_keep_the_quota_while_a_master_is_killed_and_another_one
             workers.start(f"worker-{number}", "load", *words)
         # All credentials have worked for a while: a trial whose result is lost counts as unanswered for ten minutes.
         wait_until(lambda: all(len(service.arrivals(login)) >= 4 for login in chain(*logins.values())))
+        spared = logins[cluster.masters[3 - killed - stopped]]
         time.sleep(1.0)
+        began = time.monotonic()
         cluster.fail_over(cluster.masters[killed], lost=0.9 * PER)
         failed_over = time.monotonic()
         time.sleep(1.5)
+        _wait_until_served(service, spared, began + PER)
         cluster.masters[stopped].signal(signal.SIGSTOP)
+        began = time.monotonic()
         time.sleep(2.5 * NODE_TIMEOUT)
+        # The logins of the third master are served while both others fail: after a window, with permits of this time.
+        _wait_until_served(service, spared, began + PER)
         cluster.masters[stopped].signal(signal.SIGCONT)
         continued = time.monotonic()
         said = [json.loads(workers.hear()[2]) for _ in range(PROCESSES)]
@@ -101,14 +107,16 @@ def test_eight_processes_keep_the_quota_while_a_master_is_killed_and_another_one
         for login in chain(*logins.values()):
             arrivals = service.arrivals(login)
             assert windows_broken([(each.at, each.finished_at) for each in arrivals], per=PER) == []
-        # Each node's logins were served while the others failed, and all are served at the end.
-        spared = cluster.masters[3 - killed - stopped]
-        assert gaps[spared] < 3.0 * PER + watch.stalled
+        # All are served at the end.
         for login in logins[cluster.masters[killed]]:
             assert [each for each in service.arrivals(login) if each.at > failed_over]
         for login in logins[cluster.masters[stopped]]:
             assert [each for each in service.arrivals(login) if each.at > continued]
         assert max(each["late"] for each in said) < 0.5
+
+
+def _wait_until_served(service: Simulator, logins: list[str], since: float) -> None:
+    wait_until(lambda: all(any(each.at > since for each in service.arrivals(login)) for login in logins))
 
 
 def _longest_gap(arrivals: list[Arrival]) -> float:
