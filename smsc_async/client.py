@@ -443,11 +443,10 @@ class Client:
 
         Exchanges that are still connecting have up to a second to end.
         """
-        self._calls.is_closed = True
         await self._calls.tasks.aclose()
 
     async def __aenter__(self) -> Self:
-        self._calls.is_closed = False
+        self._calls.tasks.is_closed = False
         return self
 
     async def __aexit__(
@@ -484,5 +483,5 @@ class Client:
         return age, self._deadline if deadline is None else checked_deadline(deadline)
 
     def _check_open(self) -> None:
-        if self._calls.is_closed:
+        if self._calls.tasks.is_closed:
             raise RuntimeError("this client is closed: make one for the life of the application, or re-enter it")

@@ -1,7 +1,8 @@
 """The client for synchronous code: the same methods over one event loop, which runs in a daemon thread of its own.
 
 Invariants: all clients of a process share the event loop, so threads share fetches in flight; a forked child starts a loop
-of its own, because no thread of the parent runs in it; at exit the tasks of the loop are cancelled, and the loop is closed.
+of its own, because no thread of the parent runs in it; at exit the clients of the loop, the connections of their stores and
+the loop are closed.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from smsc_async import client
 from smsc_async.accounts import Account
+from smsc_async.fetch.background import aclose_all
 from smsc_async.fetch.bulk import Outcome
 from smsc_async.http.connector import TransportOption
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import in_trio
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store
+from smsc_async.stores.base import all_stores
 from smsc_async.telemetry.events import OnEvent
 from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics
 
@@ -33,8 +36,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds that the exit of the interpreter waits for cancelled tasks.
+# Seconds that the end of a loop waits for cancelled tasks, and that the exit of the interpreter waits for the end.
 _PATIENCE: Final = 1.0
+_END_SECONDS: Final = 5.0
 
 
 class _Options(TypedDict, total=False):
@@ -153,7 +157,9 @@ class Client:
 
     def close(self) -> None:
         """Cancel the fetches of this client; calls that wait get an error."""
-        _run(self._client.aclose())
+        # At exit, a function of the program may close a client that the end of the loop has closed.
+        if _current is None or not _current.is_stopping:
+            _run(self._client.aclose())
 
     def __enter__(self) -> Self:
         _run(self._client.__aenter__())
@@ -169,27 +175,35 @@ class _LoopThread:
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
         self.thread: threading.Thread = threading.Thread(target=self._work, name="smsc_async.sync", daemon=True)
-        self._is_stopping = False
+        self.is_stopping: bool = False
         self.thread.start()
         atexit.register(self.stop)
 
     def stop(self) -> None:
-        """Cancel all tasks, and close the loop."""
-        self._is_stopping = True
+        """Close everything that the loop has open, and the loop."""
+        self.is_stopping = True
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(2 * _PATIENCE)
+        self.thread.join(_END_SECONDS)
 
     def _work(self) -> None:
-        while not self._is_stopping:
+        while not self.is_stopping:
             # A task that raises one of these gives it to its caller, and also ends the loop's run.
             with suppress(KeyboardInterrupt, SystemExit):
                 self.loop.run_forever()
-        tasks = asyncio.all_tasks(self.loop)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            self.loop.run_until_complete(asyncio.wait(tasks, timeout=_PATIENCE))
+        self.loop.run_until_complete(_end())
         self.loop.close()
+
+
+async def _end() -> None:
+    """End the tasks of the running event loop, and close the connections of its stores."""
+    # First by their cancel scopes. Task.cancel() ends tasks of anyio before their first step, and so causes a warning.
+    await aclose_all()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_PATIENCE)
+    await asyncio.gather(*(store.aclose() for store in all_stores()), return_exceptions=True)
 
 
 _lock = threading.Lock()
@@ -206,6 +220,9 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     if threading.current_thread() is _current.thread:
         work.close()
         raise RuntimeError("on_event and transports run in the event loop of the client: use smsc_async.Client there")
+    if _current.is_stopping:
+        work.close()
+        raise RuntimeError("the interpreter exits, and its synchronous clients are closed: make the call before that")
     # The context of a trio task says that trio runs, which is not so in the loop's thread.
     context = contextvars.Context() if in_trio() else contextvars.copy_context()
     future = context.run(asyncio.run_coroutine_threadsafe, work, _current.loop)

@@ -22,9 +22,11 @@ import pytest
 
 from smsc_async import Account, AuthenticationError, MemoryStore, Quota, SQLiteStore, Tariffs, TransportError, sync
 from smsc_async import Client as AsyncClient
+from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.simulator import Fault, Rules, sample_tariffs
 from smsc_async.sync import Client
 from smsc_async.testing import SmscServer
+from tests.stores.redis_server import RedisServer
 from tests.support.slow import exhaustive_after
 from tests.support.stopwatch import stopwatch
 
@@ -257,12 +259,53 @@ def test_a_loop_that_stops_cancels_its_tasks_and_a_fork_leaves_it_to_the_parent(
     assert client.tariffs(max_age=600) == sample_tariffs()
 
 
+def test_the_end_of_a_loop_gives_each_task_of_a_client_its_first_step(recwarn: pytest.WarningsRecorder) -> None:
+    stopping = object.__new__(sync._LoopThread)  # pyright: ignore[reportPrivateUsage]
+    stopping.loop = asyncio.new_event_loop()
+    stopping.is_stopping = False
+    background = BackgroundTasks()
+
+    async def work() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep_forever, name="as the connection to an address")
+            stopping.is_stopping = True
+            stopping.loop.stop()
+
+    async def begin() -> None:
+        background.start(work)
+
+    beginning = stopping.loop.create_task(begin())
+    stopping._work()  # pyright: ignore[reportPrivateUsage]
+    assert (beginning.done(), len(background)) == (True, 0)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_close_at_exit_after_the_end_of_the_loop_does_nothing_and_a_call_says_why_it_fails(client: Client) -> None:
+    client.tariffs()
+    sync._current.stop()  # type: ignore[union-attr]  # pyright: ignore[reportPrivateUsage, reportOptionalMemberAccess]
+    try:
+        client.close()
+        with pytest.raises(RuntimeError, match="the interpreter exits"):
+            client.tariffs(max_age=0)
+    finally:
+        sync._after_fork()  # pyright: ignore[reportPrivateUsage]
+
+
+def test_the_connections_of_a_store_are_closed_at_exit(smsc_server: SmscServer) -> None:
+    store = 'RedisStore(sys.argv[2], pepper="a long random text", cold_start="grant")'
+    program = EXIT.replace("MemoryStore", "RedisStore").replace("RedisStore()", store)
+    with RedisServer() as redis:
+        command = [sys.executable, "-X", "dev", "-c", program, smsc_server.base_url, redis.url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "4.10\n", "")
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_the_end_of_a_loop_cancels_what_is_left_of_its_tasks(count: int) -> None:
     # In this thread, which coverage traces to its end.
     stopping = object.__new__(sync._LoopThread)  # pyright: ignore[reportPrivateUsage]
     stopping.loop = asyncio.new_event_loop()
-    stopping._is_stopping = True  # pyright: ignore[reportPrivateUsage]
+    stopping.is_stopping = True
     tasks = [stopping.loop.create_task(asyncio.sleep(60)) for _ in range(count)]
     stopping._work()  # pyright: ignore[reportPrivateUsage]
     assert [task.cancelled() for task in tasks] == [True] * count

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import weakref
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Final
 
@@ -37,13 +38,19 @@ class _Task:
 
 
 class BackgroundTasks:
-    """The background tasks of a client, in any number of event loops."""
+    """The background tasks of a client, in any number of event loops.
+
+    Attributes:
+        is_closed: Whether the client is closed.
+    """
 
     def __init__(self) -> None:
+        self.is_closed: bool = False
         # By event loop, so that the cost of a start does not grow with the number of tasks.
         self._tasks: dict[Hashable, set[_Task]] = {}
         self._pid = os.getpid()
         self._closing = Waiters()
+        _all.add(self)
 
     def __len__(self) -> int:
         return sum(map(len, list(self._tasks.values())))
@@ -99,6 +106,7 @@ class BackgroundTasks:
 
     async def aclose(self) -> None:
         """Cancel the tasks of the running event loop, and return when they have ended; forget the others."""
+        self.is_closed = True
         self._forget_lost()
         loop = running_loop()
         mine = self._tasks.get(loop, set())
@@ -112,6 +120,10 @@ class BackgroundTasks:
                 each.scope.cancel()
             await _wait_for(waiter, mine, mine)
 
+    def run_in(self, loop: Hashable) -> bool:
+        """Return whether a task runs in an event loop."""
+        return loop in self._tasks
+
     def _forget_lost(self) -> None:
         if self._pid != os.getpid():
             self._tasks, self._pid = {}, os.getpid()
@@ -119,6 +131,18 @@ class BackgroundTasks:
         for loop in list(self._tasks):
             if is_closed_loop(loop):
                 self._tasks.pop(loop, None)
+
+
+_all: Final[weakref.WeakSet[BackgroundTasks]] = weakref.WeakSet()
+
+
+async def aclose_all() -> None:
+    """Close the clients that have tasks in the running event loop."""
+    loop = running_loop()
+    async with anyio.create_task_group() as closing:
+        for each in list(_all):
+            if each.run_in(loop):
+                closing.start_soon(each.aclose)
 
 
 async def _wait_for(waiter: Waiter, running: set[_Task], tasks: set[_Task]) -> None:

@@ -47,7 +47,6 @@ class Calls:
         self._refresh_seconds = refresh_seconds
         self._no_refresh_before: dict[bytes, float] = {}
         self.tasks: BackgroundTasks = BackgroundTasks()
-        self.is_closed: bool = False
         self._store = fetcher.store
         self._endpoint = fetcher.hosts.primary  # the cache key, whichever host answers
 
@@ -92,7 +91,7 @@ class Calls:
     ) -> Tariffs | BaseException:
         key = (self._endpoint, account.fingerprint)
         until = now() + seconds
-        while not self.is_closed:
+        while not self.tasks.is_closed:
             flight, is_new = self._store.flights.join(key, until)
             try:
                 if is_new:
@@ -175,7 +174,7 @@ class Calls:
                 outcome = error  # a bug of a user's code, or a signal: the callers raise it, in their own tasks
 
         def ended() -> None:
-            is_late = outcome is None and not self.is_closed and now() >= flight.deadline - _EARLY
+            is_late = outcome is None and not self.tasks.is_closed and now() >= flight.deadline - _EARLY
             seconds = flight.deadline - flight.started_at
             self._store.flights.complete(key, flight, deadline_exceeded(seconds, flight) if is_late else outcome)
 

@@ -151,8 +151,13 @@ class Store(PermitSource, Protocol):
 _all: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
 
 
+def all_stores() -> list[Store]:
+    """Return the stores of this process."""
+    return list(_all)
+
+
 def _after_fork() -> None:
-    for store in list(_all):
+    for store in all_stores():
         store._after_fork()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the same module
 
 
