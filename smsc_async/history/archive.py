@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-import anyio.to_thread
 import attrs
 
 from smsc_async.accounts import Account
@@ -17,6 +16,7 @@ from smsc_async.analysis.snapshots import Period, Snapshot
 from smsc_async.history import tables
 from smsc_async.history.file import HistoryFile
 from smsc_async.history.packing import unpacked
+from smsc_async.http.threads import run_in_own_thread
 from smsc_async.records import Tariffs
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Archive(HistoryFile):
             with self.writing() as connection:
                 return work(connection)
 
-        return await anyio.to_thread.run_sync(in_thread)
+        return await _in_thread(in_thread)
 
     async def read(self, work: Callable[[sqlite3.Connection], T], *, empty: T) -> T:
         """Return what a piece of work returns that sees the file at one instant; ``empty`` if there is no file.
@@ -59,7 +59,7 @@ class Archive(HistoryFile):
             with self.reading() as connection:
                 return empty if connection is None else work(connection)
 
-        return await anyio.to_thread.run_sync(in_thread)
+        return await _in_thread(in_thread)
 
     def digest(self, account: Account | None, *, make: bool = True) -> bytes | None:
         """Return the digest of credentials, in a transaction if ``make`` allows to make the key; ``None`` for ``None``."""
@@ -135,6 +135,10 @@ class Archive(HistoryFile):
             self._damaged.add(number)
             _log.warning("%s: list %d is damaged and counts as absent", self.path, number)
         return tariffs
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await run_in_own_thread(work, pool="history", abandon_on_cancel=False)
 
 
 def micros_of(instant: datetime) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-# Decoding holds the interpreter lock, so more threads gain nothing.
+# Decoding holds the interpreter lock, and a history has one writer, so more threads gain nothing.
 _THREADS: Final = 2
 _is_exchange: Final[ContextVar[bool]] = ContextVar("smsc_async name lookups", default=False)
 
@@ -35,14 +35,23 @@ def _run_var(name: str) -> anyio.lowlevel.RunVar[Any]:
     return anyio.lowlevel.RunVar(name)
 
 
-async def run_in_own_thread(func: Callable[[*Ts], T], *args: *Ts) -> T:
-    """Return ``func(*args)``, computed in a thread that counts towards no limit of the application."""
-    of_loop = _run_var("smsc_async threads")
+async def run_in_own_thread(
+    func: Callable[[*Ts], T], *args: *Ts, pool: str = "threads", abandon_on_cancel: bool = True
+) -> T:
+    """Return ``func(*args)``, computed in a thread that counts towards no limit of the application.
+
+    Args:
+        func: What to compute.
+        args: Its arguments.
+        pool: The name of the threads: work that waits for a disk must not delay the decoder.
+        abandon_on_cancel: Whether a cancelled caller leaves the thread to itself.
+    """
+    of_loop = _run_var(f"smsc_async {pool}")
     limiter = of_loop.get(None)
     if limiter is None:
         limiter = anyio.CapacityLimiter(_THREADS)
         of_loop.set(limiter)
-    return await anyio.to_thread.run_sync(func, *args, abandon_on_cancel=True, limiter=limiter)
+    return await anyio.to_thread.run_sync(func, *args, abandon_on_cancel=abandon_on_cancel, limiter=limiter)
 
 
 @contextmanager

@@ -494,6 +494,21 @@ asyncio.run(History(sys.argv[1]).accounts())
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_it_is_usable_though_all_threads_of_the_application_wait_for_it(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    monkeypatch.setattr(limiter, "total_tokens", 1)
+
+    async def write_and_read() -> None:
+        assert limiter.available_tokens == 0
+        with anyio.fail_after(20):
+            await history.add(snapshot(0, "2.50"))
+            assert await history.accounts() == ("alex",)
+
+    await anyio.to_thread.run_sync(anyio.from_thread.run, write_and_read)
+
+
 async def test_a_thread_that_begins_to_write_takes_no_lock_from_another(history: History, tmp_path: Path) -> None:
     await history.add(snapshot(0, "1"))
     with HistoryFile(history.path).writing():
