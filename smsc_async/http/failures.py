@@ -16,6 +16,7 @@ import httpx
 
 from smsc_async.errors import SmscError, TlsError, TransportCause, TransportError, transport_error
 from smsc_async.limiter.attempt import Attempt
+from smsc_async.limiter.waiter import in_trio
 
 # The words of httpx are often empty, and may quote the server, which may quote the form.
 _REASONS: Final[dict[type[Exception], str]] = {
@@ -41,7 +42,19 @@ def is_transport_failure(error: BaseException) -> bool:
     # Everything else that a transport raises is a bug, and surfaces as it is: also an ``OSError`` of a file.
     ends_of_streams = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
     is_of_file = isinstance(error, _FILE_ERRORS) or (isinstance(error, OSError) and error.filename is not None)
+    if isinstance(error, anyio.get_cancelled_exc_class()):
+        return _is_of_other_task()
     return isinstance(error, (httpx.TransportError, OSError, EOFError, SmscError, *ends_of_streams)) and not is_of_file
+
+
+def _is_of_other_task() -> bool:
+    """Whether nobody has cancelled this task, so that its transport raised the cancellation of a task of its own."""
+    if in_trio():
+        return False  # nobody can raise a cancellation there
+    from asyncio import current_task  # noqa: PLC0415  # already imported, since its loop runs
+
+    task = current_task()
+    return task is not None and not task.cancelling()
 
 
 def transport_failure(error: BaseException, attempt: Attempt, endpoint: str, proxy: str | None) -> SmscError:
@@ -106,7 +119,8 @@ def _reason(error: BaseException) -> str:
             return "the TLS handshake was cut"
         if isinstance(each, OSError) and each.errno and not isinstance(each, ssl.SSLError):
             return os.strerror(each.errno)
-    return next((reason for kind, reason in _REASONS.items() if isinstance(error, kind)), "")
+    other = "" if isinstance(error, Exception) else "a task of the transport was cancelled"
+    return next((reason for kind, reason in _REASONS.items() if isinstance(error, kind)), other)
 
 
 def _tls_cause(error: BaseException) -> str | None:

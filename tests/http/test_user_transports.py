@@ -187,6 +187,24 @@ async def test_a_bug_surfaces_as_it_is_without_the_form_in_any_frame(
     assert not [each for each in (*shown, *lines) if found_in(each, SECRET)]
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("stage", [STAGES[0], STAGES[2]])
+async def test_the_cancellation_of_a_task_of_the_transport_is_a_failure_and_not_one_of_the_call(stage: str) -> None:
+    made: list[Failing] = []
+
+    def make() -> Failing:
+        made.append(Failing(stage, asyncio.CancelledError))
+        return made[-1]
+
+    with serve(service(Rules())) as server:
+        async with Client(ALEX, base_url=server.base_url, store=MemoryStore(), transport=make, retries=0) as client:
+            with pytest.raises(TransportError, match="a task of the transport was cancelled") as caught:
+                await client.tariffs(deadline=20)
+    assert len(made) == 1
+    assert (caught.value.retryable, caught.value.may_have_counted) == (True, stage == STAGES[2])
+
+
 def _frames(error: BaseException) -> list[traceback.FrameSummary]:
     return list(traceback.extract_tb(error.__traceback__))
 
