@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
+import weakref
+from typing import Final
 
 import anyio
 
@@ -19,6 +22,11 @@ class CircuitBreaker:
     """Lets requests through, or holds them back while the service does not respond."""
 
     def __init__(self) -> None:
+        self.after_fork()
+        _all.add(self)
+
+    def after_fork(self) -> None:
+        """Start anew in a forked child: the requests in flight are the parent's, and no thread of it can release the lock."""
         self._circuit = Circuit()
         # Reentrant: the garbage collector may end an abandoned call while this thread holds the lock.
         self._lock = threading.RLock()
@@ -61,6 +69,18 @@ class CircuitBreaker:
         with self._lock:
             self._circuit.reset()
         self._waiters.notify()
+
+
+_all: Final[weakref.WeakSet[CircuitBreaker]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for circuit in list(_all):
+        circuit.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _responds(outcome: Tariffs | SmscError | None) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from smsc_async import Account, CircuitOpen, Client, DeadlineExceeded, Quota, SmscError, TransportError
+from smsc_async.fetch import circuit_breaker
 from smsc_async.fetch.circuit_breaker import CircuitBreaker
 from smsc_async.limiter.attempt import Attempt
 from tests.faults.scripted import Answer, Scripted, client_of, good, in_turn, status
@@ -194,6 +196,20 @@ async def test_a_request_that_is_silent_for_ten_seconds_is_a_failure_before_its_
         attempt.outcome = TransportError("cut")
         breaker.settle(attempt)
     assert breaker.seconds() == pytest.approx(2.0)
+
+
+@pytest.mark.anyio
+async def test_a_forked_child_knows_nothing_of_the_requests_and_the_lock_of_its_parent() -> None:
+    breaker = CircuitBreaker()
+    assert all(breaker.try_start(Attempt(f"login-{n % 2}", Quota())) for n in range(5))
+    with breaker._lock:  # pyright: ignore[reportPrivateUsage]  # of a thread of the parent
+        child = threading.Thread(target=circuit_breaker._after_fork)  # pyright: ignore[reportPrivateUsage]
+        child.start()
+        child.join(20.0)
+        assert not child.is_alive()
+    await anyio.sleep(10.1)
+    # In the parent, five requests without a reply would open the circuit.
+    assert breaker.seconds() == 0
 
 
 @pytest.mark.anyio
