@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from smsc_async.accounts import Account, Secret
-from smsc_async.client_arguments import check_types, checked_account, checked_age, checked_deadline, checked_refresh
+from smsc_async.arguments import check_types, checked_account, checked_age, checked_refresh, checked_seconds
 from smsc_async.environment import BASE_URL, hidden
 from smsc_async.fetch.attempts import Fetcher
 from smsc_async.fetch.call import Calls
@@ -108,7 +108,7 @@ class Client:
         check_types(account=account, quota=quota, store=store, retries=retries, on_event=on_event)
         self._account = account
         self._max_age = checked_age(max_age)
-        self._deadline = checked_deadline(deadline)
+        self._deadline = checked_seconds("deadline", deadline)
         primary = endpoint(base_url)
         used_store: Store = default_store() if store is None else store
         warn_if_unshared(used_store)
@@ -201,7 +201,7 @@ class Client:
             ...     asyncio.run(main(server))
             4.10 1
         """
-        account = checked_account(account or self._account, "tariffs")
+        account = self._account_of(account, "tariffs")
         age, seconds = self._limits(max_age, deadline)
         result = self._calls.cached(account, age) or await self._calls.fetch(account, age, seconds, stale_ok=stale_ok)
         if isinstance(result, Tariffs):
@@ -318,7 +318,7 @@ class Client:
         # Most programs watch nothing.
         from smsc_async.history.watch import watch_account  # noqa: PLC0415
 
-        account = checked_account(account or self._account, "watch")
+        account = self._account_of(account, "watch")
         fetch = self._fetch_for_rounds(every, deadline)
         return watch_account(fetch, account, every=every, history=history, name=name, reader=reader)
 
@@ -401,7 +401,7 @@ class Client:
             >>> asyncio.run(main())
             QuotaState(remaining=3, next_in=0.0, in_flight=0, lockouts=())
         """
-        account, fetcher = checked_account(account or self._account, "quota"), self._calls.fetcher
+        account, fetcher = self._account_of(account, "quota"), self._calls.fetcher
         usage = await fetcher.store.usage(Credentials(fetcher.service, account).login, fetcher.quota)
         await fetcher.store.load_lockouts(fetcher.service, account)
         return quota_state(usage, fetcher.quota, account.login, self.lockouts())
@@ -432,10 +432,13 @@ class Client:
 
         Raises:
             StoreError: The store does not answer.
+            TypeError: ``account`` is no account.
         """
         fetcher = self._calls.fetcher
         if account is None:
             fetcher.circuit.reset()
+        else:
+            checked_account(account, "reset_lockouts")
         await fetcher.store.reset_lockouts(fetcher.service, account)
 
     async def aclose(self) -> None:
@@ -464,13 +467,14 @@ class Client:
                 source=self,
             )
 
-    def _fetch_for_rounds(self, every: float, deadline: float | None) -> Callable[[Account], Awaitable[Tariffs]]:
-        from smsc_async.history.watch import checked_every  # noqa: PLC0415
+    def _account_of(self, account: Account | None, method: str) -> Account:
+        return checked_account(self._account if account is None else account, method)
 
+    def _fetch_for_rounds(self, every: float, deadline: float | None) -> Callable[[Account], Awaitable[Tariffs]]:
         self._check_open()
         # A program that is started again and again does not use up the quota; but each round has a list of its own.
-        age = min(self._max_age, checked_every(every) / 2)
-        return partial(self.tariffs, max_age=age, deadline=None if deadline is None else checked_deadline(deadline))
+        age = min(self._max_age, checked_seconds("every", every) / 2)
+        return partial(self.tariffs, max_age=age, deadline=self._seconds(deadline))
 
     def _start(self, work: Callable[[], Awaitable[None]], ended: Callable[[], None]) -> None:
         # The loop that iterates need not run yet when the iterator is made.
@@ -480,7 +484,10 @@ class Client:
     def _limits(self, max_age: float | None, deadline: float | None) -> tuple[float, float]:
         self._check_open()
         age = self._max_age if max_age is None else checked_age(max_age)
-        return age, self._deadline if deadline is None else checked_deadline(deadline)
+        return age, self._seconds(deadline)
+
+    def _seconds(self, deadline: float | None) -> float:
+        return self._deadline if deadline is None else checked_seconds("deadline", deadline)
 
     def _check_open(self) -> None:
         if self._calls.tasks.is_closed:

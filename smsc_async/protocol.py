@@ -130,7 +130,7 @@ def reserve_endpoint(primary: str, reserve_url: str | None) -> str | None:
         domain = _domain(host)
         known = domain in _DOMAINS and host != f"www2.{domain}"
         return primary.replace(host, f"www2.{domain}", 1) if known else None
-    reserve = endpoint(reserve_url)
+    reserve = endpoint(reserve_url, "reserve_url")
     if _domain(urlsplit(reserve).hostname or "") != _domain(host):
         raise ValueError(
             f"reserve_url must be of the same domain as base_url, such as https://www2.{_domain(host)}/sys/"

@@ -25,7 +25,7 @@ LAYERS = [
     ["testing"],
     ["simulator"],
     ["sync"],
-    ["client", "client_arguments"],
+    ["client"],
     ["history.watch_many"],
     ["history.watch"],
     ["history"],
@@ -38,7 +38,7 @@ LAYERS = [
     ["stores.single_flight"],
     ["telemetry"],
     ["http.redaction", "http.threads", "http.log_filter"],
-    ["limiter", "decoder", "fetch.lockout", "fetch.circuit"],
+    ["arguments", "limiter", "decoder", "fetch.lockout", "fetch.circuit"],
     ["accounts"],
     ["environment"],
     ["report"],
@@ -49,6 +49,7 @@ LAYERS = [
     ["display"],
 ]
 PURE = [
+    "arguments",
     "display",
     "pydantic_hook",
     "protocol",

@@ -354,11 +354,11 @@ def watch_account(
     """Return the watch of one account.
 
     Raises:
-        ValueError: There is no name for it, or ``every`` is out of its range.
+        ValueError: There is no name for it.
         TypeError: ``history`` is no history.
     """
     recorder = new_recorder(fetch, account, history, name)
-    return Watch(recorder, recorder.reader(reader), checked_every(every))
+    return Watch(recorder, recorder.reader(reader), every)
 
 
 def new_recorder(
@@ -378,17 +378,6 @@ def new_recorder(
             'Account.with_api_key(key, name="…")'
         )
     return Recorder(account.login if name is None else name, partial(fetch, account), history, account)
-
-
-def checked_every(seconds: float) -> float:
-    """Return a time between rounds.
-
-    Raises:
-        ValueError: It is out of its range.
-    """
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"every={seconds}: must be a finite number of seconds, more than 0")
-    return seconds
 
 
 def _event_id(account: str, taken_at: datetime) -> str:

@@ -15,7 +15,7 @@ import anyio
 from smsc_async.accounts import Account
 from smsc_async.errors import AuthenticationError, SmscError, StoreError
 from smsc_async.history import History
-from smsc_async.history.watch import Reader, Recorder, Schedule, Update, checked_every, new_recorder
+from smsc_async.history.watch import Reader, Recorder, Schedule, Update, new_recorder
 from smsc_async.limiter.clock import now
 from smsc_async.records import Tariffs
 
@@ -141,7 +141,7 @@ def watch_accounts(
     """Return the watch of many accounts, each under its name or its login.
 
     Raises:
-        ValueError: There is no name for one of them, or ``every`` is out of its range.
+        ValueError: There is no name for one of them.
         TypeError: ``history`` is no history, or one of the accounts is no account.
     """
     if isinstance(accounts, Account):
@@ -155,4 +155,4 @@ def watch_accounts(
                 f"watch_for() takes accounts such as Account(login, password), not {type(account).__name__}"
             )
         recorders.append(new_recorder(fetch, account, history, name))
-    return WatchMany(recorders, reader, checked_every(every), start)
+    return WatchMany(recorders, reader, every, start)

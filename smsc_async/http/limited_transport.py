@@ -11,6 +11,7 @@ import anyio
 import httpx
 
 from smsc_async.accounts import Account
+from smsc_async.arguments import check_limiter, checked_number
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
@@ -50,7 +51,9 @@ class LimitedTransport(httpx.AsyncBaseTransport):
     Raises:
         QuotaExhausted: From a request: its permit comes after the caller's deadline.
         StoreError: From a request: the store does not answer.
-        TypeError: ``transport`` is limited already, and would take two permits for each request.
+        TypeError: ``transport`` is limited already, and would take two permits for each request; or an argument has the
+            wrong type.
+        ValueError: ``exchange_limit`` is out of its range.
 
     Example:
         >>> import httpx
@@ -72,8 +75,9 @@ class LimitedTransport(httpx.AsyncBaseTransport):
             raise TypeError("this transport is limited already: pass the one inside it")
         if not isinstance(transport, httpx.AsyncBaseTransport):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
             raise TypeError(f"transport must be an httpx.AsyncBaseTransport, not {type(transport).__name__}")
-        if not exchange_limit > 0:
-            raise ValueError(f"exchange_limit={exchange_limit}: must be more than 0 seconds")
+        check_limiter(quota, store)
+        is_valid, rule = lambda: exchange_limit > 0, "must be more than 0 seconds"
+        checked_number("exchange_limit", exchange_limit, is_valid, rule)
         self._transport = transport
         self._quota = quota
         self._store: Store = default_store() if store is None else store

@@ -26,6 +26,7 @@ import anyio
 import attrs
 
 from smsc_async.accounts import Account, Secret
+from smsc_async.arguments import checked_seconds
 from smsc_async.errors import QuotaExhausted, StoreError, StoreNotReady
 from smsc_async.fetch.lockout import LockoutView, Verdict
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE, FetchLease
@@ -137,8 +138,7 @@ class SharedStore(Store, ABC):
     _pepper: Secret | None
 
     def __init__(self, name: str, *, keep_bytes: int, lease: float, cold_start: ColdStart) -> None:
-        if not 0 < lease < math.inf:
-            raise ValueError(f"lease={lease}: must be a finite number of seconds, more than 0")
+        checked_seconds("lease", lease)
         super().__init__(keep_bytes, cold_start)
         self.name: str = name
         self._keep_bytes = keep_bytes

@@ -1,4 +1,4 @@
-"""Checks of the client's arguments: each error names the argument, what it got, and what it takes."""
+"""Checks of arguments: each error names the argument, what it got, and what it takes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ def check_types(*, account: object, quota: object, store: object, retries: objec
     """Check arguments whose wrong types would fail later, and far from the mistake."""
     if account is not None:
         checked_account(account, "tariffs")
-    if not isinstance(quota, Quota):
-        raise TypeError(f"quota must be a Quota, such as Quota(requests=3), not {type(quota).__name__}")
-    if store is not None and (isinstance(store, type) or not hasattr(store, "lease_or_reply")):
-        name = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
-        raise TypeError(f"store must be a store, such as SQLiteStore(path) or MemoryStore(), not {name}")
+    check_limiter(quota, store)
     if not isinstance(retries, int) or isinstance(retries, bool):
         raise TypeError(f"retries must be a whole number, not {type(retries).__name__}")
     if retries < 0:
         raise ValueError(f"retries={retries}: must be 0 or more")
     if on_event is not None and not callable(on_event):
         raise TypeError(f"on_event must be a function of one event, not {type(on_event).__name__}")
+
+
+def check_limiter(quota: object, store: object) -> None:
+    """Check the types of the quota, and of its store or ``None``."""
+    if not isinstance(quota, Quota):
+        raise TypeError(f"quota must be a Quota, such as Quota(requests=3), not {type(quota).__name__}")
+    if store is not None and (isinstance(store, type) or not hasattr(store, "lease_or_reply")):
+        name = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
+        raise TypeError(f"store must be a store, such as SQLiteStore(path) or MemoryStore(), not {name}")
 
 
 def checked_account(account: object, method: str) -> Account:
@@ -38,22 +43,23 @@ def checked_account(account: object, method: str) -> Account:
 
 def checked_age(seconds: float) -> float:
     """Return ``max_age``: 0 or more seconds."""
-    return _checked("max_age", seconds, lambda: seconds >= 0, "must be 0 (always fresh) or more seconds")
+    return checked_number("max_age", seconds, lambda: seconds >= 0, "must be 0 (always fresh) or more seconds")
 
 
 def checked_refresh(seconds: float, max_age: float) -> float:
     """Return ``refresh_after``: seconds, fewer than ``max_age``."""
     rule = f"must be more than 0 seconds, and less than max_age={max_age}"
-    return _checked("refresh_after", seconds, lambda: 0 < seconds < max_age, rule)
+    return checked_number("refresh_after", seconds, lambda: 0 < seconds < max_age, rule)
 
 
-def checked_deadline(seconds: float) -> float:
-    """Return ``deadline``: more than 0 seconds, and finite."""
+def checked_seconds(name: str, seconds: float) -> float:
+    """Return a time: more than 0 seconds, and finite."""
     rule = "must be a finite number of seconds, more than 0"
-    return _checked("deadline", seconds, lambda: 0 < seconds < math.inf, rule)
+    return checked_number(name, seconds, lambda: 0 < seconds < math.inf, rule)
 
 
-def _checked(name: str, seconds: float, is_valid: Callable[[], bool], rule: str) -> float:
+def checked_number(name: str, seconds: float, is_valid: Callable[[], bool], rule: str) -> float:
+    """Return a number of seconds that follows a rule."""
     try:
         if is_valid():
             return seconds
