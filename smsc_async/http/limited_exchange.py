@@ -23,6 +23,7 @@ class LimitedExchange:
         store: Where the quota lives.
         attempt: The record of the request. The block fills it in, and the exit settles the permit by it.
         wait: Whether the entry waits for the permit.
+        lasts: Seconds that the exchange lasts at most.
 
     Raises:
         NotSent: On entry: the permit comes later than the deadline of the enclosing cancel scope; without ``wait``, later
@@ -30,10 +31,11 @@ class LimitedExchange:
         StoreError: On entry: the store failed.
     """
 
-    def __init__(self, store: Store, attempt: Attempt, *, wait: bool = True) -> None:
+    def __init__(self, store: Store, attempt: Attempt, *, wait: bool = True, lasts: float = LONGEST_EXCHANGE) -> None:
         self._store = store
         self._attempt = attempt
         self._wait = wait
+        self._lasts = lasts
 
     async def __aenter__(self) -> Self:
         attempt, queue = self._attempt, self._store.queue
@@ -41,8 +43,7 @@ class LimitedExchange:
         if permit is None:
             acquire = queue.acquire if self._wait else queue.acquire_now
             permit = Permit(attempt.login, attempt.quota, attempt.token, attempt.credentials)
-            # An exchange of the client ends by itself; one of a user's own httpx client ends with its caller.
-            await acquire(permit, lease=None if attempt.credentials is None else LONGEST_EXCHANGE)
+            await acquire(permit, lease=self._lasts)
         attempt.permits = [_owned(permit)]
         return self
 
@@ -59,7 +60,7 @@ class LimitedExchange:
             if attempt.place is not None and not attempt.place.fast:
                 raise TrialsExhausted(1.0, "these credentials are not known to work, so they are sent once")
             permit = Permit(attempt.login, attempt.quota, attempt.token)
-            await self._store.queue.acquire_now(permit, lease=LONGEST_EXCHANGE)
+            await self._store.queue.acquire_now(permit, lease=self._lasts)
             attempt.permits.append(_owned(permit))
         attempt.readings += 1
 

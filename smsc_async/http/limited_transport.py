@@ -94,7 +94,8 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         attempt = Attempt(quota_key(service_of(str(request.url)), login), self._quota, token=claim.token)
         response: httpx.Response | None = None
         async with AsyncExitStack() as exchange:
-            await exchange.enter_async_context(LimitedExchange(self._store, attempt))
+            await exchange.enter_async_context(LimitedExchange(self._store, attempt, lasts=self._exchange_limit))
+            until = now() + self._exchange_limit
             with anyio.move_on_after(self._exchange_limit):
                 response = await self._sent(request, attempt)
             if response is None:
@@ -104,7 +105,6 @@ class LimitedTransport(httpx.AsyncBaseTransport):
                 attempt.is_complete = True
             else:
                 assert isinstance(response.stream, httpx.AsyncByteStream), "_sent() has checked it"
-                until = now() + self._exchange_limit
                 response.stream = _HeldBody(response.stream, attempt, exchange.pop_all(), until)
         return response
 

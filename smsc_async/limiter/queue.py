@@ -43,14 +43,14 @@ class WaiterQueue:
         """Return the permit if nobody waits for one and it is available without an ``await``, else ``None``."""
         return None if self._waiters and self.has_waiters(permit) else self._source.try_acquire(permit)
 
-    async def acquire(self, permit: Permit, *, lease: float | None = None) -> Permit:
+    async def acquire(self, permit: Permit, *, lease: float = math.inf) -> Permit:
         """Return the permit as soon as it is free and all earlier waiters have theirs.
 
         The wait ends at the deadline of the caller's cancel scope (``anyio.fail_after`` and the like).
 
         Args:
             permit: The permit that the caller wants.
-            lease: Seconds that the exchange lasts at most, or ``None`` if it ends with the caller's deadline.
+            lease: Seconds that the exchange lasts at most; ``inf`` if that is unknown.
 
         Raises:
             QuotaExhausted: The permit is known to come after the caller's deadline.
@@ -74,7 +74,7 @@ class WaiterQueue:
         permit.waited = now() - started
         return permit
 
-    async def acquire_now(self, permit: Permit, *, lease: float | None) -> Permit:
+    async def acquire_now(self, permit: Permit, *, lease: float) -> Permit:
         """Return the permit without a wait for it; the arguments are those of ``acquire``.
 
         Raises:
@@ -194,9 +194,7 @@ class WaiterQueue:
             self._waiters.leave(key, waiter)
 
     async def _ask(self, request: _Request) -> Permit | Refusal:
-        left = request.ends_at - now()
-        lease = left if request.lease is None else request.lease
-        return await self._source.acquire(request.permit, lease=lease, patience=left)
+        return await self._source.acquire(request.permit, lease=request.lease, patience=request.ends_at - now())
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -204,5 +202,5 @@ class _Request:
     """What a task waits for, and until when."""
 
     permit: Permit
-    lease: float | None
+    lease: float
     ends_at: float

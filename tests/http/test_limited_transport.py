@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from smsc_async import Account, LimitedTransport, MemoryStore, Quota, QuotaExhausted
-from smsc_async.limiter.bucket import Completion, Permit
+from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.simulator import SimulatedAccount, Simulator
 from tests.faults.hostile import answer, dribbles, hostile, says
+from tests.support.virtual_time import BACKEND_NAMES, virtual_asyncio, virtual_trio
 
 pytestmark = pytest.mark.anyio
 
@@ -250,6 +251,44 @@ async def test_an_exchange_ends_at_its_limit(tokens: str) -> None:
         async with client_of(httpx.AsyncHTTPTransport(), MemoryStore(), exchange_limit=0.3) as client:
             with pytest.raises(httpx.ReadTimeout, match="longer than exchange_limit"), anyio.fail_after(5):
                 await client.post(f"{server.base_url}get.php", data=FORM)
+
+
+class _Slow(httpx.AsyncBaseTransport):
+    """Answers after 20 s, and sends a byte a second from then on."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await anyio.sleep(20.0)
+        return httpx.Response(200, stream=_Trickle())
+
+
+class _Trickle(httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await anyio.sleep(1.0)
+            yield b" "
+
+
+@pytest.mark.parametrize("anyio_backend", [virtual_asyncio(), virtual_trio()], ids=BACKEND_NAMES)
+async def test_the_limit_of_an_exchange_counts_from_its_beginning_and_is_its_lease() -> None:
+    leases: list[float] = []
+
+    class Watched(MemoryStore):
+        def try_acquire(self, permit: Permit) -> None:
+            """Return ``None``, as a shared store does."""
+
+        async def acquire(self, permit: Permit, *, lease: float, patience: float | None = None) -> Permit | Refusal:
+            leases.append(lease)
+            return await super().acquire(permit, lease=lease, patience=patience)
+
+    async with client_of(_Slow(), Watched(), exchange_limit=25.0) as client:
+        began = anyio.current_time()
+        with pytest.raises(httpx.ReadTimeout, match="longer than exchange_limit"):
+            await client.post(URL, data=FORM)
+        assert anyio.current_time() - began == pytest.approx(25.0)
+    # Not the time of the caller: the reply may be read after the scope in which the request was sent.
+    with anyio.move_on_after(5.0):
+        await client_of(_Slow(), Watched(), exchange_limit=25.0).post(URL, data=FORM)
+    assert leases == [25.0, 25.0]
 
 
 async def test_what_cannot_be_a_transport_is_refused() -> None:

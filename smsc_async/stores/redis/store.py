@@ -61,7 +61,7 @@ class RedisStore(SharedStore):
         pepper: Your secret for digests and seals, at least 16 characters, the same for all processes that share the store.
         keep_bytes: Bytes of packed lists in the server, and a quarter of it for lists in this process; lists that are not
             used are dropped first. The state of the quota is never dropped.
-        lease: The most seconds that a request lasts: for a permit without a deadline, and for the requests that may be in
+        lease: The most seconds that a request lasts: for a request without a limit, and for the requests that may be in
             flight when the store is lost. Raise it to the ``exchange_limit`` of a ``LimitedTransport``.
         cold_start: ``"wait"`` trusts an empty store only if the server shows that it lost nothing for a window and a lease.
             ``"grant"`` trusts every empty store, unless this process has used it before.

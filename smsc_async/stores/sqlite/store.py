@@ -60,7 +60,7 @@ class SQLiteStore(SharedStore):
             ``None`` creates one in a file beside it, ``PATH.key``, which only its owner can read.
         keep_bytes: Bytes of packed lists in the file, and a quarter of it for lists in this process; the least recently
             used lists are dropped first. The state of the quota is never dropped.
-        lease: The most seconds that a request lasts: for a permit without a deadline, and for the requests that may be in
+        lease: The most seconds that a request lasts: for a request without a limit, and for the requests that may be in
             flight when the store is lost. Raise it to the ``exchange_limit`` of a ``LimitedTransport``.
         cold_start: ``"grant"`` trusts that a missing file was never used. ``"wait"`` sends nothing for a window and a lease
             after the creation of the file, in case somebody has deleted it.
