@@ -103,7 +103,6 @@ class Fetcher:
         credentials, number = Credentials(self.service, account), len(flight.attempts)
         attempt = Attempt(credentials.login, self._quota_of(flight), credentials, lease=lease, number=number)
         flight.attempts.append(attempt)
-        endpoint = self.hosts.choose()
         is_sending = False
         try:
             self.connector.check_owner()
@@ -117,6 +116,7 @@ class Fetcher:
                         if not is_sending:
                             continue  # another request has become the probe: give the permit back, and wait
                         flight.begin_exchange()
+                        endpoint = self.hosts.choose()
                         connect_seconds = self.hosts.connect_seconds(flight.deadline - now())
                         form = FormStream(account, self.reply_format, exchange, connect_seconds)
                         reply = await send(form, attempt, self.connector, endpoint)
@@ -127,6 +127,7 @@ class Fetcher:
                                 lease.reply, lease.tariffs = reply, result
                         else:
                             result = reply
+                        self.hosts.note(endpoint, result)
                         attempt.outcome = result
                 except NotSent as error:
                     # A refresh does not wait: the list that it replaces is still fresh.
@@ -144,7 +145,6 @@ class Fetcher:
             self.counters.count(attempt)
         outcome = attempt.outcome
         assert outcome is not None, "the exchange returned a result, or an exception has left this function"
-        self.hosts.note(endpoint, outcome)
         if type(outcome) is TooManyRequests:
             # The refusal is what the caller needs, whether or not the store can record it.
             with suppress(StoreError):

@@ -219,6 +219,23 @@ async def test_a_host_without_a_connection_is_remembered_for_a_while() -> None:
         assert [each.host[:4] for each in scripted.requests[4:]] == ["smsc", "www2"]
 
 
+async def test_the_host_is_chosen_after_the_wait_for_the_permit() -> None:
+    scripted = in_turn([])
+    async with client_of(scripted, reserve_url="https://www2.smsc.example/sys/") as client:
+        for _ in range(3):
+            await client.tariffs()
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.tariffs)  # its permit comes in a minute
+            await anyio.sleep(50)
+            scripted.unreachable = lambda host: None if host.startswith("www2.") else httpx.ConnectError("refused")
+            await client.tariffs(Account("boris", "456"))
+    assert [(each.host[:4], each.login) for each in scripted.requests[3:]] == [
+        ("smsc", ""),
+        ("www2", "boris"),
+        ("www2", "alex"),
+    ]
+
+
 async def test_a_host_that_takes_no_connection_is_passed_over_for_the_reserve() -> None:
     scripted = in_turn([])
     scripted.unreachable = lambda host: None if host.startswith("www2.") else httpx.ConnectError("refused")
