@@ -6,11 +6,11 @@ a fetch and ``LimitedTransport`` share it.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Self
 
 from smsc_async.errors import StoreError, TrialsExhausted
-from smsc_async.limiter.attempt import LONGEST_EXCHANGE, Attempt
+from smsc_async.limiter.attempt import LONGEST_EXCHANGE, Attempt, FetchLease
 from smsc_async.limiter.bucket import Permit
 from smsc_async.limiter.waiter import running_loop
 from smsc_async.stores.base import Store
@@ -67,12 +67,16 @@ class LimitedExchange:
     async def __aexit__(self, *_: object) -> None:
         attempt = self._attempt
         lease = attempt.lease if attempt.lease is not None and attempt.lease.tariffs is not None else None
-        # The first permit is the last one: the store shares the list with its release.
-        for permit in reversed(attempt.permits):
-            permit.seen = attempt.head_seen_at
-            # The outcome of the exchange stands even if the store fails now: the lease of the permit ends by itself.
-            with suppress(StoreError):
-                await self._store.queue.release(permit, attempt.completion, attempt.verdict, lease)
+        # Each of them, also if a release is cancelled. The first permit is the last one: the store shares the list with it.
+        async with AsyncExitStack() as releases:
+            for permit in attempt.permits:
+                permit.seen = attempt.head_seen_at
+                releases.push_async_callback(self._release, permit, lease)
+
+    async def _release(self, permit: Permit, lease: FetchLease | None) -> None:
+        # The outcome of the exchange stands even if the store fails now: the lease of the permit ends by itself.
+        with suppress(StoreError):
+            await self._store.queue.release(permit, self._attempt.completion, self._attempt.verdict, lease)
 
 
 def _owned(permit: Permit) -> Permit:

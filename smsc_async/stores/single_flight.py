@@ -157,8 +157,9 @@ class InFlight:
         ends_at = min(until, self.deadline + _OVERDUE)
         with self._waiters.new() as waiter:
             while not self.is_complete and (left := ends_at - now()) > 0:
-                if self.refusal is not None and (is_impatient or self.due_at > until):
-                    break
+                refusal = self.refusal_by(until, is_impatient=is_impatient)
+                if refusal is not None:
+                    return refusal
                 await waiter.wait(left)
         return self.refusal_by(until, is_impatient=is_impatient)
 

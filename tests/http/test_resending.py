@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import anyio
 import httpx
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, SQLiteStore, TransportError
+from smsc_async.http.limited_exchange import LimitedExchange
+from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.simulator import Rules, SimulatedAccount, Simulator, serve
 from smsc_async.stores import Store
@@ -125,3 +128,16 @@ async def test_a_sending_that_was_not_allowed_takes_no_token_from_others() -> No
         assert each is not None
         store.try_release(each, Completion.NOT_SENT)
     assert sum(store.try_acquire(Permit("127.0.0.1 alex", Quota(), token=True)) is not None for _ in range(3)) == 2
+
+
+async def test_a_cancelled_release_leaves_no_permit_of_a_second_sending_in_use(tmp_path: Path) -> None:
+    quota = Quota(linger=0.05)
+    async with SQLiteStore(tmp_path / "store.db", pepper="a long random text") as store:
+        with anyio.CancelScope() as scope:
+            async with LimitedExchange(store, Attempt("alex", quota)) as exchange:
+                for _ in range(2):
+                    await exchange.allow_reading()
+                assert (await store.usage("alex", quota)).slots == 2
+                scope.cancel()
+        await anyio.sleep(0.1)
+        assert (await store.usage("alex", quota)).slots == 0

@@ -50,6 +50,21 @@ async def test_a_caller_of_a_complete_flight_does_not_wait() -> None:
     assert now() == started
 
 
+async def test_a_refusal_is_returned_though_the_flight_of_another_thread_goes_on_meanwhile() -> None:
+    class Flight(InFlight):
+        """Begins an exchange in its own thread, after this one has seen the refusal."""
+
+        def __getattribute__(self, name: str) -> object:
+            value: object = super().__getattribute__(name)
+            if name == "refusal" and value is not None:
+                self.refusal = None
+            return value
+
+    flight = Flight(now() + 90)
+    flight.refuse(QuotaExhausted(60.0))
+    assert isinstance(await flight.wait(now() + 5), QuotaExhausted)
+
+
 async def test_a_flight_completes_once_and_does_not_displace_the_next() -> None:
     flights = SingleFlight()
     first, _ = flights.join("key", now() + 10)
