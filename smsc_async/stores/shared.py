@@ -258,8 +258,8 @@ class SharedStore(Store, ABC):
 
     async def release_lease(self, lease: FetchLease) -> None:
         """Release a lease, and share its list, if any."""
+        ended = self._ended(lease)  # before an await: a cancellation would leave the task that renews the lease
         await self.release_unused(lease)
-        ended = self._ended(lease)
         # The caller gets its list even if the store fails; a lease that is not released ends by itself.
         if ended is not None:
             with contextlib.suppress(StoreError):

@@ -68,6 +68,17 @@ async def _client(server: RedisServer, service: Simulator) -> AsyncGenerator[Cli
         yield client
 
 
+async def test_a_lease_ends_in_this_process_though_its_release_is_cancelled(make: Callable[[], SharedStore]) -> None:
+    async with make() as store:
+        lease = await store.lease_or_reply(ENDPOINT, ALEX, 0.0, _permit())
+        assert isinstance(lease, FetchLease)
+        assert lease.permit is not None
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await store.release_lease(lease)
+        assert lease.is_released
+
+
 async def test_a_fetch_with_one_redis_server_takes_two_round_trips(redis_server: RedisServer) -> None:
     redis_server.ask("FLUSHALL")
     service = _service()
