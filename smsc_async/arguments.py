@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 
@@ -20,6 +21,8 @@ def check_types(*, account: object, quota: object, store: object, retries: objec
         raise ValueError(f"retries={retries}: must be 0 or more")
     if on_event is not None and not callable(on_event):
         raise TypeError(f"on_event must be a function of one event, not {type(on_event).__name__}")
+    if inspect.iscoroutinefunction(on_event):
+        raise TypeError("on_event must be a plain function, which can start a task: nothing awaits an async one")
 
 
 def check_limiter(quota: object, store: object) -> None:

@@ -11,6 +11,10 @@ import pytest
 from smsc_async import Account, Client, LimitedTransport, MemoryStore, SQLiteStore
 
 
+async def _on_event(event: object) -> None:
+    """Never called."""
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -18,6 +22,7 @@ from smsc_async import Account, Client, LimitedTransport, MemoryStore, SQLiteSto
         ({"retries": "2"}, "retries must be a whole number, not str"),
         ({"retries": True}, "retries must be a whole number, not bool"),
         ({"on_event": 1}, "on_event must be a function of one event, not int"),
+        ({"on_event": _on_event}, "on_event must be a plain function, which can start a task"),
     ],
 )
 def test_an_argument_of_a_wrong_type_is_named(wrong: dict[str, Any], message: str) -> None:
