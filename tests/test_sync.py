@@ -295,7 +295,7 @@ def test_the_connections_of_a_store_are_closed_at_exit(smsc_server: SmscServer) 
     store = 'RedisStore(sys.argv[2], pepper="a long random text", cold_start="grant")'
     program = EXIT.replace("MemoryStore", "RedisStore").replace("RedisStore()", store)
     with RedisServer() as redis:
-        command = [sys.executable, "-X", "dev", "-c", program, smsc_server.base_url, redis.url]
+        command = [sys.executable, "-W", "always", "-c", program, smsc_server.base_url, redis.url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "4.10\n", "")
 
