@@ -9,12 +9,13 @@ import shutil
 import signal
 import sqlite3
 import stat
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -304,6 +305,35 @@ async def test_a_new_file_that_another_process_sets_up_at_the_same_time_is_waite
         asyncio.get_running_loop().call_later(0.1, lambda: other.execute("COMMIT"))
         assert isinstance(await _take(store), Permit)
     other.close()
+
+
+# A process that repairs the log: the header of the index is gone, and its locks are those of the repair (byte 120 and 122).
+REPAIR = """
+import fcntl, sys, time
+with open(sys.argv[1] + "-shm", "r+b", buffering=0) as index:
+    for byte in (120, 122):
+        fcntl.lockf(index, fcntl.LOCK_EX, 1, byte)
+    index.write(bytes(96))
+    print("repairs", flush=True)
+    time.sleep(0.3)
+"""
+
+
+async def test_a_process_that_repairs_the_log_of_a_killed_one_is_waited_for(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    path = tmp_path / "store.db"
+    async with _open(path) as store:
+        await _take(store)
+        for look in (
+            lambda: store.usage("alex", QUOTA),
+            lambda: store.lease_or_reply("https://smsc.example/sys/get.php", Account("alex", "123"), 60.0),
+        ):
+            pipe = asyncio.subprocess.PIPE
+            repair = await asyncio.create_subprocess_exec(sys.executable, "-c", REPAIR, str(path), stdout=pipe)
+            assert repair.stdout is not None
+            assert await repair.stdout.readline() == b"repairs\n"
+            await look()
+            await repair.wait()
 
 
 async def test_a_cancelled_take_leaves_nothing_taken(tmp_path: Path) -> None:
@@ -615,11 +645,12 @@ async def test_what_cannot_be_undone_is_left_to_its_lease() -> None:
 
 async def test_a_disk_that_cannot_be_shared_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As SQLite answers on a file system without shared memory.
-    class Unshared(sqlite3.Connection):
-        def execute(self, sql: str, *told: object) -> sqlite3.Cursor:
-            return super().execute("SELECT 'delete'" if "journal_mode" in sql else sql, *told)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    real = sqlite_file._Connection.execute  # pyright: ignore[reportPrivateUsage]
 
-    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Unshared))
+    def execute(self: Any, sql: str, *values: Any) -> sqlite3.Cursor:
+        return real(self, "SELECT 'delete'" if "journal_mode" in sql else sql, *values)
+
+    monkeypatch.setattr(sqlite_file._Connection, "execute", execute)  # pyright: ignore[reportPrivateUsage]
     async with _open(tmp_path / "store.db") as store:
         with pytest.raises(StoreError, match="local disk"):
             await _take(store)

@@ -17,6 +17,7 @@ nothing: its writes are in the kernel already.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import sqlite3
@@ -25,7 +26,7 @@ import time
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
@@ -101,7 +102,7 @@ class StoreFile:
         """
         with self.reading() as tables:
             connection = tables.connection
-            _wait_for_lock(partial(connection.execute, "BEGIN IMMEDIATE"))
+            connection.execute("BEGIN IMMEDIATE")
             tables.instant = now()
             try:
                 yield tables
@@ -127,12 +128,12 @@ class StoreFile:
         if _place(self.path) is None and (self._create() or known is not None):
             event = "the file was deleted"
         with contextlib.ExitStack() as undo:
-            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
+            connection = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False, timeout=0, factory=_Connection
+            )
             undo.callback(connection.close)
             self._check_ours(connection)
-            # SQLite itself does not wait for another process that does the same.
-            use_log = _wait_for_lock(partial(connection.execute, "PRAGMA journal_mode = WAL"))
-            if use_log.fetchone() != ("wal",):
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
                 raise misconfigured(
                     "SQLite cannot share this file between processes: put it on a local disk", self.path
                 )
@@ -142,8 +143,6 @@ class StoreFile:
             place = _place(self.path)
             connection.execute("BEGIN IMMEDIATE")
             self._set_up(connection, place, event or ("the file was replaced" if known not in {None, place} else ""))
-            # From here on _wait_for_lock() waits: SQLite itself would sleep for whole milliseconds.
-            connection.execute("PRAGMA busy_timeout = 0")
             undo.pop_all()
         return connection
 
@@ -262,15 +261,28 @@ class StoreSnapshot(StoreFile):
         return has_log or not (log.exists() or self.path.stat().st_mtime_ns != before)
 
 
+class _Connection(sqlite3.Connection):
+    """Waits for other processes, with ``_wait_for_lock()``.
+
+    Another process changes the file, sets it up, or repairs its log because a process was killed in the middle of a change.
+    SQLite itself would sleep for whole milliseconds, and would not wait at all for a process that sets the file up.
+    """
+
+    def execute(self, statement: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        return _wait_for_lock(partial(super().execute, statement, parameters))
+
+
 def _wait_for_lock(lock: Callable[[], T]) -> T:
     """Return what ``lock`` returns once no other process has the lock; its error is raised after ``PATIENCE``."""
-    due = time.monotonic() + PATIENCE
+    due = math.inf
     while True:
         try:
             return lock()
         except (BlockingIOError, sqlite3.OperationalError) as error:
             is_busy = isinstance(error, OSError) or error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not is_busy or time.monotonic() > due:
+            instant = time.monotonic()
+            due = min(due, instant + PATIENCE)
+            if not is_busy or instant >= due:
                 raise
         time.sleep(random.uniform(0.0, _LONGEST_PAUSE))  # noqa: S311  # spreads load; not a secret
 
