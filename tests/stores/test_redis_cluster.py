@@ -498,7 +498,7 @@ async def _confirm(store: RedisStore, logins: list[str]) -> None:
 
 @pytest.mark.asyncio
 async def test_without_the_state_of_the_service_four_confirmed_requests_go_on_and_no_other(
-    cluster: RedisCluster,
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = next(node for node in cluster.masters if shard_tag(0) in cluster.tags_of(node))
     async with _open(cluster) as store, _open(cluster) as other:
@@ -515,16 +515,30 @@ async def test_without_the_state_of_the_service_four_confirmed_requests_go_on_an
             with pytest.raises(StoreError) as caught:
                 await _try(store, spared[6])  # untested
             assert caught.value.retryable
+        finally:
+            keeper.signal(signal.SIGCONT)
+        with monkeypatch.context() as failing:
+            _fail_calls(failing, keeper)
             await _end(store, permits[0], Verdict.REFUSED)
             await _end(store, permits[1], Verdict.LIST)
             # The others are suspended now, as far as this process knows: they are at risk.
             with pytest.raises(StoreError):
                 await _try(store, spared[4])
-        finally:
-            keeper.signal(signal.SIGCONT)
         # The error is saved as soon as that is possible, and counts for everybody.
         await _patiently(lambda: _until_errors(other))
         assert isinstance(await _patiently(lambda: _try(other, spared[0])), Refusal)
+
+
+def _fail_calls(monkeypatch: pytest.MonkeyPatch, failing: Node) -> None:
+    """Let each call to a node fail at once, as if the node refused connections."""
+    real = RedisConnections.call
+
+    async def call(node: RedisConnections, *arguments: Any, **options: Any) -> Any:
+        if node.name == failing.address:
+            raise StoreError("down", node.name)
+        return await real(node, *arguments, **options)
+
+    monkeypatch.setattr(RedisConnections, "call", call)
 
 
 async def _until_errors(store: RedisStore) -> None:
@@ -688,18 +702,6 @@ async def test_a_worker_that_never_reached_the_state_of_the_service_goes_on_too(
                     await _try(store, spared[2])
             await _end(store, await _try(store, spared[1]), Verdict.BLOCKED)
         await _until_paused(former)
-
-
-def _fail_calls(monkeypatch: pytest.MonkeyPatch, failing: Node) -> None:
-    """Let each call to a node fail at once, as if the node refused connections."""
-    real = RedisConnections.call
-
-    async def call(node: RedisConnections, *arguments: Any, **options: Any) -> Any:
-        if node.name == failing.address:
-            raise StoreError("down", node.name)
-        return await real(node, *arguments, **options)
-
-    monkeypatch.setattr(RedisConnections, "call", call)
 
 
 async def _until_paused(store: RedisStore) -> None:

@@ -435,7 +435,7 @@ async def _delayed(store: RedisStore, work: Awaitable[object], *seconds: float) 
 
 
 async def test_a_command_that_comes_late_is_no_step_of_the_clock(server: RedisServer) -> None:
-    quota = Quota(per=1.5, guard=0.02, linger=0.05)
+    quota = Quota(per=0.8, guard=0.02, linger=0.05)
     async with _open(server.url) as slow, _open(server.url) as store:
         held = await slow.acquire(Permit("alex", quota, token=True), lease=5.0)
         assert isinstance(held, Permit)
@@ -448,8 +448,8 @@ async def test_a_command_that_comes_late_is_no_step_of_the_clock(server: RedisSe
                 permit.seen = now()
                 await store.release(permit, Completion.COMPLETE)
 
-        late = asyncio.create_task(_delayed(slow, slow.release(held, Completion.NOT_SENT), 0.8))
-        await asyncio.sleep(0.7)
+        late = asyncio.create_task(_delayed(slow, slow.release(held, Completion.NOT_SENT), 0.45))
+        await asyncio.sleep(0.35)
         await use()
         await use()
         await late
