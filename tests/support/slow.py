@@ -9,7 +9,8 @@
 - ``VALUES``: of these tests, whose parameters have nothing to do with each other, ``pytest`` runs cases that together have each
   value. The other cases are exhaustive.
 - ``LOOPS_IN_TURN``: each case of these tests runs on one event loop, the first on asyncio, the second on trio, and so on. The same
-  case on the other loop is exhaustive. They make hundreds of calls or wait for seconds; smaller tests of the same path run on both.
+  case on the other loop is exhaustive. They make hundreds of calls or wait for seconds, or their module is far from the event loop;
+  smaller tests of the same path, and those of the client, run on both.
 
 An entry is a module or one test of a module. Each exhaustive test counts as slow. A test may mark single cases as well, for
 example all seeds but the first.
@@ -226,9 +227,8 @@ VALUES: Final = [
     "stores/test_lifecycle.py::test_a_memory_store_in_use_refuses_a_copy",
 ]
 LOOPS_IN_TURN: Final = [
-    "cli/test_notify.py::test_a_service_that_refuses_a_notification_is_a_problem_without_its_url",
-    "cli/test_notify.py::test_a_webhook_is_tried_again_if_that_may_help_now",
-    "cli/test_webhook.py::test_a_refusal_says_whether_and_when_to_try_again_and_no_redirect_is_followed",
+    "cli/test_notify.py",
+    "cli/test_webhook.py",
     "faults/test_cancellation.py",
     "faults/test_lockout_scenarios.py",
     "faults/test_lockouts.py::test_five_wrong_passwords_among_two_hundred_leave_the_others_working_and_the_address_free",
@@ -239,18 +239,17 @@ LOOPS_IN_TURN: Final = [
     "faults/test_wire.py::test_a_redirect_is_an_error_and_nothing_goes_to_the_other_host",
     "faults/test_wire.py::test_however_much_comes_little_of_it_is_kept",
     "faults/test_wire.py::test_what_goes_wrong_ends_in_its_error_and_the_next_call_is_fine",
-    "fetch/test_bulk.py::test_a_slow_account_keeps_nobody_back",
-    "fetch/test_bulk.py::test_an_endless_source_is_drawn_as_there_is_room",
-    "fetch/test_bulk.py::test_three_hundred_accounts_take_as_long_as_six_in_a_row",
-    "history/test_history.py::test_a_damaged_list_counts_as_absent_and_is_logged_once",
-    "history/test_history.py::test_a_row_of_odd_types_counts_as_absent",
-    "history/test_watch.py::test_every_other_error_is_an_update_and_the_next_round_comes",
+    "fetch/test_bulk.py",
+    "history/test_history.py",
+    "history/test_watch.py",
     "http/test_hosts_and_threads.py::test_the_reserve_host_answers_in_time_if_the_first_drops_packets_and_is_first_from_then_on",
     "http/test_limited_transport.py::test_an_exchange_ends_at_its_limit",
     "http/test_limited_transport.py::test_only_a_connect_error_of_httpx_itself_refunds",
     "http/test_proxies.py::test_a_host_of_no_proxy_is_connected_directly",
     "limiter/test_queue.py::test_every_request_of_a_login_holds_a_slot_however_it_names_it",
     "limiter/test_queue.py::test_three_thousand_random_cancellations_lose_no_token_and_no_slot",
+    "simulator/test_faults.py",
+    "simulator/test_limits.py",
     "stores/test_contract.py::test_a_login_that_is_shut_has_no_token_for_a_window",
     "stores/test_contract.py::test_a_slot_lingers_after_an_exchange_that_was_cut",
     "stores/test_contract.py::test_a_token_is_free_a_window_after_its_answer_and_not_before",
