@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -22,6 +24,7 @@ from smsc_async import (
     TransportError,
 )
 from smsc_async.http import form, send
+from smsc_async.http.body import read_body
 from smsc_async.http.form import FormStream
 from smsc_async.protocol import REPLY_BYTES
 from tests.faults.hostile import LIST
@@ -227,6 +230,24 @@ async def test_a_body_that_trickles_ends_with_the_exchange(monkeypatch: pytest.M
         with pytest.raises(TransportError, match="timed out") as caught:
             await client.tariffs()
     assert caught.value.may_have_counted
+
+
+async def test_a_reply_of_many_small_chunks_takes_little_memory() -> None:
+    class Crumbs(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for number in range(100_000):
+                yield b"%d" % (10 + number % 90)
+
+    response = httpx.Response(200, stream=Crumbs())
+    tracemalloc.start()
+    try:
+        body = await read_body(response, math.inf)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(body, bytes)
+    assert len(body) == 200_000
+    assert peak < 5 * len(body)
 
 
 async def test_a_reader_of_the_form_is_an_iterator_of_one_piece() -> None:
