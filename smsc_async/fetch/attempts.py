@@ -89,6 +89,8 @@ class Fetcher:
             flight.failure = outcome
             if wait and outcome.retry_after:
                 flight.refuse(outcome)
+            # Not before: a flight that ends has a result, which others wait for even if its deadline is over.
+            flight.end_exchange()
             await anyio.sleep(wait)
             again = await self._attempt(lease, flight)
             # If another attempt cannot be made in time, the caller needs the failure of the last one.
@@ -149,7 +151,6 @@ class Fetcher:
             # The refusal is what the caller needs, whether or not the store can record it.
             with suppress(StoreError):
                 await self.store.drain_tokens(attempt.login, self.quota)
-        flight.end_exchange()
         return outcome
 
     def _quota_of(self, flight: InFlight) -> Quota:

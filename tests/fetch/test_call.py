@@ -5,13 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
-from smsc_async import Account, Client, MemoryStore, SmscError, SQLiteStore, StoreError, Tariffs
+from smsc_async import (
+    Account,
+    Client,
+    DeadlineExceeded,
+    MemoryStore,
+    ParameterError,
+    SmscError,
+    SQLiteStore,
+    StoreError,
+    Tariffs,
+)
 from smsc_async.fetch.call import Calls
 from tests.faults.hostile import LIST
-from tests.faults.scripted import client_of, in_turn
+from tests.faults.scripted import Scripted, client_of, in_turn, refusal
 
 
 @pytest.mark.anyio
@@ -23,6 +34,27 @@ async def test_a_store_that_cannot_be_used_is_the_error_of_the_call_and_nothing_
         with pytest.raises(StoreError, match=r"store\.db"):
             await client.tariffs()
     assert scripted.requests == []
+
+
+@pytest.mark.anyio
+async def test_an_error_that_comes_after_the_deadline_of_its_flight_reaches_the_callers_with_more_time(
+    tmp_path: Path,
+) -> None:
+    scripted = Scripted(lambda _: refusal(1), latency=0.6)
+    ends: list[type[SmscError]] = []
+    async with SQLiteStore(tmp_path / "store.db") as store, client_of(scripted, store=store) as client:
+
+        async def call(deadline: float) -> None:
+            with pytest.raises(SmscError) as caught:
+                await client.tariffs(deadline=deadline)
+            ends.append(type(caught.value))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call, 0.3)
+            await anyio.sleep(0.1)
+            group.start_soon(call, 30.0)
+    assert ends == [DeadlineExceeded, ParameterError]
+    assert len(scripted.requests) == 1
 
 
 @pytest.mark.asyncio
