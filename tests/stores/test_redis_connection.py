@@ -7,6 +7,7 @@ import gc
 import threading
 import traceback
 import warnings
+import weakref
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from smsc_async import Quota, RedisStore, StoreError
 from smsc_async.accounts import Secret
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.stores.redis.connection import RedisConnections
+from smsc_async.stores.redis.server_lockouts import Turns
 from tests.stores.redis_server import RedisServer
 
 QUOTA = Quota(requests=1)
@@ -131,6 +133,23 @@ def test_connections_of_event_loops_that_are_over_are_dropped(server: RedisServe
 
         asyncio.run(close())
         gc.collect()
+
+
+def test_turns_of_event_loops_that_are_over_are_dropped() -> None:
+    turns, loops = Turns(), list[weakref.ref[asyncio.AbstractEventLoop]]()
+
+    async def change() -> None:
+        async with turns():
+            await asyncio.sleep(0)
+
+    async def change_two() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await asyncio.gather(change(), change())
+
+    for _ in range(5):
+        asyncio.run(change_two())
+        gc.collect()
+    assert [loop() for loop in loops[:-1]] == [None] * 4
 
 
 def test_what_another_event_loop_has_under_way_is_not_waited_for(server: RedisServer) -> None:

@@ -32,7 +32,7 @@ from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.protocol import is_loopback
 from smsc_async.stores.private_files import misconfigured
-from smsc_async.stores.redis.event_loop import TimeLimits, asyncio_loop, current_task
+from smsc_async.stores.redis.event_loop import TimeLimits, asyncio_loop, current_task, drop_closed_loops
 from smsc_async.stores.redis.scripts import Script, StoreLostError
 from smsc_async.stores.redis.topology import Address
 
@@ -331,9 +331,7 @@ class RedisConnections:
         loop = asyncio_loop()
         pool = self._pools.get(loop)
         if pool is None:
-            # A connection refers to its loop, the key of the weak dictionary: a closed loop would never be collected.
-            for former in [each for each in self._pools if each.is_closed()]:
-                del self._pools[former]
+            drop_closed_loops(self._pools)
             pool = self._pools[loop] = _Pool(_maker(self._url, self._connected))
         return pool
 

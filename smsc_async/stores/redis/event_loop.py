@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, MutableMapping
 from typing import Any, Final
 
 # Seconds for which closing waits for the release of permits.
@@ -20,6 +20,12 @@ def asyncio_loop() -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
     except RuntimeError:
         raise RuntimeError("RedisStore works on asyncio only: on trio use SQLiteStore") from None
+
+
+def drop_closed_loops(by_loop: MutableMapping[asyncio.AbstractEventLoop, Any]) -> None:
+    """Remove the values of closed event loops: a value refers to its loop, so a weak key does not end with the loop."""
+    for loop in [each for each in by_loop if each.is_closed()]:
+        del by_loop[loop]
 
 
 def current_task() -> asyncio.Task[Any]:

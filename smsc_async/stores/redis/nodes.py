@@ -24,6 +24,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.protocol import is_loopback
 from smsc_async.stores.private_files import misconfigured
 from smsc_async.stores.redis.connection import ONE_TAG, SECONDS, ElsewhereError, RedisConnections, Word
+from smsc_async.stores.redis.event_loop import drop_closed_loops
 from smsc_async.stores.redis.scripts import Script
 from smsc_async.stores.redis.topology import (
     SHARDS,
@@ -150,9 +151,7 @@ class RedisNodes:
         loop = asyncio.get_running_loop()
         task = self._lookups.get(loop)
         if task is None or (task.done() and now() - self._looked_up_at > _PAUSE):
-            # A task refers to its loop, the key of the weak dictionary: a closed loop would never be collected.
-            for former in [each for each in self._lookups if each.is_closed()]:
-                del self._lookups[former]
+            drop_closed_loops(self._lookups)
             task = self._lookups[loop] = loop.create_task(self._look_up(besides))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait for it
         return task
