@@ -62,7 +62,8 @@ class Client:
     """Fetches tariff lists, for code without an event loop.
 
     For scripts, Flask, Django, Celery and notebooks: works in any number of threads, inside a running event loop, which it
-    blocks, and after a fork. Closing it is optional. Its methods do what those of ``smsc_async.Client`` do.
+    blocks, and after a fork. Closing it is optional: at exit, all clients and the connections of their stores are closed.
+    Its methods do what those of ``smsc_async.Client`` do.
 
     Args:
         account: The account of calls that name none, or ``None``.
