@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -91,13 +92,8 @@ class History:
             StoreError: The file cannot be used: nothing was added.
             ValueError: A price is not a finite number, or the list is larger than any reply.
         """
-        text = text_of(snapshot.tariffs)
-
-        def work(connection: sqlite3.Connection) -> None:
-            account = self._archive.account_id(connection, snapshot.account, credentials)
-            tables.add(connection, account, micros_of(snapshot.taken_at), text)
-
-        await self._archive.write(work)
+        work = partial(tables.add, taken_at=micros_of(snapshot.taken_at), text=text_of(snapshot.tariffs))
+        await self._archive.write_of(snapshot.account, credentials, work)
 
     async def record(self, snapshot: Snapshot, *, credentials: Account | None = None) -> Snapshot | None:
         """Store a snapshot as the last one of its account and credentials, as a watch does, and return the last one before.
@@ -111,8 +107,7 @@ class History:
         """
         text = text_of(snapshot.tariffs)
 
-        def work(connection: sqlite3.Connection) -> Snapshot | None:
-            account = self._archive.account_id(connection, snapshot.account, credentials)
+        def work(connection: sqlite3.Connection, account: int) -> Snapshot | None:
             bound = self._archive.bound(snapshot.account, credentials)
             before = next(iter(self._archive.snapshots(connection, bound, 1)), None)
             taken_at = instant_after(before, snapshot.taken_at)
@@ -120,7 +115,7 @@ class History:
                 tables.add(connection, account, micros_of(taken_at), text)
             return before
 
-        return await self._archive.write(work)
+        return await self._archive.write_of(snapshot.account, credentials, work)
 
     async def accounts(self) -> tuple[str, ...]:
         """Return the names that there are snapshots of, sorted.
@@ -302,11 +297,7 @@ class History:
             StoreError: The file cannot be used: nothing was dropped.
             ValueError: The instant has no time zone.
         """
-        instant = micros_of(before)
-
-        def work(connection: sqlite3.Connection) -> int:
-            return tables.prune(connection, account, instant, keep_changes=keep_changes)
-
+        work = partial(tables.prune, account=account, before=micros_of(before), keep_changes=keep_changes)
         return await self._archive.write(work)
 
     async def forget(self, account: str | Account) -> int:

@@ -48,6 +48,20 @@ class Archive(HistoryFile):
 
         return await _in_thread(in_thread)
 
+    async def write_of(self, name: str, account: Account | None, work: Callable[[sqlite3.Connection, int], T]) -> T:
+        """Return what a piece of work in a transaction returns that gets the number of a name and credentials.
+
+        The number is made if it is new.
+
+        Raises:
+            StoreError: The file cannot be used: nothing was written.
+        """
+
+        def with_number(connection: sqlite3.Connection) -> T:
+            return work(connection, tables.account_id(connection, name, self.digest(account) or b""))
+
+        return await self.write(with_number)
+
     async def read(self, work: Callable[[sqlite3.Connection], T], *, empty: T) -> T:
         """Return what a piece of work returns that sees the file at one instant; ``empty`` if there is no file.
 
@@ -72,10 +86,6 @@ class Archive(HistoryFile):
         if not make and not path.exists():
             return b"-"  # without a key nothing is bound to any credentials, and no digest has one byte
         return bytes.fromhex(Keys(read_or_create_key(path, _WITHOUT_KEY)).credentials(account))
-
-    def account_id(self, connection: sqlite3.Connection, name: str, account: Account | None) -> int:
-        """Return the number of a name and credentials, which is made if it is new."""
-        return tables.account_id(connection, name, self.digest(account) or b"")
 
     def bound(self, name: str | None, account: Account | None, *limits: int) -> tables.Bound:
         """Return which snapshots a name and credentials stand for, in a time if two instants are given."""

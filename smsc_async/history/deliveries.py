@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime
+from functools import partial
 
 import attrs
 
@@ -97,12 +98,8 @@ class Deliveries:
             StoreError: The history cannot be used: nothing was recorded.
         """
         text = text_of(snapshot.tariffs)
-
-        def work(connection: sqlite3.Connection) -> None:
-            account = self._archive.account_id(connection, self._account, self._credentials)
-            tables.mark(connection, account, self._reader, micros_of(snapshot.taken_at), text)
-
-        await self._archive.write(work)
+        work = partial(tables.mark, reader=self._reader, taken_at=micros_of(snapshot.taken_at), text=text)
+        await self._archive.write_of(self._account, self._credentials, work)
 
     async def postpone(self, until: datetime) -> None:
         """Record until when the receiver is not tried again.
@@ -110,12 +107,8 @@ class Deliveries:
         Raises:
             StoreError: The history cannot be used: nothing was recorded.
         """
-
-        def work(connection: sqlite3.Connection) -> None:
-            account = self._archive.account_id(connection, self._account, self._credentials)
-            tables.postpone(connection, account, self._reader, micros_of(until))
-
-        await self._archive.write(work)
+        work = partial(tables.postpone, reader=self._reader, retry_at=micros_of(until))
+        await self._archive.write_of(self._account, self._credentials, work)
 
     def release(self) -> None:
         """Let others deliver."""
