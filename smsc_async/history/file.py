@@ -21,6 +21,7 @@ from smsc_async.history.tables import SCHEMA
 
 _OURS: Final = 0x534D5348  # "SMSH", in the header of the file
 _VERSION: Final = 2
+_MARKS: Final = (f"PRAGMA application_id = {_OURS}", f"PRAGMA user_version = {_VERSION}")
 # For the lock of another process, which holds it for as long as a disk takes to write.
 _PATIENCE_SECONDS: Final = 10.0
 
@@ -69,11 +70,7 @@ class HistoryFile:
                         connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("BEGIN IMMEDIATE")
                 if not self._is_ours(connection):
-                    for statement in (
-                        *SCHEMA,
-                        f"PRAGMA application_id = {_OURS}",
-                        f"PRAGMA user_version = {_VERSION}",
-                    ):
+                    for statement in (*SCHEMA, *_MARKS):
                         connection.execute(statement)
                 yield connection
                 connection.execute("COMMIT")
