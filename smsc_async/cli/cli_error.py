@@ -16,7 +16,6 @@ from smsc_async.errors import (
     DecodeError,
     NotSent,
     QuotaExhausted,
-    SmscError,
     StoreError,
     TooManyRequests,
     TransportError,
@@ -51,7 +50,7 @@ class ExitCode(IntEnum):
 
 
 # The more special before what it is a kind of.
-_BY_ERROR: tuple[tuple[type[SmscError], ExitCode], ...] = (
+_BY_ERROR: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (AuthenticationError, ExitCode.AUTHENTICATION),
     (AddressBlocked, ExitCode.ADDRESS_BLOCKED),
     (TooManyRequests, ExitCode.TOO_MANY_REQUESTS),
@@ -62,6 +61,9 @@ _BY_ERROR: tuple[tuple[type[SmscError], ExitCode], ...] = (
     (QuotaExhausted, ExitCode.QUOTA),
     (StoreError, ExitCode.STORE),
     (NotSent, ExitCode.BREAKER),
+    (KeyboardInterrupt, ExitCode.INTERRUPTED),
+    (BrokenPipeError, ExitCode.BROKEN_PIPE),
+    (OSError, ExitCode.FILES),
 )
 
 
@@ -99,10 +101,4 @@ def exit_code(error: BaseException) -> ExitCode:
     """Return what the process ends with for an error."""
     if isinstance(error, CliError):
         return error.code
-    if isinstance(error, KeyboardInterrupt):
-        return ExitCode.INTERRUPTED
-    if isinstance(error, BrokenPipeError):
-        return ExitCode.BROKEN_PIPE
-    if isinstance(error, OSError):
-        return ExitCode.FILES
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.FAULT)
