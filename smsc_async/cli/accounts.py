@@ -146,13 +146,8 @@ def remove_account(
 
 def account_row(profile: Profile) -> Record:
     """Return an account as a row: where its password is, and why it is not there; never its value."""
-    return {
-        "account": profile.name,
-        "login": profile.login or None,
-        "base_url": profile.base_url,
-        "password_from": profile.source,
-        "problem": source_problem(profile),
-    }
+    values = (profile.name, profile.login or None, profile.base_url, profile.source, source_problem(profile))
+    return dict(zip(ACCOUNT_COLUMNS, values, strict=True))
 
 
 def account_table(rows: Sequence[Record], out: Console) -> Table:

@@ -34,30 +34,14 @@ if TYPE_CHECKING:
     from smsc_async.history.watch import Update
 
 _COLOURS: Final = {ChangeKind.DEARER: "red", ChangeKind.CHEAPER: "green"}
-_NUMBERS: Final = ("old", "new", "difference", "percent")
 # The list of the account of the environment, or of the file's default, as it is now.
 _NOW: Final = "now"
 
 app: typer.Typer = o.new_app()
 
 
-def _change_row(change: Change) -> Record:
-    return {
-        "change": change.kind.value,
-        "line": change.line,
-        "id": change.id,
-        "name": change.name,
-        "old_name": change.old_name or None,
-        "price": change.price or None,
-        "old": change.old,
-        "new": change.new,
-        "difference": change.difference,
-        "percent": change.percent,
-    }
-
-
-CHANGE_COLUMNS: Final = tuple(_change_row(Change(ChangeKind.ADDED, "", "")))
-"""The columns of a change, known before there is one."""
+CHANGE_COLUMNS: Final = ("change", "line", "id", "name", "old_name", "price", "old", "new", "difference", "percent")
+"""The columns of a change: its kind, and attributes of ``Change``."""
 
 
 @o.command(app, "diff yesterday.json now", "diff main@2026-11-01 main@now", "diff main reserve -o json")
@@ -80,6 +64,11 @@ def diff(
     changes = difference(before, after)
     write_changes(changes, shape)
     raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.OK)
+
+
+def _change_row(change: Change) -> Record:
+    row: Record = {name: getattr(change, name) for name in CHANGE_COLUMNS[1:]}
+    return {"change": change.kind.value, **row, "old_name": change.old_name or None, "price": change.price or None}
 
 
 def write_changes(changes: Sequence[Change], shape: Shape) -> None:
@@ -136,7 +125,7 @@ def change_table(changes: Sequence[Change], out: Console) -> Table:
     prices = (Column(name, is_right=True) for name in ("old", "new", "by", "%"))
     table = Table([Column("change"), Column("id"), Column("name", fold_at=NAME_WIDTH), Column("price"), *prices])
     for change in changes:
-        row = _change_row(change)
+        numbers = (change.old, change.new, change.difference, change.percent)
         # The codes of operators are longer than the numbers of zones: no column has to say which it is.
         name = change.name or network_label(change.id, out).removeprefix(change.id).strip()
         table.rows.append(
@@ -145,7 +134,7 @@ def change_table(changes: Sequence[Change], out: Console) -> Table:
                 change.id,
                 f"{change.old_name} -> {change.name}" if change.old_name else name,
                 change.price,
-                *("" if row[each] is None else f"{row[each]}" for each in _NUMBERS),
+                *("" if each is None else f"{each}" for each in numbers),
             )
         )
     return table

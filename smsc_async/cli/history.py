@@ -210,10 +210,9 @@ def _print_periods(out: Console, rows: Sequence[Record]) -> None:
 
 
 def _price_rows(points: Sequence[PricePoint]) -> list[Record]:
-    return [
-        {"since": _iso(point.since), "until": _iso(point.until), "price": point.price, "difference": by}
-        for point, by in zip(points, _differences(points), strict=True)
-    ]
+    pairs = zip(points, _differences(points), strict=True)
+    rows = [(_iso(point.since), _iso(point.until), point.price, by) for point, by in pairs]
+    return [dict(zip(_POINT_COLUMNS, row, strict=True)) for row in rows]
 
 
 def _print_prices(points: Sequence[PricePoint], title: str, out: Console) -> None:

@@ -83,14 +83,8 @@ def _row(
         raise CliError(f"the account has no {service.value} price for {' or '.join(names)}", ExitCode.NO_PRICE)
     line = price.source
     source = ("zone", line.zone, line.name) if isinstance(line, Zone) else (_OPERATOR, line.mccmnc, None)
-    return {
-        "price": price.cost,
-        **dict(zip(("source", "id", "name"), source, strict=True)),
-        "service": service.value,
-        "parts": parts,
-        "count": count,
-        "total": EXACT.multiply(price.cost, Decimal(parts * count)),
-    }
+    total = EXACT.multiply(price.cost, Decimal(parts * count))
+    return dict(zip(PRICE_COLUMNS, (price.cost, *source, service.value, parts, count, total), strict=True))
 
 
 def _print(out: Console, rows: list[Record]) -> None:
