@@ -38,17 +38,16 @@ ACCOUNT_COLUMNS: Final = ("account", "login", "base_url", "password_from", "prob
 """The columns of an account, known before there is one."""
 NO_ACCOUNTS: Final = "no accounts: smsc-async accounts add main --login LOGIN --password-from prompt"
 
-app: typer.Typer = o.new_app(
+o.apps["accounts"] = o.new_app(
     no_args_is_help=True, help="Add, list, check and remove accounts of the configuration file."
 )
 
 
 @o.command(
-    app,
+    "accounts add",
     "accounts add main --login alex --password-from keyring",
     "accounts add main --login alex --password-from file:secret.txt",
     "accounts add bykey --api-key-from env:SMSC_KEY",
-    name="add",
 )
 def add_account(
     name: Annotated[str, typer.Argument(metavar="NAME")],
@@ -88,7 +87,7 @@ def add_account(
     notes().print(f"try it: smsc-async accounts check {name}")
 
 
-@o.command(app, "accounts list", "accounts list -o json", name="list")
+@o.command("accounts list", "accounts list", "accounts list -o json")
 def list_accounts(*, data: o.Rows) -> None:
     """Show all accounts, and where their passwords are. Sends nothing."""
     shape = data.shape(ACCOUNT_COLUMNS)
@@ -103,7 +102,7 @@ def list_accounts(*, data: o.Rows) -> None:
         notes().print(NO_ACCOUNTS)
 
 
-@o.command(app, "accounts check", "accounts check main", name="check")
+@o.command("accounts check", "accounts check", "accounts check main")
 def check_accounts(names: o.AllAccounts = None, *, deadline: o.Deadline = o.DEADLINE) -> None:
     """Fetch the list of each account, and show whether the service accepts its password."""
     profiles = [find_profile(name) for name in dict.fromkeys(names or ())] or all_profiles()
@@ -121,7 +120,7 @@ def check_accounts(names: o.AllAccounts = None, *, deadline: o.Deadline = o.DEAD
     raise typer.Exit(code)
 
 
-@o.command(app, "accounts remove main", name="remove")
+@o.command("accounts remove", "accounts remove main")
 def remove_account(
     name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=o.complete_account)],
 ) -> None:

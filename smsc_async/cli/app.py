@@ -70,7 +70,8 @@ class Commands(TyperGroup):
 
 @cache
 def _command(name: str) -> Any:
-    return typer.main.get_command(import_module(f"smsc_async.cli.{name}").app)
+    import_module(f"smsc_async.cli.{name}")
+    return typer.main.get_command(o.apps[name])
 
 
 app: typer.Typer = typer.Typer(

@@ -26,11 +26,9 @@ from smsc_async.records import MESSAGES, Service
 _Compared: TypeAlias = Compared | ComparedOperator
 _Line: TypeAlias = tuple[str, str, str, _Compared]
 
-app: typer.Typer = o.new_app()
-
 
 @o.command(
-    app,
+    "compare",
     "compare main reserve",
     "compare main reserve --mix 1/25001=1000 --mix latvia=200",
     "compare main reserve --operator KZ -o csv",

@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
-import typer
 from rich.console import Console
 
 from smsc_async import simulator as simulated  # imports its modules on first use
@@ -45,8 +44,6 @@ _SHOWN: Final = ("1", "3", "7", "8", "13", "19", "22", "33", "47", "53", "62", "
 
 _TIME_LINE: Final = 40
 
-app: typer.Typer = o.new_app()
-
 
 def new_simulator(per: float = PER) -> Simulator:
     """Return the service of the demonstration, with two accounts and a shortened window."""
@@ -57,7 +54,7 @@ def new_simulator(per: float = PER) -> Simulator:
     return Simulator(accounts, rules=Rules(per=per))
 
 
-@o.command(app, "demo")
+@o.command("demo", "demo")
 def demo() -> None:
     """See it work: a simulated service, four formats over a real socket, and the quota.
 

@@ -37,14 +37,12 @@ _COLOURS: Final = {ChangeKind.DEARER: "red", ChangeKind.CHEAPER: "green"}
 # The list of the account of the environment, or of the file's default, as it is now.
 _NOW: Final = "now"
 
-app: typer.Typer = o.new_app()
-
 
 CHANGE_COLUMNS: Final = ("change", "line", "id", "name", "old_name", "price", "old", "new", "difference", "percent")
 """The columns of a change: its kind, and attributes of ``Change``."""
 
 
-@o.command(app, "diff yesterday.json now", "diff main@2026-11-01 main@now", "diff main reserve -o json")
+@o.command("diff", "diff yesterday.json now", "diff main@2026-11-01 main@now", "diff main reserve -o json")
 def diff(
     old: o.OldList,
     new: o.NewList,

@@ -39,11 +39,12 @@ _POINT_COLUMNS: Final = ("since", "until", "price", "difference")
 # The sparkline is as wide as a page.
 _WIDTH: Final = 80
 
-app: typer.Typer = o.new_app()
-
 
 @o.command(
-    app, "history main", "history main --zone latvia --since 2026-11-01", "history main --operator mts --chart mts.svg"
+    "history",
+    "history main",
+    "history main --zone latvia --since 2026-11-01",
+    "history main --operator mts --chart mts.svg",
 )
 def history(
     account: Annotated[str | None, o.account("Whose lists; without it those of all accounts.")] = None,

@@ -29,12 +29,16 @@ def examples(*commands: str) -> str:
 
 
 def new_app(**settings: Any) -> typer.Typer:
-    """Return the app to which a module adds its command, or the commands of its group."""
+    """Return an app for a command, or for the commands of a group."""
     return typer.Typer(add_completion=False, rich_markup_mode=None, **settings)
 
 
-def command(app: typer.Typer, *commands: str, name: str | None = None) -> Callable[[T], T]:
-    """Add a command with examples to an app.
+apps: Final[dict[str, typer.Typer]] = {}
+"""The commands whose modules are imported, and the groups of commands, by their names."""
+
+
+def command(name: str, *commands: str) -> Callable[[T], T]:
+    """Add a command with examples: its name is one word, or that of its group and its own.
 
     Its docstring is its help, and the section ``Options`` of the docstring is the help of its options. A parameter whose
     type is a group of options, such as ``Data``, gets what was given for the options of the group.
@@ -56,7 +60,8 @@ def command(app: typer.Typer, *commands: str, name: str | None = None) -> Callab
             for each in inspect.signature(function).parameters.values()
         )
         run.__signature__ = inspect.Signature(list(chain.from_iterable(parameters)))  # type: ignore[attr-defined]
-        app.command(name, help=text, epilog=examples(*commands))(run)
+        group, _, own = name.partition(" ")
+        apps.setdefault(group, new_app()).command(own or group, help=text, epilog=examples(*commands))(run)
         return function
 
     return add

@@ -33,10 +33,7 @@ _SEPTETS: Final = (160, 153)
 _CODE_UNITS: Final = (70, 67)
 
 
-app: typer.Typer = o.new_app()
-
-
-@o.command(app, 'parts "Hello!"', "parts - < message.txt")
+@o.command("parts", 'parts "Hello!"', "parts - < message.txt")
 def parts(
     text: Annotated[str, typer.Argument(metavar="TEXT")],
     *,

@@ -25,11 +25,9 @@ PRICE_COLUMNS: Final = ("price", "source", "id", "name", "service", "parts", "co
 # The source of a price that is not a zone's.
 _OPERATOR: Final = "individual tariff of operator"
 
-app: typer.Typer = o.new_app()
-
 
 @o.command(
-    app,
+    "price",
     "price --zone latvia",
     'price --operator "mts ru" --count 1000',
     'price --zone 1 --operator 25001 --text "Hello!"',

@@ -30,10 +30,8 @@ from smsc_async.report import render_report
 if TYPE_CHECKING:
     from smsc_async.history import History
 
-app: typer.Typer = o.new_app()
 
-
-@o.command(app, "report", "report main reserve -o prices.html", "report main main=monday.json --since 2026-10-28")
+@o.command("report", "report", "report main reserve -o prices.html", "report main main=monday.json --since 2026-10-28")
 def report(
     accounts: Annotated[
         list[str] | None,

@@ -30,10 +30,7 @@ _PASSWORD: Final = "123"  # noqa: S105  # of accounts that do not exist
 _LOOK_EVERY: Final = 0.1
 
 
-app: typer.Typer = o.new_app()
-
-
-@o.command(app, "simulator", "simulator --login alex --login boris --change-every 30s")
+@o.command("simulator", "simulator", "simulator --login alex --login boris --change-every 30s")
 def simulator(
     *,
     host: Annotated[str, typer.Option(metavar="HOST")] = "127.0.0.1",

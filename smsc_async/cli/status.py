@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-import typer
 from rich.console import Console
 
 from smsc_async.accounts import Account
@@ -44,10 +43,8 @@ _CAUSES = {
     "store": "the store lost its state",
 }
 
-app: typer.Typer = o.new_app()
 
-
-@o.command(app, "status", "status main -o json")
+@o.command("status", "status", "status main -o json")
 def status(
     accounts: o.AllAccounts = None,
     *,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typer
 from rich.console import Console
 
 from smsc_async.cli import options as o
@@ -12,10 +11,8 @@ from smsc_async.cli.selection import Selection, check_list_columns, check_names,
 from smsc_async.cli.session import fetch
 from smsc_async.cli.tables import operator_table, show, totals, zone_table
 
-app: typer.Typer = o.new_app()
 
-
-@o.command(app, "tariffs", "tariffs main --zone latvia --operator mts", "tariffs -o csv --bom > prices.csv")
+@o.command("tariffs", "tariffs", "tariffs main --zone latvia --operator mts", "tariffs -o csv --bom > prices.csv")
 def tariffs(
     account: o.AccountName = None,
     *,

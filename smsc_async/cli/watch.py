@@ -57,10 +57,7 @@ class _Direction(StrEnum):
     DECREASES = "decreases"
 
 
-app: typer.Typer = o.new_app()
-
-
-@o.command(app, "watch main --every 15m", "watch main --once -o json")
+@o.command("watch", "watch main --every 15m", "watch main --once -o json")
 def watch(
     accounts: Annotated[list[str] | None, o.account(o.NAMES)] = None,
     *,
