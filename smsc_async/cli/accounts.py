@@ -6,6 +6,7 @@ does not give exactly the accounts that it should is not written.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -175,20 +176,18 @@ def _read(path: Path) -> tuple[str, Mapping[str, object]]:
 
 
 def _write(path: Path, text: str, accounts: Mapping[str, object]) -> None:
-    body = text.encode()
-    try:
-        is_right = parsed_config(body, path).accounts == accounts
-    except CliError:
-        is_right = False
-    if not is_right:
+    if _accounts_in(text) != accounts:
         raise CliError(f"{path} is not written in tables such as [accounts.main]: change it by hand")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace_file(path, body)
+    replace_file(path, text.encode())
 
 
 def _is_table_of(name: str, part: str) -> bool:
-    try:
-        accounts = parsed_config(part.encode(), Path()).accounts
-    except CliError:
-        return False
-    return part.lstrip().startswith("[") and list(accounts) == [name]
+    return part.lstrip().startswith("[") and list(_accounts_in(part) or ()) == [name]
+
+
+def _accounts_in(text: str) -> Mapping[str, object] | None:
+    """Return the accounts of a text that may be a whole configuration file, or ``None`` if it is none."""
+    with contextlib.suppress(CliError):
+        return parsed_config(text.encode(), Path()).accounts
+    return None
