@@ -25,7 +25,6 @@ from smsc_async.accounts import Account
 from smsc_async.analysis.diff import Change, ChangeKind, diff
 from smsc_async.analysis.filters import ChangeFilter
 from smsc_async.analysis.networks import fold
-from smsc_async.analysis.snapshots import Snapshot
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import notes
@@ -41,7 +40,7 @@ from smsc_async.cli.webhook import Undelivered
 from smsc_async.errors import AuthenticationError, SmscError
 from smsc_async.history import History
 from smsc_async.history.watch import RETRY_SECONDS, Reader, Recorder, Rounds, Update
-from smsc_async.records import Service
+from smsc_async.records import Tariffs
 
 if TYPE_CHECKING:
     from smsc_async.client import Client
@@ -98,7 +97,6 @@ def watch(
     if all_accounts and accounts:
         raise CliError("which accounts? Name some of them, or --all")
     check_names(zones=lines.zone or (), operators=lines.operator or ())
-    named = _Lines(tuple(lines.zone or ()), tuple(lines.operator or ()))
     names: Iterable[str | None] = dict.fromkeys(accounts or ()) or (None,)
     profiles = all_profiles() if all_accounts else [find_profile(name, source=access.password_from) for name in names]
     receivers = [
@@ -114,8 +112,8 @@ def watch(
         reader=checked_text(reader, "--reader"),
         as_json=output is Output.JSON,
         receivers=tuple(receivers),
-        lines=named,
-        changes=_new_filter(named, services=lines.service or (), min_change=min_change, only=only),
+        lines=lines,
+        changes=_new_filter(lines, min_change, only),
         quiet=quiet,
     )
     watched = [(profile, account_of(profile)) for profile in profiles]
@@ -129,35 +127,27 @@ def _label(profile: Profile) -> str:
     return profile.name if filed_under(profile) == profile.name else f"{profile.name} ({filed_under(profile)})"
 
 
-@attrs.frozen
-class _Lines:
-    """The zones and operators that are watched, by the names that were given; none for all lines."""
-
-    zones: tuple[str, ...] = ()
-    operators: tuple[str, ...] = ()
-
-    def contain(self, change: Change) -> bool:
-        """Return whether a change belongs to one of them."""
-        if not self.zones and not self.operators:
-            return True
-        if change.line == "operator":
-            return not all(_problem(match_operators, [change.id], [name], "") for name in self.operators)
-        names = fold(f"{change.name}\n{change.old_name}")
-        return change.line == "zone" and any(
-            change.id == zone if zone.isdigit() else fold(zone) in names for zone in self.zones
-        )
-
-    def unknown(self, snapshot: Snapshot) -> list[str]:
-        """Return a sentence for each name that nothing in a list has."""
-        codes = [code.mccmnc for code in snapshot.tariffs.codes]
-        problems = [_problem(match_zones, snapshot.tariffs.zones, zone) for zone in self.zones]
-        problems += [_problem(match_operators, codes, [name], "its list") for name in self.operators]
-        return [f"{problem}; changes are reported once there is one" for problem in problems if problem]
+def _is_watched(lines: o.Lines, change: Change) -> bool:
+    """Return whether a change belongs to one of the lines that were named; without any, all lines are watched."""
+    if not lines.zone and not lines.operator:
+        return True
+    if change.line == "operator":
+        return not all(_problem(match_operators, [change.id], [name], "") for name in lines.operator or ())
+    names = fold(f"{change.name}\n{change.old_name}")
+    return change.line == "zone" and any(
+        change.id == zone if zone.isdigit() else fold(zone) in names for zone in lines.zone or ()
+    )
 
 
-def _new_filter(
-    lines: _Lines, *, services: Sequence[Service], min_change: str | None, only: _Direction | None
-) -> ChangeFilter:
+def _unknown_lines(lines: o.Lines, tariffs: Tariffs) -> list[str]:
+    """Return a sentence for each name that nothing in a list has."""
+    codes = [code.mccmnc for code in tariffs.codes]
+    problems = [_problem(match_zones, tariffs.zones, zone) for zone in lines.zone or ()]
+    problems += [_problem(match_operators, codes, [name], "its list") for name in lines.operator or ()]
+    return [f"{problem}; changes are reported once there is one" for problem in problems if problem]
+
+
+def _new_filter(lines: o.Lines, min_change: str | None, only: _Direction | None) -> ChangeFilter:
     """Return which changes are reported.
 
     Raises:
@@ -168,8 +158,8 @@ def _new_filter(
         raise CliError(f"--min-change {min_change}: must be a percentage such as 1% or 0.5%")
     kinds = {None: (), _Direction.INCREASES: [ChangeKind.DEARER], _Direction.DECREASES: [ChangeKind.CHEAPER]}[only]
     return ChangeFilter(
-        lines=lines.contain,
-        services=frozenset(services),
+        lines=partial(_is_watched, lines),
+        services=frozenset(lines.service or ()),
         kinds=frozenset(kinds),
         min_ratio=Fraction(match[1].replace(",", ".")) / 100,
     )
@@ -207,7 +197,7 @@ class _Plan:
     reader: str
     as_json: bool
     receivers: tuple[Receiver, ...]
-    lines: _Lines
+    lines: o.Lines
     changes: ChangeFilter
     quiet: bool
 
@@ -341,7 +331,7 @@ class _Watched:
         elif not diff(before.tariffs, snapshot.tariffs):
             self._plan.note(_timed(name, "no changes"))
         if self._unknown is None:
-            self._unknown = self._plan.lines.unknown(snapshot)
+            self._unknown = _unknown_lines(self._plan.lines, snapshot.tariffs)
             for sentence in self._unknown:
                 _warn(name, sentence)
         return ExitCode.OK
