@@ -34,6 +34,7 @@ from smsc_async.cli.profiles import (
 )
 from smsc_async.cli.session import fetch_all
 from smsc_async.cli.tables import Record, Table, row_table, show
+from smsc_async.records import Tariffs
 
 ACCOUNT_COLUMNS: Final = ("account", "login", "base_url", "password_from", "problem")
 """The columns of an account, known before there is one."""
@@ -111,12 +112,10 @@ def check_accounts(names: o.AllAccounts = None, *, deadline: o.Deadline = o.DEAD
         raise CliError(NO_ACCOUNTS)
     code = ExitCode.OK
     for name, outcome in fetch_all(profiles, fresh=True, deadline=deadline).items():
-        if outcome.tariffs is None:
-            assert outcome.error is not None
-            code, result = code or exit_code(outcome.error), str(outcome.error)
+        if isinstance(outcome, Tariffs):
+            result = f"the service accepts it: {len(outcome.zones)} zones, {len(outcome.codes)} operators"
         else:
-            counts = f"{len(outcome.tariffs.zones)} zones, {len(outcome.tariffs.codes)} operators"
-            result = f"the service accepts it: {counts}"
+            code, result = code or exit_code(outcome), str(outcome)
         output().print(f"{name}: {result}", soft_wrap=True)
     raise typer.Exit(code)
 

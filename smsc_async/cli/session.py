@@ -25,7 +25,6 @@ from smsc_async.records import Tariffs
 
 if TYPE_CHECKING:
     from smsc_async.client import Client
-    from smsc_async.fetch.bulk import Outcome
     from smsc_async.history import History
     from smsc_async.stores.shared import SharedStore
 
@@ -95,11 +94,10 @@ def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:
         SmscError: The list was not fetched.
     """
     outcome = fetch_all([profile], fresh=fresh, deadline=deadline)[profile.name]
-    if outcome.tariffs is None:
-        assert outcome.error is not None
-        raise outcome.error
-    notes().print(f"{profile.name}, fetched at {outcome.tariffs.fetched_at:%Y-%m-%d %H:%M:%S} UTC")
-    return outcome.tariffs
+    if isinstance(outcome, Exception):
+        raise outcome
+    notes().print(f"{profile.name}, fetched at {outcome.fetched_at:%Y-%m-%d %H:%M:%S} UTC")
+    return outcome
 
 
 def fetch_each(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> tuple[dict[str, Tariffs], ExitCode]:
@@ -111,17 +109,16 @@ def fetch_each(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> 
     lists: dict[str, Tariffs] = {}
     code = ExitCode.OK
     for name, outcome in fetch_all(profiles, fresh=fresh, deadline=deadline).items():
-        if outcome.tariffs is not None:
-            lists[name] = outcome.tariffs
-            continue
-        assert outcome.error is not None
-        code = code or exit_code(outcome.error)
-        notes().print(f"{name}: {outcome.error}", soft_wrap=True)
+        if isinstance(outcome, Tariffs):
+            lists[name] = outcome
+        else:
+            code = code or exit_code(outcome)
+            notes().print(f"{name}: {outcome}", soft_wrap=True)
     return lists, code
 
 
-def fetch_all(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> dict[str, Outcome]:
-    """Return what came of each account, by the names of their profiles and in their order; shows how far it is.
+def fetch_all(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> dict[str, Tariffs | Exception]:
+    """Return the list of each account, or why there is none, by the names of their profiles and in their order; shows how far it is.
 
     Raises:
         CliError: A password is not there, or an argument is out of its range.
@@ -132,16 +129,18 @@ def fetch_all(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> d
 
 async def _fetch_all(
     accounts: Sequence[tuple[Profile, Account]], max_age: float | None, deadline: float
-) -> dict[str, Outcome]:
+) -> dict[str, Tariffs | Exception]:
     places = dict.fromkeys((profile.base_url, account) for profile, account in accounts)
-    outcomes: dict[tuple[str, Account], Outcome] = {}
+    outcomes: dict[tuple[str, Account], Tariffs | Exception] = {}
     what = accounts[0][0].name if len(accounts) == 1 else f"{len(accounts)} accounts"
     err = notes()
 
     async def fetch_from(base_url: str, client: Client) -> None:
         own = [account for host, account in places if host == base_url]
         async for outcome in client.tariffs_for(own, max_age=max_age):
-            outcomes[base_url, outcome.account] = outcome
+            result = outcome.tariffs or outcome.error
+            assert result is not None
+            outcomes[base_url, outcome.account] = result
             advance()
 
     async with open_clients([profile for profile, _ in accounts], deadline) as clients:
