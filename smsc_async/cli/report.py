@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import anyio
 import attrs
@@ -29,6 +29,9 @@ from smsc_async.report import render_report
 
 if TYPE_CHECKING:
     from smsc_async.history import History
+
+_Source: TypeAlias = tuple[str, Path | Profile]
+"""Whose list, and where it comes from: a file that contains it, or the account from which it is fetched."""
 
 
 @o.command("report", "report", "report main reserve -o prices.html", "report main main=monday.json --since 2026-10-28")
@@ -69,30 +72,15 @@ def report(
     raise typer.Exit(code)
 
 
-@attrs.frozen
-class _Source:
-    """Where a list comes from.
-
-    Attributes:
-        account: Whose list it is.
-        path: A file that contains it, or ``None``.
-        profile: The account from which it is fetched, or ``None``.
-    """
-
-    account: str
-    path: Path | None = None
-    profile: Profile | None = None
-
-
 def _source(text: str, access: o.Access) -> _Source:
     path = Path(text)
     if is_there(path):
-        return _Source(path.stem, path)
+        return path.stem, path
     account, _, file = text.partition("=")
     if account and file:
         path = Path(file)
         if is_there(path):
-            return _Source(account, path)
+            return account, path
     elif not text or (not path.suffix and len(path.parts) == 1):
         return _fetched(text, access)
     raise no_file(path)
@@ -100,7 +88,7 @@ def _source(text: str, access: o.Access) -> _Source:
 
 def _fetched(name: str | None, access: o.Access) -> _Source:
     profile = find_profile(name, source=access.password_from)
-    return _Source(profile.name, profile=profile)
+    return profile.name, profile
 
 
 def _gather(
@@ -110,11 +98,11 @@ def _gather(
     # Files come first: one that is no list costs no request. A list has no date of its own: that of the file is when
     # it was saved.
     snapshots = [
-        Snapshot(source.account, datetime.fromtimestamp(source.path.stat().st_mtime, UTC), read_file(source.path))
-        for source in sources
-        if source.path is not None
+        Snapshot(account, datetime.fromtimestamp(place.stat().st_mtime, UTC), read_file(place))
+        for account, place in sources
+        if isinstance(place, Path)
     ]
-    profiles = {source.account: source.profile for source in sources if source.profile is not None}
+    profiles = {account: place for account, place in sources if isinstance(place, Profile)}
     code = ExitCode.OK
     if profiles:
         lists, code = fetch_each(list(profiles.values()), fresh=fresh, deadline=deadline)
@@ -123,7 +111,7 @@ def _gather(
         for name, tariffs in lists.items():
             assert tariffs.fetched_at is not None  # a client sets it
             snapshots.append(Snapshot(name, tariffs.fetched_at, tariffs))
-    order = [source.account for source in sources]
+    order = [account for account, _ in sources]
     snapshots.sort(key=lambda snapshot: order.index(snapshot.account))
     login = filed_under(profiles[ENVIRONMENT]) if ENVIRONMENT in profiles else ENVIRONMENT
     if login in order:
@@ -170,8 +158,8 @@ def _is_interactive() -> bool:
 
 def _inputs_of(sources: Sequence[_Source], history: History) -> list[Path]:
     """Return the files that a report reads."""
-    files = [source.path for source in sources if source.path is not None]
-    for kind, _, path in (source.profile.source.partition(":") for source in sources if source.profile is not None):
+    files = [place for _, place in sources if isinstance(place, Path)]
+    for kind, _, path in (place.source.partition(":") for _, place in sources if isinstance(place, Profile)):
         files += [expanded(path)] if kind == "file" else []
     with contextlib.suppress(CliError):  # without a home folder there is no store to protect
         files += with_companions(Path(new_store().name))
