@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,7 +30,6 @@ from smsc_async.errors import DecodeError, SmscError
 from smsc_async.records import Tariffs
 
 if TYPE_CHECKING:
-    from smsc_async.history import History
     from smsc_async.history.watch import Update
 
 _COLOURS: Final = {ChangeKind.DEARER: "red", ChangeKind.CHEAPER: "green"}
@@ -57,8 +56,7 @@ def diff(
     main@2026-11-01, is the list that a watch has recorded and that was in force at that instant.
     """
     shape = data.shape(CHANGE_COLUMNS)
-    # The history is looked up if a list of it is wanted.
-    before, after = _read_lists((old, new), access, history=lambda: new_history(history))
+    before, after = _read_lists((old, new), access, history)
     changes = difference(before, after)
     write_changes(changes, shape)
     raise typer.Exit(ExitCode.DIFFERENT if changes else ExitCode.OK)
@@ -138,7 +136,7 @@ def change_table(changes: Sequence[Change], out: Console) -> Table:
     return table
 
 
-def _read_lists(names: Sequence[str], access: o.Access, *, history: Callable[[], History]) -> tuple[Tariffs, ...]:
+def _read_lists(names: Sequence[str], access: o.Access, history: Path | None) -> tuple[Tariffs, ...]:
     """Return lists by their names. Fetches come last: a name that is mistyped costs no request."""
     if names.count("-") > 1:
         raise CliError("only one side can be standard input")
@@ -148,7 +146,7 @@ def _read_lists(names: Sequence[str], access: o.Access, *, history: Callable[[],
     )
 
 
-def _list_or_profile(name: str, source: str | None, history: Callable[[], History]) -> Tariffs | Profile:
+def _list_or_profile(name: str, source: str | None, history: Path | None) -> Tariffs | Profile:
     """Return a list that needs no request, or the account whose list has to be fetched."""
     if name == "-":
         return _decoded(read_bounded(sys.stdin.buffer, "standard input"), "standard input")
@@ -158,7 +156,7 @@ def _list_or_profile(name: str, source: str | None, history: Callable[[], Histor
     account, _, tail = name.rpartition("@")
     instant = instant_or_none(tail) if account else None
     if instant is not None:
-        return list_at(history(), account, instant)
+        return list_at(new_history(history), account, instant)
     also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
     if name not in {_NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
         raise CliError(f"{no_file(path)}{also}", ExitCode.FILES)
