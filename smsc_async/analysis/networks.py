@@ -12,9 +12,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
-from typing import Final
-
-import attrs
+from typing import Final, NamedTuple
 
 _MCC_DIGITS: Final = 3
 _SHORTEST_CODE: Final = 5
@@ -24,8 +22,7 @@ _LATIN: Final = "a,b,v,g,d,e,e,zh,z,i,y,k,l,m,n,o,p,r,s,t,u,f,h,ts,ch,sh,sch,,y,
 _TO_LATIN: Final = str.maketrans(dict(zip(_CYRILLIC, _LATIN.split(","), strict=True)))
 
 
-@attrs.frozen
-class _Network:
+class _Network(NamedTuple):
     code: str
     name: str
     country: str

@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
-import attrs
 
 from smsc_async.protocol import is_loopback, retry_after
 
@@ -26,8 +25,7 @@ POST_SECONDS: Final = 20.0
 _PASSING: Final = frozenset({408, 425, 429})
 
 
-@attrs.frozen
-class Undelivered:
+class Undelivered(NamedTuple):
     """Why a receiver did not take a change.
 
     Attributes:

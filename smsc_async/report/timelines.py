@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
-
-import attrs
+from typing import NamedTuple
 
 from smsc_async.analysis.diff import Change, diff
 from smsc_async.analysis.snapshots import Snapshot
 
 
-@attrs.frozen
-class Timeline:
+class Timeline(NamedTuple):
     """The lists of one account, oldest first; at least one."""
 
     account: str

@@ -6,9 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Final, assert_never
-
-import attrs
+from typing import Final, NamedTuple, assert_never
 
 from smsc_async.records import Format
 from smsc_async.simulator.accounts import SimulatedAccount
@@ -27,8 +25,7 @@ _REFUSALS: Final = {
 _MEDIA_TYPES: Final = {Format.XML: "text/xml", Format.JSON: "application/json"}
 
 
-@attrs.frozen
-class Response:
+class Response(NamedTuple):
     """Status, header fields and body."""
 
     status: int
