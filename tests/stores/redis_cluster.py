@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import random
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from smsc_async.stores.redis.topology import SHARDS, shard_tag, slot_of
 from tests.stores.redis_server import OVER_TLS, RedisServer, over_tls, tls_options
@@ -19,15 +23,35 @@ NODE_TIMEOUT: Final = 1.5
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free, and whose ports for the bus of a cluster are free too."""
+    """Return ports that are free, and whose ports for the bus of a cluster are free too.
+
+    They stay reserved for this process: between the choice and the start of a server, another worker of the tests could take them.
+    """
     ports: list[int] = []
     chance = random.SystemRandom()  # workers of the tests may have the same seed
     while len(ports) < count:
         # Both below 32,768, where Linux begins to choose the ports of outgoing connections.
         port = chance.randrange(10_000, 22_000)
-        if port not in ports and all(map(_is_free, (port, port + 10_000))):
+        if port not in ports and _is_reserved(port) and all(map(_is_free, (port, port + 10_000))):
             ports.append(port)
     return ports
+
+
+@functools.cache
+def _reservations() -> IO[bytes]:
+    """Return a file that all test processes of a user have open; the byte of a port is locked by the process that uses the port."""
+    return Path(tempfile.gettempdir(), f"smsc-async-test-ports-{os.getuid()}").open("ab")
+
+
+def _is_reserved(port: int) -> bool:
+    """Reserve a port until this process ends, unless another one has it."""
+    import fcntl
+
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
 
 
 def _is_free(port: int) -> bool:
