@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -10,7 +11,7 @@ import pytest
 
 from smsc_async import MemoryStore, RedisStore, SQLiteStore
 from smsc_async.limiter.quota import Quota
-from smsc_async.stores import Store
+from smsc_async.stores import Store, base
 from tests.stores.redis_cluster import RedisCluster
 from tests.stores.redis_server import RedisServer
 from tests.support.slow import EXHAUSTIVE_CASE
@@ -39,6 +40,15 @@ def redis_server() -> Iterator[RedisServer]:
 def redis_cluster() -> Iterator[RedisCluster]:
     with RedisCluster(replicas=False) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def only_new_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call of ``base._after_fork()`` reach the stores of this test alone: no other one was forked.
+
+    The default store would warn from then on, and connections of other tests would stay open until the interpreter exits.
+    """
+    monkeypatch.setattr(base, "_all", weakref.WeakSet[Store]())
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_a_loop_that_runs_is_not_over() -> None:
     assert not anyio.run(ask, backend="trio")
 
 
-def test_every_store_is_told_of_a_fork(tmp_path: Path) -> None:
+def test_every_store_is_told_of_a_fork(tmp_path: Path, only_new_stores: None) -> None:
     stores: list[Store] = [
         MemoryStore(),
         SQLiteStore(tmp_path / "store.db"),

@@ -21,7 +21,7 @@ from smsc_async.limiter.credentials import Credentials
 from smsc_async.protocol import quota_key, service_of
 from smsc_async.simulator import SimulatedAccount, Simulator
 from smsc_async.stores.lockout_states import LoadedStates
-from smsc_async.stores.redis import cluster_lockouts, event_loop, server_lockouts, shards
+from smsc_async.stores.redis import cluster_lockouts, connection, event_loop, server_lockouts, shards
 from smsc_async.stores.redis.connection import RedisConnections
 from smsc_async.stores.redis.scripts import Script
 from smsc_async.stores.redis.topology import shard_tag, slot_of
@@ -761,12 +761,21 @@ async def test_this_process_forgets_credentials_that_it_has_not_used_for_long(
 
 
 @pytest.mark.asyncio
-async def test_a_child_process_has_connections_of_its_own(cluster: RedisCluster) -> None:
+async def test_a_child_process_has_connections_of_its_own(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_parent: list[Any] = []
+    monkeypatch.setattr(connection, "_orphans", of_parent)
     async with _open(cluster) as store:
         assert isinstance(await _take(store, "alex"), Permit)
         await _all_opened(store)
         store._after_fork()  # pyright: ignore[reportPrivateUsage]  # as in the child
         assert isinstance(await _take(store, "alex"), Permit)
+    # What is open when the interpreter exits is a warning.
+    pools = [pool for by_loop in of_parent for pool in by_loop.values()]
+    assert pools
+    for pool in pools:
+        await pool.aclose()
 
 
 @pytest.mark.asyncio

@@ -432,7 +432,7 @@ async def test_a_store_that_is_dropped_in_use_disturbs_nobody(tmp_path: Path) ->
     gc.collect()
 
 
-async def test_a_child_process_goes_on_with_a_connection_of_its_own(tmp_path: Path) -> None:
+async def test_a_child_process_goes_on_with_a_connection_of_its_own(tmp_path: Path, only_new_stores: None) -> None:
     async with _open(tmp_path / "store.db") as store:
         assert isinstance(await _take(store), Permit)
         assert await asyncio.to_thread(_in_a_child, lambda: asyncio.run(_two_of_four(store))) == 0
