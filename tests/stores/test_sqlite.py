@@ -624,6 +624,21 @@ async def test_a_wait_for_a_turn_that_is_too_long_is_told(tmp_path: Path, monkey
             await _take(store)
 
 
+async def test_a_store_works_again_after_a_moment_in_which_no_thread_could_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with _open(tmp_path / "store.db") as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", fail)
+            with pytest.raises(StoreError, match="no thread"):
+                await _take(store)
+        async with asyncio.timeout(20):
+            assert isinstance(await _take(store), Permit)
+
+
 async def test_what_cannot_be_undone_is_left_to_its_lease() -> None:
     ended = threading.Event()
     thread = Worker(ended.set, "test")

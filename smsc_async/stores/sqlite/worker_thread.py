@@ -68,7 +68,7 @@ class Worker:
 
         Raises:
             Exception: The exception of ``work``.
-            StoreError: The job waited too long for its turn.
+            StoreError: The job waited too long for its turn, or no thread can be started.
         """
         due, waiter = time.monotonic() + PATIENCE, new_waiter()
         results: list[tuple[T] | Exception] = []
@@ -88,7 +88,10 @@ class Worker:
                     if undo is not None and isinstance(result, tuple):
                         undo(*result)
 
-        self._put(do_work)
+        try:
+            self._put(do_work)
+        except RuntimeError as error:
+            raise StoreError(f"the store has no thread ({error}): try again") from None
         try:
             while not results:
                 await waiter.wait(math.inf)
@@ -111,11 +114,11 @@ class Worker:
 
     def _put(self, call: Callable[[], None]) -> None:
         with self._lock:
-            self._queue.put(call)
             if not self._serving:
-                self._serving = True
-                self._thread = threading.Thread(target=self._serve, args=(self._thread,), name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._serve, args=(self._thread,), name=self._name, daemon=True)
+                thread.start()  # may fail, and then nothing has changed
+                self._thread, self._serving = thread, True
+            self._queue.put(call)
 
     def _serve(self, former: threading.Thread | None) -> None:
         if former is not None:
