@@ -17,6 +17,8 @@ from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Final, Literal, TypeAlias, assert_never
 
+import attrs
+
 from smsc_async.records import Extra, Format, OperatorTariff, Service, Tariffs, Zone
 
 Missing: TypeAlias = Literal["empty", "dash", "absent"]
@@ -63,8 +65,8 @@ def render(tariffs: Tariffs, format: Format, *, charset: str = "utf-8", missing:
         1,Russia (MTS, T2),2.50,,,,
         0.10
     """
-    zones = [_zone_members(zone, missing) for zone in tariffs.zones]
-    codes = [_operator_members(operator, missing) for operator in tariffs.codes]
+    zones = [_members(zone, missing) for zone in tariffs.zones]
+    codes = [_members(operator, missing) for operator in tariffs.codes]
     sections = {"zones": zones, "codes": codes} if codes or missing != "absent" else {"zones": zones}
     rest = [("mail", _price(tariffs.mail, missing)), *_undocumented(tariffs.extra, {"zones", "codes", "mail"})]
     match format:
@@ -120,8 +122,8 @@ def _plain(lines: Iterable[_Members]) -> str:
 
 
 def _csv(tariffs: Tariffs, missing: Missing) -> str:
-    lines = [_zone_members(zone, missing)[: 2 + len(Service)] for zone in tariffs.zones]
-    lines += [_operator_members(operator, missing)[:2] for operator in tariffs.codes]
+    lines = [_members(zone, missing)[: 2 + len(Service)] for zone in tariffs.zones]
+    lines += [_members(operator, missing)[:2] for operator in tariffs.codes]
     lines.append([("mail", _price(tariffs.mail, "dash"))])
     return "".join(_line(",".join(value for _, value in members)) + "\n" for members in lines)
 
@@ -146,21 +148,12 @@ def _json(document: Mapping[str, object]) -> str:
     return json.dumps(document, ensure_ascii=False, indent=0).replace("[\n{", "[{").replace("}\n]", "}]")
 
 
-def _zone_members(zone: Zone, missing: Missing) -> _Members:
-    prices = {service.value: getattr(zone, service.value) for service in Service}
-    return _members({"zone": zone.zone, "name": zone.name}, prices, zone.extra, missing)
-
-
-def _operator_members(operator: OperatorTariff, missing: Missing) -> _Members:
-    return _members({"mccmnc": operator.mccmnc}, {"cost": operator.cost}, operator.extra, missing)
-
-
-def _members(
-    names: Mapping[str, str], prices: Mapping[str, Decimal | None], extra: Extra, missing: Missing
-) -> _Members:
-    written = ((name, _price(price, missing)) for name, price in prices.items())
-    shown = (member for member in written if member[1] or missing != "absent")
-    return [*names.items(), *shown, *_undocumented(extra, {*names, *prices})]
+def _members(line: Zone | OperatorTariff, missing: Missing) -> _Members:
+    """Return the members of a line: those of the record in its order, which is the documented one, then the others."""
+    documented = attrs.asdict(line, recurse=False, filter=lambda field, _: field.name != "extra")
+    shown = ((name, value) for name, value in documented.items() if value is not None or missing != "absent")
+    texts = [(name, value if isinstance(value, str) else _price(value, missing)) for name, value in shown]
+    return [*texts, *_undocumented(line.extra, documented)]
 
 
 def _undocumented(extra: Extra, documented: Collection[str]) -> _Members:
