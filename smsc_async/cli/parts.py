@@ -11,7 +11,6 @@ from typing import Annotated, Final, Literal
 
 import attrs
 import typer
-from rich.console import Console
 
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError
@@ -54,11 +53,7 @@ def parts(
     counted = parts_of(text)
     outside = _visible(counted.outside) if shape.output is Output.TABLE else counted.outside
     row: Record = {**attrs.asdict(counted), "outside": outside or None}
-    write([row], shape, document=lambda rows: rows[0], table=_print)
-
-
-def _print(out: Console, rows: list[Record]) -> None:
-    show(out, pair_table(rows[0], out))
+    write([row], shape, document=lambda rows: rows[0], table=lambda out, rows: show(out, pair_table(rows[0], out)))
 
 
 def _visible(letters: str) -> str:
@@ -94,13 +89,10 @@ class Parts:
 def parts_of(text: str) -> Parts:
     """Return how a text is sent. A letter of two units is never torn apart by the end of a part."""
     outside = "".join(dict.fromkeys(letter for letter in text if letter not in _ALPHABET))
-    if outside:
-        widths = [2 if ord(letter) > 0xFFFF else 1 for letter in text]
-        parts, left = _filled(widths, *_CODE_UNITS)
-        return Parts(parts, "UCS-2", len(text), sum(widths), left, outside)
-    widths = [2 if letter in _EXTENSION else 1 for letter in text]
-    parts, left = _filled(widths, *_SEPTETS)
-    return Parts(parts, "GSM-7", len(text), sum(widths), left, "")
+    sizes = _CODE_UNITS if outside else _SEPTETS
+    widths = [2 if (ord(letter) > 0xFFFF if outside else letter in _EXTENSION) else 1 for letter in text]
+    parts, left = _filled(widths, *sizes)
+    return Parts(parts, "UCS-2" if outside else "GSM-7", len(text), sum(widths), left, outside)
 
 
 def _filled(widths: list[int], alone: int, among_several: int) -> tuple[int, int]:
