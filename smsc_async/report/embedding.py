@@ -18,15 +18,8 @@ from smsc_async.records import MESSAGES, OperatorTariff, Service, Zone
 from smsc_async.report.texts import money
 from smsc_async.report.timelines import Timeline
 
-_LETTERS: Final = {
-    ChangeKind.ADDED: "a",
-    ChangeKind.REMOVED: "r",
-    ChangeKind.RENAMED: "n",
-    ChangeKind.DEARER: "d",
-    ChangeKind.CHEAPER: "c",
-    ChangeKind.PRICED: "p",
-    ChangeKind.UNPRICED: "u",
-}
+# Added, removed, renamed, dearer, cheaper, priced, unpriced.
+_LETTERS: Final = dict(zip(ChangeKind, "arndcpu", strict=True))
 _PLACES: Final = {service.value: place for place, service in enumerate(Service)}
 _NO_PRICE: Final = "-"
 
