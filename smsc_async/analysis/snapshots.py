@@ -12,8 +12,7 @@ from smsc_async.records import Service, Tariffs
 
 
 def _in_utc(_: object, attribute: attrs.Attribute[datetime], value: datetime) -> None:
-    offset = value.utcoffset()
-    if offset is None:
+    if value.utcoffset() is None:
         raise ValueError(f"{attribute.name}={value}: must have a time zone, such as datetime.now(UTC)")
 
 
