@@ -69,9 +69,8 @@ def _read_mix(names: Sequence[str]) -> dict[str, int]:
         if not key or not (count.isascii() and count.isdigit()):
             raise CliError(f"--mix {each}: must be ZONE=COUNT or ZONE/OPERATOR=COUNT, such as 1=1000 or 1/25001=1000")
         zone, slash, operator = key.rpartition("/")
-        check_names(zones=[zone if slash else key])
         # What is no operator may be the end of a zone's name, and is looked for in the list.
-        check_names(operators=[operator] if slash and not operator.strip() else [])
+        check_names(zones=[zone if slash else key], operators=[operator] if slash and not operator.strip() else [])
         mix[key] = mix.get(key, 0) + int(count)
     return mix
 
