@@ -10,7 +10,7 @@ from typing import TypeAlias
 import attrs
 
 from smsc_async.analysis.exact import EXACT
-from smsc_async.records import MESSAGES, Service, Tariffs, Zone
+from smsc_async.records import MESSAGES, Service, Tariffs
 
 _Prices: TypeAlias = tuple[Decimal | None, ...]
 
@@ -161,17 +161,13 @@ def compare(lists: Mapping[str, Tariffs], *, service: Service | str = Service.AP
         for zone in zones.values():
             names.setdefault(zone.zone, zone.name)
     rows = (
-        Compared(key, name, tuple(_price_in(zones, key, service) for zones in by_zone)) for key, name in names.items()
+        Compared(key, name, tuple(getattr(zones.get(key), service.value, None) for zones in by_zone))
+        for key, name in names.items()
     )
     by_code = [{code.mccmnc: code.cost for code in tariffs.codes} for tariffs in lists.values()]
     keys = dict.fromkeys(chain.from_iterable(by_code)) if service in MESSAGES else ()
     codes = (ComparedOperator(key, tuple(costs.get(key) for costs in by_code)) for key in keys)
     return Comparison(tuple(lists), service, tuple(rows), tuple(codes))
-
-
-def _price_in(zones: Mapping[str, Zone], key: str, service: Service) -> Decimal | None:
-    price: Decimal | None = getattr(zones[key], service.value) if key in zones else None
-    return price
 
 
 def _prices_of(key: str, zones: Mapping[str, _Prices], codes: Mapping[str, _Prices]) -> _Prices | None:
