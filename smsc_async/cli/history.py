@@ -193,14 +193,11 @@ def _names(periods: Sequence[Period], zone: str) -> list[str]:
 
 
 def _period_rows(periods: Sequence[Period]) -> list[Record]:
-    before: dict[str, Period] = {}
     rows: list[Record] = []
-    for period in periods:
-        former = before.get(period.account)
-        before[period.account] = period
-        changes = None if former is None else len(diff(former.tariffs, period.tariffs))
-        counts = (period.count, len(period.tariffs.zones), len(period.tariffs.codes), changes)
-        values = (period.account, _iso(period.since), _iso(period.until), *counts)
+    for old, new in zip([None, *periods], periods, strict=False):
+        changes = None if old is None or old.account != new.account else len(diff(old.tariffs, new.tariffs))
+        counts = (new.count, len(new.tariffs.zones), len(new.tariffs.codes), changes)
+        values = (new.account, _iso(new.since), _iso(new.until), *counts)
         rows.append(dict(zip(_PERIOD_COLUMNS, values, strict=True)))
     return rows
 
