@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +22,7 @@ from smsc_async.cli.formats import Shape, json_line, write
 from smsc_async.cli.history import list_at
 from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
 from smsc_async.cli.session import fetch, new_history
-from smsc_async.cli.tables import NAME_WIDTH, Column, Record, Table, network_label, show
+from smsc_async.cli.tables import NAME_WIDTH, Column, Record, Table, money, network_label, show
 from smsc_async.decoder import decode
 from smsc_async.display import escape_for_display
 from smsc_async.errors import DecodeError, SmscError
@@ -104,16 +103,13 @@ def change_lines(changes: Sequence[Change]) -> list[str]:
         line = label_of(change.id) if change.line == "operator" else f"{change.id} {change.name}".strip() or "e-mail"
         before = f" ({change.old_name})" if change.old_name else ""
         price = change.price.replace("mail", "").replace("cost", "")
-        values = "" if change.old is change.new is None else f": {_shown(change.old)} → {_shown(change.new)}"
+        prices = " → ".join(money(each, "no price") for each in (change.old, change.new))
+        values = "" if change.old is change.new is None else f": {prices}"
         percent = "" if change.percent is None else f" ({change.percent:+} %)"
         lines.append(
             escape_for_display(" ".join(f"{change.kind.value} {line}{before} {price}".split()) + values + percent)
         )
     return lines
-
-
-def _shown(price: Decimal | None) -> str:
-    return "no price" if price is None else f"{price:f}"
 
 
 def change_table(changes: Sequence[Change], out: Console) -> Table:
