@@ -6,6 +6,7 @@ it is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -88,12 +89,10 @@ def account_names() -> list[str]:
 
     Names that a shell would take apart are left out. No password is read.
     """
-    try:
-        names = list(read_config(config_file()).accounts)
-    except (CliError, OSError):
-        names = []
-    environment = [ENVIRONMENT] if _is_in_environment() else []
-    return [name for name in [*names, *environment] if re.fullmatch(r"\w[\w.@+-]*", name)]
+    names = [ENVIRONMENT] if _is_in_environment() else []
+    with contextlib.suppress(CliError, OSError):
+        names = [*read_config(config_file()).accounts, *names]
+    return [name for name in names if re.fullmatch(r"\w[\w.@+-]*", name)]
 
 
 def find_profile(name: str | None, *, source: str | None = None) -> Profile:
