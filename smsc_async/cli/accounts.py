@@ -40,10 +40,6 @@ ACCOUNT_COLUMNS: Final = ("account", "login", "base_url", "password_from", "prob
 """The columns of an account, known before there is one."""
 NO_ACCOUNTS: Final = "no accounts: smsc-async accounts add main --login LOGIN --password-from prompt"
 
-o.apps["accounts"] = o.new_app(
-    no_args_is_help=True, help="Add, list, check and remove accounts of the configuration file."
-)
-
 
 @o.command(
     "accounts add",

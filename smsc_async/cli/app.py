@@ -71,7 +71,9 @@ class Commands(TyperGroup):
 @cache
 def _command(name: str) -> Any:
     import_module(f"smsc_async.cli.{name}")
-    return typer.main.get_command(o.apps[name])
+    command = typer.main.get_command(o.apps[name])
+    command.help = command.help or COMMANDS[name]  # a group has no docstring
+    return command
 
 
 app: typer.Typer = typer.Typer(

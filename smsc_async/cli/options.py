@@ -28,11 +28,6 @@ def examples(*commands: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  smsc-async {command}" for command in commands)])
 
 
-def new_app(**settings: Any) -> typer.Typer:
-    """Return an app for a command, or for the commands of a group."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None, **settings)
-
-
 apps: Final[dict[str, typer.Typer]] = {}
 """The commands whose modules are imported, and the groups of commands, by their names."""
 
@@ -61,7 +56,9 @@ def command(name: str, *commands: str) -> Callable[[T], T]:
         )
         run.__signature__ = inspect.Signature(list(chain.from_iterable(parameters)))  # type: ignore[attr-defined]
         group, _, own = name.partition(" ")
-        apps.setdefault(group, new_app()).command(own or group, help=text, epilog=examples(*commands))(run)
+        # Without arguments a group shows its help; a command that is no group ignores this.
+        app = apps.setdefault(group, typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True))
+        app.command(own or group, help=text, epilog=examples(*commands))(run)
         return function
 
     return add
