@@ -230,11 +230,8 @@ class Simulator:
     async def _work(self, seconds: float, receive: Receive) -> None:
         if seconds <= 0:
             return
-        if self.ignores_hang_ups:
-            await anyio.sleep(seconds)
-            return
         with anyio.move_on_after(seconds):
-            await _wait_for_disconnect(receive)
+            await (anyio.sleep_forever() if self.ignores_hang_ups else _wait_for_disconnect(receive))
 
 
 class _DisconnectError(Exception):
