@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from importlib import import_module
 from typing import Any, Final, Literal, TypeAlias
@@ -219,10 +219,8 @@ def otel_module(name: str, feature: str) -> Any:
     Raises:
         ImportError: The extra ``otel`` is not installed.
     """
-    try:
+    with suppress(ModuleNotFoundError):
         return import_module(f"opentelemetry.{name}")
-    except ModuleNotFoundError:
-        pass
     raise ImportError(f'{feature} needs OpenTelemetry: pip install "smsc-async[otel]"')
 
 
