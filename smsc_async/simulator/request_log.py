@@ -81,9 +81,7 @@ class _LoginState:
         return count
 
     def count(self, now: float) -> int:
-        ended = [number for number, until in self.in_progress_until.items() if until <= now]
-        for number in ended:
-            del self.in_progress_until[number]
+        self.in_progress_until = {each: until for each, until in self.in_progress_until.items() if until > now}
         return len(self.in_progress_until)
 
 
