@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Literal
 
 import attrs
@@ -56,7 +56,6 @@ def violations_in(arrivals: Iterable[Arrival], rules: Rules) -> list[Violation]:
     return sorted(violations, key=lambda violation: violation.arrival.number)
 
 
-def _past(group: list[Arrival], allowed: int, window: float) -> Iterator[Arrival]:
-    for earlier, later in zip(group, group[allowed:], strict=False):
-        if later.at - earlier.at < window:
-            yield later
+def _past(group: list[Arrival], allowed: int, window: float) -> list[Arrival]:
+    pairs = zip(group, group[allowed:], strict=False)
+    return [later for earlier, later in pairs if later.at - earlier.at < window]
