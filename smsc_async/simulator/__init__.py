@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from smsc_async.simulator.accounts import SimulatedAccount
@@ -31,11 +32,9 @@ else:
         if name != "serve":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:
-            from smsc_async.simulator.serving import serve  # noqa: PLC0415
+            return import_module("smsc_async.simulator.serving").serve
         except ModuleNotFoundError as error:
             missing = error.name
-        else:
-            return serve
         raise ImportError(f'serve needs {missing}: pip install "smsc-async[simulator]"')
 
 
