@@ -170,6 +170,13 @@ def compare(lists: Mapping[str, Tariffs], *, service: Service | str = Service.AP
     return Comparison(tuple(lists), service, tuple(rows), tuple(codes))
 
 
+def marks_of(row: Compared | ComparedOperator) -> list[bool]:
+    """Return for each price whether a reader sees it as the cheapest. Where all are the same, none is."""
+    cheapest = row.cheapest
+    is_best = [price is not None and price == cheapest for price in row.prices]
+    return is_best if not all(is_best) else [False] * len(is_best)
+
+
 def _prices_of(key: str, zones: Mapping[str, _Prices], codes: Mapping[str, _Prices]) -> _Prices | None:
     zone, _, operator = key.partition("/")
     if key in zones or not operator or zone not in zones:

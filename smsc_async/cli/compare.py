@@ -10,7 +10,7 @@ import attrs
 import typer
 from rich.console import Console
 
-from smsc_async.analysis.compare import Compared, ComparedOperator, Comparison
+from smsc_async.analysis.compare import Compared, ComparedOperator, Comparison, marks_of
 from smsc_async.analysis.compare import compare as comparison_of
 from smsc_async.analysis.networks import fold
 from smsc_async.cli import options as o
@@ -141,7 +141,7 @@ def _cheapest(comparison: Comparison, line: _Compared) -> list[str]:
 def _document(comparison: Comparison, mix: Mapping[str, int], total: Compared | None) -> dict[str, object]:
     def priced(line: _Compared) -> dict[str, object]:
         named = dict(zip(comparison.names, line.prices, strict=True))
-        return {"prices": named, "cheapest": list(_cheapest(comparison, line))}
+        return {"prices": named, "cheapest": _cheapest(comparison, line)}
 
     zones: list[object] = [{"zone": line.zone, "name": line.name, **priced(line)} for line in comparison.rows]
     document: dict[str, object] = {"service": comparison.service.value, "zones": zones}
@@ -160,8 +160,7 @@ def _print(comparison: Comparison, groups: Iterable[Iterable[_Line]], out: Conso
         if table.rows:
             table.rows.append(())
         table.rows.extend(
-            (zone, name or network_label(mccmnc, out), *_marked(comparison, line, dash(out)))
-            for zone, name, mccmnc, line in group
+            (zone, name or network_label(mccmnc, out), *_marked(line, dash(out))) for zone, name, mccmnc, line in group
         )
     show(out, table)
     if any(None in line.prices for line in comparison.codes):
@@ -169,11 +168,6 @@ def _print(comparison: Comparison, groups: Iterable[Iterable[_Line]], out: Conso
         err.print(f"operators with {dash(err)} are charged by zone; the service does not name it")
 
 
-def _marked(comparison: Comparison, line: _Compared, missing: str) -> list[Cell]:
-    cheapest = set(_cheapest(comparison, line))
-    # If all are the same, none is the cheapest.
-    marks = cheapest if len(cheapest) < len(comparison.names) else set[str]()
-    return [
-        (f"{money(price, missing)}*", "bold green") if name in marks else f"{money(price, missing)} "
-        for name, price in zip(comparison.names, line.prices, strict=True)
-    ]
+def _marked(line: _Compared, missing: str) -> list[Cell]:
+    shown = ((money(price, missing), is_best) for price, is_best in zip(line.prices, marks_of(line), strict=True))
+    return [(f"{price}*", "bold green") if is_best else f"{price} " for price, is_best in shown]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import Final
 
-from smsc_async.analysis.compare import Compared, ComparedOperator, compare
+from smsc_async.analysis.compare import Compared, ComparedOperator, compare, marks_of
 from smsc_async.analysis.networks import label_of
 from smsc_async.records import MESSAGES, Service, Tariffs, Zone
 from smsc_async.report.texts import MISSING, escaped, money, time_element
@@ -85,14 +84,10 @@ def comparison_of(timelines: Sequence[Timeline], service: Service) -> str:
 
 
 def _marked(row: Compared | ComparedOperator) -> list[str]:
-    cheapest = row.cheapest
-    # Where all are the same, none is the cheapest.
-    marks = cheapest is not None and any(price != cheapest for price in row.prices)
-    return [_compared_cell(price, best=marks and price == cheapest) for price in row.prices]
-
-
-def _compared_cell(price: Decimal | None, *, best: bool) -> str:
-    return f'<td class="best">{money(price)}<span> cheapest</span>' if best else f"<td>{money(price)}"
+    shown = ((money(price), is_best) for price, is_best in zip(row.prices, marks_of(row), strict=True))
+    return [
+        f'<td class="best">{price}<span> cheapest</span>' if is_best else f"<td>{price}" for price, is_best in shown
+    ]
 
 
 _LINE_HEADS: Final = '<th scope="col" data-type="number">zone<th scope="col">name'
