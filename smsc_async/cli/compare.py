@@ -134,8 +134,8 @@ def _columns(accounts: Iterable[str]) -> list[str]:
 
 
 def _cheapest(comparison: Comparison, line: _Compared) -> list[str]:
-    named = zip(comparison.names, line.prices, strict=True)
-    return [name for name, price in named if price is not None and price == line.cheapest]
+    named, cheapest = zip(comparison.names, line.prices, strict=True), line.cheapest
+    return [name for name, price in named if price is not None and price == cheapest]
 
 
 def _document(comparison: Comparison, mix: Mapping[str, int], total: Compared | None) -> dict[str, object]:
