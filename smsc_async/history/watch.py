@@ -201,13 +201,14 @@ class Reader:
         return self._update
 
     async def reported(self) -> None:
-        """Record that the change was reported.
+        """Record that the change was reported; do nothing without a change.
 
         Raises:
             StoreError: It could not be recorded: ``next()`` tries again before it returns another change.
         """
-        self._unmarked, self._update = self._after, None
-        await self._mark()
+        if self._update is not None:
+            self._unmarked, self._update = self._after, None
+            await self._mark()
 
     async def postpone(self, seconds: float) -> None:
         """Release the change, and have ``next()`` return nothing for some seconds, in every process.
@@ -307,17 +308,14 @@ class Watch(AsyncIterator[Update]):
         self._reader = reader
         self._rounds = Rounds(recorder, every)
         self._round_is_next = False
-        self._given = False
         self._ended = False
 
     async def __anext__(self) -> Update:
         if self._ended:
             raise StopAsyncIteration
-        if self._given:
-            # The consumer requests the next update: the last one is reported.
-            self._given = False
-            with contextlib.suppress(StoreError):  # the next look tries again, and reports the error
-                await self._reader.reported()
+        # The consumer requests the next update: a change that was given last is reported.
+        with contextlib.suppress(StoreError):  # the next look tries again, and reports the error
+            await self._reader.reported()
         try:
             while True:
                 if self._round_is_next:
@@ -328,7 +326,7 @@ class Watch(AsyncIterator[Update]):
                 self._round_is_next = True
                 update = await self._reader.next()
                 if update is not None:
-                    self._given, self._round_is_next = True, False
+                    self._round_is_next = False
                     return update
         except AuthenticationError:
             await self.aclose()
