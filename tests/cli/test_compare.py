@@ -6,10 +6,12 @@ import json
 import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
+from smsc_async.analysis.compare import Compared
 from smsc_async.cli.diff import CHANGE_COLUMNS
 from smsc_async.records import Format, OperatorTariff
 from smsc_async.simulator import Fault, SimulatedAccount, Simulator, render, sample_tariffs
@@ -50,6 +52,24 @@ def test_a_comparison_is_data_too() -> None:
 
 
 @pytest.mark.usefixtures("both")
+@pytest.mark.usefixtures("both")
+@pytest.mark.parametrize("output", ["json", "table"])
+def test_the_cheapest_price_of_a_line_is_not_looked_up_for_each_account(
+    output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Compared] = []
+    real: Any = Compared.cheapest
+
+    def cheapest(line: Compared) -> Decimal | None:
+        looks.append(line)
+        price: Decimal | None = real.fget(line)
+        return price
+
+    monkeypatch.setattr(Compared, "cheapest", property(cheapest))
+    assert invoke("compare", "mine", "theirs", "-o", output).code == 0
+    assert len(looks) <= 2 * len(sample_tariffs().zones)  # for the document, and for the marks of the table
+
+
 def test_individual_tariffs_of_operators_are_compared_too(simulator: Simulator) -> None:
     costs = {"25001": "3.50", "25002": None}
     codes = tuple(OperatorTariff(code, None if cost is None else Decimal(cost)) for code, cost in costs.items())
