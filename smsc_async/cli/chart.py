@@ -36,18 +36,16 @@ def check_chart(path: Path, history: Path) -> None:
     if path.suffix.lower() not in _FORMATS:
         raise CliError(f"--chart {path}: the name must end in .png or .svg")
     check_output(path, [history])
-    try:
-        spec = find_spec("matplotlib")
-        assert spec is not None
-        assert spec.origin is not None
+    spec = find_spec("matplotlib")
+    if spec is not None and spec.origin is not None:
         # A notebook exports its backend to every child. No backend is needed here.
         os.environ.pop("MPLBACKEND", None)
         # It reads the settings of its working folder: in this one they are its own, and not the user's.
-        with contextlib.chdir(Path(spec.origin).parent / "mpl-data"):
+        with contextlib.suppress(ModuleNotFoundError), contextlib.chdir(Path(spec.origin).parent / "mpl-data"):
             logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns if there is no home folder
             import_module("matplotlib")  # an extra, and half a second
-    except (ModuleNotFoundError, AssertionError):
-        raise CliError('a chart needs matplotlib: pip install "smsc-async[plot]"') from None
+            return
+    raise CliError('a chart needs matplotlib: pip install "smsc-async[plot]"')
 
 
 def draw_prices(points: Sequence[PricePoint], path: Path, *, title: str) -> None:
