@@ -55,7 +55,9 @@ if TYPE_CHECKING:
         Zone as Zone,
     )
     from smsc_async.report import render_report as render_report
-    from smsc_async.stores import MemoryStore as MemoryStore, RedisStore as RedisStore, SQLiteStore as SQLiteStore
+    from smsc_async.stores.memory import MemoryStore as MemoryStore
+    from smsc_async.stores.redis.store import RedisStore as RedisStore
+    from smsc_async.stores.sqlite.store import SQLiteStore as SQLiteStore
     from smsc_async.telemetry.events import CallEnded as CallEnded, RequestEnded as RequestEnded
     from smsc_async.telemetry.metrics import OpenTelemetryMetrics as OpenTelemetryMetrics
     from smsc_async.telemetry.statistics import Lockout as Lockout, QuotaState as QuotaState, Statistics as Statistics
@@ -98,7 +100,9 @@ else:
         "limiter.quota": ["Quota"],
         "records": ["Extra", "Format", "OperatorTariff", "Price", "Service", "Tariffs", "Zone"],
         "report": ["render_report"],
-        "stores": ["MemoryStore", "RedisStore", "SQLiteStore"],
+        "stores.memory": ["MemoryStore"],
+        "stores.redis.store": ["RedisStore"],
+        "stores.sqlite.store": ["SQLiteStore"],
         "telemetry.events": ["CallEnded", "RequestEnded"],
         "telemetry.metrics": ["OpenTelemetryMetrics"],
         "telemetry.statistics": ["Lockout", "QuotaState", "Statistics"],

@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 from smsc_async.accounts import Account
 from smsc_async.limiter.quota import Quota
+
+T = TypeVar("T")
 
 
 def check_types(*, account: object, quota: object, store: object, retries: object, on_event: object) -> None:
@@ -27,21 +30,25 @@ def check_types(*, account: object, quota: object, store: object, retries: objec
 
 def check_limiter(quota: object, store: object) -> None:
     """Check the types of the quota, and of its store or ``None``."""
-    if not isinstance(quota, Quota):
-        raise TypeError(f"quota must be a Quota, such as Quota(requests=3), not {type(quota).__name__}")
+    checked_type("quota", quota, Quota, "a Quota, such as Quota(requests=3)")
     if store is not None and (isinstance(store, type) or not hasattr(store, "lease_or_reply")):
         name = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
         raise TypeError(f"store must be a store, such as SQLiteStore(path) or MemoryStore(), not {name}")
 
 
+def checked_type(name: str, value: object, kind: type[T], description: str) -> T:
+    """Return an argument that is of a type."""
+    if isinstance(value, kind):
+        return value
+    # Not the value: it may be a password.
+    raise TypeError(f"{name} must be {description}, not {type(value).__name__}")
+
+
 def checked_account(account: object, method: str) -> Account:
     """Return the account of a call of a method."""
-    if isinstance(account, Account):
-        return account
     if account is None:
         raise ValueError(f"whose list? Pass an account to {method}() or to Client()")
-    # Not the value: it may be a password.
-    raise TypeError(f"account must be an Account, such as Account(login, password), not {type(account).__name__}")
+    return checked_type("account", account, Account, "an Account, such as Account(login, password)")
 
 
 def checked_age(seconds: float) -> float:

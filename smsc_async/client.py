@@ -11,7 +11,6 @@ import ssl
 import warnings
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from smsc_async.accounts import Account, Secret
@@ -201,7 +200,7 @@ class Client:
             ...     asyncio.run(main(server))
             4.10 1
         """
-        account = self._account_of(account, "tariffs")
+        account = checked_account(self._account if account is None else account, "tariffs")
         age, seconds = self._limits(max_age, deadline)
         result = self._calls.cached(account, age) or await self._calls.fetch(account, age, seconds, stale_ok=stale_ok)
         if isinstance(result, Tariffs):
@@ -318,7 +317,7 @@ class Client:
         # Most programs watch nothing.
         from smsc_async.history.watch import watch_account  # noqa: PLC0415
 
-        account = self._account_of(account, "watch")
+        account = checked_account(self._account if account is None else account, "watch")
         fetch = self._fetch_for_rounds(every, deadline)
         return watch_account(fetch, account, every=every, history=history, name=name, reader=reader)
 
@@ -401,7 +400,7 @@ class Client:
             >>> asyncio.run(main())
             QuotaState(remaining=3, next_in=0.0, in_flight=0, lockouts=())
         """
-        account, fetcher = self._account_of(account, "quota"), self._calls.fetcher
+        account, fetcher = checked_account(self._account if account is None else account, "quota"), self._calls.fetcher
         usage = await fetcher.store.usage(Credentials(fetcher.service, account).login, fetcher.quota)
         await fetcher.store.load_lockouts(fetcher.service, account)
         return quota_state(usage, fetcher.quota, account.login, self.lockouts())
@@ -452,9 +451,7 @@ class Client:
         self._calls.tasks.is_closed = False
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __del__(self) -> None:
@@ -466,9 +463,6 @@ class Client:
                 stacklevel=2,
                 source=self,
             )
-
-    def _account_of(self, account: Account | None, method: str) -> Account:
-        return checked_account(self._account if account is None else account, method)
 
     def _fetch_for_rounds(self, every: float, deadline: float | None) -> Callable[[Account], Awaitable[Tariffs]]:
         self._check_open()

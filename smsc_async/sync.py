@@ -13,20 +13,20 @@ import contextvars
 import os
 import ssl
 import threading
+import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from smsc_async import client
 from smsc_async.accounts import Account
-from smsc_async.fetch.background import aclose_all
 from smsc_async.fetch.bulk import Outcome
 from smsc_async.http.connector import TransportOption
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import in_trio
 from smsc_async.records import Format, Tariffs
 from smsc_async.stores import Store
-from smsc_async.stores.base import all_stores
+from smsc_async.stores.base import STORES
 from smsc_async.telemetry.events import OnEvent
 from smsc_async.telemetry.statistics import Lockout, QuotaState, Statistics
 
@@ -36,9 +36,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds that the end of a loop waits for cancelled tasks, and that the exit of the interpreter waits for the end.
+# Seconds that the end of a loop waits for cancelled tasks; the exit of the interpreter waits for the end of the loop.
 _PATIENCE: Final = 1.0
-_END_SECONDS: Final = 5.0
 
 
 class _Options(TypedDict, total=False):
@@ -82,12 +81,14 @@ class Client:
 
     def __init__(self, account: Account | None = None, **options: Unpack[_Options]) -> None:
         self._client = client.Client(account, **options)
+        _clients.add(self._client)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Return the client that the environment describes; see ``smsc_async.Client.from_env``."""
         made = cls.__new__(cls)
         made._client = client.Client.from_env(environ)  # noqa: SLF001  # of this class
+        _clients.add(made._client)  # noqa: SLF001  # likewise
         return made
 
     def tariffs(
@@ -184,7 +185,7 @@ class _LoopThread:
         """Close everything that the loop has open, and the loop."""
         self.is_stopping = True
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(_END_SECONDS)
+        self.thread.join(5 * _PATIENCE)
 
     def _work(self) -> None:
         while not self.is_stopping:
@@ -198,15 +199,16 @@ class _LoopThread:
 async def _end() -> None:
     """End the tasks of the running event loop, and close the connections of its stores."""
     # First by their cancel scopes. Task.cancel() ends tasks of anyio before their first step, and so causes a warning.
-    await aclose_all()
+    await asyncio.gather(*(each.aclose() for each in list(_clients)))
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks, timeout=_PATIENCE)
-    await asyncio.gather(*(store.aclose() for store in all_stores()), return_exceptions=True)
+    await asyncio.gather(*(store.aclose() for store in list(STORES)), return_exceptions=True)
 
 
+_clients: Final[weakref.WeakSet[client.Client]] = weakref.WeakSet()
 _lock = threading.Lock()
 _current: _LoopThread | None = None
 _lost: Final[list[_LoopThread]] = []  # of parents: a loop that is dropped would close files that the parent uses

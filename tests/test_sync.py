@@ -22,7 +22,6 @@ import pytest
 
 from smsc_async import Account, AuthenticationError, MemoryStore, Quota, SQLiteStore, Tariffs, TransportError, sync
 from smsc_async import Client as AsyncClient
-from smsc_async.fetch.background import BackgroundTasks
 from smsc_async.simulator import Fault, Rules, sample_tariffs
 from smsc_async.sync import Client
 from smsc_async.testing import SmscServer
@@ -256,14 +255,17 @@ def test_a_loop_that_stops_cancels_its_tasks_and_a_fork_leaves_it_to_the_parent(
     sync._current.stop()  # type: ignore[union-attr]  # pyright: ignore[reportPrivateUsage, reportOptionalMemberAccess]
     for _ in range(2):
         sync._after_fork()  # pyright: ignore[reportPrivateUsage]
-    assert client.tariffs(max_age=600) == sample_tariffs()
+    with client:  # the end of the loop has closed it
+        assert client.tariffs(max_age=600) == sample_tariffs()
 
 
-def test_the_end_of_a_loop_gives_each_task_of_a_client_its_first_step(recwarn: pytest.WarningsRecorder) -> None:
+def test_the_end_of_a_loop_gives_each_task_of_a_client_its_first_step(
+    client: Client, recwarn: pytest.WarningsRecorder
+) -> None:
     stopping = object.__new__(sync._LoopThread)  # pyright: ignore[reportPrivateUsage]
     stopping.loop = asyncio.new_event_loop()
     stopping.is_stopping = False
-    background = BackgroundTasks()
+    background = client._client._calls.tasks  # pyright: ignore[reportPrivateUsage]
 
     async def work() -> None:
         async with anyio.create_task_group() as group:

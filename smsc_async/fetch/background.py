@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextvars
 import os
-import weakref
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Final
 
@@ -50,7 +49,6 @@ class BackgroundTasks:
         self._tasks: dict[Hashable, set[_Task]] = {}
         self._pid = os.getpid()
         self._closing = Waiters()
-        _all.add(self)
 
     def __len__(self) -> int:
         return sum(map(len, list(self._tasks.values())))
@@ -120,10 +118,6 @@ class BackgroundTasks:
                 each.scope.cancel()
             await _wait_for(waiter, mine, mine)
 
-    def run_in(self, loop: Hashable) -> bool:
-        """Return whether a task runs in an event loop."""
-        return loop in self._tasks
-
     def _forget_lost(self) -> None:
         if self._pid != os.getpid():
             self._tasks, self._pid = {}, os.getpid()
@@ -131,18 +125,6 @@ class BackgroundTasks:
         for loop in list(self._tasks):
             if is_closed_loop(loop):
                 self._tasks.pop(loop, None)
-
-
-_all: Final[weakref.WeakSet[BackgroundTasks]] = weakref.WeakSet()
-
-
-async def aclose_all() -> None:
-    """Close the clients that have tasks in the running event loop."""
-    loop = running_loop()
-    async with anyio.create_task_group() as closing:
-        for each in list(_all):
-            if each.run_in(loop):
-                closing.start_soon(each.aclose)
 
 
 async def _wait_for(waiter: Waiter, running: set[_Task], tasks: set[_Task]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from smsc_async.accounts import Account, account_without_secret
+from smsc_async.arguments import checked_type
 from smsc_async.errors import SmscError
 from smsc_async.fetch.call import closed_error
 from smsc_async.fetch.interpret import without_traceback
@@ -140,10 +141,7 @@ class BulkFetch(AsyncIterator[Outcome]):
         self._waiters.notify()
 
     def _begin(self, account: Account) -> None:
-        if not isinstance(account, Account):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
-            raise TypeError(
-                f"tariffs_for() takes accounts such as Account(login, password), not {type(account).__name__}"
-            )
+        checked_type("account", account, Account, "an Account, such as Account(login, password)")
         outcome = Outcome(account, None, closed_error())
 
         async def fetch() -> None:

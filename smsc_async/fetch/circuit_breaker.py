@@ -6,7 +6,6 @@ import math
 import os
 import threading
 import weakref
-from typing import Final
 
 import anyio
 
@@ -71,7 +70,7 @@ class CircuitBreaker:
         self._waiters.notify()
 
 
-_all: Final[weakref.WeakSet[CircuitBreaker]] = weakref.WeakSet()
+_all = weakref.WeakSet[CircuitBreaker]()
 
 
 def _after_fork() -> None:

@@ -11,7 +11,6 @@ from smsc_async.limiter.attempt import Attempt
 # Full jitter (a wait anywhere between nothing and the step) spreads requests that failed together; the step doubles.
 _FIRST_STEP: Final = 0.5
 _LONGEST_STEP: Final = 20.0
-_MOST_DOUBLINGS: Final = 10  # more would overflow a float at last
 
 
 def may_retry(error: SmscError, before: SmscError | None, attempt: Attempt) -> bool:
@@ -34,5 +33,6 @@ def backoff(error: SmscError, number: int) -> float:
     """Return the seconds before the next request; ``number`` is 1 for the first repetition."""
     if isinstance(error, TooManyRequests):
         return 0.0  # the bucket is empty, so the permit takes its time by itself
-    jitter = random.uniform(0.0, min(_FIRST_STEP * 2 ** min(number - 1, _MOST_DOUBLINGS), _LONGEST_STEP))  # noqa: S311  # protects no secret
+    step = min(_FIRST_STEP * 2 ** min(number - 1, 10), _LONGEST_STEP)  # a thousand doublings would overflow a float
+    jitter = random.uniform(0.0, step)  # noqa: S311  # protects no secret
     return max(error.retry_after or 0.0, jitter)

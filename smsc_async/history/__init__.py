@@ -151,7 +151,6 @@ class History:
         """
         if limit is not None and limit < 0:
             raise ValueError(f"limit={limit}: must be 0 or more, or None")
-        _check_name(account)
         limits = _limits(since, until)
 
         def work(connection: sqlite3.Connection) -> tuple[Snapshot, ...]:
@@ -231,7 +230,6 @@ class History:
             2026-11-01 2026-11-02 2 0.1
             2026-11-03 2026-11-03 1 0.2
         """
-        _check_name(account)
         limits = _limits(since, until)
 
         def work(connection: sqlite3.Connection) -> tuple[Period, ...]:
@@ -311,10 +309,7 @@ class History:
 
         Raises:
             StoreError: The file cannot be used: nothing was deleted.
-            TypeError: ``account`` is neither of the two.
         """
-        if not isinstance(account, Account):
-            _check_name(account)
 
         def work(connection: sqlite3.Connection) -> int:
             name, credentials = (account, None) if isinstance(account, str) else (None, account)
@@ -330,7 +325,6 @@ class History:
         Raises:
             StoreError: The file cannot be used.
         """
-        _check_name(account)
 
         def work(connection: sqlite3.Connection) -> Snapshot | None:
             return self._archive.marked(connection, self._archive.bound(account, credentials), reader)[0]
@@ -352,14 +346,6 @@ class History:
     ) -> Deliveries:
         """Return the state of one reader of one account, for a watch; of a reader for each target if there is one."""
         return Deliveries(self._archive, account, credentials, reader, target)
-
-
-def _check_name(account: object) -> None:
-    if not isinstance(account, str | None):
-        raise TypeError(
-            f"account must be a name, such as a login, not {type(account).__name__}; what an Account has fetched: "
-            "pass credentials=…"
-        )
 
 
 def _limits(since: datetime | None, until: datetime | None) -> tuple[int, int]:

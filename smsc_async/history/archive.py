@@ -46,7 +46,7 @@ class Archive(HistoryFile):
             with self.writing() as connection:
                 return work(connection)
 
-        return await _in_thread(in_thread)
+        return await run_in_own_thread(in_thread, pool="history", abandon_on_cancel=False)
 
     async def write_of(self, name: str, account: Account | None, work: Callable[[sqlite3.Connection, int], T]) -> T:
         """Return what a piece of work in a transaction returns that gets the number of a name and credentials.
@@ -73,7 +73,7 @@ class Archive(HistoryFile):
             with self.reading() as connection:
                 return empty if connection is None else work(connection)
 
-        return await _in_thread(in_thread)
+        return await run_in_own_thread(in_thread, pool="history", abandon_on_cancel=False)
 
     def digest(self, account: Account | None, *, make: bool = True) -> bytes | None:
         """Return the digest of credentials, in a transaction if ``make`` allows to make the key; ``None`` for ``None``."""
@@ -145,10 +145,6 @@ class Archive(HistoryFile):
             self._damaged.add(number)
             _log.warning("%s: list %d is damaged and counts as absent", self.path, number)
         return tariffs
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    return await run_in_own_thread(work, pool="history", abandon_on_cancel=False)
 
 
 def micros_of(instant: datetime) -> int:

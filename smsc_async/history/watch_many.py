@@ -13,6 +13,7 @@ from typing import Final, TypeAlias, cast
 import anyio
 
 from smsc_async.accounts import Account
+from smsc_async.arguments import checked_account
 from smsc_async.errors import AuthenticationError, SmscError, StoreError
 from smsc_async.history import History
 from smsc_async.history.watch import Reader, Recorder, Schedule, Update, new_recorder
@@ -150,9 +151,5 @@ def watch_accounts(
     named = cast("Mapping[str, Account]", accounts).items() if is_named else zip(repeat(None), dict.fromkeys(accounts))
     recorders: list[Recorder] = []
     for name, account in named:
-        if not isinstance(account, Account):  # pyright: ignore[reportUnnecessaryIsInstance]  # for callers without a type checker
-            raise TypeError(
-                f"watch_for() takes accounts such as Account(login, password), not {type(account).__name__}"
-            )
-        recorders.append(new_recorder(fetch, account, history, name))
+        recorders.append(new_recorder(fetch, checked_account(account, "watch_for"), history, name))
     return WatchMany(recorders, reader, every, start)

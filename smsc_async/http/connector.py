@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from smsc_async.arguments import checked_type
 from smsc_async.errors import TlsError
 from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.http.threads import run_in_own_thread
@@ -177,10 +178,10 @@ def _check_types(transport: TransportOption | None, proxy: str | None, ssl_conte
             "transport must be an httpx.AsyncBaseTransport or a function that returns one, "
             f"not {type(transport).__name__}"
         )
-    if proxy is not None and not isinstance(proxy, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
-        raise TypeError(f"proxy must be a URL such as 'http://proxy.example:3128', not {type(proxy).__name__}")
-    if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):  # pyright: ignore[reportUnnecessaryIsInstance]  # likewise
-        raise TypeError(f"ssl_context must be an ssl.SSLContext, not {type(ssl_context).__name__}")
+    if proxy is not None:
+        checked_type("proxy", proxy, str, "a URL such as 'http://proxy.example:3128'")
+    if ssl_context is not None:
+        checked_type("ssl_context", ssl_context, ssl.SSLContext, "an ssl.SSLContext")
     if transport is not None and (proxy is not None or ssl_context is not None):
         raise ValueError("transport excludes proxy and ssl_context: set them in the transport")
 

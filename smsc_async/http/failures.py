@@ -49,11 +49,9 @@ def is_transport_failure(error: BaseException) -> bool:
 
 def _is_of_other_task() -> bool:
     """Whether nobody has cancelled this task, so that its transport raised the cancellation of a task of its own."""
-    if in_trio():
-        return False  # nobody can raise a cancellation there
-    from asyncio import current_task  # noqa: PLC0415  # already imported, since its loop runs
+    from asyncio import current_task  # noqa: PLC0415  # only for such a transport
 
-    task = current_task()
+    task = None if in_trio() else current_task()  # nobody can raise a cancellation of trio
     return task is not None and not task.cancelling()
 
 

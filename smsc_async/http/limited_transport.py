@@ -11,7 +11,7 @@ import anyio
 import httpx
 
 from smsc_async.accounts import Account
-from smsc_async.arguments import check_limiter, checked_number
+from smsc_async.arguments import check_limiter, checked_number, checked_type
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
@@ -73,11 +73,9 @@ class LimitedTransport(httpx.AsyncBaseTransport):
     ) -> None:
         if isinstance(transport, LimitedTransport):
             raise TypeError("this transport is limited already: pass the one inside it")
-        if not isinstance(transport, httpx.AsyncBaseTransport):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
-            raise TypeError(f"transport must be an httpx.AsyncBaseTransport, not {type(transport).__name__}")
+        checked_type("transport", transport, httpx.AsyncBaseTransport, "an httpx.AsyncBaseTransport")
         check_limiter(quota, store)
-        is_valid, rule = lambda: exchange_limit > 0, "must be more than 0 seconds"
-        checked_number("exchange_limit", exchange_limit, is_valid, rule)
+        checked_number("exchange_limit", exchange_limit, lambda: exchange_limit > 0, "must be more than 0 seconds")
         self._transport = transport
         self._quota = quota
         self._store: Store = default_store() if store is None else store

@@ -81,12 +81,10 @@ class Redactor:
                 return True
             for unescaped in (unquote, unquote_plus):
                 text = body.decode(charset, "replace")
-                for _ in range(_ESCAPED + 1):
+                for _ in range(_ESCAPED):
+                    text = html.unescape(unescaped(text, charset)) if _ESCAPE.search(text) else text
                     if value.lower() in text.lower():
                         return True
-                    if not _ESCAPE.search(text):
-                        break
-                    text = html.unescape(unescaped(text, charset))
         return False
 
     def error(self, error: SmscError, *, omits_quotes: bool = False) -> SmscError:

@@ -126,10 +126,6 @@ class WaiterQueue:
     def _notify_next(self, permit: Permit) -> None:
         self.notify(permit.login, None if permit.credentials is None else permit.credentials.service)
 
-    def abandon(self) -> None:
-        """Forget all waiters: for a forked child, in which none of them runs."""
-        self._waiters = WaitLists()
-
     async def _wait_in_bucket(self, request: _Request) -> Permit | Refusal:
         """Wait for token and slot; return the permit, or why the lockout rules refuse the request."""
         permit = request.permit

@@ -13,7 +13,6 @@ import math
 import sys
 from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager, suppress
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
@@ -28,11 +27,9 @@ class Waiter(Protocol):
     """The suspension of one task."""
 
     _loop: Any
-    _thread: int
 
     def __init__(self, loop: Any) -> None:
         self._loop = loop
-        self._thread = get_ident()
 
     async def wait(self, seconds: float) -> None:
         """Return after ``seconds`` (``inf``: no limit) or on a notification; at once if the notification came before."""
@@ -42,14 +39,7 @@ class Waiter(Protocol):
 
     def notify(self) -> bool:
         """End the wait, from any thread; return ``False`` if the task's event loop is closed."""
-        try:
-            if get_ident() == self._thread:  # a quicker look than that of call_in_loop(), for each waiter of a queue
-                self._end_wait()
-            else:
-                _post(self._loop, self._end_wait)
-        except RuntimeError:  # the loop is closed
-            return False
-        return True
+        return call_in_loop(self._loop, self._end_wait)
 
     def is_lost(self) -> bool:
         """Whether the task's event loop is closed; callable in any thread."""
@@ -159,21 +149,17 @@ def is_closed_loop(loop: Hashable) -> bool:
     return is_closed() if is_closed is not None else not call_in_loop(loop, bool)
 
 
-def call_in_loop(loop: Hashable, call: Callable[[], object]) -> bool:
+def call_in_loop(loop: Any, call: Callable[[], object]) -> bool:
     """Call ``call`` in an event loop, from any thread; at once if that loop runs here. Return ``False`` if it is closed."""
     is_here = False
     with suppress(RuntimeError):  # no loop runs here: the garbage collector ends a task of a loop that is over
         is_here = loop == running_loop()
-    if is_here:
-        call()
-        return True
     try:
-        _post(loop, call)
+        if is_here:
+            call()
+        else:
+            post = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
+            post(call)
     except RuntimeError:  # the loop is closed
         return False
     return True
-
-
-def _post(loop: Any, call: Callable[[], object]) -> None:
-    post = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
-    post(call)

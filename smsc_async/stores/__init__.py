@@ -7,7 +7,6 @@ of many machines.
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from smsc_async.accounts import Secret
@@ -16,31 +15,9 @@ from smsc_async.stores.base import Store
 from smsc_async.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from smsc_async.stores.redis.store import RedisStore
     from smsc_async.stores.shared import SharedStore
-    from smsc_async.stores.sqlite.store import SQLiteSnapshot, SQLiteStore
-else:
-    # Imported at their first use: they cost a third of the package's import, and most programs use neither.
-    _SQLITE = ("SQLiteSnapshot", "SQLiteStore")
-    _MODULES: Final = {"RedisStore": "redis.store", **dict.fromkeys(_SQLITE, "sqlite.store")}
 
-    def __getattr__(name: str) -> object:
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-        return value
-
-
-__all__ = [
-    "FetchLease",
-    "MemoryStore",
-    "RedisStore",
-    "SQLiteSnapshot",
-    "SQLiteStore",
-    "Store",
-    "default_store",
-    "store_at",
-]
+__all__ = ["FetchLease", "MemoryStore", "Store", "default_store", "store_at"]
 
 _REDIS: Final = ("redis://", "rediss://", "unix://", "redis+", "rediss+")
 _SHORTEST_PEPPER: Final = 16
@@ -63,8 +40,6 @@ def store_at(place: Secret, pepper: Secret, *, only_looks: bool = False) -> Shar
     Raises:
         ValueError: One of them cannot be so.
     """
-    from smsc_async import stores  # noqa: PLC0415  # by the names that are imported at their first use
-
     is_url = "://" in place.reveal()
     if is_url and not place.reveal().startswith(_REDIS):
         raise ValueError(
@@ -72,9 +47,14 @@ def store_at(place: Secret, pepper: Secret, *, only_looks: bool = False) -> Shar
         )
     if len(pepper.reveal()) < _SHORTEST_PEPPER and (is_url or pepper):
         raise ValueError(f"SMSC_PEPPER must have {_SHORTEST_PEPPER} characters or more, the same for all processes")
+    # Imported at their first use: they cost a third of the package's import, and most programs use neither.
     if is_url:
-        return stores.RedisStore(place.reveal(), pepper=pepper)
-    return (stores.SQLiteSnapshot if only_looks else stores.SQLiteStore)(
+        from smsc_async.stores.redis.store import RedisStore  # noqa: PLC0415
+
+        return RedisStore(place.reveal(), pepper=pepper)
+    from smsc_async.stores.sqlite.store import SQLiteSnapshot, SQLiteStore  # noqa: PLC0415
+
+    return (SQLiteSnapshot if only_looks else SQLiteStore)(
         os.path.expanduser(place.reveal()),  # noqa: PTH111  # as it is if there is no home folder
         pepper=pepper or None,
     )

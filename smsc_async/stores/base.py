@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import weakref
-from types import TracebackType
 from typing import Final, Literal, Protocol, Self, TypeAlias
 
 from smsc_async.accounts import Account
@@ -49,7 +48,7 @@ class Store(PermitSource, Protocol):
         self.queue = WaiterQueue(self)
         self.flights = SingleFlight()
         self._cache = ReplyCache(keep_bytes // self._CACHE_DIVISOR)
-        _all.add(self)
+        STORES.add(self)
 
     @property
     def closed_for(self) -> float:
@@ -60,17 +59,15 @@ class Store(PermitSource, Protocol):
         """Return the store."""
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close the store."""
         await self.aclose()
 
     def _after_fork(self) -> None:
         """Start with an empty state in a forked child: no thread of it can release a lock, and no task of the parent runs in it."""
         self._cache.after_fork()
-        self.queue.abandon()
-        self.flights.abandon()
+        self.queue = WaiterQueue(self)
+        self.flights = SingleFlight()
 
     async def aclose(self) -> None:
         """Close the files and connections of the store; the next use opens them again."""
@@ -148,16 +145,12 @@ class Store(PermitSource, Protocol):
         ...
 
 
-_all: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
-
-
-def all_stores() -> list[Store]:
-    """Return the stores of this process."""
-    return list(_all)
+STORES: Final[weakref.WeakSet[Store]] = weakref.WeakSet()
+"""The stores of this process."""
 
 
 def _after_fork() -> None:
-    for store in all_stores():
+    for store in list(STORES):
         store._after_fork()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # the same module
 
 

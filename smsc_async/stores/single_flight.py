@@ -199,8 +199,3 @@ class SingleFlight:
             if self._flights.get(key) is flight:
                 del self._flights[key]
         flight.complete(result)
-
-    def abandon(self) -> None:
-        """Forget all flights after a fork: their tasks run in the parent."""
-        self._lock = threading.RLock()
-        self._flights = {}

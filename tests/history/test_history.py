@@ -150,18 +150,6 @@ async def test_misuse_is_told(history: History) -> None:
         await history.prices("alex", zone="1", service="fax")
 
 
-async def test_an_account_in_place_of_a_name_is_refused_whether_or_not_there_is_a_file(history: History) -> None:
-    wrong: Any = ALEX
-    for _ in range(2):
-        for call in (history.last, history.snapshots, history.periods, history.reported):
-            with pytest.raises(TypeError, match="must be a name, such as a login, not Account"):
-                await call(wrong)
-        other: Any = 3
-        with pytest.raises(TypeError, match="must be a name, such as a login, not int"):
-            await history.forget(other)
-        await history.add(snapshot(0, "2.50"))
-
-
 async def test_pruning_drops_repetitions_or_all_but_the_last(history: History) -> None:
     await filled(history)
     prices = await history.prices("alex", zone="1")

@@ -782,7 +782,7 @@ def test_misuse_of_many_is_refused_at_once() -> None:
         raise NotImplementedError
 
     for accounts, history, message in (
-        (["alex"], None, "takes accounts such as"),
+        (["alex"], None, "must be an Account, such as"),
         ([Account("alex", "1")], "file", "must be a History"),
     ):
         options: dict[str, Any] = {"every": 60, "history": history, "reader": "watch", "start": BackgroundTasks().start}

@@ -48,7 +48,7 @@ def only_new_stores(monkeypatch: pytest.MonkeyPatch) -> None:
 
     The default store would warn from then on, and connections of other tests would stay open until the interpreter exits.
     """
-    monkeypatch.setattr(base, "_all", weakref.WeakSet[Store]())
+    monkeypatch.setattr(base, "STORES", weakref.WeakSet[Store]())
 
 
 @pytest.fixture

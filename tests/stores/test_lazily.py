@@ -5,10 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
-from smsc_async import stores
-
 
 def test_a_client_loads_no_store_that_it_does_not_use() -> None:
     told = (
@@ -17,9 +13,3 @@ def test_a_client_loads_no_store_that_it_does_not_use() -> None:
     loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, encoding="utf-8", check=True).stdout
     assert "memory" in loaded
     assert not any(name in loaded for name in ("sqlite", "redis"))
-
-
-def test_a_store_that_there_is_not_is_refused_by_name() -> None:
-    with pytest.raises(AttributeError, match=r"module 'smsc_async\.stores' has no attribute 'MySQLStore'"):
-        getattr(stores, "MySQLStore")  # noqa: B009  # a checker knows that there is none
-    assert stores.SQLiteStore.__name__ == "SQLiteStore"

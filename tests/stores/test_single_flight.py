@@ -7,7 +7,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from smsc_async import DecodeError, TrialsExhausted
+from smsc_async import DecodeError, MemoryStore, TrialsExhausted
 from smsc_async.errors import QuotaExhausted
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
@@ -172,10 +172,10 @@ async def test_a_flight_without_callers_starts_no_other_attempt() -> None:
 
 
 async def test_a_forked_process_has_no_flights() -> None:
-    flights = SingleFlight()
-    flights.join("key", now() + 10)
-    flights.abandon()
-    assert flights.join("key", now() + 10)[1]
+    store = MemoryStore()
+    store.flights.join("key", now() + 10)
+    store._after_fork()  # pyright: ignore[reportPrivateUsage]
+    assert store.flights.join("key", now() + 10)[1]
 
 
 @pytest.mark.asyncio

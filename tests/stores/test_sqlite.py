@@ -633,7 +633,7 @@ async def test_a_store_works_again_after_a_moment_in_which_no_thread_could_be_st
     async with _open(tmp_path / "store.db") as store:
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", fail)
-            with pytest.raises(StoreError, match="no thread"):
+            with pytest.raises(RuntimeError, match="start new thread"):
                 await _take(store)
         async with asyncio.timeout(20):
             assert isinstance(await _take(store), Permit)

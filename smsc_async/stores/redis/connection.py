@@ -32,7 +32,7 @@ from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.protocol import is_loopback
 from smsc_async.stores.private_files import misconfigured
-from smsc_async.stores.redis.event_loop import TimeLimits, asyncio_loop, current_task, drop_closed_loops
+from smsc_async.stores.redis.event_loop import TimeLimits, current_task, of_loop
 from smsc_async.stores.redis.scripts import Script, StoreLostError
 from smsc_async.stores.redis.topology import Address
 
@@ -328,12 +328,7 @@ class RedisConnections:
         return result
 
     def _pool(self) -> _Pool:
-        loop = asyncio_loop()
-        pool = self._pools.get(loop)
-        if pool is None:
-            drop_closed_loops(self._pools)
-            pool = self._pools[loop] = _Pool(_maker(self._url, self._connected))
-        return pool
+        return of_loop(self._pools, lambda: _Pool(_maker(self._url, self._connected)))
 
     async def _connected(self, connection: _Connection) -> None:
         """Read the server's ``run_id`` before any command: a restarted server may have lost granted permits."""

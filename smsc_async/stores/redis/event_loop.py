@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, MutableMapping
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, MutableMapping
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 # Seconds for which closing waits for the release of permits.
 _UNFINISHED_SECONDS: Final = 0.4
@@ -26,6 +28,19 @@ def drop_closed_loops(by_loop: MutableMapping[asyncio.AbstractEventLoop, Any]) -
     """Remove the values of closed event loops: a value refers to its loop, so a weak key does not end with the loop."""
     for loop in [each for each in by_loop if each.is_closed()]:
         del by_loop[loop]
+
+
+def of_loop(by_loop: MutableMapping[asyncio.AbstractEventLoop, T], make: Callable[[], T]) -> T:
+    """Return the value of the running event loop, which ``make`` returns at the first use.
+
+    Raises:
+        RuntimeError: It is not asyncio's.
+    """
+    loop = asyncio_loop()
+    if loop not in by_loop:
+        drop_closed_loops(by_loop)
+        by_loop[loop] = make()
+    return by_loop[loop]
 
 
 def current_task() -> asyncio.Task[Any]:

@@ -19,7 +19,7 @@ from smsc_async.fetch import lockout as rules
 from smsc_async.limiter.bucket import Refusal
 from smsc_async.limiter.clock import now
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
-from smsc_async.stores.redis.event_loop import StoreTasks, asyncio_loop, drop_closed_loops
+from smsc_async.stores.redis.event_loop import StoreTasks, of_loop
 from smsc_async.stores.redis.shards import Part, Shards
 
 T = TypeVar("T")
@@ -51,11 +51,7 @@ class Turns:
     @contextlib.asynccontextmanager
     async def __call__(self) -> AsyncGenerator[None]:
         """Wait for a turn, which ends with the block."""
-        loop = asyncio_loop()
-        if loop not in self._turns:
-            drop_closed_loops(self._turns)
-            self._turns[loop] = _Turn()
-        turn = self._turns[loop]
+        turn = of_loop(self._turns, _Turn)
         has_turn = is_stuck = False
         while not (has_turn or is_stuck):
             since = now()

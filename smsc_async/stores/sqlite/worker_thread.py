@@ -68,7 +68,8 @@ class Worker:
 
         Raises:
             Exception: The exception of ``work``.
-            StoreError: The job waited too long for its turn, or no thread can be started.
+            StoreError: The job waited too long for its turn.
+            RuntimeError: No thread can be started now.
         """
         due, waiter = time.monotonic() + PATIENCE, new_waiter()
         results: list[tuple[T] | Exception] = []
@@ -88,10 +89,7 @@ class Worker:
                     if undo is not None and isinstance(result, tuple):
                         undo(*result)
 
-        try:
-            self._put(do_work)
-        except RuntimeError as error:
-            raise StoreError(f"the store has no thread ({error}): try again") from None
+        self._put(do_work)
         try:
             while not results:
                 await waiter.wait(math.inf)
