@@ -1,6 +1,6 @@
 """The tests that do not always run, in five tables.
 
-- ``SLOW``: ``pytest -m "not slow"`` leaves these tests out, so that the inner loop takes some 15 to 20 seconds. Add a test that uses
+- ``SLOW``: ``pytest -m "not slow"`` leaves these tests out, so that the inner loop takes some 15 seconds. Add a test that uses
   more than a quarter of a second of processor time, starts processes, or waits for a second.
 - ``EXHAUSTIVE``: ``pytest`` leaves these tests out, unless a file or ``--exhaustive`` is named on its command line. They repeat what other
   tests show, over whole matrices, hundreds of accounts or dozens of processes. ``.ci/run`` runs them once.
