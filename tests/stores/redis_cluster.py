@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Self
 
 from smsc_async.stores.redis.topology import SHARDS, shard_tag, slot_of
 from tests.stores.redis_server import OVER_TLS, RedisServer, over_tls, tls_options
@@ -38,9 +38,10 @@ def free_ports(count: int) -> list[int]:
 
 
 @functools.cache
-def _reservations() -> IO[bytes]:
-    """Return a file that all test processes of a user have open; the byte of a port is locked by the process that uses the port."""
-    return Path(tempfile.gettempdir(), f"smsc-async-test-ports-{os.getuid()}").open("ab")
+def _reservations() -> int:
+    """Open a file that all test processes of a user share; the byte of a port is locked by the process that uses the port."""
+    path = Path(tempfile.gettempdir(), f"smsc-async-test-ports-{os.getuid()}")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _is_reserved(port: int) -> bool:
