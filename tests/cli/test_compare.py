@@ -52,7 +52,6 @@ def test_a_comparison_is_data_too() -> None:
 
 
 @pytest.mark.usefixtures("both")
-@pytest.mark.usefixtures("both")
 @pytest.mark.parametrize("output", ["json", "table"])
 def test_the_cheapest_price_of_a_line_is_not_looked_up_for_each_account(
     output: str, monkeypatch: pytest.MonkeyPatch
@@ -70,6 +69,7 @@ def test_the_cheapest_price_of_a_line_is_not_looked_up_for_each_account(
     assert len(looks) <= 2 * len(sample_tariffs().zones)  # for the document, and for the marks of the table
 
 
+@pytest.mark.usefixtures("both")
 def test_individual_tariffs_of_operators_are_compared_too(simulator: Simulator) -> None:
     costs = {"25001": "3.50", "25002": None}
     codes = tuple(OperatorTariff(code, None if cost is None else Decimal(cost)) for code, cost in costs.items())

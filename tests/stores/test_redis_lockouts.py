@@ -126,9 +126,11 @@ async def test_a_worker_knows_errors_and_confirmed_credentials_after_the_server_
     permit = await answered(here, 1, Verdict.LIST)
     assert permit.place is not None
     assert permit.place.fast, "the credentials are confirmed"
-    refused = await take(there, 5)
-    assert isinstance(refused, Refusal)
-    assert refused.locked_out is not None
-    assert refused.locked_out.cause is Cause.TRIALS
+    # Credentials that were refused count as untested: another process may have reset them.
+    for store, number in ((here, 2), (there, 5)):
+        refused = await take(store, number)
+        assert isinstance(refused, Refusal)
+        assert refused.locked_out is not None
+        assert refused.locked_out.cause is Cause.TRIALS
     for store in (here, there):
         await store.aclose()
