@@ -17,7 +17,6 @@ nothing: its writes are in the kernel already.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import random
 import sqlite3
@@ -47,6 +46,7 @@ T = TypeVar("T")
 
 # Seconds between two tries for the lock of another process, which holds it for some 20 µs.
 _LONGEST_PAUSE: Final = 0.001
+_execute: Final = sqlite3.Connection.execute
 
 
 class StoreFile:
@@ -269,22 +269,28 @@ class _Connection(sqlite3.Connection):
     """
 
     def execute(self, statement: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        return _wait_for_lock(partial(super().execute, statement, parameters))
+        try:
+            return _execute(self, statement, parameters)
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error):
+                raise
+        return _wait_for_lock(partial(_execute, self, statement, parameters))
 
 
 def _wait_for_lock(lock: Callable[[], T]) -> T:
     """Return what ``lock`` returns once no other process has the lock; its error is raised after ``PATIENCE``."""
-    due = math.inf
+    due = time.monotonic() + PATIENCE
     while True:
         try:
             return lock()
         except (BlockingIOError, sqlite3.OperationalError) as error:
-            is_busy = isinstance(error, OSError) or error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            instant = time.monotonic()
-            due = min(due, instant + PATIENCE)
-            if not is_busy or instant >= due:
+            if not _is_busy(error) or time.monotonic() > due:
                 raise
         time.sleep(random.uniform(0.0, _LONGEST_PAUSE))  # noqa: S311  # spreads load; not a secret
+
+
+def _is_busy(error: OSError | sqlite3.OperationalError) -> bool:
+    return isinstance(error, OSError) or error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _place(path: Path) -> str | None:
