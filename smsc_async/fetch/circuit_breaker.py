@@ -25,7 +25,7 @@ class CircuitBreaker:
         _all.add(self)
 
     def after_fork(self) -> None:
-        """Start anew in a forked child: the requests in flight are the parent's, and no thread of it can release the lock."""
+        """Start from nothing in a forked child: the requests in flight are the parent's, and no thread of it can release the lock."""
         self._circuit = Circuit()
         # Reentrant: the garbage collector may end an abandoned call while this thread holds the lock.
         self._lock = threading.RLock()

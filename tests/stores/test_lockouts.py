@@ -163,7 +163,7 @@ async def test_places_of_a_killed_worker_are_free_after_its_lease_and_a_minute_f
         await _taken(killed, account)
     other = Account("other", "123")
     assert (await _refused(there, other)).retry_in == 0.0
-    # The store has the instants of sending; whoever looks adds the lease and the minute. Both are over once they are short.
+    # The store has the instants of sending, and a look adds the lease and the minute. Both are over once they are short.
     await anyio.sleep(0.1)
     with monkeypatch.context() as patch:
         patch.setattr(lockout, "LEASE", 0.05)

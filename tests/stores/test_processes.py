@@ -131,10 +131,10 @@ async def test_eight_processes_share_one_quota_on_a_redis_server_20_ms_away(
     with serve(service) as server:
         for number in range(8):
             workers.start(f"worker{number}", "fetch", address.url, server.base_url, per, 3)
-        said = [(await anyio.to_thread.run_sync(workers.hear))[2] for _ in range(8)]
+        reports = [(await anyio.to_thread.run_sync(workers.hear))[2] for _ in range(8)]
     await address.aclose()
     log = service.arrivals("alex")
-    assert said == ["3 answers"] * 8
+    assert reports == ["3 answers"] * 8
     assert service.violations() == []
     span = log[-1].at - log[0].at
     trips = [each.finished_at - each.at for each in log if each.finished_at is not None]
