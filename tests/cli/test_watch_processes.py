@@ -302,6 +302,6 @@ def test_if_it_is_asked_to_end_it_ends_well(
         pid = processes.start(tmp_path / "out")
         asked_again(service[0])
         assert processes.end(pid, number) == 0
-    told = processes.close()
-    assert told.count("ended\n") == 2
-    assert "Traceback" not in told
+    output = processes.close()
+    assert output.count("ended\n") == 2
+    assert "Traceback" not in output

@@ -2,7 +2,7 @@
 
 Invariants:
 
-- A job ends within twice ``PATIENCE``, whatever it waits for.
+- A job waits for its turn for ``PATIENCE`` at most, and as long for each lock of another process.
 - The thread is a daemon and ends by itself if it has nothing to do: it never keeps a process from ending.
 - A job whose caller was cancelled is undone after it was done.
 - No fork happens during a job, nor while a resource of the jobs is open.
@@ -54,7 +54,7 @@ class Worker:
         self._working.release()
 
     def after_fork(self) -> None:
-        """Start anew in a child process, in which the thread does not run."""
+        """Start from nothing in a child process, in which the thread does not run."""
         self._lock = threading.Lock()
         self._working = threading.Lock()
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
