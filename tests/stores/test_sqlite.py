@@ -76,6 +76,24 @@ async def test_the_file_is_its_owners_alone_whatever_the_umask_and_its_folder_is
     assert modes == {"store.db": 0o600, "store.db-wal": 0o600, "store.db-shm": 0o600}
 
 
+async def test_a_new_file_is_written_without_waiting_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    real = sqlite_file._Connection.execute  # pyright: ignore[reportPrivateUsage]
+
+    def execute(self: sqlite3.Connection, statement: str, *parameters: object) -> sqlite3.Cursor:
+        statements.append(f"{real(self, 'PRAGMA synchronous').fetchone()[0]} {statement}")  # type: ignore[arg-type]
+        return real(self, statement, *parameters)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sqlite_file._Connection, "execute", execute)  # pyright: ignore[reportPrivateUsage]
+    async with _open(tmp_path / "store.db") as store:
+        await _take(store)
+    written = [each for each in statements if any(word in each for word in ("WAL", "CREATE", "INSERT", "COMMIT"))]
+    assert len(written) > 5
+    assert {each[0] for each in written} == {"0"}
+
+
 async def test_a_new_file_is_trusted_or_closed_as_it_is_told(tmp_path: Path) -> None:
     async with _open(tmp_path / "one.db") as store:
         assert isinstance(await _take(store), Permit)
@@ -373,6 +391,7 @@ async def test_a_call_that_is_cancelled_where_there_is_nothing_leaves_what_other
 
 async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path: Path) -> None:
     async with _open(tmp_path / "store.db") as store:
+        await _take(store, "another")  # so that the file is open
         late = [await _take(store, lease=0.5) for _ in range(3)]
         await asyncio.sleep(0.5 + QUOTA.absence + 0.01)
         taken = await _take(store)

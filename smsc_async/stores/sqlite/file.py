@@ -133,11 +133,12 @@ class StoreFile:
             )
             undo.callback(connection.close)
             self._check_ours(connection)
+            # First, because SQLite would otherwise wait for the disk while it changes the mode.
+            connection.execute("PRAGMA synchronous = OFF")
             if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
                 raise misconfigured(
                     "SQLite cannot share this file between processes: put it on a local disk", self.path
                 )
-            connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA journal_size_limit = 4194304")
             place = _place(self.path)
