@@ -26,7 +26,8 @@ class Progress:
 
     Attributes:
         mark: The list up to which everything was reported; ``None`` for a new reader.
-        later: The lists from then on, without repetitions, oldest first; for a new reader the last one.
+        later: The lists from then on, without repetitions, oldest first; for a new reader the one that it begins with
+            is the first of them.
         retry_at: When the receiver may be tried again, if it said so.
     """
 
@@ -54,8 +55,11 @@ class Deliveries:
     _target: str = ""
     _lock: DeliveryLock | None = attrs.field(default=None, init=False)
 
-    async def claim(self) -> Progress | None:
+    async def claim(self, first: Snapshot | None) -> Progress | None:
         """Return how far the reader is, and hold the right to deliver; ``None`` if another process or task holds it.
+
+        Args:
+            first: The list that a new reader begins with, or ``None`` for the last one.
 
         Raises:
             StoreError: The history cannot be used.
@@ -74,10 +78,11 @@ class Deliveries:
                 return None
             bound = self._archive.bound(self._account, self._credentials)
             mark, retry_at = self._archive.marked(connection, bound, self._reader)
-            if mark is None:
+            start = mark or first
+            if start is None:
                 later = self._archive.snapshots(connection, bound, 1)
             else:
-                since = attrs.evolve(bound, since=micros_of(mark.taken_at))
+                since = attrs.evolve(bound, since=micros_of(start.taken_at))
                 periods = self._archive.periods(connection, since)
                 later = tuple(Snapshot(each.account, each.since, each.tariffs) for each in periods)
             return Progress(mark, later, retry_at)

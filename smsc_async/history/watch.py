@@ -108,7 +108,7 @@ class _InMemory:
     def deliveries(self, *_: object, **__: object) -> _InMemory:
         return self
 
-    async def claim(self) -> Progress:
+    async def claim(self, _first: Snapshot | None) -> Progress:
         return Progress(self._mark, tuple(self._later))
 
     async def mark(self, snapshot: Snapshot) -> None:
@@ -137,6 +137,8 @@ class Recorder:
         self.account: str = account
         self.before: Snapshot | None = None
         """The list before the one that the last round fetched."""
+        self.first: Snapshot | None = None
+        """The first list that a round recorded."""
         self._fetch = fetch
         self._lists = history or _InMemory()
         self._credentials = credentials
@@ -144,7 +146,7 @@ class Recorder:
     def reader(self, name: str, changes: ChangeFilter | None = None, *, target: str = "") -> Reader:
         """Return a reader of the changes that this object records, with a state of its own for each target."""
         lists = self._lists.deliveries(self.account, reader=name, target=target, credentials=self._credentials)
-        return Reader(self.account, lists, changes or ChangeFilter())
+        return Reader(self, lists, changes or ChangeFilter())
 
     async def round(self) -> Snapshot:
         """Fetch the list, record it and return it.
@@ -156,6 +158,7 @@ class Recorder:
         assert tariffs.fetched_at is not None  # it was fetched
         snapshot = Snapshot(self.account, tariffs.fetched_at, tariffs)
         self.before = await self._lists.record(snapshot, credentials=self._credentials)
+        self.first = self.first or snapshot
         return snapshot
 
 
@@ -163,15 +166,16 @@ class Reader:
     """The changes of one account, one after the other, each once for all processes that read under this name.
 
     Args:
-        account: The name under which the account is watched.
+        recorder: Makes the rounds of the account.
         lists: What was reported, and what was not.
         changes: Which changes are reported.
     """
 
-    def __init__(self, account: str, lists: Deliveries | _InMemory, changes: ChangeFilter) -> None:
-        self.account: str = account
+    def __init__(self, recorder: Recorder, lists: Deliveries | _InMemory, changes: ChangeFilter) -> None:
+        self.account: str = recorder.account
         self.retry_in: float | None = None
         """Seconds for which the receiver of a change must not be tried again, as of the last ``next()``."""
+        self._recorder = recorder
         self._lists = lists
         self._changes = changes
         self._update: Update | None = None
@@ -181,7 +185,8 @@ class Reader:
     async def next(self) -> Update | None:
         """Return the first change that was not reported, and hold it until ``reported()`` or ``release()``.
 
-        A new reader begins with the last list that there is.
+        A new reader begins with the last list that there is, or with the first one of its recorder's rounds: the changes
+        after that are reported even if a slow disk or a slow consumer delays the first call.
 
         Returns:
             The change; ``None`` if there is none, if another process holds it, or if its receiver is not to be tried yet.
@@ -191,7 +196,7 @@ class Reader:
         """
         if self._update is None:
             await self._mark()
-            progress = await self._lists.claim()
+            progress = await self._lists.claim(self._recorder.first)
             try:
                 if progress is not None:
                     await self._read(progress)

@@ -344,6 +344,22 @@ async def test_a_new_reader_begins_with_the_last_list_and_each_is_told_everythin
     assert prices(await first(watch(Source(5), history, reader="bot"))) == (3, 5)
 
 
+@pytest.mark.parametrize("has_history", [True, False])
+async def test_a_new_reader_that_looks_late_gets_the_changes_since_the_first_round(
+    history: History, has_history: bool
+) -> None:
+    await history.add(Snapshot("alex", START - timedelta(days=1), tariffs_of(0)))
+    recorder = Recorder("alex", Source(1, 1, 2, 3), history if has_history else None)
+    reader = recorder.reader("late")
+    for _ in range(4):
+        await recorder.round()
+    seen: list[tuple[object, object]] = []
+    while (update := await reader.next()) is not None:
+        seen.append(prices(update))
+        await reader.reported()
+    assert seen == [(1, 2), (2, 3)]
+
+
 async def test_a_change_that_is_none_of_the_prices_is_none(history: History) -> None:
     await history.add(Snapshot("alex", START - timedelta(days=1), tariffs_of(1)))
     await history.mark_reported(
@@ -385,7 +401,7 @@ async def test_a_report_that_could_not_be_noted_is_noted_later_and_not_told_twic
     assert await history.reported("alex") == told[0].snapshot
 
 
-async def test_a_first_list_that_could_not_be_noted_is_the_first_of_the_next_look(
+async def test_a_first_list_that_could_not_be_noted_is_noted_by_the_next_look(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder("alex", Source(1, 1, 2), history)
@@ -396,7 +412,22 @@ async def test_a_first_list_that_could_not_be_noted_is_the_first_of_the_next_loo
         assert await reader.next() is None
     await recorder.round()
     assert await reader.next() is None
-    assert await history.reported("alex") == (await history.snapshots("alex"))[1]
+    assert await history.reported("alex") == (await history.snapshots("alex"))[0]
+    await recorder.round()
+    update = await reader.next()
+    assert update is not None
+    assert prices(update) == (1, 2)
+
+
+async def test_a_first_list_that_could_not_be_noted_is_compared_with_the_second(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder("alex", Source(1, 2), history)
+    reader = recorder.reader("watch")
+    with monkeypatch.context() as patch:
+        patch.setattr(Deliveries, "mark", failing)
+        await recorder.round()
+        assert await reader.next() is None
     await recorder.round()
     update = await reader.next()
     assert update is not None
