@@ -9,6 +9,7 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ from smsc_async.records import OperatorTariff
 from smsc_async.simulator import Fault, SimulatedAccount, Simulator
 from tests.cli import watch_process
 from tests.cli.running import invoke
-from tests.cli.watch_lists import ids_at, list_of, prices_at, put, reports
+from tests.cli.watch_lists import ids_at, list_of, prices_at, put, reports, until
 from tests.support.receivers import Receiver
 
 Step = Callable[[], object]
@@ -47,12 +48,27 @@ def history(tmp_path: Path) -> History:
 
 @pytest.fixture
 def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Lets something happen before each round; after the last of these the watch is interrupted."""
+    """Lets something happen before each round; after the last of these the watch is interrupted.
 
-    def script(*steps: Step) -> None:
+    Each waits for the deliveries of the round before, or for ``ready`` if that is given.
+    """
+
+    def script(*steps: Step, ready: Callable[[], bool] | None = None) -> None:
         turns = iter(steps)
         real, real_all = Rounds.next, watching._watch_all  # pyright: ignore[reportPrivateUsage]
+        real_run = watching._Delivery.run  # pyright: ignore[reportPrivateUsage]
         scopes: list[anyio.CancelScope] = []
+        deliveries: list[Any] = []
+
+        def settled() -> bool:
+            return all(not each.woken.is_set() and each.woken.statistics().tasks_waiting for each in deliveries)
+
+        async def run(self: Any) -> None:
+            deliveries.append(self)
+            try:
+                await real_run(self)
+            finally:
+                deliveries.remove(self)
 
         async def watch_all(*arguments: Any) -> object:
             # As asyncio has it: the work is cancelled, and the interrupt is raised once it has ended.
@@ -62,7 +78,10 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             raise KeyboardInterrupt
 
         async def scripted(self: Rounds) -> object:
-            await anyio.sleep(0.05)  # for the deliveries of the last round, and for its list to be too old for this one
+            await anyio.sleep(0.05)  # for the list of the last round to be too old for this one
+            with anyio.fail_after(60):
+                while not (ready or settled)():  # noqa: ASYNC110  # no event says it
+                    await anyio.sleep(0.01)
             step = next(turns, None)
             if step is None:
                 scopes[-1].cancel()
@@ -73,6 +92,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         monkeypatch.setattr(Rounds, "next", scripted)
         monkeypatch.setattr(watching, "_watch_all", watch_all)
+        monkeypatch.setattr(watching._Delivery, "run", run)  # pyright: ignore[reportPrivateUsage]
 
     return script
 
@@ -180,13 +200,22 @@ def test_while_it_runs_an_account_that_is_refused_ends_alone(simulator: Simulato
 def test_a_refusal_waits_for_the_delivery_in_progress_and_its_record(
     simulator: Simulator, rounds: Callable[..., None], hook: Receiver
 ) -> None:
-    hook.delay = 0.5
+    take = hook.take
+
+    def take_until_the_refusal(*request: Any) -> str:
+        status = take(*request)
+        until(lambda: any(arrival.code == 2 for arrival in simulator.log))
+        threading.Event().wait(0.1)  # the watch reads the refusal
+        return status
+
+    hook.take = take_until_the_refusal  # type: ignore[method-assign, assignment]
     put(simulator, 1)
     rounds(
         nothing,
         lambda: put(simulator, 2),
         lambda: put(simulator, 3, password="changed"),
         lambda: put(simulator, 4),
+        ready=lambda: len(simulator.log) < 2 or bool(hook.got),  # the password changes during the delivery
     )
     assert invoke("watch", "--every", "0.01", "--webhook", hook.url).code == 4
     assert prices_at(hook) == ["2"]

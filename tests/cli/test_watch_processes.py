@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +24,7 @@ from smsc_async import History, Period, Tariffs, Zone
 from smsc_async.history.watch import _event_id  # pyright: ignore[reportPrivateUsage]
 from smsc_async.simulator import Fault, Rules, SimulatedAccount, Simulator, serve
 from tests.cli.running import environment
-from tests.cli.watch_lists import ids_at, list_of, prices_at, put, reports
+from tests.cli.watch_lists import ids_at, list_of, prices_at, put, reports, until
 from tests.support.receivers import Receiver, receiver_server
 
 ROOT = Path(__file__).parents[2]
@@ -116,13 +116,6 @@ def processes(
         yield processes
     finally:
         processes.close()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def asked_again(simulator: Simulator) -> None:

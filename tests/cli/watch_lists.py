@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -33,3 +35,11 @@ def prices_at(receiver: Receiver) -> list[str]:
 
 def ids_at(receiver: Receiver) -> list[str]:
     return [json.loads(body)["event_id"] for _, body, _ in receiver.got]
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait up to a minute for a condition."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
