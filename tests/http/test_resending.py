@@ -13,14 +13,12 @@ from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, SQLi
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.bucket import Completion, Permit
-from smsc_async.simulator import Rules, SimulatedAccount, Simulator, serve
+from smsc_async.simulator import SimulatedAccount, Simulator, serve
 from smsc_async.stores import Store
 
 pytestmark = pytest.mark.anyio
 
 ALEX: Final = Account("alex", "p&ss wörd")
-RULES: Final = Rules(per=1.0)
-QUOTA: Final = Quota(per=1.0, guard=0.1, linger=0.1)
 
 
 class Resending(httpx.AsyncBaseTransport):
@@ -60,7 +58,6 @@ def _client(base_url: str, store: Store, transport: httpx.AsyncBaseTransport, *,
         ALEX,
         base_url=base_url,
         store=store,
-        quota=QUOTA,
         max_age=0,
         retries=0,
         transport=lambda: next(first, None) or transport,
@@ -69,7 +66,7 @@ def _client(base_url: str, store: Store, transport: httpx.AsyncBaseTransport, *,
 
 async def test_the_body_is_complete_each_time_and_takes_a_token_of_its_own(store: Store) -> None:
     transport = Resending(2)
-    simulator = Simulator([SimulatedAccount("alex", "p&ss wörd")], rules=RULES)
+    simulator = Simulator([SimulatedAccount("alex", "p&ss wörd")])
     with serve(simulator) as server:
         async with _client(server.base_url, store, transport) as client:
             assert (await client.tariffs()).zones
@@ -85,7 +82,7 @@ async def test_the_body_is_complete_each_time_and_takes_a_token_of_its_own(store
 
 async def test_without_a_token_the_reading_raises_and_the_error_says_that_a_request_was_sent(store: Store) -> None:
     transport = Resending(4)
-    simulator = Simulator([SimulatedAccount("alex", "p&ss wörd")], rules=RULES)
+    simulator = Simulator([SimulatedAccount("alex", "p&ss wörd")])
     with serve(simulator) as server:
         async with _client(server.base_url, store, transport) as client:
             assert (await client.tariffs()).zones
@@ -100,7 +97,7 @@ async def test_without_a_token_the_reading_raises_and_the_error_says_that_a_requ
 
 async def test_credentials_that_are_not_known_to_work_are_sent_once(store: Store) -> None:
     transport = Resending(2)
-    simulator = Simulator([SimulatedAccount("alex", "another")], rules=RULES)
+    simulator = Simulator([SimulatedAccount("alex", "another")])
     with serve(simulator) as server:
         async with _client(server.base_url, store, transport, proven=False) as client:
             with pytest.raises(TransportError, match="not known to work, so they are sent once") as caught:
