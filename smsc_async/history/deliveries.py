@@ -78,8 +78,7 @@ class Deliveries:
                 return None
             bound = self._archive.bound(self._account, self._credentials)
             mark, retry_at = self._archive.marked(connection, bound, self._reader)
-            start = mark or first
-            if start is None:
+            if (start := mark or first) is None:
                 later = self._archive.snapshots(connection, bound, 1)
             else:
                 since = attrs.evolve(bound, since=micros_of(start.taken_at))

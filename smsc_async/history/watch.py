@@ -236,11 +236,9 @@ class Reader:
         wait = (progress.retry_at - datetime.now(UTC)).total_seconds() if progress.retry_at else 0.0
         # Longer than the limit: the clock was set back.
         self.retry_in = wait if 0 < wait <= POSTPONE_SECONDS else None
-        mark = progress.mark
+        mark = progress.mark or next(iter(progress.later), None)
         for snapshot in progress.later if self.retry_in is None else ():
-            if mark is None:
-                mark = snapshot
-            elif snapshot.taken_at > mark.taken_at:
+            if mark and snapshot.taken_at > mark.taken_at:
                 changes = diff(mark.tariffs, snapshot.tariffs)
                 reported, small = self._changes.split(changes)
                 self._after = attrs.evolve(snapshot, tariffs=with_old_prices(snapshot.tariffs, small))
