@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Final, Self
 
 OVER_TLS: Final = "TEST_REDIS_TLS" in os.environ
+_MEMORY: Final = Path("/dev/shm")  # Linux has a file system in memory there
 _OPERATION: Final = Path(__file__).parents[2] / "docs" / "stores-operation.md"
 
 
@@ -80,8 +81,9 @@ class RedisServer:
     """Runs while a ``with`` block does; keeps nothing on disk unless told to."""
 
     def __init__(self, *options: str) -> None:
-        # A short path: that of a socket has to fit into some hundred bytes.
-        self._folder = tempfile.TemporaryDirectory(prefix="redis-")
+        # A short path: that of a socket has to fit into some hundred bytes. A node of a cluster and a Sentinel wait for the disk
+        # whenever they write their state; if that takes long, the others take over from them.
+        self._folder = tempfile.TemporaryDirectory(prefix="redis-", dir=_MEMORY if _MEMORY.is_dir() else None)
         self.socket = Path(self._folder.name) / "s"
         self.url = f"unix://{self.socket}"
         self._options = options
