@@ -20,6 +20,7 @@ from smsc_async.accounts import Secret
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.stores.redis.connection import RedisConnections
 from smsc_async.stores.redis.server_lockouts import Turns
+from tests.stores.redis_address import answered_address
 from tests.stores.redis_server import RedisServer
 
 QUOTA = Quota(requests=1)
@@ -93,25 +94,17 @@ async def test_no_option_of_the_url_changes_what_is_read(server: RedisServer) ->
 
 @pytest.mark.asyncio
 async def test_a_node_of_a_cluster_is_told_for_what_it_is(tmp_path: Path) -> None:
-    ended: list[asyncio.Future[None]] = []
-
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ended.append(asyncio.get_running_loop().create_future())
-        end = ended[-1]
         while told := await reader.read(10_000):
             for command in told.split(b"*")[1:]:
                 others = b"+OK\r\n" if b"CLIENT" in command else b"-MOVED 866 10.0.0.2:6379\r\n"
                 writer.write(
                     b"$12\r\nrun_id:abc\r\n\r\n" if b"INFO" in command and b"SETINFO" not in command else others
                 )
-        writer.close()
-        await writer.wait_closed()
-        end.set_result(None)
 
-    async with await asyncio.start_unix_server(answer, tmp_path / "s"), _open(f"unix://{tmp_path / 's'}") as store:
+    async with answered_address(tmp_path / "s", answer) as url, _open(url) as store:
         with pytest.raises(StoreError, match="node of a cluster"):
             await _permit(store)
-    await asyncio.gather(*ended)  # what is open when the loop ends is a warning in a later test
 
 
 def test_connections_of_event_loops_that_are_over_are_dropped(server: RedisServer) -> None:
