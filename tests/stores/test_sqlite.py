@@ -639,11 +639,35 @@ async def test_a_lease_and_its_permit_are_undone_if_the_call_was_cancelled_befor
             assert isinstance(await store.lease_or_reply(endpoint, alex, 0.0, permit), FetchLease)
 
 
-async def test_a_wait_for_a_turn_that_is_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PATIENCE", -1.0)
+async def test_a_wait_for_a_turn_that_is_too_long_is_told_after_a_job_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError
+
     async with _open(tmp_path / "store.db") as store:
-        with pytest.raises(StoreError, match="busy"):
-            await _take(store)
+        with pytest.raises(OSError):  # noqa: PT011  # this one
+            await store._worker.run(fail)  # pyright: ignore[reportPrivateUsage]
+        with monkeypatch.context() as patch:
+            patch.setattr(worker, "PATIENCE", -1.0)
+            with pytest.raises(StoreError, match="busy"):
+                await _take(store)
+        assert isinstance(await _take(store), Permit)
+
+
+async def test_a_process_that_pauses_before_the_turn_of_a_job_makes_it_no_error(
+    tmp_path: Path, usual_patience: Callable[[], None]
+) -> None:
+    async with _open(tmp_path / "store.db") as store:
+        usual_patience()
+        go = threading.Event()
+        paused = asyncio.create_task(store._worker.run(go.wait))  # pyright: ignore[reportPrivateUsage]
+        await asyncio.sleep(0)
+        taking = asyncio.create_task(_take(store))
+        await asyncio.sleep(0.5)
+        go.set()
+        assert await paused
+        assert isinstance(await taking, Permit)
 
 
 async def test_a_store_works_again_after_a_moment_in_which_no_thread_could_be_started(

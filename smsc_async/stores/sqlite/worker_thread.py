@@ -2,7 +2,9 @@
 
 Invariants:
 
-- A job waits for its turn for ``PATIENCE`` at most, and as long for each lock of another process.
+- A job waits as long as ``PATIENCE`` for each lock of another process. If it waits in vain, the jobs behind it that have waited
+  for their turn as long fail too, so the errors of many jobs come after twice ``PATIENCE``.
+- A pause of this process and a slow disk make no job fail.
 - The thread is a daemon and ends by itself if it has nothing to do: it never keeps a process from ending.
 - A job whose caller was cancelled is undone after it was done.
 - No fork happens during a job, nor while a resource of the jobs is open.
@@ -25,7 +27,7 @@ from smsc_async.limiter.waiter import new_waiter
 
 T = TypeVar("T")
 
-# Seconds for which a job may wait for its turn, and as many for a lock of another process.
+# Seconds for which a job waits for a lock of another process, and for its turn if the job before it failed.
 PATIENCE: Final = 0.45
 _IDLE_SECONDS: Final = 5.0
 
@@ -60,6 +62,7 @@ class Worker:
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._serving = False
+        self._failed = False  # the last job
 
     async def run(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
         """Return what ``work`` returns.
@@ -68,7 +71,7 @@ class Worker:
 
         Raises:
             Exception: The exception of ``work``.
-            StoreError: The job waited too long for its turn.
+            StoreError: The job waited too long for its turn, and the one before it failed.
             RuntimeError: No thread can be started now.
         """
         due, waiter = time.monotonic() + PATIENCE, new_waiter()
@@ -76,10 +79,11 @@ class Worker:
 
         def do_work() -> None:
             try:
-                is_late = time.monotonic() > due
+                is_late = self._failed and time.monotonic() > due
                 results.append(StoreError("the store was busy for too long: try again") if is_late else (work(),))
             except Exception as error:  # noqa: BLE001  # the caller raises it
                 results.append(error)
+            self._failed = isinstance(results[0], Exception)
             waiter.notify()
 
         def undo_work() -> None:
