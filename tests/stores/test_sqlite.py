@@ -406,15 +406,20 @@ async def test_a_permit_given_back_after_its_lease_is_away_all_the_same(tmp_path
         assert isinstance(await _take(store), Refusal)
 
 
-async def test_a_permit_that_comes_after_its_lease_is_not_used_and_given_back(tmp_path: Path) -> None:
+async def test_a_permit_that_comes_after_its_lease_is_not_used_and_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with _open(tmp_path / "s") as store:
-        await _take(store, "another")  # so that the file is open
-        store._acquired = 0  # pyright: ignore[reportPrivateUsage]
-        taking = asyncio.create_task(store.acquire(Permit("alex", QUOTA, token=True), lease=0.2))
-        while not store._acquired:  # noqa: ASYNC110  # pyright: ignore[reportPrivateUsage]  # it tells nobody
-            await asyncio.sleep(0)
-        time.sleep(0.3)  # noqa: ASYNC251  # the process is stopped, as it were
-        assert await taking == Refusal(0.0)
+        real = store._acquire  # pyright: ignore[reportPrivateUsage]
+
+        async def acquire_slowly(permit: Permit, lease: float) -> Refusal | None:
+            refusal = await real(permit, lease)
+            await asyncio.sleep(lease + 0.01)
+            return refusal
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "_acquire", acquire_slowly)
+            assert await _take(store, lease=0.2) == Refusal(0.0)
         assert [isinstance(await _take(store), Permit) for _ in range(4)] == [True, True, True, False]
 
 
