@@ -20,6 +20,8 @@ REPLY_BYTES: Final = 4 * 2**20
 # Where the service answers under its own names, each with a reserve host www2 (spec/README.md, row 9).
 _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 _DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
+# A program that sleeps for as long as a server demands must come back: a date in another century is a mistake.
+_LONGEST_RETRY_AFTER: Final = 3600.0
 
 
 @attrs.frozen(repr=False)
@@ -177,7 +179,7 @@ def declared_charset(content_type: str) -> str | None:
 
 
 def retry_after(value: str, now: float) -> float | None:
-    """Return the seconds that a Retry-After header demands: 0 or more, or ``None`` if it contains neither.
+    """Return the seconds that a Retry-After header demands: 0 to 3,600, or ``None`` if it contains neither.
 
     Args:
         value: The header: a number of seconds, or a date.
@@ -190,7 +192,7 @@ def retry_after(value: str, now: float) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - now
         except (ValueError, OverflowError):
             return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
 
 
 def _domain(host: str) -> str:
