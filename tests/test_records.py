@@ -15,7 +15,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsc_async import Extra, Format, OperatorTariff, Price, Service, Tariffs, Zone, decode
+import smsc_async
+from smsc_async import (
+    Account,
+    CallEnded,
+    Change,
+    ChangeKind,
+    Compared,
+    ComparedOperator,
+    Comparison,
+    Extra,
+    Format,
+    Lockout,
+    OperatorTariff,
+    Outcome,
+    Period,
+    Price,
+    PricePoint,
+    Quota,
+    QuotaState,
+    RequestEnded,
+    Service,
+    Snapshot,
+    Statistics,
+    Tariffs,
+    Update,
+    Zone,
+    decode,
+)
 
 T = TypeVar("T")
 
@@ -31,9 +58,34 @@ COPIES: list[Callable[[Any], Any]] = [
     *(lambda each, protocol=protocol: pickle.loads(pickle.dumps(each, protocol)) for protocol in range(2, 6)),
 ]
 RECORDS = [RUSSIA, NOWHERE, MTS, UNPRICED, TARIFFS, Tariffs(()), Price(Decimal(1), MTS, Service.API), Extra({"a": "b"})]
+NOW = datetime(2024, 1, 2, tzinfo=UTC)
+# What the library returns beside prices. An account and an outcome are not copied with their credentials.
+RESULTS = [
+    CallEnded("alex", "fetched", 0.5),
+    Change(ChangeKind.ADDED, "zone", "1"),
+    Comparison(("a",), Service.API, (Compared("1", "Russia", (None,)),), (ComparedOperator("25001", (None,)),)),
+    Lockout("address", "smsc", None, 1800.0),
+    Period("alex", NOW, NOW, 1, TARIFFS),
+    PricePoint(NOW, NOW, Decimal(1)),
+    Quota(requests=1),
+    QuotaState(1, 0.0, 0),
+    RequestEnded("alex", 1, True, 0.0),
+    Snapshot("alex", NOW, TARIFFS),
+    Statistics(calls=2, refusals={2: 1}),
+    Update("alex"),
+]
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_no_record_is_missing_here() -> None:
+    public = [getattr(smsc_async, name) for name in smsc_async.__all__]
+    records = {
+        each for each in public if isinstance(each, type) and attrs.has(each) and not issubclass(each, Exception)
+    }
+    tested = {type(each) for each in (*RECORDS, *RESULTS)} | {Compared, ComparedOperator}
+    assert records - tested == {Account, Outcome}
+
+
+@pytest.mark.parametrize("record", [*RECORDS, *RESULTS], ids=lambda record: type(record).__name__)
 def test_a_copy_is_equal_and_hashes_alike(record: object) -> None:
     for make_copy in COPIES:
         twin = make_copy(record)
@@ -62,6 +114,14 @@ def test_a_record_is_frozen_and_slotted(record: object) -> None:
         with pytest.raises(AttributeError):
             setattr(record, name, "new")
     assert not hasattr(record, "__dict__")
+
+
+def test_statistics_do_not_follow_the_mapping_that_they_were_made_from() -> None:
+    refusals = {2: 1}
+    statistics = Statistics(refusals=refusals)
+    refusals[2] = 7
+    assert statistics.refusals == {2: 1}
+    assert not hasattr(statistics.refusals, "__setitem__")
 
 
 def test_the_digits_of_a_price_survive_as_they_were_sent() -> None:

@@ -15,6 +15,10 @@ from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import quota_key
 
 
+def _read_only(counts: Mapping[int, int]) -> Mapping[int, int]:
+    return MappingProxyType(dict(counts))
+
+
 @attrs.frozen
 class Statistics:
     """What a client has done since its creation.
@@ -44,8 +48,12 @@ class Statistics:
     waits: int = 0
     waited: float = 0.0
     retries: int = 0
-    refusals: Mapping[int, int] = MappingProxyType({})
+    # Not in the hash: a mapping that is read-only has none.
+    refusals: Mapping[int, int] = attrs.field(default=MappingProxyType({}), converter=_read_only, hash=False)
     refreshes: int = 0
+
+    def __reduce__(self) -> tuple[type[Statistics], tuple[object, ...]]:
+        return Statistics, tuple(dict(each) if isinstance(each, Mapping) else each for each in attrs.astuple(self))
 
 
 @attrs.frozen
@@ -143,6 +151,4 @@ class Counters:
 
     def statistics(self) -> Statistics:
         """Return the current values."""
-        values = attrs.asdict(self)
-        values["refusals"] = MappingProxyType(values["refusals"])
-        return Statistics(**values)
+        return Statistics(**attrs.asdict(self))
