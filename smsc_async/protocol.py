@@ -17,8 +17,10 @@ import attrs
 FORM: Final = "application/x-www-form-urlencoded"
 # A list of 2,000 zones takes a quarter of a megabyte in the longest of the formats.
 REPLY_BYTES: Final = 4 * 2**20
-# Where the service answers under its own names, each with a reserve host www2 (spec/README.md, row 9).
 _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
+# httpx has a limit of its own, and takes a host that ends in a number for an IPv4 address: its errors would come from calls.
+_LONGEST_URL: Final = 2_000
+# Where the service answers under its own names, each with a reserve host www2 (spec/README.md, row 9).
 _DOMAINS: Final = frozenset({"smscentre.com", "smsc.ru", "smsc.ua", "smsc.kz", "smsc.tj"})
 # A program that sleeps for as long as a server demands must come back: a date in another century is a mistake.
 _LONGEST_RETRY_AFTER: Final = 3600.0
@@ -87,10 +89,7 @@ def endpoint(base_url: str, name: str = "base_url") -> str:
             host or a bad port, or one that ends in ``get.php``.
         TypeError: Not a ``str``.
     """
-    if not isinstance(base_url, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
-        raise TypeError(f"{name} must be a str such as https://smscentre.com/sys/, not {type(base_url).__name__}")
-    if not (base_url.isascii() and base_url.isprintable()) or " " in base_url:
-        raise ValueError(f"{name} must be printable ASCII without spaces: letters that look alike name another host")
+    _check_text(base_url, name)
     try:
         parts = urlsplit(base_url)
         port = parts.port
@@ -107,7 +106,7 @@ def endpoint(base_url: str, name: str = "base_url") -> str:
     netloc = f"[{host}]" if ":" in host else host
     if parts.netloc.lower().removesuffix(f":{port}") != netloc:
         raise ValueError(f"{name} has a bad host or port, such as characters behind an IPv6 address")
-    if not is_ip(host) and not all(map(_LABEL.fullmatch, host.removesuffix(".").split("."))):
+    if not is_ip(host) and not _is_name(host.removesuffix(".").split(".")):
         raise ValueError(f"{name} has a bad host: it must be a name such as smscentre.com, or an IP address")
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError(f"{name} must be https: the password would cross the network to {host} in clear text")
@@ -193,6 +192,19 @@ def retry_after(value: str, now: float) -> float | None:
         except (ValueError, OverflowError):
             return None
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
+
+
+def _check_text(base_url: object, name: str) -> None:
+    if not isinstance(base_url, str):
+        raise TypeError(f"{name} must be a str such as https://smscentre.com/sys/, not {type(base_url).__name__}")
+    if not (base_url.isascii() and base_url.isprintable()) or " " in base_url:
+        raise ValueError(f"{name} must be printable ASCII without spaces: letters that look alike name another host")
+    if len(base_url) > _LONGEST_URL:
+        raise ValueError(f"{name} has more than {_LONGEST_URL:,} characters")
+
+
+def _is_name(labels: list[str]) -> bool:
+    return all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
 
 
 def _domain(host: str) -> str:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import math
+import string
+from contextlib import suppress
+from urllib.parse import SplitResult, urlsplit
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from smsc_async import Client
 from smsc_async.protocol import (
     FORM,
     Claim,
@@ -38,6 +45,38 @@ def test_an_endpoint_is_get_php_under_the_base_url(base_url: str, url: str) -> N
 def test_plain_http_is_for_loopback_alone(base_url: str) -> None:
     with pytest.raises(ValueError, match="https"):
         endpoint(base_url)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "reason"),
+    [
+        ("https://256.1.1.1/sys/", "has a bad host"),
+        ("https://1.2.3.04/sys/", "has a bad host"),
+        ("https://sms.example.5/sys/", "has a bad host"),
+        (f"https://127.0.0.1/{'x' * 70_000}/", "has more than 2,000 characters"),
+    ],
+    ids=["octet", "zero", "number", "path"],
+)
+def test_a_url_that_httpx_refuses_is_refused_before_a_call(base_url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"base_url {reason}"):
+        Client(base_url=base_url)
+    with pytest.raises(ValueError, match=f"reserve_url {reason}"):
+        Client(reserve_url=base_url)
+
+
+@given(
+    st.sampled_from(["https://", "http://127.0.0.1:"]),
+    st.text(string.ascii_letters + string.digits + ".-_:[]%@/\\?#;,~!$&'()*+=", max_size=30),
+)
+def test_httpx_takes_every_url_of_an_endpoint(start: str, rest: str) -> None:
+    with suppress(ValueError):
+        url = endpoint(start + rest)
+        parts = urlsplit(url)
+        assert (httpx.URL(url).host, httpx.URL(url).port) == (parts.hostname, _unusual_port(parts))
+
+
+def _unusual_port(parts: SplitResult) -> int | None:
+    return None if parts.port == {"https": 443, "http": 80}[parts.scheme] else parts.port
 
 
 def test_two_spellings_of_a_login_share_a_quota() -> None:
