@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import AsyncIterable, Callable, Iterable
+from numbers import Real
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 from smsc_async.accounts import Account
 from smsc_async.limiter.quota import Quota
+from smsc_async.records import Format
 
 T = TypeVar("T")
 
 
-def check_types(*, account: object, quota: object, store: object, retries: object, on_event: object) -> None:
+class _PathLike(Protocol):
+    def __fspath__(self) -> str: ...
+
+
+def check_types(
+    *, account: object, quota: object, store: object, retries: object, on_event: object, tracing: object
+) -> None:
     """Check arguments whose wrong types would fail later, and far from the mistake."""
     if account is not None:
         checked_account(account, "tariffs")
@@ -26,6 +35,7 @@ def check_types(*, account: object, quota: object, store: object, retries: objec
         raise TypeError(f"on_event must be a function of one event, not {type(on_event).__name__}")
     if inspect.iscoroutinefunction(on_event):
         raise TypeError("on_event must be a plain function, which can start a task: nothing awaits an async one")
+    checked_type("tracing", tracing, bool, "True or False")
 
 
 def check_limiter(quota: object, store: object) -> None:
@@ -51,6 +61,33 @@ def checked_account(account: object, method: str) -> Account:
     return checked_type("account", account, Account, "an Account, such as Account(login, password)")
 
 
+def check_accounts(accounts: object, rule: str) -> None:
+    """Check that there are many accounts, or one in a list."""
+    if not isinstance(accounts, Iterable | AsyncIterable):
+        raise TypeError(f"accounts is of type {type(accounts).__name__}: {rule}")
+
+
+def checked_format(reply_format: Format) -> Format:
+    """Return a format; its number is one, too."""
+    checked_type("reply_format", reply_format, int, "a Format, such as Format.JSON")
+    if reply_format not in set(Format):
+        raise ValueError(f"reply_format={reply_format}: must be a Format, such as Format.JSON")
+    return Format(reply_format)
+
+
+def checked_path(path: str | _PathLike, advice: str) -> Path:
+    """Return the absolute path of a file that several processes can open."""
+    try:
+        place = Path(path)
+    except TypeError:
+        raise TypeError(f"path must be a path, such as 'tariffs.db', not {type(path).__name__}") from None
+    if str(place) == ":memory:":
+        raise ValueError(f"path=':memory:': {advice}")
+    if not place.name or "\0" in place.name:
+        raise ValueError(f"path={str(path)!r}: must be the path of a file")
+    return place.absolute()
+
+
 def checked_age(seconds: float) -> float:
     """Return ``max_age``: 0 or more seconds."""
     return checked_number("max_age", seconds, lambda: seconds >= 0, "must be 0 (always fresh) or more seconds")
@@ -70,9 +107,9 @@ def checked_seconds(name: str, seconds: float) -> float:
 
 def checked_number(name: str, seconds: float, is_valid: Callable[[], bool], rule: str) -> float:
     """Return a number of seconds that follows a rule."""
-    try:
-        if is_valid():
-            return seconds
-    except TypeError:
-        raise TypeError(f"{name}={seconds!r}: must be a number of seconds, not {type(seconds).__name__}") from None
+    # A decimal could not be added to the clock, which is a float.
+    if not isinstance(seconds, Real):
+        raise TypeError(f"{name}={seconds!r}: must be a number of seconds, not {type(seconds).__name__}")
+    if is_valid():
+        return seconds
     raise ValueError(f"{name}={seconds}: {rule}")

@@ -14,7 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from smsc_async.accounts import Account, Secret
-from smsc_async.arguments import check_types, checked_account, checked_age, checked_refresh, checked_seconds
+from smsc_async.arguments import (
+    check_accounts,
+    check_types,
+    checked_account,
+    checked_age,
+    checked_format,
+    checked_refresh,
+    checked_seconds,
+    checked_type,
+)
 from smsc_async.environment import BASE_URL, hidden
 from smsc_async.fetch.attempts import Fetcher
 from smsc_async.fetch.call import Calls
@@ -104,7 +113,7 @@ class Client:
         on_event: OnEvent | None = None,
         tracing: bool = False,
     ) -> None:
-        check_types(account=account, quota=quota, store=store, retries=retries, on_event=on_event)
+        check_types(account=account, quota=quota, store=store, retries=retries, on_event=on_event, tracing=tracing)
         self._account = account
         self._max_age = checked_age(max_age)
         self._deadline = checked_seconds("deadline", deadline)
@@ -115,7 +124,7 @@ class Client:
             Fetcher(
                 hosts=Hosts(primary, reserve_endpoint(primary, reserve_url)),
                 service=service_of(primary),
-                reply_format=Format(reply_format),
+                reply_format=checked_format(reply_format),
                 quota=quota,
                 store=used_store,
                 retries=retries,
@@ -202,6 +211,8 @@ class Client:
         """
         account = checked_account(self._account if account is None else account, "tariffs")
         age, seconds = self._limits(max_age, deadline)
+        if stale_ok is not False:
+            checked_type("stale_ok", stale_ok, bool, "True or False")
         result = self._calls.cached(account, age) or await self._calls.fetch(account, age, seconds, stale_ok=stale_ok)
         if isinstance(result, Tariffs):
             return result
@@ -251,8 +262,7 @@ class Client:
         """
         from smsc_async.fetch.bulk import BulkFetch  # noqa: PLC0415  # most programs have few accounts
 
-        if isinstance(accounts, Account):
-            raise TypeError("tariffs_for() takes many accounts, such as a list; for one there is tariffs()")
+        check_accounts(accounts, "tariffs_for() takes many accounts, such as a list; for one there is tariffs()")
         age, seconds = self._limits(max_age, deadline)
         fetch = partial(self.tariffs, max_age=age, deadline=seconds)
         return BulkFetch(accounts, fetch, self._start, self.AT_ONCE)

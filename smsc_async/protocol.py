@@ -106,7 +106,7 @@ def endpoint(base_url: str, name: str = "base_url") -> str:
     netloc = f"[{host}]" if ":" in host else host
     if parts.netloc.lower().removesuffix(f":{port}") != netloc:
         raise ValueError(f"{name} has a bad host or port, such as characters behind an IPv6 address")
-    if not is_ip(host) and not _is_name(host.removesuffix(".").split(".")):
+    if not is_host(host):
         raise ValueError(f"{name} has a bad host: it must be a name such as smscentre.com, or an IP address")
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError(f"{name} must be https: the password would cross the network to {host} in clear text")
@@ -203,10 +203,6 @@ def _check_text(base_url: object, name: str) -> None:
         raise ValueError(f"{name} has more than {_LONGEST_URL:,} characters")
 
 
-def _is_name(labels: list[str]) -> bool:
-    return all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
-
-
 def _domain(host: str) -> str:
     return host.removeprefix("www.").removeprefix("www2.")
 
@@ -214,6 +210,12 @@ def _domain(host: str) -> str:
 def is_loopback(host: str) -> bool:
     """Return whether a host is this machine itself, whose traffic no other machine sees."""
     return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def is_host(host: str) -> bool:
+    """Return whether a host is an IP address, or a name in ASCII."""
+    labels = host.removesuffix(".").split(".")
+    return is_ip(host) or (all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit())
 
 
 def is_ip(host: str) -> bool:
@@ -256,7 +258,7 @@ def _json_fields(body: bytes) -> dict[str, str]:
 
 # Only the names and short values of plain fields are wanted; a file in the same body is skipped, not read.
 _PART: Final = re.compile(
-    rb'content-disposition:\s*form-data;\s*name="(login|apikey|get_price)"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{0,300})\r\n',
+    rb'content-disposition:\s*form-data;\s*name="?(login|apikey|get_price)"?[ \t]*\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{0,300})\r\n',
     re.IGNORECASE,
 )
 

@@ -2,13 +2,68 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from smsc_async import Account, Client, LimitedTransport, MemoryStore, SQLiteStore
+from smsc_async import Account, Client, History, LimitedTransport, MemoryStore, RedisStore, SQLiteStore
+from smsc_async.fetch.bulk import BulkFetch
+from smsc_async.sync import Client as SyncClient
+
+ACCOUNT = Account("alex", "123")
+CLIENT = Client(store=MemoryStore())
+VALID: dict[Callable[..., object], tuple[object, ...]] = {
+    Client: (),
+    SyncClient: (),
+    MemoryStore: (),
+    SQLiteStore: ("store.db",),
+    partial(RedisStore, pepper="a long random text"): ("redis://127.0.0.1:1",),
+    History: ("history.db",),
+    LimitedTransport: (httpx.AsyncHTTPTransport(),),
+    CLIENT.tariffs_for: ([],),
+    CLIENT.watch: (ACCOUNT,),
+    CLIENT.watch_for: ([ACCOUNT],),
+    CLIENT.tariffs: (ACCOUNT,),
+    CLIENT.quota: (ACCOUNT,),
+    CLIENT.reset_lockouts: (ACCOUNT,),
+}
+"""What takes arguments, with valid ones for those without a default."""
+
+
+class Wrong:
+    """A value that no argument takes; false, as an empty setting is."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+async def _error_of(function: Callable[..., object], name: str, wrong: object) -> str:
+    """Return what a wrong argument raises, with valid ones for those without a default."""
+    signature = inspect.signature(Client if function is SyncClient else function)
+    arguments = signature.bind(*VALID[function])
+    arguments.arguments[name] = wrong
+    try:
+        result = function(*arguments.args, **arguments.kwargs)
+        if inspect.isawaitable(result):
+            await result
+        elif isinstance(result, BulkFetch):
+            await anext(result)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("function", VALID, ids=lambda function: getattr(function, "__qualname__", "RedisStore"))
+async def test_every_argument_of_a_wrong_type_is_named(function: Callable[..., object]) -> None:
+    for name in inspect.signature(Client if function is SyncClient else function).parameters:
+        for wrong in (Wrong(), [Wrong()], b"1", Decimal(1)):
+            assert name.removesuffix("s") in await _error_of(function, name, wrong), (name, wrong)
 
 
 async def _on_event(event: object) -> None:
@@ -41,6 +96,21 @@ def test_an_argument_of_a_wrong_type_is_named(wrong: dict[str, Any], message: st
 def test_a_limited_transport_names_an_argument_of_a_wrong_type(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         LimitedTransport(httpx.AsyncHTTPTransport(), **wrong)
+
+
+@pytest.mark.parametrize("path", ["", ".", "/", "a\0b"])
+@pytest.mark.parametrize("kind", [SQLiteStore, History])
+def test_a_path_that_no_file_has_is_refused(kind: Callable[[str], object], path: str) -> None:
+    with pytest.raises(ValueError, match=r"path=.*: must be the path of a file"):
+        kind(path)
+
+
+def test_a_format_may_be_its_number() -> None:
+    number: Any = 3
+    Client(reply_format=number, store=MemoryStore())
+    number = 4
+    with pytest.raises(ValueError, match=r"reply_format=4: must be a Format, such as Format\.JSON"):
+        Client(reply_format=number, store=MemoryStore())
 
 
 def test_other_arguments_are_named_as_well() -> None:

@@ -11,6 +11,7 @@ from typing import Self
 
 from smsc_async.accounts import Account
 from smsc_async.analysis.snapshots import Period, PricePoint, Snapshot, price_points
+from smsc_async.arguments import checked_path
 from smsc_async.history import tables
 from smsc_async.history.archive import Archive, instant_after, micros_of
 from smsc_async.history.deliveries import Deliveries
@@ -58,9 +59,7 @@ class History:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        if os.fspath(path) == ":memory:":
-            raise ValueError("path=':memory:': a history must be a file")
-        self._archive = Archive(Path(path).absolute())
+        self._archive = Archive(checked_path(path, "a history must be a file"))
 
     def __repr__(self) -> str:
         return f"History({str(self._archive.path)!r})"

@@ -24,6 +24,7 @@ from smsc_async.accounts import Account
 from smsc_async.analysis.diff import Change, diff
 from smsc_async.analysis.filters import ChangeFilter, with_old_prices
 from smsc_async.analysis.snapshots import Snapshot
+from smsc_async.arguments import checked_type
 from smsc_async.errors import AuthenticationError, SmscError, StoreError
 from smsc_async.history import History
 from smsc_async.history.archive import instant_after
@@ -145,6 +146,7 @@ class Recorder:
 
     def reader(self, name: str, changes: ChangeFilter | None = None, *, target: str = "") -> Reader:
         """Return a reader of the changes that this object records, with a state of its own for each target."""
+        checked_type("reader", name, str, "a text")
         lists = self._lists.deliveries(self.account, reader=name, target=target, credentials=self._credentials)
         return Reader(self, lists, changes or ChangeFilter())
 
@@ -371,8 +373,10 @@ def new_recorder(
         ValueError: No name is given and there is no login: the label of an API key may be that of another one.
         TypeError: ``history`` is no history.
     """
-    if not isinstance(history, History | None):  # pyright: ignore[reportUnnecessaryIsInstance]  # for callers without a type checker
-        raise TypeError(f"history must be a History, such as History(path), not {type(history).__name__}")
+    if history is not None:
+        checked_type("history", history, History, "a History, such as History(path)")
+    if name is not None:
+        checked_type("name", name, str, "a text, such as the login")
     if name is None and account.quota_login != account.login:
         raise ValueError(
             "under which name? Pass name=… to watch(), a mapping of names to watch_for(), or the login to "

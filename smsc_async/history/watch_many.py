@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, cast
 import anyio
 
 from smsc_async.accounts import Account
-from smsc_async.arguments import checked_account
+from smsc_async.arguments import check_accounts, checked_account
 from smsc_async.errors import AuthenticationError, SmscError, StoreError
 from smsc_async.history import History
 from smsc_async.history.watch import Reader, Recorder, Schedule, Update, new_recorder
@@ -145,8 +145,7 @@ def watch_accounts(
         ValueError: There is no name for one of them.
         TypeError: ``history`` is no history, or one of the accounts is no account.
     """
-    if isinstance(accounts, Account):
-        raise TypeError("watch_for() takes many accounts, such as a list; for one there is watch()")
+    check_accounts(accounts, "watch_for() takes many accounts, such as a list; for one there is watch()")
     is_named = isinstance(accounts, Mapping)
     named = cast("Mapping[str, Account]", accounts).items() if is_named else zip(repeat(None), dict.fromkeys(accounts))
     recorders: list[Recorder] = []

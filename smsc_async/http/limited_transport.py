@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,12 +11,12 @@ import anyio
 import httpx
 
 from smsc_async.accounts import Account
-from smsc_async.arguments import check_limiter, checked_number, checked_type
+from smsc_async.arguments import check_accounts, check_limiter, checked_account, checked_number, checked_type
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
-from smsc_async.protocol import Claim, claim_of, key_label, quota_key, service_of
+from smsc_async.protocol import Claim, claim_of, is_host, key_label, quota_key, service_of
 from smsc_async.stores import Store, default_store
 
 # A login is in the first kilobytes of a form. What follows is streamed.
@@ -79,9 +79,11 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         self._transport = transport
         self._quota = quota
         self._store: Store = default_store() if store is None else store
-        self._host = None if host is None else host.casefold().rstrip(".")
+        self._host = None if host is None else _checked_host(host)
         self._exchange_limit = exchange_limit
-        self._logins = {key_label(each.secret.reveal()): each.quota_login for each in accounts if each.uses_api_key}
+        check_accounts(accounts, "pass a list")
+        given = [checked_account(each, "accounts") for each in accounts]
+        self._logins = {key_label(each.secret.reveal()): each.quota_login for each in given if each.uses_api_key}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request when it has its permit."""
@@ -137,11 +139,22 @@ class LimitedTransport(httpx.AsyncBaseTransport):
 
     async def _claim(self, request: httpx.Request) -> Claim | None:
         """Return what the request needs of the quota, and read no more of its body than that takes."""
-        if self._host is not None and request.url.host.casefold().rstrip(".") != self._host:
+        if self._host is not None and request.url.raw_host.rstrip(b".") != self._host:
             return None
-        content_type = request.headers.get("content-type", "")
+        content_type = request.headers.get("content-type", "").lower()
         prefix = await _read_prefix(request) if "form" in content_type or "json" in content_type else b""
         return claim_of(request.url.path, request.url.query.decode("ascii", "replace"), content_type, prefix)
+
+
+def _checked_host(host: str) -> bytes:
+    """Return a host as httpx writes it in a request."""
+    checked_type("host", host, str, "a host, such as smscentre.com")
+    with suppress(httpx.InvalidURL):
+        name = httpx.URL(f"https://{host}/").raw_host.rstrip(b".")
+        # A port, path or user of a URL would be behind the brackets of an IPv6 address, too.
+        if is_host(name.decode()) and not set("/:@?#").intersection(host.rpartition("]")[2]):
+            return name
+    raise ValueError(f"host={host!r}: must be a host, such as smscentre.com, without a scheme, a port or a path")
 
 
 async def _read_prefix(request: httpx.Request) -> bytes:

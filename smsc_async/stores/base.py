@@ -8,6 +8,7 @@ import weakref
 from typing import Final, Literal, Protocol, Self, TypeAlias
 
 from smsc_async.accounts import Account
+from smsc_async.arguments import checked_type
 from smsc_async.fetch.lockout import LockoutView
 from smsc_async.limiter.attempt import FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Usage
@@ -41,9 +42,10 @@ class Store(PermitSource, Protocol):
     _closed_until: float = -math.inf
 
     def __init__(self, keep_bytes: int, cold_start: ColdStart) -> None:
+        checked_type("keep_bytes", keep_bytes, int, "a whole number")
         if keep_bytes < 0:
             raise ValueError(f"keep_bytes={keep_bytes}: must be 0 (keep nothing) or more")
-        if cold_start not in {"grant", "wait"}:
+        if cold_start not in ("grant", "wait"):
             raise ValueError(f'cold_start={cold_start!r}: must be "grant" or "wait"')
         self.queue = WaiterQueue(self)
         self.flights = SingleFlight()

@@ -47,6 +47,8 @@ def checked_pepper(pepper: Pepper | None) -> Secret:
         pepper = Secret(pepper.decode("utf-8", "surrogateescape"))
     secret = pepper if isinstance(pepper, Secret) else Secret(pepper or "")
     del pepper
+    if not isinstance(secret.reveal(), str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
+        raise TypeError("pepper must be a str, bytes or a Secret")
     if len(secret.reveal()) < _LEAST_CHARACTERS:
         raise ValueError(f"the pepper is missing or has less than {_LEAST_CHARACTERS} characters: {_ADVICE}")
     return secret

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import attrs
@@ -52,8 +53,9 @@ class Statistics:
     refusals: Mapping[int, int] = attrs.field(default=MappingProxyType({}), converter=_read_only, hash=False)
     refreshes: int = 0
 
-    def __reduce__(self) -> tuple[type[Statistics], tuple[object, ...]]:
-        return Statistics, tuple(dict(each) if isinstance(each, Mapping) else each for each in attrs.astuple(self))
+    def __reduce__(self) -> tuple[Callable[[], Statistics], tuple[()]]:
+        values = attrs.asdict(self, recurse=False) | {"refusals": dict(self.refusals)}
+        return partial(Statistics, **values), ()
 
 
 @attrs.frozen

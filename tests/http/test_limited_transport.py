@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Final, Self
+from urllib.parse import urlencode
 
 import anyio
 import httpx
@@ -22,6 +23,9 @@ pytestmark = pytest.mark.anyio
 
 URL: Final = "https://smsc.example/sys/get.php"
 FORM: Final = {"get_price": "1", "login": "alex", "psw": "123"}
+UNQUOTED: Final = "".join(
+    f"--x\r\nContent-Disposition: form-data; name={name}\r\n\r\n{value}\r\n" for name, value in FORM.items()
+)
 QUOTA: Final = Quota()
 
 
@@ -87,8 +91,10 @@ async def test_the_form_takes_precedence_over_the_query_as_in_the_service() -> N
         {"files": {name: (None, value) for name, value in FORM.items()}},
         {"data": {"phones": "7" * 200_000, **FORM}},
         {"json": {"phones": "7" * 200_000, **FORM}},
+        {"content": urlencode(FORM), "headers": {"Content-Type": "Application/X-WWW-Form-URLEncoded"}},
+        {"content": UNQUOTED, "headers": {"Content-Type": "Multipart/Form-Data; boundary=x"}},
     ],
-    ids=["form", "JSON", "multipart", "login behind a long field", "JSON with a long field"],
+    ids=["form", "JSON", "multipart", "login behind a long field", "JSON with a long field", "capitals", "no quotes"],
 )
 async def test_a_login_is_read_from_every_kind_of_body(body: dict[str, Any]) -> None:
     store = MemoryStore()
@@ -118,6 +124,50 @@ async def test_requests_to_other_hosts_or_without_a_login_are_not_limited() -> N
     assert len(inner.sizes) == 11
     assert left(store, "alex", "elsewhere.example") == 3
     assert left(store, "alex") == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        (
+            "XN--E1AFMKFD.example",
+            "https://\N{CYRILLIC SMALL LETTER PE}\u0440\u0438\u043c\u0435\u0440.example/sys/get.php",
+        ),
+        (
+            "\N{CYRILLIC SMALL LETTER PE}\u0440\u0438\u043c\u0435\u0440.example",
+            "https://xn--e1afmkfd.example/sys/get.php",
+        ),
+        ("[::1]", "http://[::1]:8000/get.php"),
+    ],
+    ids=["encoded", "decoded", "IPv6"],
+)
+async def test_a_host_is_limited_however_it_is_written(host: str, url: str) -> None:
+    client = client_of(Inner(), MemoryStore(), host=host)
+    for _ in range(3):
+        await client.post(url, data=FORM)
+    with pytest.raises(QuotaExhausted), anyio.fail_after(1):
+        await client.post(url, data=FORM)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "https://smscentre.com/",
+        "smscentre.com:443",
+        "smscentre.com/sys",
+        "a b",
+        "me@a",
+        "a#b",
+        "[::1]:80",
+        "::1",
+        "[x]",
+        "256.1.1.1",
+    ],
+)
+def test_a_host_that_no_request_has_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match=r"must be a host, such as smscentre\.com"):
+        LimitedTransport(Inner(), host=host)
 
 
 async def _upload(megabytes: int) -> AsyncIterator[bytes]:

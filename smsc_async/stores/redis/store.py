@@ -87,6 +87,8 @@ class RedisStore(SharedStore):
     ) -> None:
         hidden = Secret(url)  # it may contain a password, and error reporters show the locals of every frame
         del url
+        if not isinstance(hidden.reveal(), str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
+            raise TypeError("url must be a str, such as rediss://redis.example:6379/0")
         try:
             # An extra, whose import takes half a second: better here than in the first call.
             from smsc_async.stores.redis.nodes import connections_to  # noqa: PLC0415

@@ -17,6 +17,7 @@ import anyio
 import attrs
 
 from smsc_async.accounts import Secret
+from smsc_async.arguments import checked_path
 from smsc_async.errors import StoreError
 from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.http.threads import run_in_own_thread
@@ -84,9 +85,7 @@ class SQLiteStore(SharedStore):
     ) -> None:
         self._pepper = None if pepper is None else checked_pepper(pepper)
         del pepper
-        if os.fspath(path) == ":memory:":
-            raise ValueError("path=':memory:': the processes must share a file; for one process use MemoryStore()")
-        full_path = Path(path).absolute()
+        full_path = checked_path(path, "the processes must share a file; for one process use MemoryStore()")
         self._address = Secret(str(full_path))
         super().__init__(str(full_path), keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
         self._file = self._new_file(full_path, cold=cold_start == "wait")
