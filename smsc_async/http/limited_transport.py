@@ -18,6 +18,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import Claim, claim_of, is_host, key_label, quota_key, service_of
 from smsc_async.stores import Store, default_store
+from smsc_async.stores.worker_warning import warn_if_unshared
 
 # A login is in the first kilobytes of a form. What follows is streamed.
 _LOGIN_BYTES: Final = 64 * 1024
@@ -79,6 +80,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         self._transport = transport
         self._quota = quota
         self._store: Store = default_store() if store is None else store
+        warn_if_unshared(self._store)
         self._host = None if host is None else _checked_host(host)
         self._exchange_limit = exchange_limit
         check_accounts(accounts, "pass a list")

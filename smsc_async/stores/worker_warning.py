@@ -37,6 +37,12 @@ def warn_if_unshared(store: object) -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
+def warn_if_forked(store: object) -> None:
+    """Warn once in a process whose client was made before the fork, if the parent had used its ``MemoryStore``."""
+    if isinstance(store, MemoryStore) and store.was_forked_in_use:
+        warn_if_unshared(store)
+
+
 def worker_count(environment: Mapping[str, str], command: Sequence[str]) -> int:
     """Return how many workers the web server of this process has, as far as its settings show; 1 if they do not.
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
+import anyio
+import httpx
 import pytest
 
-from smsc_async import Client, MemoryStore, Quota, RedisStore, SQLiteStore
+from smsc_async import Account, Client, LimitedTransport, MemoryStore, Quota, RedisStore, SmscError, SQLiteStore
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.stores import worker_warning
 from smsc_async.stores.worker_warning import worker_count
@@ -105,3 +108,43 @@ def test_a_client_over_a_store_that_was_used_before_the_fork_warns(*, is_used: b
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Client(store=store)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("is_used", [True, False], ids=["used", "unused"])
+@pytest.mark.parametrize("is_client", [True, False], ids=["client", "transport"])
+def test_a_client_that_was_made_before_the_fork_warns_at_its_first_request(*, is_client: bool, is_used: bool) -> None:
+    url = "http://127.0.0.1:9/"
+    store = MemoryStore()
+    client = Client(Account("alex", "123"), base_url=url, store=store, retries=0)
+    transport = LimitedTransport(httpx.AsyncHTTPTransport(), store=store)
+    if is_used:
+        permit = store.try_acquire(Permit("alex", Quota(), token=True))
+        assert permit is not None
+        store.try_release(permit, Completion.COMPLETE)
+
+    async def send_two() -> None:
+        async with httpx.AsyncClient(transport=transport) as users_own:
+            for _ in range(2):
+                with suppress(SmscError, httpx.ConnectError):
+                    await (client.tariffs() if is_client else users_own.post(url, data={"login": "alex"}))
+
+    child = os.fork()
+    if not child:
+        status = 99
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                anyio.run(send_two)
+            status = sum("forked" in str(each.message) for each in caught)
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == int(is_used)
+
+
+def test_a_limited_transport_over_a_store_that_is_not_shared_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    with pytest.warns(RuntimeWarning, match=r"one of 4 workers.*SQLiteStore") as caught:
+        LimitedTransport(httpx.AsyncHTTPTransport())
+    assert caught[0].filename == __file__
