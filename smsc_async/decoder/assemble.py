@@ -146,7 +146,7 @@ def _prices(notation: Notation, columns: Columns, members: Sequence[str]) -> lis
         text: str = error.args[0]
     member, column = next(each for each in zip(members, columns.prices, strict=True) if text in each[1])
     raise DecodeError(
-        "not a price, which is digits with at most one decimal mark between them",
+        "not a price, which is digits with at most one decimal mark between them, and at most twelve on each side",
         position=columns.place(column.index(text), member),
         excerpt=excerpt(text),
     )
