@@ -22,6 +22,8 @@ from smsc_async.protocol import REPLY_BYTES
 async def read_body(response: httpx.Response, until: float) -> bytes | DecodeError:
     """Return the bytes of a body, as they are on the wire, or why they cannot be a tariff list.
 
+    A transport of a test may have read the reply; then httpx has unpacked it.
+
     Args:
         response: The response, whose body is not read yet.
         until: When the exchange ends, by the limiter's clock.
@@ -30,7 +32,7 @@ async def read_body(response: httpx.Response, until: float) -> bytes | DecodeErr
         httpx.ReadTimeout: The body did not end in time.
     """
     if response.is_stream_consumed:
-        # A transport of a test has read the reply already, as ``httpx.MockTransport`` does.
+        # As ``httpx.MockTransport`` does.
         return response.content if len(response.content) <= REPLY_BYTES else _too_long()
     body = bytearray()  # no list of chunks: a million of them takes forty times their bytes
     # Not response.aiter_raw(): it would leave the generator of the stream to the garbage collector.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
@@ -155,6 +156,15 @@ async def test_a_reply_that_was_read_already_is_bounded_too(service: respx.MockR
     async with client_of() as client:
         with pytest.raises(DecodeError, match="no tariff list is"):
             await client.tariffs()
+
+
+@pytest.mark.parametrize("is_respx", [True, False], ids=["respx", "httpx"])
+async def test_a_compressed_reply_of_a_mock_is_unpacked_once(service: respx.MockRouter, *, is_respx: bool) -> None:
+    packed: dict[str, Any] = {"content": gzip.compress(LIST), "headers": {"Content-Encoding": "gzip"}}
+    service.post(URL).respond(200, **packed)
+    mock = httpx.MockTransport(lambda _: httpx.Response(200, **packed))
+    async with client_of(transport=None if is_respx else mock) as client:
+        assert (await client.tariffs()).zones
 
 
 class _Endless(httpx.AsyncByteStream):
