@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import NoReturn
 
@@ -10,6 +11,9 @@ __all__ = ["main"]
 
 def main() -> NoReturn:
     """Run the command that the arguments of the process name, and end the process with its exit code."""
+    interrupt = signal.getsignal(signal.SIGINT)
+    if interrupt is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports shows no traceback
     try:
         # Not above: this script is also installed without the extra, and then names the missing package.
         from smsc_async.cli.app import run
@@ -18,4 +22,6 @@ def main() -> NoReturn:
             raise
         sys.stderr.write(f'smsc-async: the commands need {error.name}: pip install "smsc-async[cli]"\n')
         sys.exit(2)
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     run()

@@ -52,7 +52,7 @@ class Commands(TyperGroup):
         """Read the arguments; this writes the help."""
         try:
             return super().make_context(*args, **kwargs)
-        except OSError as error:
+        except (OSError, KeyboardInterrupt) as error:
             code = report(error, debug=False)
         raise typer.Exit(code)
 
@@ -63,7 +63,7 @@ class Commands(TyperGroup):
                 return super().invoke(ctx)
             finally:
                 write_out()
-        except (SmscError, CliError, OSError, KeyboardInterrupt) as error:
+        except (SmscError, CliError, OSError, KeyboardInterrupt, typer.Abort) as error:
             code = report(error, debug=bool(ctx.params.get("debug")))
         raise typer.Exit(code)
 

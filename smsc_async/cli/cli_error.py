@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import ParamSpec, TypeVar
 
 import attrs
+import typer
 
 from smsc_async.errors import (
     AddressBlocked,
@@ -62,6 +63,7 @@ _BY_ERROR: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (StoreError, ExitCode.STORE),
     (NotSent, ExitCode.BREAKER),
     (KeyboardInterrupt, ExitCode.INTERRUPTED),
+    (typer.Abort, ExitCode.INTERRUPTED),  # Ctrl-C at a question
     (BrokenPipeError, ExitCode.BROKEN_PIPE),
     (OSError, ExitCode.FILES),
 )

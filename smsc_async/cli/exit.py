@@ -10,9 +10,13 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from smsc_async.cli.cli_error import ExitCode, exit_code
@@ -41,6 +45,24 @@ def report(error: BaseException, *, debug: bool) -> ExitCode:
     for line in lines:
         notes().print(line, soft_wrap=True)
     return code
+
+
+def end_once(handler: Callable[[int, FrameType | None], Any]) -> None:
+    """Pass the first SIGINT or SIGTERM to a handler, and ignore those that follow; in the main thread, which alone gets signals.
+
+    Ctrl-C twice, or the two SIGTERMs of timeout(1), would interrupt the end: the worker threads of the event loop would
+    never stop, and the process would hang.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        handler(number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        for each in numbers:
+            signal.signal(each, end)
 
 
 def write_out() -> None:

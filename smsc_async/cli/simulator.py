@@ -19,7 +19,7 @@ from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.console import notes
 from smsc_async.cli.durations import parse_duration
-from smsc_async.cli.exit import detach_stdout
+from smsc_async.cli.exit import detach_stdout, end_once
 from smsc_async.cli.formats import write_text
 from smsc_async.protocol import is_loopback
 from smsc_async.records import Tariffs
@@ -66,7 +66,8 @@ def simulator(
     service = checked(ExitCode.USAGE, Simulator, accounts, rules=rules, latency=latency)
     err = notes()
     # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.
-    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    end_once(signal.default_int_handler)
     try:
         with simulated.serve(service, host=host, port=port, hosts=accept_host or ()) as server:
             try:
@@ -86,7 +87,8 @@ def simulator(
     except KeyboardInterrupt:
         err.print("ended")
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def _new_accounts(logins: Sequence[str], api_keys: Sequence[str], *, accepts_md5: bool) -> list[SimulatedAccount]:

@@ -29,6 +29,7 @@ from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import notes
 from smsc_async.cli.durations import parse_duration
+from smsc_async.cli.exit import end_once
 from smsc_async.cli.files import checked_text
 from smsc_async.cli.formats import Output
 from smsc_async.cli.notify import Receiver, command_receiver, notification_receiver, stdout_receiver, webhook_receiver
@@ -218,10 +219,7 @@ def _run(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -> ExitCode:
         BrokenPipeError: The reader of standard output has ended, and there is no other receiver.
     """
     # Also if SIGINT is ignored, as in the background of a script; SIGTERM is what a supervisor sends.
-    former = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, _as_if_interrupted),
-    }
+    former = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         return anyio.run(_watch_all, accounts, plan)
     except KeyboardInterrupt:
@@ -232,11 +230,10 @@ def _run(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -> ExitCode:
             signal.signal(number, handler)
 
 
-def _as_if_interrupted(*_: object) -> None:
-    signal.raise_signal(signal.SIGINT)
-
-
 async def _watch_all(accounts: Sequence[tuple[Profile, Account]], plan: _Plan) -> ExitCode:
+    interrupt = signal.getsignal(signal.SIGINT)  # of the event loop: it cancels this task
+    assert callable(interrupt)
+    end_once(interrupt)
     codes: list[ExitCode] = []
     faults: list[OSError] = []
 

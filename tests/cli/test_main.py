@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from smsc_async.cli import demo, main
 from smsc_async.cli.app import run
 from smsc_async.cli.cli_error import CliError, ExitCode
-from smsc_async.cli.exit import write_out
+from smsc_async.cli.exit import end_once, write_out
 from smsc_async.errors import QuotaExhausted
 from tests.cli.running import environment, invoke, spawn
 
@@ -50,6 +52,21 @@ def test_the_entry_point_runs_the_command_that_the_arguments_name(
         main()
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("smsc-async ")
+
+
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback() -> None:
+    code = (
+        "import signal, sys\n"
+        "from smsc_async.cli import main\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer':\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, timeout=300, check=False)
+    assert (ran.returncode, ran.stderr) == (-signal.SIGINT if os.name == "posix" else signal.SIGINT, b"")
 
 
 def test_no_command_shows_the_help_and_is_misuse() -> None:
@@ -100,6 +117,7 @@ def test_help_does_not_import_what_only_a_command_needs() -> None:
         (OSError(28, "No space left on device"), 14, "smsc-async: No space left on device\n"),
         (OSError("of another kind"), 14, "smsc-async: of another kind\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (typer.Abort(), 130, "interrupted\n"),  # Ctrl-C at a question
         (ZeroDivisionError("of ours"), 70, "ZeroDivisionError: of ours\nrun smsc-async --debug"),
     ],
 )
@@ -110,6 +128,20 @@ def test_trouble_is_a_sentence_and_an_exit_code(
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
+
+
+def test_the_first_signal_ends_a_command_and_those_that_follow_are_ignored() -> None:
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    before = {number: signal.getsignal(number) for number in numbers}
+    handled: list[int] = []
+    try:
+        end_once(lambda number, _: handled.append(number))
+        for number in [*numbers, *numbers]:
+            signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert handled == [signal.SIGTERM]
 
 
 @pytest.mark.parametrize("error", [QuotaExhausted(42.0), ZeroDivisionError("of ours")])

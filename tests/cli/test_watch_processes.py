@@ -215,7 +215,7 @@ def marks_in(history: History) -> list[int]:
 
 @pytest.mark.skipif(os.name != "posix", reason="processes are forked")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_waits_for_the_delivery_in_progress_and_its_record(  # noqa: PLR0917  # fixtures
+def test_an_interrupt_waits_for_the_delivery_in_progress_and_its_record_if_it_is_repeated_too(  # noqa: PLR0917  # fixtures
     service: tuple[Simulator, str],
     processes: Processes,
     tmp_path: Path,
@@ -230,6 +230,8 @@ def test_an_interrupt_waits_for_the_delivery_in_progress_and_its_record(  # noqa
     hook.delay = 0.5
     put(simulator, 1)
     until(lambda: hook.got)
+    os.kill(pid, number)
+    time.sleep(0.1)  # as a user presses Ctrl-C again
     assert processes.end(pid, number) == 0
     hook.delay = 0.0
     put(simulator, 2)
@@ -237,6 +239,9 @@ def test_an_interrupt_waits_for_the_delivery_in_progress_and_its_record(  # noqa
     until(lambda: len(hook.got) == 2)
     assert processes.end(pid, number) == 0
     assert prices_at(hook) == ["1", "2"]
+    output = processes.close()
+    assert output.count("ended\n") == 2
+    assert "unhandled" not in output
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk at hand")
