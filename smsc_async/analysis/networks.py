@@ -92,7 +92,7 @@ def search(text: str) -> tuple[str, ...]:
 
 
 def suggest(text: str, names: Iterable[str] | None = None) -> str:
-    """Return an end of a sentence that names what somebody may have meant, or nothing.
+    """Return a part of a sentence that names what somebody may have meant, or nothing.
 
     Args:
         text: What was searched for.
@@ -101,14 +101,14 @@ def suggest(text: str, names: Iterable[str] | None = None) -> str:
     Example:
         >>> from smsc_async.analysis.networks import suggest
         >>> suggest("vodafon"), suggest("Latvija", ["Latvia", "Lithuania"]), suggest("?")
-        ('; did you mean Vodafone or Vodafone FO or Vodacom?', '; did you mean Latvia?', '')
+        (' (did you mean Vodafone or Vodafone FO or Vodacom?)', ' (did you mean Latvia?)', '')
     """
     if names is None:
         names = (each.name for each in _networks().values())
     known = {fold(name): name for name in names}
     wanted = fold(text)
     close = [known[each] for each in get_close_matches(wanted, known, n=3, cutoff=0.6)] if not wanted.isdigit() else []
-    return f"; did you mean {' or '.join(close)}?" if close else ""
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def fold(text: str) -> str:

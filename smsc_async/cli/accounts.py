@@ -11,17 +11,19 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Final, cast
 
 import typer
 from rich.console import Console
 
+from smsc_async.accounts import Account
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
 from smsc_async.cli.console import notes, output
 from smsc_async.cli.files import decoded_text, expanded, replace_file
 from smsc_async.cli.formats import write
-from smsc_async.cli.passwords import source_problem, store_in_keyring
+from smsc_async.cli.passwords import account_of, source_problem, store_in_keyring
 from smsc_async.cli.profiles import (
     ENVIRONMENT,
     Profile,
@@ -77,12 +79,13 @@ def add_account(
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in members.items()]
     key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
     table = "\n".join([f"[accounts.{key}]", *lines, ""])
-    _write(path, f"{text.rstrip()}\n\n{table}".lstrip(), {**accounts, name: members})
-    problem = source_problem(profile)
+    # Before the account is added: without a keyring there would be one that no command can use.
     if profile.source == "keyring" and store_in_keyring(profile):
         notes().print(f"the {profile.what} is in the keyring")
+    _write(path, f"{text.rstrip()}\n\n{table}".lstrip(), {**accounts, name: members})
+    problem = source_problem(profile)
     notes().print(f"{name}: added to {path}{f'; {problem}' if problem else ''}", soft_wrap=True)
-    notes().print(f"try it: smsc-async accounts check {name}")
+    notes().print(f"try it: smsc-async accounts check {quote(name)}")
 
 
 @o.command("accounts list", "accounts list", "accounts list -o json")
@@ -102,12 +105,25 @@ def list_accounts(*, data: o.Rows) -> None:
 
 @o.command("accounts check", "accounts check", "accounts check main")
 def check_accounts(names: o.AllAccounts = None, *, deadline: o.Deadline = o.DEADLINE) -> None:
-    """Fetch the list of each account, and show whether the service accepts its password."""
+    """Show whether the service accepts the password of each account.
+
+    Fetches the list of each account, which is a request.
+    """
     profiles = [find_profile(name) for name in dict.fromkeys(names or ())] or all_profiles()
     if not profiles:
         raise CliError(NO_ACCOUNTS)
     code = ExitCode.OK
-    for name, outcome in fetch_all(profiles, fresh=True, deadline=deadline).items():
+    accounts: list[tuple[Profile, Account]] = []
+    outcomes: dict[str, Tariffs | Exception] = {}
+    for profile in profiles:
+        try:
+            accounts.append((profile, account_of(profile)))
+        except (CliError, OSError) as error:
+            outcomes[profile.name] = error
+    if accounts:
+        outcomes |= fetch_all(accounts, fresh=True, deadline=deadline)
+    for name in [profile.name for profile in profiles]:
+        outcome = outcomes[name]
         if isinstance(outcome, Tariffs):
             result = f"the service accepts it: {len(outcome.zones)} zones, {len(outcome.codes)} operators"
         else:

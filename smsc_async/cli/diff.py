@@ -20,7 +20,7 @@ from smsc_async.cli.durations import instant_or_none
 from smsc_async.cli.files import read_bounded
 from smsc_async.cli.formats import Shape, json_line, write
 from smsc_async.cli.history import list_at
-from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile
+from smsc_async.cli.profiles import ENVIRONMENT, Profile, find_profile, is_account
 from smsc_async.cli.session import fetch, new_history
 from smsc_async.cli.tables import NAME_WIDTH, Column, Record, Table, money, network_label, show
 from smsc_async.decoder import decode
@@ -154,7 +154,7 @@ def _list_or_profile(name: str, source: str | None, history: Path | None) -> Tar
     if instant is not None:
         return list_at(new_history(history), account, instant)
     also = f", nor is {tail!r} an instant such as 2026-11-01" if account else ""
-    if name not in {_NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1):
+    if name not in {_NOW, ENVIRONMENT} and (path.suffix or len(path.parts) > 1) and not is_account(name):
         raise CliError(f"{no_file(path)}{also}", ExitCode.FILES)
     try:
         return find_profile(None if name == _NOW else name, source=source)

@@ -82,6 +82,8 @@ def history(
         _check_exists(stored)
     name = None if account is None else _name_in_history(account)
     if prune is not None:
+        if is_price or (since, until, chart) != (None, None, None):
+            raise CliError("--prune works on whole lists: leave the options of a price, a time and a chart out")
         before = datetime.now(UTC) - timedelta(seconds=parse_duration(prune))
         dropped = anyio.run(partial(stored.prune, before, account=name))
         notes().print(f"{dropped} repetitions dropped; every change is still there")

@@ -14,6 +14,7 @@ import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Final, cast
 
 import attrs
@@ -93,6 +94,15 @@ def account_names() -> list[str]:
     with contextlib.suppress(CliError, OSError):
         names = [*read_config(config_file()).accounts, *names]
     return [name for name in names if re.fullmatch(r"\w[\w.@+-]*", name)]
+
+
+def is_account(name: str) -> bool:
+    """Return whether the configuration file has an account of exactly this name.
+
+    Raises:
+        CliError: The file is not understood.
+    """
+    return name in read_config(config_file()).accounts
 
 
 def find_profile(name: str | None, *, source: str | None = None) -> Profile:
@@ -268,7 +278,9 @@ def _from_file(name: str | None, path: Path | None) -> Profile:
         return profile_of(chosen, tables[chosen], f"account {chosen!r} in {path}")
     if not tables:
         where = path or "a configuration file: there is no home folder for it, and SMSC_CONFIG is not set"
-        raise CliError(f"no account {chosen!r}, since there are none in {where}: smsc-async accounts add {chosen} …")
+        raise CliError(
+            f"no account {chosen!r}, since there are none in {where}: smsc-async accounts add {quote(chosen)} …"
+        )
     where = f"{path}, whose default it is" if name is None else f"{path}"
     raise CliError(f"no account {chosen!r} in {where}; there are: {', '.join(tables)}{suggest(chosen, tables)}")
 

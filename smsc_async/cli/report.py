@@ -21,7 +21,7 @@ from smsc_async.cli.diff import is_there, no_file, read_file
 from smsc_async.cli.durations import parse_instant
 from smsc_async.cli.files import check_output, expanded, replace_file, with_companions
 from smsc_async.cli.formats import Output, write_text
-from smsc_async.cli.profiles import ENVIRONMENT, Profile, config_file, filed_under, find_profile
+from smsc_async.cli.profiles import ENVIRONMENT, Profile, config_file, filed_under, find_profile, is_account
 from smsc_async.cli.session import fetch_each, new_history, new_store
 from smsc_async.display import escape_for_display as displayed
 from smsc_async.records import Service
@@ -77,6 +77,8 @@ def _source(text: str, access: o.Access) -> _Source:
     if is_there(path):
         return path.stem, path
     account, _, file = text.partition("=")
+    if is_account(text):
+        return _fetched(text, access)
     if account and file:
         path = Path(file)
         if is_there(path):

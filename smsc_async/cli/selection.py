@@ -16,6 +16,7 @@ import attrs
 from smsc_async.analysis.compare import Compared
 from smsc_async.analysis.networks import fold, label_of, search, suggest
 from smsc_async.cli.cli_error import CliError, ExitCode
+from smsc_async.cli.files import checked_text
 from smsc_async.cli.formats import check_columns
 from smsc_async.records import Row, Service, Tariffs, Zone
 
@@ -97,7 +98,7 @@ def check_names(*, zones: Iterable[str] = (), operators: Iterable[str] = ()) -> 
     """
     for kind, names in (("zone", zones), ("operator", operators)):
         for name in names:
-            if not name.strip():
+            if not checked_text(name, f"the name of the {kind}").strip():
                 raise CliError(f"the name of the {kind} is empty")
             if kind == "operator" and not _code_of(name) and not search(name):
                 raise CliError(

@@ -93,7 +93,7 @@ def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:
         CliError: Its password is not there, or an argument is out of its range.
         SmscError: The list was not fetched.
     """
-    outcome = fetch_all([profile], fresh=fresh, deadline=deadline)[profile.name]
+    outcome = fetch_all([(profile, account_of(profile))], fresh=fresh, deadline=deadline)[profile.name]
     if isinstance(outcome, Exception):
         raise outcome
     notes().print(f"{profile.name}, fetched at {outcome.fetched_at:%Y-%m-%d %H:%M:%S} UTC")
@@ -108,7 +108,8 @@ def fetch_each(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> 
     """
     lists: dict[str, Tariffs] = {}
     code = ExitCode.OK
-    for name, outcome in fetch_all(profiles, fresh=fresh, deadline=deadline).items():
+    accounts = [(profile, account_of(profile)) for profile in profiles]
+    for name, outcome in fetch_all(accounts, fresh=fresh, deadline=deadline).items():
         if isinstance(outcome, Tariffs):
             lists[name] = outcome
         else:
@@ -117,13 +118,14 @@ def fetch_each(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> 
     return lists, code
 
 
-def fetch_all(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> dict[str, Tariffs | Exception]:
+def fetch_all(
+    accounts: Sequence[tuple[Profile, Account]], *, fresh: bool, deadline: float
+) -> dict[str, Tariffs | Exception]:
     """Return the list of each account, or why there is none, by the names of their profiles and in their order; shows how far it is.
 
     Raises:
-        CliError: A password is not there, or an argument is out of its range.
+        CliError: An argument is out of its range.
     """
-    accounts = [(profile, account_of(profile)) for profile in profiles]
     return anyio.run(_fetch_all, accounts, 0.0 if fresh else None, deadline)
 
 

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from smsc_async import simulator as simulated  # imports its modules on first use
+from smsc_async.arguments import checked_seconds
 from smsc_async.cli import options as o
 from smsc_async.cli.cli_error import CliError, ExitCode, checked
 from smsc_async.cli.console import notes
@@ -62,7 +63,7 @@ def simulator(
     except UnicodeError:
         raise CliError(f"--host {host!r} is no address") from None
     accounts = checked(ExitCode.USAGE, _new_accounts, login or ["alex"], api_key or (), accepts_md5=md5)
-    rules = checked(ExitCode.USAGE, Rules, per=window)
+    rules = Rules(per=checked(ExitCode.USAGE, checked_seconds, "window", window))
     service = checked(ExitCode.USAGE, Simulator, accounts, rules=rules, latency=latency)
     err = notes()
     # What a supervisor or a shell's `kill` sends is as good an end as Ctrl-C.

@@ -97,6 +97,8 @@ def watch(
         raise CliError("a watch writes -o table, or -o json with a line for each report")
     if all_accounts and accounts:
         raise CliError("which accounts? Name some of them, or --all")
+    if all_accounts and access.password_from is not None:
+        raise CliError("--password-from is for accounts that are named: with --all each has its own source")
     check_names(zones=lines.zone or (), operators=lines.operator or ())
     names: Iterable[str | None] = dict.fromkeys(accounts or ()) or (None,)
     profiles = all_profiles() if all_accounts else [find_profile(name, source=access.password_from) for name in names]

@@ -194,6 +194,24 @@ def test_accounts_are_checked_against_the_service(monkeypatch: pytest.MonkeyPatc
     assert "wrong" not in ran.stdout.replace("wrong login", "").replace("wrong password", "")
 
 
+@pytest.mark.usefixtures("both")
+def test_a_password_that_is_not_there_is_one_result_of_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("A")
+    ran = invoke("accounts", "check")
+    assert (ran.code, ran.stdout.splitlines()) == (
+        2,
+        [
+            "mine: A is not set: it is to hold the password of 'mine'",
+            "theirs: the service accepts it: 66 zones, 27 operators",
+        ],
+    )
+    monkeypatch.delenv("B")
+    assert [line.partition(" is ")[0] for line in invoke("accounts", "check").stdout.splitlines()] == [
+        "mine: A",
+        "theirs: B",
+    ]
+
+
 def test_a_keyring_without_the_password_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     entries: dict[tuple[str, str], str] = {}
 
@@ -218,5 +236,16 @@ def test_a_keyring_without_the_password_asks_for_it(monkeypatch: pytest.MonkeyPa
         ("smsc-async", "smscentre.com/key:alex"): "another one",
         ("smsc-async", "smsc.kz/alex"): "another one",
     }
+    assert add("a b", "--login", "alex", "--password-from", "keyring").stderr.endswith(" check 'a b'\n")
     assert "still in the keyring" in invoke("accounts", "remove", "other").stderr
     assert "password" not in invoke("accounts", "remove", "key").stderr
+
+
+def test_an_account_whose_password_a_keyring_cannot_take_is_not_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get_password(*_: str) -> None:
+        raise RuntimeError("no backend")
+
+    monkeypatch.setitem(sys.modules, "keyring", SimpleNamespace(get_password=get_password))
+    ran = invoke(*ADD, "keyring")
+    assert (ran.code, "the keyring does not answer (RuntimeError: no backend)" in ran.stderr) == (2, True)
+    assert all_profiles() == []

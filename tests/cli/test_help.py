@@ -52,6 +52,11 @@ def test_flags_are_shown_as_flags_and_options_with_what_they_take(path: tuple[st
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_the_list_of_the_commands_of_a_group_cuts_no_line_off(path: tuple[str, ...]) -> None:
+    assert not re.search(r"\.\.\.$", help_of(path).partition("Commands:")[2], re.MULTILINE)
+
+
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
 def test_every_option_and_argument_has_a_help_text(path: tuple[str, ...]) -> None:
     # Those of its own are in the docstring of the command.

@@ -90,7 +90,10 @@ def test_an_operator_can_be_named_in_many_ways(operator: str, code: str) -> None
         ("--operator", "２５００１", "no network is called"),  # noqa: RUF001  # digits that are meant
         ("--operator", "", "the name of the operator is empty"),
         ("--operator", "mts us", "no network is called 'mts us'"),
+        ("--operator", "mtss", "no network is called 'mtss' (did you mean MTS?); an operator is a code"),
+        ("--operator", "\udcff", "the name of the operator '\\udcff' is not text"),
         ("--zone", " ", "the name of the zone is empty"),
+        ("--zone", "\udcff", "the name of the zone '\\udcff' is not text"),
     ],
 )
 def test_what_can_name_nothing_costs_no_request(

@@ -196,7 +196,7 @@ def test_a_file_that_is_wrong_is_told_with_what_to_do(
         (
             'default = "mian"\n[accounts.main]',
             None,
-            "no account 'mian' in {path}, whose default it is; there are: main; did you mean main?",
+            "no account 'mian' in {path}, whose default it is; there are: main (did you mean main?)",
         ),
         ("default = 5\n[accounts.main]", None, "default in {path} must be the name of an account, in quotes"),
         ("[accounts.main]", "", "the name of the account is empty"),

@@ -194,6 +194,19 @@ def test_what_is_neither_an_account_nor_a_file_is_told(source: str, code: int, s
 
 
 @pytest.mark.usefixtures("both")
+@pytest.mark.parametrize("name", ["smsc.kz", "u@mail.ru", "a/b", "a=b"])
+def test_an_account_may_be_called_like_a_file_an_instant_or_an_assignment(
+    name: str, plain_environment: Path, simulator: Simulator
+) -> None:
+    text = plain_environment.read_text("utf-8")
+    plain_environment.write_text(text.replace("accounts.theirs", f'accounts."{name}"'), "utf-8")
+    ran = invoke("report", name, "-o", "-")
+    assert (ran.code, [each["name"] for each in accounts_in(ran.stdout)]) == (0, [name])
+    assert invoke("diff", "mine", name).code == 1
+    assert len(simulator.log) == 3
+
+
+@pytest.mark.usefixtures("both")
 def test_a_file_that_is_no_list_is_told_before_anything_is_fetched(tmp_path: Path, simulator: Simulator) -> None:
     odd = tmp_path / "odd.json"
     odd.write_text("{}", "utf-8")

@@ -92,6 +92,10 @@ def test_accounts_that_cannot_be_and_a_port_that_is_taken_are_told() -> None:
     assert (ran.code, "two accounts have the login 'alex'" in ran.stderr) == (2, True)
     assert invoke("simulator", "--login", "").stderr == "smsc-async: login is empty\n"
     assert invoke("simulator", "--change-every", "often").code == 2
+    for window in ("0", "-1", "nan", "inf"):
+        ran = invoke("simulator", "--window", window)
+        assert ran.code == 2
+        assert ran.stderr.startswith(f"smsc-async: window={float(window)}: must be a finite number of seconds")
     for host in ("\udcff", "a" * 64, "a..b"):
         ran = invoke("simulator", "--host", host, "--port", "0")
         assert (ran.code, "is no address" in ran.stderr) == (2, True), ran

@@ -425,7 +425,7 @@ def test_a_name_that_nothing_has_yet_is_reported_once_with_a_suggestion(
     ran = invoke(
         "watch", "--every", "0.01", "--zone", "latvja", "--zone", "32", "--operator", "99999", "--operator", "mts"
     )
-    assert ran.stderr.count("did you mean Latvia?; changes are reported once there is one") == 1
+    assert ran.stderr.count("(did you mean Latvia?); changes are reported once there is one") == 1
     assert ran.stderr.count("operator '99999'") == 1
     assert "'32'" not in ran.stderr
     assert "'mts'" not in ran.stderr
@@ -506,6 +506,7 @@ def test_misuse_is_told_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch
         (("--run", "nothing-like-it"), "no command 'nothing-like-it'"),
         (("nobody",), "no account 'nobody'"),
         (("--all", "nobody"), "Name some of them, or --all"),
+        (("--all", "--password-from", "stdin"), "--password-from is for accounts that are named"),
         (("--min-change", "-1%"), "--min-change -1%: must be a percentage such as 1% or 0.5%"),
         (("--min-change", "much"), "must be a percentage"),
         (("--zone", " "), "the name of the zone is empty"),
