@@ -421,7 +421,7 @@ class CredentialsRefused(NotSent, AuthenticationError):
     def __str__(self) -> str:
         return (
             "not sent: the service refused these credentials before (error 2); correct login or password, or the "
-            "account's list of allowed addresses, then call reset_lockouts(account)"
+            "account's list of allowed addresses, then call reset_lockouts(account) or run smsc-async accounts check --again"
         )
 
 

@@ -104,7 +104,7 @@ ERRORS: list[tuple[SmscError, str, tuple[bool, float | None, bool]]] = [
         CredentialsRefused(),
         (
             "not sent: the service refused these credentials before (error 2); correct login or password, or the "
-            "account's list of allowed addresses, then call reset_lockouts(account)"
+            "account's list of allowed addresses, then call reset_lockouts(account) or run smsc-async accounts check --again"
         ),
         (False, None, False),
     ),

@@ -103,11 +103,20 @@ def list_accounts(*, data: o.Rows) -> None:
         notes().print(NO_ACCOUNTS)
 
 
-@o.command("accounts check", "accounts check", "accounts check main")
-def check_accounts(names: o.AllAccounts = None, *, deadline: o.Deadline = o.DEADLINE) -> None:
+@o.command("accounts check", "accounts check", "accounts check main", "accounts check main --again")
+def check_accounts(
+    names: o.AllAccounts = None,
+    *,
+    again: Annotated[bool, typer.Option("--again")] = False,
+    deadline: o.Deadline = o.DEADLINE,
+) -> None:
     """Show whether the service accepts the password of each account.
 
     Fetches the list of each account, which is a request.
+
+    Options:
+        again: Send a password again that the service has refused, because you have corrected the account at the
+            service, such as its list of allowed addresses.
     """
     profiles = [find_profile(name) for name in dict.fromkeys(names or ())] or all_profiles()
     if not profiles:
@@ -121,7 +130,7 @@ def check_accounts(names: o.AllAccounts = None, *, deadline: o.Deadline = o.DEAD
         except (CliError, OSError) as error:
             outcomes[profile.name] = error
     if accounts:
-        outcomes |= fetch_all(accounts, fresh=True, deadline=deadline)
+        outcomes |= fetch_all(accounts, fresh=True, deadline=deadline, again=again)
     for name in [profile.name for profile in profiles]:
         outcome = outcomes[name]
         if isinstance(outcome, Tariffs):

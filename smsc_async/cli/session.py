@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,18 +120,24 @@ def fetch_each(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> 
 
 
 def fetch_all(
-    accounts: Sequence[tuple[Profile, Account]], *, fresh: bool, deadline: float
+    accounts: Sequence[tuple[Profile, Account]], *, fresh: bool, deadline: float, again: bool = False
 ) -> dict[str, Tariffs | Exception]:
     """Return the list of each account, or why there is none, by the names of their profiles and in their order; shows how far it is.
+
+    Args:
+        accounts: The accounts.
+        fresh: Whether a list that was fetched before will not do.
+        deadline: Seconds of each call.
+        again: Whether refused credentials are sent again.
 
     Raises:
         CliError: An argument is out of its range.
     """
-    return anyio.run(_fetch_all, accounts, 0.0 if fresh else None, deadline)
+    return anyio.run(partial(_fetch_all, again=again), accounts, 0.0 if fresh else None, deadline)
 
 
 async def _fetch_all(
-    accounts: Sequence[tuple[Profile, Account]], max_age: float | None, deadline: float
+    accounts: Sequence[tuple[Profile, Account]], max_age: float | None, deadline: float, *, again: bool
 ) -> dict[str, Tariffs | Exception]:
     places = dict.fromkeys((profile.base_url, account) for profile, account in accounts)
     outcomes: dict[tuple[str, Account], Tariffs | Exception] = {}
@@ -146,6 +153,9 @@ async def _fetch_all(
             advance()
 
     async with open_clients([profile for profile, _ in accounts], deadline) as clients:
+        if again:
+            for profile, account in accounts:
+                await clients[profile.base_url].reset_lockouts(account)
         with progress(err, f"fetching the list of {what}", len(places)) as advance:
             async with anyio.create_task_group() as group_with_advice:
                 group_with_advice.start_soon(_explain_waiting, err)

@@ -11,7 +11,7 @@ import pytest
 
 from smsc_async.cli.passwords import account_of
 from smsc_async.cli.profiles import Profile, all_profiles, find_profile
-from smsc_async.simulator import Simulator
+from smsc_async.simulator import SimulatedAccount, Simulator
 from tests.cli.running import Ran, invoke
 from tests.cli.test_profiles import on_terminal_typing
 
@@ -192,6 +192,17 @@ def test_accounts_are_checked_against_the_service(monkeypatch: pytest.MonkeyPatc
     assert ran.code == 4
     assert [line.partition(":")[0] for line in ran.stdout.splitlines()] == ["mine", "theirs"]
     assert "wrong" not in ran.stdout.replace("wrong login", "").replace("wrong password", "")
+
+
+@pytest.mark.usefixtures("both")
+def test_a_refused_password_is_sent_again_if_the_account_was_corrected_at_the_service(simulator: Simulator) -> None:
+    simulator.put(SimulatedAccount("alex", "another"))
+    assert invoke("accounts", "check", "mine").code == 4
+    simulator.put(SimulatedAccount("alex", "123"))  # as an address that is allowed now
+    ran = invoke("accounts", "check", "mine")
+    assert (ran.code, "smsc-async accounts check --again" in ran.stdout, len(simulator.log)) == (4, True, 1)
+    assert invoke("accounts", "check", "mine", "--again").code == 0
+    assert invoke("tariffs", "mine").code == 0
 
 
 @pytest.mark.usefixtures("both")
