@@ -16,8 +16,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
-from smsc_async.errors import StoreError
 from smsc_async.history.tables import SCHEMA
+from smsc_async.stores.private_files import file_error, misconfigured
 
 _OURS: Final = 0x534D5348  # "SMSH", in the header of the file
 _VERSION: Final = 2
@@ -83,9 +83,9 @@ class HistoryFile:
         except OSError as error:
             # Without the path, which comes with the error.
             reason = f"cannot be used ({error.strerror or type(error).__name__})"
-            raise StoreError(reason, str(self.path)) from None
+            raise file_error(reason, self.path, error) from None
         except sqlite3.Error as error:
-            raise StoreError(f"SQLite cannot use it ({error}); it was left as it is", str(self.path)) from None
+            raise file_error(f"SQLite cannot use it ({error}); it was left as it is", self.path, error) from None
 
     def _reading_mode(self) -> str:
         """In a folder that cannot be written, SQLite cannot make the files beside it, and no other process writes there."""
@@ -112,19 +112,17 @@ class HistoryFile:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
             if os.name == "posix" and self.path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise StoreError("others can write to it: run chmod 600 on it", str(self.path)) from None
+                raise misconfigured("others can write to it: run chmod 600 on it", self.path) from None
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:
         """Return whether it is a history; ``False`` if it is empty."""
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             return False
         if connection.execute("PRAGMA application_id").fetchone() != (_OURS,):
-            raise StoreError("a database of something else: pass a path of its own", str(self.path))
+            raise misconfigured("a database of something else: pass a path of its own", self.path)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != _VERSION:
-            raise StoreError(
-                f"a history of version {version}, and this is {_VERSION}: pass another path", str(self.path)
-            )
+            raise misconfigured(f"a history of version {version}, and this is {_VERSION}: pass another path", self.path)
         return True
 
 

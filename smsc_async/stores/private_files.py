@@ -11,6 +11,7 @@ Invariants:
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -24,10 +25,20 @@ _ESCAPES: Final = str.maketrans({each: f"\\{ord(each):03o}" for each in "\\ \t\n
 _KEY_BYTES: Final = 32
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 
+# Faults of a file that stay until somebody repairs them.
+_LASTING: Final = {errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.EPERM, errno.EROFS}
+_LASTING_IN_SQLITE: Final = {8, 11, 26}  # SQLITE_READONLY, SQLITE_CORRUPT and SQLITE_NOTADB
+
 
 def misconfigured(message: str, store: object) -> StoreError:
     """Return the error for a store that waiting cannot repair."""
     return StoreError(message, str(store), retryable=False)
+
+
+def file_error(message: str, path: Path, cause: Exception) -> StoreError:
+    """Return the error for a file that cannot be used; waiting helps a full disk or a lock, not a file of garbage."""
+    lasts = getattr(cause, "errno", None) in _LASTING or getattr(cause, "sqlite_errorcode", None) in _LASTING_IN_SQLITE
+    return StoreError(message, str(path), retryable=not lasts)
 
 
 def check_database(path: Path) -> None:

@@ -207,6 +207,7 @@ async def test_a_file_of_garbage_is_named_and_left_as_it_is(history: History, tm
         with pytest.raises(StoreError, match="left as it is") as caught:
             await call
         assert caught.value.store == str(path)
+        assert not caught.value.retryable
     assert path.read_bytes() == content
 
 

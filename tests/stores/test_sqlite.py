@@ -48,6 +48,10 @@ async def _open(
     await store.aclose()
 
 
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
 async def _take(
     store: SQLiteStore, login: str = "alex", *, quota: Quota = QUOTA, lease: float = 30.0
 ) -> Permit | Refusal:
@@ -108,12 +112,14 @@ async def test_a_file_of_garbage_is_named_and_left_as_it_is(tmp_path: Path, cont
     path = tmp_path / "store.db"
     path.write_bytes(content)
     path.chmod(0o600)
-    async with _open(path) as store:
+    async with _open(path, pepper=None) as store:
         for _ in range(2):
             with pytest.raises(StoreError) as caught:
                 await _take(store)
             assert caught.value.store == str(path)
+            assert not caught.value.retryable
     assert path.read_bytes() == content
+    assert _files_in(tmp_path) == [path]
 
 
 async def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
@@ -123,10 +129,11 @@ async def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path) -> 
     other.close()
     path.chmod(0o600)
     content = path.read_bytes()
-    async with _open(path) as store:
+    async with _open(path, pepper=None) as store:
         with pytest.raises(StoreError, match="another program"):
             await _take(store)
     assert path.read_bytes() == content
+    assert _files_in(tmp_path) == [path]
 
 
 async def test_a_store_of_another_version_is_not_touched(tmp_path: Path) -> None:
@@ -165,8 +172,9 @@ async def test_a_full_disk_is_told_and_over_when_there_is_room_again(tmp_path: P
         permit = await _take(store)
         assert isinstance(permit, Permit)
         await _with(store, "PRAGMA max_page_count = 1")
-        with pytest.raises(StoreError, match="full"):
+        with pytest.raises(StoreError, match="full") as caught:
             await asyncio.gather(*[_take(store, f"login{i}") for i in range(300)])
+        assert caught.value.retryable
         await store.release(permit, Completion.NOT_SENT)
         await _with(store, "PRAGMA max_page_count = 100000")
         assert isinstance(await _take(store), Permit)
@@ -175,8 +183,9 @@ async def test_a_full_disk_is_told_and_over_when_there_is_room_again(tmp_path: P
 async def test_a_file_that_has_become_read_only_is_told(tmp_path: Path) -> None:
     async with _open(tmp_path / "store.db") as store:
         await _with(store, "PRAGMA query_only = 1")
-        with pytest.raises(StoreError, match="readonly"):
+        with pytest.raises(StoreError, match="readonly") as caught:
             await _take(store)
+        assert not caught.value.retryable
 
 
 async def test_a_deleted_file_is_missed_at_once_and_made_anew_closed(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.limiter.clock import now
 from smsc_async.stores.keys import Keys
-from smsc_async.stores.private_files import check_database, misconfigured, read_or_create_key
+from smsc_async.stores.private_files import check_database, file_error, misconfigured, read_or_create_key
 from smsc_async.stores.shared import OTHER_PEPPER
 from smsc_async.stores.sqlite.boot import boot_id, is_same_boot, starts_at_boot
 from smsc_async.stores.sqlite.tables import APPLICATION_ID, SCHEMA, VERSION, Tables
@@ -123,8 +123,6 @@ class StoreFile:
         known, event = self._place, ""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_database(self.path)
-        if self.keys is None:
-            self.keys = Keys(read_or_create_key(Path(f"{self.path}.key")))
         if _place(self.path) is None and (self._create() or known is not None):
             event = "the file was deleted"
         with contextlib.ExitStack() as undo:
@@ -133,6 +131,8 @@ class StoreFile:
             )
             undo.callback(connection.close)
             self._check_ours(connection)
+            if self.keys is None:  # not before: nothing is created beside a database of another program
+                self.keys = Keys(read_or_create_key(Path(f"{self.path}.key")))
             # First, because SQLite would otherwise wait for the disk while it changes the mode.
             connection.execute("PRAGMA synchronous = OFF")
             if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
@@ -219,12 +219,12 @@ class StoreFile:
     def _problem(self, error: Exception) -> StoreError:
         if isinstance(error, OSError):
             # Without the path, which StoreError adds.
-            return StoreError(f"the file cannot be used ({error.strerror or type(error).__name__})", str(self.path))
+            return file_error(f"the file cannot be used ({error.strerror or type(error).__name__})", self.path, error)
         if not isinstance(error, sqlite3.OperationalError):
             self.close()  # not a database, or damaged: another file may be there next time
         if not isinstance(error, sqlite3.Error):
-            return StoreError("the file is damaged: stop all workers, wait two minutes and delete it", str(self.path))
-        return StoreError(f"SQLite cannot use the file ({error}); the file was not changed", str(self.path))
+            return misconfigured("the file is damaged: stop all workers, wait two minutes and delete it", self.path)
+        return file_error(f"SQLite cannot use the file ({error}); the file was not changed", self.path, error)
 
 
 class StoreSnapshot(StoreFile):
