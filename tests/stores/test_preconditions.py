@@ -28,7 +28,7 @@ from smsc_async.stores import FetchLease
 from smsc_async.stores.redis import connection as redis_connection
 from smsc_async.stores.redis import shards as redis_shards
 from tests.stores.redis_address import answered_address
-from tests.stores.redis_server import RedisServer
+from tests.stores.redis_server import OVER_TLS, RedisServer
 from tests.support.doc_examples import ROOT
 from tests.support.stopwatch import stopwatch
 
@@ -72,6 +72,40 @@ async def test_a_server_that_evicts_keys_is_refused_by_name(server: RedisServer,
             await _refused(store, f"maxmemory-policy is {policy}.*noeviction")
         server.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
         assert isinstance(await _take(store), Permit)
+
+
+@pytest.mark.parametrize("url", ["unix://:wrong@", "unix://"], ids=["wrong password", "no password"])
+async def test_a_password_that_the_server_refuses_is_no_fault_that_passes(server: RedisServer, url: str) -> None:
+    if OVER_TLS:
+        pytest.skip("the URL has a user already")
+    server.ask("CONFIG", "SET", "requirepass", "S3cr3t-word")
+    async with _open(server.url.replace("unix://", url)) as store:
+        for _ in range(2):
+            await _refused(store, "Redis refuses the user or the password of the URL, or requires one$")
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings"),
+    [
+        ("OOM|OutOfMemory", ("CONFIG", "SET", "maxmemory", "1")),
+        ("READONLY|ReadOnly", ("REPLICAOF", "127.0.0.1", "1")),
+    ],
+    ids=["memory", "replica"],
+)
+async def test_a_fault_that_the_server_names_is_in_the_error(
+    server: RedisServer, fault: str, settings: tuple[str, ...]
+) -> None:
+    async with _open(server.url) as store:
+        assert isinstance(await _take(store), Permit)
+        server.ask(*settings)
+        with pytest.raises(StoreError, match=rf"Redis cannot be used \(.*({fault})") as caught:
+            await _take(store)
+        assert caught.value.retryable
+
+
+async def test_a_database_that_the_server_lacks_is_no_fault_that_passes(server: RedisServer) -> None:
+    async with _open(f"{server.url}{'&' if OVER_TLS else '?'}db=99") as store:
+        await _refused(store, "Redis cannot be used .*DB index is out of range")
 
 
 async def test_a_policy_that_changes_is_seen_within_a_minute_and_closes_nothing(

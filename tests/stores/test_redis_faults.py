@@ -625,3 +625,5 @@ async def test_trio_is_told_where_to_go(server: RedisServer) -> None:
 
     with pytest.raises(RuntimeError, match="asyncio only"):
         await asyncio.to_thread(trio.run, take)
+    # So that ``async with`` shows this error alone.
+    await asyncio.to_thread(trio.run, store.aclose)

@@ -25,7 +25,15 @@ from urllib.parse import urlsplit
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AskError, MovedError, NoPermissionError, NoScriptError, RedisError, TryAgainError
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    RedisError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as ConnectionClosed
 
 from smsc_async.accounts import Secret
@@ -46,6 +54,18 @@ _CONNECT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 0.5
 # Connections of one event loop. More gain nothing on one core, and cost the server memory.
 _MAX_CONNECTIONS: Final = 16
+_NO_DATABASE: Final = "DB index is out of range"
+# What the words of a server may say; others may quote a password.
+_FAULTS: Final = (
+    "BUSY",
+    _NO_DATABASE,
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+)
 
 Word: TypeAlias = str | bytes
 # redis-py's connection, whose types differ between releases.
@@ -133,6 +153,24 @@ def _failed(task: asyncio.Task[_Connection]) -> bool:
 
 # The parent's connections in a forked child, which must not close them.
 _orphans: Final[list[object]] = []
+
+
+def _store_error(error: Exception, name: str) -> StoreError:
+    """Return the error for what redis-py raised."""
+    # Over a unix socket redis-py wraps what the server answers to its greeting.
+    cause = error.__cause__ if isinstance(error.__cause__, RedisError) else error
+    if isinstance(cause, NoPermissionError):
+        return misconfigured(
+            "the access list of the Redis user lacks a command or a key: allow ~{smsc* and the commands in the docs, among "
+            "them +info, and for a cluster +cluster|slots and +asking",
+            name,
+        )
+    if isinstance(cause, AuthenticationError):
+        return misconfigured("Redis refuses the user or the password of the URL, or requires one", name)
+    # A server's words may contain a password; those of a connection that failed are redis-py's own.
+    words = str(cause) if type(cause) is ConnectionClosed else next(filter(str(cause).__contains__, _FAULTS), "")
+    message = f"Redis cannot be used ({type(cause).__name__}{words and ': '}{words})"
+    return StoreError(message, name, retryable=words != _NO_DATABASE)
 
 
 class RedisConnections:
@@ -270,20 +308,12 @@ class RedisConnections:
                 f"the URL is that of a {self._mode}, and this server is not of a {self._mode}: correct its address, or the URL",
                 self.name,
             )
-        except NoPermissionError:
-            problem = misconfigured(
-                "the access list of the Redis user lacks a command or a key: allow ~{smsc* and the commands in the docs, among "
-                "them +info, and for a cluster +cluster|slots and +asking",
-                self.name,
-            )
         except (ValueError, TypeError, LookupError, AttributeError):
             problem = StoreError(
                 "Redis sent an answer of the wrong shape; the connection was closed: try again", self.name
             )
         except (RedisError, OSError, RecursionError) as error:
-            # A server's words may contain a password; those of a connection that failed are redis-py's own.
-            words = f": {error}" if type(error) is ConnectionClosed else ""
-            problem = StoreError(f"Redis cannot be used ({type(error).__name__}{words})", self.name)
+            problem = _store_error(error, self.name)
         finally:
             pool.limits.end(task)
             if pool.is_closed:

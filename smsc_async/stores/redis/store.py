@@ -24,6 +24,7 @@ from smsc_async.limiter.attempt import LONGEST_EXCHANGE
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
+from smsc_async.limiter.waiter import in_trio
 from smsc_async.stores.base import KEEP_BYTES, ColdStart
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
@@ -111,6 +112,8 @@ class RedisStore(SharedStore):
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, within a second. The store can be used again."""
+        if in_trio():
+            return  # where no connection was opened, so that the error of the first call is the only one
         if isinstance(self._lockouts, ClusterLockouts):
             self._tasks.begin(self._lockouts.aclose())
         await self._tasks.aclose()
