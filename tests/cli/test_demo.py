@@ -11,6 +11,7 @@ from smsc_async.cli import demo
 from smsc_async.records import Format
 from smsc_async.simulator import Fault, Rules, Simulator, render, sample_tariffs
 from tests.cli.running import Ran, invoke, spawn
+from tests.support.doc_examples import README
 from tests.support.slow import EXHAUSTIVE_CASE
 
 SHORT = 0.2
@@ -33,6 +34,13 @@ def whole(request: pytest.FixtureRequest) -> Ran:
 def test_it_succeeds_and_tells_that_nothing_was_refused(whole: Ran) -> None:
     assert whole.code == 0, whole
     assert re.search(r"\n10 requests, never more than 3 in (1|0\.2) s; refused: 0\n$", whole.stdout)
+
+
+def test_the_picture_of_the_readme_is_what_it_shows(whole: Ran) -> None:
+    picture = re.search(r"^```text\n( #   after.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert picture is not None
+    shown, printed = (re.sub("·+|─+", "", re.sub(r"\d\.\d\d s", "0.00 s", text)) for text in (picture[1], whole.stdout))
+    assert shown in printed
 
 
 def test_data_goes_to_standard_output_and_progress_to_standard_error(whole: Ran) -> None:
