@@ -11,9 +11,27 @@ import attrs
 from smsc_async.records import Service, Tariffs
 
 
+def checked_instant(name: str, instant: datetime) -> datetime:
+    """Return an instant, which needs a time zone.
+
+    Raises:
+        TypeError: It is no instant.
+        ValueError: It has no time zone.
+    """
+    if not isinstance(instant, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
+        raise TypeError(f"{name} must be a datetime, such as datetime.now(UTC), not {type(instant).__name__}")
+    if instant.utcoffset() is None:
+        raise ValueError(f"{name}={instant}: must have a time zone, such as datetime.now(UTC)")
+    return instant
+
+
 def _in_utc(_: object, attribute: attrs.Attribute[datetime], value: datetime) -> None:
-    if value.utcoffset() is None:
-        raise ValueError(f"{attribute.name}={value}: must have a time zone, such as datetime.now(UTC)")
+    checked_instant(attribute.name, value)
+
+
+def _is_name(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # likewise
+        raise TypeError(f"{attribute.name} must be a name, such as a login, not {type(value).__name__}")
 
 
 @attrs.frozen
@@ -26,6 +44,7 @@ class Snapshot:
         tariffs: The list.
 
     Raises:
+        TypeError: ``account`` is no text, or ``taken_at`` is no ``datetime``.
         ValueError: ``taken_at`` has no time zone.
 
     Example:
@@ -36,7 +55,7 @@ class Snapshot:
         Decimal('2.50')
     """
 
-    account: str
+    account: str = attrs.field(validator=_is_name)
     taken_at: datetime = attrs.field(validator=_in_utc)
     tariffs: Tariffs
 

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import attrs
 
 from smsc_async.accounts import Account
-from smsc_async.analysis.snapshots import Period, Snapshot
+from smsc_async.analysis.snapshots import Period, Snapshot, checked_instant
 from smsc_async.history import tables
 from smsc_async.history.file import HistoryFile
 from smsc_async.history.packing import unpacked
@@ -55,7 +55,10 @@ class Archive(HistoryFile):
 
         Raises:
             StoreError: The file cannot be used: nothing was written.
+            ValueError: The name is too long.
         """
+        if len(name.encode()) >= tables.LONGEST_NAME:
+            raise ValueError(f"the name of the account begins with {name[:20]!r}: must have less than 10,000 bytes")
 
         def with_number(connection: sqlite3.Connection) -> T:
             return work(connection, tables.account_id(connection, name, self.digest(account) or b""))
@@ -151,11 +154,10 @@ def micros_of(instant: datetime) -> int:
     """Return an instant as the tables have it.
 
     Raises:
+        TypeError: It is no instant.
         ValueError: It has no time zone.
     """
-    if instant.utcoffset() is None:
-        raise ValueError(f"{instant}: must have a time zone, such as datetime.now(UTC)")
-    return (instant - _EPOCH) // _MICROSECOND
+    return (checked_instant("instant", instant) - _EPOCH) // _MICROSECOND
 
 
 def instant_of(micros: int) -> datetime:

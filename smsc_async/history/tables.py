@@ -27,8 +27,13 @@ SCHEMA: Final = (
     "CREATE TABLE marks (account INT, reader TEXT, taken_at INT, list INT, retry_at INT, PRIMARY KEY (account, reader)) WITHOUT ROWID",
 )
 
+LONGEST_NAME: Final = 10_000
+"""The bytes of a name: fewer than these. A row with a longer one was planted, and counts as absent."""
+
 # The length of a text is that up to its first NUL.
-_NAMED: Final = "typeof(name) = 'text' AND typeof(credentials) = 'blob' AND length(CAST(name AS BLOB)) < 10000"
+_NAMED: Final = (
+    f"typeof(name) = 'text' AND typeof(credentials) = 'blob' AND length(CAST(name AS BLOB)) < {LONGEST_NAME}"
+)
 _OF: Final = "(:name IS NULL OR name = :name) AND (:credentials IS NULL OR credentials = :credentials)"
 _DATED: Final = "typeof(taken_at) = 'integer' AND typeof(list) = 'integer' AND taken_at BETWEEN :since AND :until"
 

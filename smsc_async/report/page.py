@@ -15,7 +15,7 @@ from importlib.resources import files
 from string import Template
 from typing import Final
 
-from smsc_async.analysis.snapshots import Snapshot
+from smsc_async.analysis.snapshots import Snapshot, checked_instant
 from smsc_async.records import Service
 from smsc_async.report.embedding import document_of
 from smsc_async.report.summary import cards_of, extent_of
@@ -67,8 +67,8 @@ def render_report(
     """
     service = Service(service)
     for name, instant in (("since", since), ("generated_at", generated_at)):
-        if instant is not None and instant.utcoffset() is None:
-            raise ValueError(f"{name}={instant}: must have a time zone, such as datetime.now(UTC)")
+        if instant is not None:
+            checked_instant(name, instant)
     timelines = timelines_of(snapshots)
     # One script, in the order in which its parts build on each other.
     style, script = _read("report.css"), "\n".join(map(_read, ("data.js", "table_view.js", "chart.js", "report.js")))

@@ -134,11 +134,23 @@ async def test_an_operators_own_tariff_comes_first_and_goes_on_without_the_zone(
     assert [each.price for each in points] == [whole.operator("25001").cost]
 
 
+async def test_a_name_that_no_list_could_be_found_under_is_refused(history: History) -> None:
+    await history.add(Snapshot("x" * 9_999, START, Tariffs(())))
+    assert await history.last("x" * 9_999) is not None
+    for add in (history.add, history.record):
+        with pytest.raises(ValueError, match=r"begins with 'яяя.+must have less than 10,000 bytes"):
+            await add(Snapshot("я" * 5_000, START, Tariffs(())))
+
+
 async def test_misuse_is_told(history: History) -> None:
     naive = datetime(2026, 11, 1)  # noqa: DTZ001  # what is refused
     for call in (history.snapshots(since=naive), history.periods(until=naive), history.prune(naive)):
         with pytest.raises(ValueError, match="must have a time zone"):
             await call
+    wrong: Any = "2026-11-01"
+    for refused in (history.snapshots(since=wrong), history.prune(wrong), history.at("a", wrong)):
+        with pytest.raises(TypeError, match=r"instant must be a datetime, such as datetime.now\(UTC\), not str"):
+            await refused
     with pytest.raises(ValueError, match="must be a file"):
         History(":memory:")
     with pytest.raises(ValueError, match="limit=-1"):
