@@ -56,7 +56,7 @@ def new_store(*, only_looks: bool = False) -> SharedStore:
     that they fetched.
 
     Raises:
-        CliError: There is no home folder, or ``SMSC_STORE`` or ``SMSC_PEPPER`` cannot be used.
+        CliError: There is no home folder, ``SMSC_STORE`` or ``SMSC_PEPPER`` cannot be used, or the extra for Redis is missing.
     """
     place = os.environ.get("SMSC_STORE", "")
     if "://" not in place:
@@ -64,7 +64,11 @@ def new_store(*, only_looks: bool = False) -> SharedStore:
     from smsc_async.stores import store_at
 
     pepper = Secret(os.environ.get("SMSC_PEPPER", ""))
-    return checked(ExitCode.STORE, store_at, Secret(place), pepper, only_looks=only_looks)
+    try:
+        return checked(ExitCode.STORE, store_at, Secret(place), pepper, only_looks=only_looks)
+    except ImportError as error:
+        problem = str(error)
+    raise CliError(problem)
 
 
 def new_history(path: Path | None, *, is_needed: bool = True) -> History:

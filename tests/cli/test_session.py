@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -121,3 +122,16 @@ def test_a_store_may_be_a_server_as_for_clients_and_its_password_is_not_shown(mo
     assert caught.value.code is ExitCode.STORE
     monkeypatch.setenv("SMSC_PEPPER", "a long random text")
     assert repr(new_store()) == "RedisStore('127.0.0.1:6379')"
+
+
+@pytest.mark.usefixtures("alex")
+@pytest.mark.parametrize("command", [("tariffs",), ("watch", "--once"), ("accounts", "check")])
+def test_a_store_whose_extra_is_missing_is_explained(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, simulator: Simulator
+) -> None:
+    monkeypatch.setenv("SMSC_STORE", "redis://127.0.0.1")
+    monkeypatch.setenv("SMSC_PEPPER", "a long random text")
+    monkeypatch.setitem(sys.modules, "smsc_async.stores.redis.nodes", None)
+    ran = invoke(*command)
+    assert (ran.code, simulator.log) == (2, [])
+    assert ran.stderr.endswith('smsc-async: RedisStore needs redis-py: pip install "smsc-async[redis]"\n')
