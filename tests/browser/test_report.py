@@ -514,6 +514,22 @@ def test_prices_of_many_digits_stay_within_the_window(opened: Open, width: int) 
     assert name["width"] > 100
 
 
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize(
+    ("account", "zone"),
+    [
+        ("a" * 100, Zone("1", "x", Decimal(1))),
+        ("alex", Zone("7" * 100, "x", Decimal(1))),
+        ("alex", Zone("1", "x", *[Decimal("1234567890.123456")] * 5)),
+    ],
+    ids=["account", "number", "prices"],
+)
+def test_what_is_longer_than_usual_stays_within_the_window(opened: Open, account: str, zone: Zone, width: int) -> None:
+    lists = [Tariffs((attrs.evolve(zone, api=Decimal(price)),)) for price in ("1", "2")]
+    page = opened(days_of(account, *lists), viewport={"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_a_search_in_twenty_thousand_zones_takes_less_than_half_of_the_page(
     opened: Open, tell: Callable[[str], None]
 ) -> None:
