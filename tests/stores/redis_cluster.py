@@ -149,8 +149,11 @@ class RedisCluster:
         """Kill a master, and wait until its replica has its slots.
 
         With ``lost``, it lacks what was written in the last seconds, and takes over at once: the lost permits matter.
+        What was written before is on the replica.
         """
         if lost:
+            written = int(master.info("replication")["master_repl_offset"])
+            wait_until(lambda: int(self.replicas[master].info("replication")["slave_repl_offset"]) >= written)
             self.replicas[master].signal(signal.SIGSTOP)
             master.ask("CLIENT", "KILL", "TYPE", "replica")
             time.sleep(lost)
