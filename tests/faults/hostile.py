@@ -105,6 +105,7 @@ class Hostile:
         requests: The bytes of each request that came whole.
         port: Where it listens.
         secure: Whether it speaks TLS.
+        loop: The event loop of its thread.
         writers: Of all connections that there were.
         tasks: What serves them.
         connections: How many there were; of TLS, those that got through the handshake.
@@ -120,10 +121,16 @@ class Hostile:
     tasks: list[asyncio.Task[None]] = attrs.field(factory=list[asyncio.Task[None]], repr=False)
     port: int = 0
     secure: bool = False
+    loop: asyncio.AbstractEventLoop = attrs.field(factory=asyncio.SelectorEventLoop, repr=False)
 
     @property
     def base_url(self) -> str:
         return f"http{'s' if self.secure else ''}://127.0.0.1:{self.port}/sys/"
+
+    def abort_connections(self) -> None:
+        """Reset all connections that there are."""
+        for writer in self.writers:
+            self.loop.call_soon_threadsafe(writer.transport.abort)
 
     def count_handshake(self, *_: object) -> None:
         self.handshakes += 1
@@ -158,7 +165,7 @@ def hostile(act: Act, *, greets: Act | None = None, tls: ssl.SSLContext | None =
     server = Hostile(act, greets, secure=tls is not None)
     if tls is not None:
         tls.sni_callback = server.count_handshake
-    loop = asyncio.SelectorEventLoop()
+    loop = server.loop
     is_up = threading.Event()
 
     async def main() -> None:
