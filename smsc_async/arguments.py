@@ -108,7 +108,7 @@ def checked_seconds(name: str, seconds: float) -> float:
 def checked_number(name: str, seconds: float, is_valid: Callable[[], bool], rule: str) -> float:
     """Return a number of seconds that follows a rule."""
     # A decimal could not be added to the clock, which is a float. The abstract class last, because it takes five times as long.
-    if not isinstance(seconds, (float, int, Real)):
+    if not isinstance(seconds, (float, int, Real)):  # pyright: ignore[reportUnnecessaryIsInstance]  # for callers without a type checker
         raise TypeError(f"{name}={seconds!r}: must be a number of seconds, not {type(seconds).__name__}")
     if is_valid():
         return seconds
