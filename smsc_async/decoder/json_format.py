@@ -82,7 +82,8 @@ def _parse(text: str) -> Json:
     else:
         return document
     rest = text[fault.pos :]
-    if fault.msg.startswith("Unterminated string") or _UNFINISHED.fullmatch(rest):
+    is_unfinished = fault.msg != "Extra data" and _UNFINISHED.fullmatch(rest)
+    if fault.msg.startswith("Unterminated string") or is_unfinished:
         raise IncompleteReply("stops before its last bracket")
     raise DecodeError(fault.msg, position=f"line {fault.lineno}, column {fault.colno}", excerpt=excerpt(rest))
 

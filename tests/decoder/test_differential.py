@@ -122,6 +122,10 @@ INTENDED = [
         ),
     ),
     Difference(
+        "a whole text with something behind it is not called cut",
+        lambda before, now, _: before.message.startswith("stops before") and now.message == "Extra data",
+    ),
+    Difference(
         "a name that is no text, such as true in JSON, is its JSON text",
         lambda before, _now, _: before.message == "neither a text nor a number" and before.position.endswith("].name"),
     ),

@@ -271,6 +271,13 @@ def test_brackets_in_texts_do_not_hide_nesting() -> None:
         assert "deeper" in fault(listing(more=f', "x": {value}')).message
 
 
+@pytest.mark.parametrize("rest", [b"x", b" 7", b' "', b"true", b"-", b"\n\nNotice"])
+@pytest.mark.parametrize("whole", [listing(), b'{"error": "no", "error_code": 2}'], ids=["list", "refusal"])
+def test_a_whole_text_with_something_behind_it_is_not_called_cut(whole: bytes, rest: bytes) -> None:
+    error = fault(whole + rest)
+    assert (error.message, type(error)) == ("Extra data", DecodeError)
+
+
 def test_brackets_that_close_nothing_are_no_nesting() -> None:
     assert fault(b'{"zones": []}' + b"]" * 40).message == "Extra data"
 
