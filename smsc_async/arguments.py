@@ -77,10 +77,9 @@ def checked_format(reply_format: Format) -> Format:
 
 def checked_path(path: str | _PathLike, advice: str) -> Path:
     """Return the absolute path of a file that several processes can open."""
-    try:
-        place = Path(path)
-    except TypeError:
-        raise TypeError(f"path must be a path, such as 'tariffs.db', not {type(path).__name__}") from None
+    if not isinstance(path, str) and not hasattr(path, "__fspath__"):
+        raise TypeError(f"path must be a path, such as 'tariffs.db', not {type(path).__name__}")
+    place = Path(path)
     if str(place) == ":memory:":
         raise ValueError(f"path=':memory:': {advice}")
     if not place.name or "\0" in place.name:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from smsc_async import client
 from smsc_async.accounts import Account
+from smsc_async.environment import hidden
 from smsc_async.fetch.bulk import Outcome
 from smsc_async.http.connector import TransportOption
 from smsc_async.limiter.quota import Quota
@@ -86,8 +87,10 @@ class Client:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Return the client that the environment describes; see ``smsc_async.Client.from_env``."""
+        env = hidden(environ)
+        del environ  # it may contain a password, and error reporters show the locals of every frame
         made = cls.__new__(cls)
-        made._client = client.Client.from_env(environ)  # noqa: SLF001  # of this class
+        made._client = client.Client.from_env(env())  # noqa: SLF001  # of this class
         _clients.add(made._client)  # noqa: SLF001  # likewise
         return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from functools import partial
@@ -96,6 +97,30 @@ def test_an_argument_of_a_wrong_type_is_named(wrong: dict[str, Any], message: st
 def test_a_limited_transport_names_an_argument_of_a_wrong_type(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         LimitedTransport(httpx.AsyncHTTPTransport(), **wrong)
+
+
+SECRET = "a long hunter2 text"
+SECRETS: dict[str, tuple[Callable[..., object], dict[str, object]]] = {
+    "short pepper": (SQLiteStore, {"path": "x.db", "pepper": "hunter2"}),
+    "list as pepper": (SQLiteStore, {"path": "x.db", "pepper": [SECRET]}),
+    "number as path": (SQLiteStore, {"path": 5, "pepper": SECRET}),
+    "bad lease": (SQLiteStore, {"path": "x.db", "pepper": SECRET, "lease": 0}),
+    "short pepper for Redis": (RedisStore, {"url": "redis://h", "pepper": "hunter2"}),
+    "bytes as URL": (RedisStore, {"url": b"redis://:hunter2@h", "pepper": SECRET}),
+    "bad port": (RedisStore, {"url": "redis://:hunter2@h:99999", "pepper": SECRET}),
+    "bad start": (RedisStore, {"url": "redis://:hunter2@h", "pepper": SECRET, "cold_start": "no"}),
+}
+
+
+@pytest.mark.parametrize(("function", "arguments"), SECRETS.values(), ids=SECRETS)
+def test_the_error_of_a_wrong_argument_shows_no_secret(
+    function: Callable[..., object], arguments: dict[str, object]
+) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        function(**arguments)
+    assert "hunter2" not in repr(caught.value)
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    assert "hunter2" not in repr([frame.locals for frame in frames if frame.filename != __file__])
 
 
 @pytest.mark.parametrize("path", ["", ".", "/", "a\0b"])

@@ -64,10 +64,13 @@ MISTAKES: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
+@pytest.mark.parametrize("kind", [Client, sync.Client], ids=["async", "sync"])
 @pytest.mark.parametrize(("env", "message"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_mistake_names_its_variable_and_shows_no_credential(env: dict[str, str], message: str) -> None:
+def test_a_mistake_names_its_variable_and_shows_no_credential(
+    env: dict[str, str], message: str, kind: type[Client | sync.Client]
+) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        Client.from_env(env)
+        kind.from_env(env)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     frames = [frame for frame in shown.stack if frame.filename != __file__]
     assert "hunter2" not in f"{caught.value!r} {[frame.locals for frame in frames]}"

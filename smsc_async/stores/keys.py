@@ -37,16 +37,23 @@ class ListKey:
     seal_key: bytes = attrs.field(repr=False)
 
 
-def checked_pepper(pepper: Pepper | None) -> Secret:
-    """Return a pepper as a ``Secret``, which no ``repr`` shows.
+def wrapped_pepper(pepper: Pepper | None) -> Secret:
+    """Return a pepper as a ``Secret``, which no ``repr`` shows, before anything can be raised.
 
-    Raises:
-        ValueError: The pepper is missing or too short.
+    Error reporters show the locals of every frame: the caller deletes its own one, and then calls ``checked_pepper``.
     """
     if isinstance(pepper, bytes):
         pepper = Secret(pepper.decode("utf-8", "surrogateescape"))
-    secret = pepper if isinstance(pepper, Secret) else Secret(pepper or "")
-    del pepper
+    return pepper if isinstance(pepper, Secret) else Secret(pepper or "")
+
+
+def checked_pepper(secret: Secret) -> Secret:
+    """Return a pepper that is long enough.
+
+    Raises:
+        ValueError: The pepper is missing or too short.
+        TypeError: It is no text.
+    """
     if not isinstance(secret.reveal(), str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
         raise TypeError("pepper must be a str, bytes or a Secret")
     if len(secret.reveal()) < _LEAST_CHARACTERS:

@@ -14,7 +14,7 @@ import pytest
 
 from smsc_async.protocol import quota_key, service_of
 from smsc_async.simulator import Arrival, Rules, SimulatedAccount, Simulator, serve
-from smsc_async.stores.keys import Keys, checked_pepper
+from smsc_async.stores.keys import Keys, wrapped_pepper
 from smsc_async.stores.redis.topology import SHARDS, shard_tag
 from tests.stores.redis_cluster import NODE_TIMEOUT, Node, RedisCluster, wait_until
 from tests.stores.test_processes import Workers
@@ -52,7 +52,7 @@ def _service() -> Generator[tuple[Simulator, str]]:
 
 def _logins(cluster: RedisCluster, base_url: str) -> dict[Node, list[str]]:
     """Return three logins of each master."""
-    keys = Keys(checked_pepper("a long random text"))
+    keys = Keys(wrapped_pepper("a long random text"))
     found: dict[Node, list[str]] = {node: [] for node in cluster.masters}
     for login in (f"login-{number}" for number in range(1_000)):
         digest = keys.login(quota_key(service_of(base_url), login))

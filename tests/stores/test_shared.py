@@ -20,7 +20,7 @@ from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render
 from smsc_async.stores import FetchLease, sealed_reply
-from smsc_async.stores.keys import Keys, ListKey, checked_pepper
+from smsc_async.stores.keys import Keys, ListKey, wrapped_pepper
 from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.sealed_reply import packed, sealed, unpacked
 from smsc_async.testing import SmscServer
@@ -204,9 +204,9 @@ async def test_a_shelf_holds_lists_and_bytes_up_to_a_size() -> None:
 
 
 async def test_digests_and_seal_keys_depend_on_the_pepper_and_on_every_part() -> None:
-    pepper, other = checked_pepper("a long random text"), checked_pepper(b"another random text")
+    pepper, other = wrapped_pepper("a long random text"), wrapped_pepper(b"another random text")
     keys, others = Keys(pepper), Keys(other)
-    assert Keys(checked_pepper(b"a long random text")).pepper_name == keys.pepper_name != others.pepper_name
+    assert Keys(wrapped_pepper(b"a long random text")).pepper_name == keys.pepper_name != others.pepper_name
     accounts = [ALEX, Account("alex", "124"), Account("ale", "x123"), Account.with_api_key("123", name="alex")]
     for each in (keys, others):
         assert len({each.credentials(account) for account in accounts}) == len(accounts)

@@ -26,7 +26,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import in_trio
 from smsc_async.stores.base import KEEP_BYTES, ColdStart
-from smsc_async.stores.keys import Keys, Pepper, checked_pepper
+from smsc_async.stores.keys import Keys, Pepper, checked_pepper, wrapped_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.redis.cluster_lockouts import ChangedError, ClosedError, ClusterLockouts
 from smsc_async.stores.redis.event_loop import StoreTasks
@@ -86,8 +86,9 @@ class RedisStore(SharedStore):
         lease: float = 30.0,
         cold_start: ColdStart = "wait",
     ) -> None:
-        hidden = Secret(url)  # it may contain a password, and error reporters show the locals of every frame
-        del url
+        # The URL may contain a password, and error reporters show the locals of every frame.
+        hidden, wrapped = Secret(url), wrapped_pepper(pepper)
+        del url, pepper
         if not isinstance(hidden.reveal(), str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
             raise TypeError("url must be a str, such as rediss://redis.example:6379/0")
         try:
@@ -95,8 +96,7 @@ class RedisStore(SharedStore):
             from smsc_async.stores.redis.nodes import connections_to  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise ImportError('RedisStore needs redis-py: pip install "smsc-async[redis]"') from error
-        self._address, self._pepper = hidden, checked_pepper(pepper)
-        del pepper
+        self._address, self._pepper = hidden, checked_pepper(wrapped)
         self._redis = connections_to(hidden)
         super().__init__(self._redis.name, keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
         self._key_ring = Keys(self._pepper)

@@ -26,7 +26,7 @@ from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.base import KEEP_BYTES, ColdStart
-from smsc_async.stores.keys import Keys, Pepper, checked_pepper
+from smsc_async.stores.keys import Keys, Pepper, checked_pepper, wrapped_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.rows import Row, released, taken
 from smsc_async.stores.shared import Ended, Lookup, SharedStore, permit_id_of
@@ -83,8 +83,9 @@ class SQLiteStore(SharedStore):
         lease: float = 30.0,
         cold_start: ColdStart = "grant",
     ) -> None:
-        self._pepper = None if pepper is None else checked_pepper(pepper)
+        wrapped = None if pepper is None else wrapped_pepper(pepper)
         del pepper
+        self._pepper = None if wrapped is None else checked_pepper(wrapped)
         full_path = checked_path(path, "the processes must share a file; for one process use MemoryStore()")
         self._address = Secret(str(full_path))
         super().__init__(str(full_path), keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
