@@ -16,7 +16,7 @@ from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
-from smsc_async.protocol import Claim, claim_of, is_host, key_label, quota_key, service_of
+from smsc_async.protocol import Claim, claim_of, is_host, is_ip, key_label, quota_key, service_of
 from smsc_async.stores import Store, default_store
 from smsc_async.stores.worker_warning import warn_if_unshared
 
@@ -151,6 +151,8 @@ class LimitedTransport(httpx.AsyncBaseTransport):
 def _checked_host(host: str) -> bytes:
     """Return a host as httpx writes it in a request."""
     checked_type("host", host, str, "a host, such as smscentre.com")
+    if is_ip(host):
+        return host.encode()
     with suppress(httpx.InvalidURL):
         name = httpx.URL(f"https://{host}/").raw_host.rstrip(b".")
         # A port, path or user of a URL would be behind the brackets of an IPv6 address, too.

@@ -138,8 +138,9 @@ async def test_requests_to_other_hosts_or_without_a_login_are_not_limited() -> N
             "https://xn--e1afmkfd.example/sys/get.php",
         ),
         ("[::1]", "http://[::1]:8000/get.php"),
+        ("::1", "http://[::1]:8000/get.php"),
     ],
-    ids=["encoded", "decoded", "IPv6"],
+    ids=["encoded", "decoded", "IPv6", "IPv6 without brackets"],
 )
 async def test_a_host_is_limited_however_it_is_written(host: str, url: str) -> None:
     client = client_of(Inner(), MemoryStore(), host=host)
@@ -160,7 +161,6 @@ async def test_a_host_is_limited_however_it_is_written(host: str, url: str) -> N
         "me@a",
         "a#b",
         "[::1]:80",
-        "::1",
         "[x]",
         "256.1.1.1",
     ],
