@@ -12,8 +12,8 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command that the arguments of the process name, and end the process with its exit code."""
     interrupt = signal.getsignal(signal.SIGINT)
-    if interrupt is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports shows no traceback
+    # Ctrl-C during the imports shows no traceback; the background jobs of a script ignore it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL if interrupt is signal.default_int_handler else interrupt)
     try:
         # Not above: this script is also installed without the extra, and then names the missing package.
         from smsc_async.cli.app import run
