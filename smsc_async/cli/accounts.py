@@ -17,13 +17,12 @@ from typing import Annotated, Final, cast
 import typer
 from rich.console import Console
 
-from smsc_async.accounts import Account
 from smsc_async.cli import options as o
-from smsc_async.cli.cli_error import CliError, ExitCode, exit_code
+from smsc_async.cli.cli_error import CliError, ExitCode, exit_code, sentence_of
 from smsc_async.cli.console import notes, output
 from smsc_async.cli.files import decoded_text, expanded, replace_file
 from smsc_async.cli.formats import write
-from smsc_async.cli.passwords import account_of, source_problem, store_in_keyring
+from smsc_async.cli.passwords import source_problem, store_in_keyring
 from smsc_async.cli.profiles import (
     ENVIRONMENT,
     Profile,
@@ -122,21 +121,11 @@ def check_accounts(
     if not profiles:
         raise CliError(NO_ACCOUNTS)
     code = ExitCode.OK
-    accounts: list[tuple[Profile, Account]] = []
-    outcomes: dict[str, Tariffs | Exception] = {}
-    for profile in profiles:
-        try:
-            accounts.append((profile, account_of(profile)))
-        except (CliError, OSError) as error:
-            outcomes[profile.name] = error
-    if accounts:
-        outcomes |= fetch_all(accounts, fresh=True, deadline=deadline, again=again)
-    for name in [profile.name for profile in profiles]:
-        outcome = outcomes[name]
+    for name, outcome in fetch_all(profiles, fresh=True, deadline=deadline, again=again).items():
         if isinstance(outcome, Tariffs):
             result = f"the service accepts it: {len(outcome.zones)} zones, {len(outcome.codes)} operators"
         else:
-            code, result = code or exit_code(outcome), str(outcome)
+            code, result = code or exit_code(outcome), sentence_of(outcome)
         output().print(f"{name}: {result}", soft_wrap=True)
     raise typer.Exit(code)
 

@@ -99,6 +99,13 @@ def checked(code: ExitCode, function: Callable[P, T], *args: P.args, **kwargs: P
     raise CliError(message, code)
 
 
+def sentence_of(error: BaseException) -> str:
+    """Return what happened, without the number that Python puts in front of an error of the system."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def exit_code(error: BaseException) -> ExitCode:
     """Return what the process ends with for an error."""
     if isinstance(error, CliError):

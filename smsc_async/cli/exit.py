@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from smsc_async.cli.cli_error import ExitCode, exit_code
+from smsc_async.cli.cli_error import ExitCode, exit_code, sentence_of
 from smsc_async.cli.console import BestEffort, notes
 
 
@@ -41,7 +41,7 @@ def report(error: BaseException, *, debug: bool) -> ExitCode:
             "run smsc-async --debug … to see where",
         ]
     else:
-        lines = [f"smsc-async: {_sentence(error)}"]
+        lines = [f"smsc-async: {sentence_of(error)}"]
     for line in lines:
         notes().print(line, soft_wrap=True)
     return code
@@ -110,10 +110,3 @@ def detach_stdout() -> None:
     """Detach standard output: what is left in its buffer cannot be written at the end of the process either."""
     with open(os.devnull, "wb") as nowhere, contextlib.suppress(OSError):  # noqa: PTH123  # a descriptor is needed, not a path
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        # Without the number that Python puts in front.
-        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-    return str(error)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from smsc_async.accounts import Account, Secret
-from smsc_async.cli.cli_error import CliError, ExitCode, checked
+from smsc_async.cli.cli_error import CliError, ExitCode, checked, sentence_of
 from smsc_async.cli.files import decoded_text, expanded
 from smsc_async.cli.profiles import Profile
 from smsc_async.environment import read_credential_file, without_line_break
@@ -64,10 +64,8 @@ def source_problem(profile: Profile) -> str | None:
     try:
         if is_read_silently(profile):
             account_of(profile)
-    except OSError as error:
-        return f"{error.filename}: {error.strerror}"
-    except CliError as error:
-        return str(error)
+    except (CliError, OSError) as error:
+        return sentence_of(error)
     return None
 
 

@@ -17,7 +17,7 @@ import platformdirs
 from rich.console import Console
 
 from smsc_async.accounts import Account, Secret
-from smsc_async.cli.cli_error import CliError, ExitCode, checked, exit_code
+from smsc_async.cli.cli_error import CliError, ExitCode, checked, exit_code, sentence_of
 from smsc_async.cli.console import notes, progress
 from smsc_async.cli.files import expanded, user_folder
 from smsc_async.cli.passwords import account_of
@@ -98,7 +98,7 @@ def fetch(profile: Profile, *, fresh: bool, deadline: float) -> Tariffs:
         CliError: Its password is not there, or an argument is out of its range.
         SmscError: The list was not fetched.
     """
-    outcome = fetch_all([(profile, account_of(profile))], fresh=fresh, deadline=deadline)[profile.name]
+    outcome = fetch_all([profile], fresh=fresh, deadline=deadline)[profile.name]
     if isinstance(outcome, Exception):
         raise outcome
     notes().print(f"{profile.name}, fetched at {outcome.fetched_at:%Y-%m-%d %H:%M:%S} UTC")
@@ -109,27 +109,26 @@ def fetch_each(profiles: Sequence[Profile], *, fresh: bool, deadline: float) -> 
     """Return the lists of accounts, and the exit code of the first account without one; note each failure.
 
     Raises:
-        CliError: A password is not there, or an argument is out of its range.
+        CliError: An argument is out of its range.
     """
     lists: dict[str, Tariffs] = {}
     code = ExitCode.OK
-    accounts = [(profile, account_of(profile)) for profile in profiles]
-    for name, outcome in fetch_all(accounts, fresh=fresh, deadline=deadline).items():
+    for name, outcome in fetch_all(profiles, fresh=fresh, deadline=deadline).items():
         if isinstance(outcome, Tariffs):
             lists[name] = outcome
         else:
             code = code or exit_code(outcome)
-            notes().print(f"{name}: {outcome}", soft_wrap=True)
+            notes().print(f"{name}: {sentence_of(outcome)}", soft_wrap=True)
     return lists, code
 
 
 def fetch_all(
-    accounts: Sequence[tuple[Profile, Account]], *, fresh: bool, deadline: float, again: bool = False
+    profiles: Sequence[Profile], *, fresh: bool, deadline: float, again: bool = False
 ) -> dict[str, Tariffs | Exception]:
     """Return the list of each account, or why there is none, by the names of their profiles and in their order; shows how far it is.
 
     Args:
-        accounts: The accounts.
+        profiles: The accounts.
         fresh: Whether a list that was fetched before will not do.
         deadline: Seconds of each call.
         again: Whether refused credentials are sent again.
@@ -137,7 +136,16 @@ def fetch_all(
     Raises:
         CliError: An argument is out of its range.
     """
-    return anyio.run(partial(_fetch_all, again=again), accounts, 0.0 if fresh else None, deadline)
+    accounts: list[tuple[Profile, Account]] = []
+    outcomes: dict[str, Tariffs | Exception] = {}
+    for profile in profiles:
+        try:
+            accounts.append((profile, account_of(profile)))
+        except (CliError, OSError) as error:
+            outcomes[profile.name] = error
+    if accounts:
+        outcomes |= anyio.run(partial(_fetch_all, again=again), accounts, 0.0 if fresh else None, deadline)
+    return {profile.name: outcomes[profile.name] for profile in profiles}
 
 
 async def _fetch_all(

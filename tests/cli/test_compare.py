@@ -123,6 +123,21 @@ def test_an_account_that_fails_is_told_and_the_others_are_shown(simulator: Simul
 
 
 @pytest.mark.usefixtures("both")
+def test_a_password_that_is_not_there_is_one_failure_and_the_others_are_shown(
+    plain_environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plain_environment.write_text(plain_environment.read_text("utf-8").replace("env:A", "file:/missing"), "utf-8")
+    for command in (("compare",), ("report", "-o", str(tmp_path / "page.html"))):
+        ran = invoke(*command, "mine", "theirs")
+        assert ran.code == 14
+        assert "\nmine: /missing: No such file or directory\n" in f"\n{ran.stderr}"
+    assert "accounts: 1, lists: 1" in ran.stderr
+    monkeypatch.delenv("B")
+    assert invoke("compare", "theirs").code == 2
+    assert invoke("compare", "mine", "theirs").stdout == ""
+
+
+@pytest.mark.usefixtures("both")
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
