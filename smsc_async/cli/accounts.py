@@ -81,7 +81,7 @@ def add_account(
     # Before the account is added: without a keyring there would be one that no command can use.
     if profile.source == "keyring" and store_in_keyring(profile):
         notes().print(f"the {profile.what} is in the keyring")
-    _write(path, f"{text.rstrip()}\n\n{table}".lstrip(), {**accounts, name: members})
+    _write(path, text, f"{text.rstrip()}\n\n{table}".lstrip(), {**accounts, name: members})
     problem = source_problem(profile)
     notes().print(f"{name}: added to {path}{f'; {problem}' if problem else ''}", soft_wrap=True)
     notes().print(f"try it: smsc-async accounts check {quote(name)}")
@@ -148,7 +148,7 @@ def remove_account(
     rest = [part for part in parts if not _is_table_of(name, part)]
     if parsed_config(text.encode(), path).default == name:
         rest[0] = re.sub(r"^[ \t]*default[ \t]*=.*\n?", "", rest[0], flags=re.MULTILINE)
-    _write(path, "".join(rest), {each: members for each, members in accounts.items() if each != name})
+    _write(path, text, "".join(rest), {each: members for each, members in accounts.items() if each != name})
     also = "; its password is still in the keyring" if source == "keyring" else ""
     notes().print(f"{name}: removed from {path}{also}", soft_wrap=True)
 
@@ -184,9 +184,11 @@ def _read(path: Path) -> tuple[str, Mapping[str, object]]:
     return decoded_text(path.read_bytes(), str(path)), accounts
 
 
-def _write(path: Path, text: str, accounts: Mapping[str, object]) -> None:
+def _write(path: Path, before: str, text: str, accounts: Mapping[str, object]) -> None:
     if _accounts_in(text) != accounts:
         raise CliError(f"{path} is not written in tables such as [accounts.main]: change it by hand")
+    if _read(path)[0] != before:
+        raise CliError(f"{path} was changed meanwhile: run the command again", ExitCode.FILES)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     replace_file(path, text.encode())
 

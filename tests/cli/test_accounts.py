@@ -260,3 +260,18 @@ def test_an_account_whose_password_a_keyring_cannot_take_is_not_added(monkeypatc
     ran = invoke(*ADD, "keyring")
     assert (ran.code, "the keyring does not answer (RuntimeError: no backend)" in ran.stderr) == (2, True)
     assert all_profiles() == []
+
+
+def test_a_change_that_another_program_makes_meanwhile_is_not_lost(
+    plain_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get_password(*_: str) -> str:
+        plain_environment.write_text("# of an editor\n", "utf-8")
+        return "123"
+
+    monkeypatch.setitem(sys.modules, "keyring", SimpleNamespace(get_password=get_password))
+    ran = invoke(*ADD, "keyring")
+    assert (ran.code, "was changed meanwhile: run the command again" in ran.stderr) == (14, True)
+    assert plain_environment.read_text("utf-8") == "# of an editor\n"
+    assert invoke(*ADD, "keyring").code == 0
+    assert plain_environment.read_text("utf-8").startswith("# of an editor\n\n[accounts.main]\n")
