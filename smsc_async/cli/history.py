@@ -205,7 +205,14 @@ def _period_rows(periods: Sequence[Period]) -> list[Record]:
 
 
 def _print_periods(out: Console, rows: Sequence[Record]) -> None:
-    minutes = [{**row, **{name: str(row[name])[:16].replace("T", " ") for name in ("since", "until")}} for row in rows]
+    times = {"since": "since (UTC)", "until": "until (UTC)"}
+    minutes = [
+        {
+            times.get(name, name): str(value)[:16].replace("T", " ") if name in times else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
     show(out, row_table(minutes, out))
 
 
@@ -217,7 +224,9 @@ def _price_rows(points: Sequence[PricePoint]) -> list[Record]:
 
 def _print_prices(points: Sequence[PricePoint], title: str, out: Console) -> None:
     """Write a price over time, with a line of letters that are as high as the price."""
-    table = Table([Column("since"), Column("until"), Column("price", is_right=True), Column("by", is_right=True)])
+    table = Table(
+        [Column("since (UTC)"), Column("until (UTC)"), Column("price", is_right=True), Column("by", is_right=True)]
+    )
     for point, by in zip(points, _differences(points), strict=True):
         price = money(point.price, dash(out))
         table.rows.append((shown(point.since), shown(point.until), price, "" if by is None else f"{by:+f}"))

@@ -416,4 +416,4 @@ def _warn(account: str, text: str) -> None:
 
 
 def _timed(account: str, text: str) -> str:
-    return f"{datetime.now(UTC):%H:%M:%S} {account}: {text}"
+    return f"{datetime.now(UTC):%H:%M:%S} UTC {account}: {text}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -49,7 +50,9 @@ def test_lists_are_shown_by_the_time_in_which_they_were_in_force() -> None:
     ran = invoke("history")
     assert (ran.code, ran.stderr) == (0, "")
     lines = ran.stdout.splitlines()
-    assert lines[0].split() == ["account", "since", "until", "lists", "zones", "operators", "changes"]
+    assert re.split("  +", lines[0]) == [
+        "account", "since (UTC)", "until (UTC)", "lists", "zones", "operators", "changes"
+    ]  # fmt: skip
     assert [line.split() for line in lines[2:]] == [
         ["main", "2026-11-01", "06:00", "2026-11-03", "06:00", "3", "2", "1", "–"],  # noqa: RUF001  # the dash of nothing
         ["main", "2026-11-04", "06:00", "2026-11-04", "06:00", "1", "2", "1", "2"],
