@@ -140,8 +140,8 @@ def _check_place(output: str, inputs: Iterable[Path], *, may_replace: bool) -> N
     if output == "-":
         return
     path = Path(output)
-    if output in set(Output):
-        raise CliError(f"a report is a page: name a file such as report.html, not -o {output}")
+    if not output or output in set(Output):
+        raise CliError(f"a report is a page: name a file such as report.html, not -o {output!r}")
     place = path.resolve()
     if not place.parent.is_dir():
         raise _unwritten(output, f"there is no folder {place.parent}")

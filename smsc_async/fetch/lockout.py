@@ -53,7 +53,8 @@ TRIALS: Final = 4
 TRIAL_PAUSE: Final = 600.0
 REMEMBERED: Final = 30 * 86400.0
 _OWN_REASON: Final = (
-    "two requests of this login were refused or have no reply (if its credentials are right, reset_lockouts(account))"
+    "two requests of this login were refused or have no reply (if its credentials are right: reset_lockouts(account), "
+    "or smsc-async accounts check --again)"
 )
 
 

@@ -262,12 +262,12 @@ def test_what_it_reads_is_never_overwritten(saved: Path, tmp_path: Path, plain_e
         assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("shape", ["csv", "json", "tsv", "table"])
+@pytest.mark.parametrize("shape", ["csv", "json", "tsv", "table", ""])
 def test_a_shape_of_the_other_commands_is_no_name_of_a_page(saved: Path, shape: str) -> None:
     ran = invoke("report", str(saved), "-o", shape)
     assert (ran.code, ran.stderr) == (
         2,
-        f"smsc-async: a report is a page: name a file such as report.html, not -o {shape}\n",
+        f"smsc-async: a report is a page: name a file such as report.html, not -o {shape!r}\n",
     )
 
 
