@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,9 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 scopes[-1].cancel()
                 await anyio.sleep_forever()
             assert step is not None
-            step()
+            waiting = step()
+            if isawaitable(waiting):
+                await waiting
             return await real(self)
 
         monkeypatch.setattr(Rounds, "next", scripted)
@@ -99,6 +102,18 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def nothing() -> None:
     pass
+
+
+def after(hook: Receiver, count: int, step: Step = nothing) -> Step:
+    """Return a step that waits for so many deliveries to begin."""
+
+    async def wait() -> None:
+        with anyio.fail_after(60):
+            while len(hook.got) < count:  # noqa: ASYNC110  # another thread counts
+                await anyio.sleep(0.01)
+        step()
+
+    return wait
 
 
 @pytest.mark.usefixtures("alex")
@@ -213,7 +228,7 @@ def test_a_refusal_waits_for_the_delivery_in_progress_and_its_record(
     rounds(
         nothing,
         lambda: put(simulator, 2),
-        lambda: put(simulator, 3, password="changed"),
+        after(hook, 1, lambda: put(simulator, 3, password="changed")),
         lambda: put(simulator, 4),
         ready=lambda: len(simulator.log) < 2 or bool(hook.got),  # the password changes during the delivery
     )
@@ -280,7 +295,8 @@ def test_a_receiver_that_is_down_gets_everything_later_in_order_and_the_others_g
     hook.answers("503", "503", "200")
     monkeypatch.setenv("SMSC_WEBHOOK", hook.url)
     put(simulator, 1)
-    rounds(nothing, lambda: put(simulator, 2), lambda: put(simulator, 3), nothing)
+    changes = (lambda: put(simulator, 2), after(hook, 1, lambda: put(simulator, 3)))
+    rounds(nothing, *changes, after(hook, 2), after(hook, 4))
     ran = invoke("watch", "--every", "0.01", "-o", "json")
     assert prices_at(hook) == ["2", "2", "2", "3"]
     assert len(set(ids_at(hook))) == 2
