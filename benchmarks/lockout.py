@@ -311,7 +311,7 @@ def killed() -> Row:
     place, token = world.calls[0].ended_at - START, world.calls[1].ended_at - START
     ok = world.calls[0].ending == world.calls[1].ending == "list" and place <= 66.0 + 1.2 and token <= 96.0 + 1.2
     free = f"place {place:.0f} s, token {token:.0f} s"
-    return Row("9", "a worker is killed during four trials", "0", "2 of 2", free, "66 s, 96 s", ok)
+    return Row("9", "a worker is killed during four trials", "0", "2 of 2", free, "66 s, 96 s, + 1.2 s", ok)
 
 
 def watches() -> Row:
