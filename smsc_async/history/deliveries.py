@@ -7,6 +7,7 @@ process has delivered and marked is not delivered again.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -55,11 +56,12 @@ class Deliveries:
     _target: str = ""
     _lock: DeliveryLock | None = attrs.field(default=None, init=False)
 
-    async def claim(self, first: Snapshot | None) -> Progress | None:
+    async def claim(self, first: Callable[[], Snapshot | None]) -> Progress | None:
         """Return how far the reader is, and hold the right to deliver; ``None`` if another process or task holds it.
 
         Args:
-            first: The list that a new reader begins with, or ``None`` for the last one.
+            first: Returns the list that a new reader begins with, or ``None`` for the last one. Called in the thread: while
+                the call waits for its turn, several rounds may record their lists.
 
         Raises:
             StoreError: The history cannot be used.
@@ -78,7 +80,7 @@ class Deliveries:
                 return None
             bound = self._archive.bound(self._account, self._credentials)
             mark, retry_at = self._archive.marked(connection, bound, self._reader)
-            if (start := mark or first) is None:
+            if (start := mark or first()) is None:
                 later = self._archive.snapshots(connection, bound, 1)
             else:
                 since = attrs.evolve(bound, since=micros_of(start.taken_at))

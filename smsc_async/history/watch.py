@@ -109,7 +109,7 @@ class _InMemory:
     def deliveries(self, *_: object, **__: object) -> _InMemory:
         return self
 
-    async def claim(self, _first: Snapshot | None) -> Progress:
+    async def claim(self, _first: object) -> Progress:
         return Progress(self._mark, tuple(self._later))
 
     async def mark(self, snapshot: Snapshot) -> None:
@@ -198,7 +198,7 @@ class Reader:
         """
         if self._update is None:
             await self._mark()
-            progress = await self._lists.claim(self._recorder.first)
+            progress = await self._lists.claim(lambda: self._recorder.first)
             try:
                 if progress is not None:
                     await self._read(progress)

@@ -44,6 +44,7 @@ from smsc_async import (
 )
 from smsc_async.analysis.filters import ChangeFilter
 from smsc_async.fetch.background import BackgroundTasks
+from smsc_async.history.archive import Archive
 from smsc_async.history.deliveries import Deliveries
 from smsc_async.history.locks import DeliveryLock
 from smsc_async.history.watch import (
@@ -358,6 +359,33 @@ async def test_a_new_reader_that_looks_late_gets_the_changes_since_the_first_rou
         seen.append(prices(update))
         await reader.reported()
     assert seen == [(1, 2), (2, 3)]
+
+
+async def test_a_new_reader_whose_first_look_waits_for_the_disk_gets_the_changes_since_the_first_round(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder("alex", Source(1, 2), history)
+    reader = recorder.reader("late")
+    seen: list[Update | None] = []
+    real, go = Archive.write, anyio.Event()
+
+    async def write_late(self: Archive, work: Any) -> object:
+        monkeypatch.setattr(Archive, "write", real)
+        await go.wait()
+        return await real(self, work)
+
+    async def look() -> None:
+        seen.append(await reader.next())
+
+    async with anyio.create_task_group() as group:
+        monkeypatch.setattr(Archive, "write", write_late)
+        group.start_soon(look)
+        await anyio.wait_all_tasks_blocked()
+        await recorder.round()
+        await recorder.round()
+        go.set()
+    assert seen[0] is not None
+    assert prices(seen[0]) == (1, 2)
 
 
 async def test_a_change_that_is_none_of_the_prices_is_none(history: History) -> None:
