@@ -12,11 +12,14 @@ import pytest
 from smsc_async import MemoryStore, RedisStore, SQLiteStore
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores import Store, base
+from smsc_async.stores.redis import connection
 from tests.stores.redis_cluster import RedisCluster
 from tests.stores.redis_server import RedisServer
 from tests.support.slow import EXHAUSTIVE_CASE
 
 QUOTA = Quota(per=0.3, guard=0.02, linger=0.1)
+
+_SECONDS = connection.SECONDS
 
 Make: TypeAlias = Callable[[], Store]
 """Returns another store over the same file or server, as another process would have it."""
@@ -28,6 +31,18 @@ LOOPS_OF_STORES = [
     for loop in ("asyncio", "trio")
     if (loop, kind) not in {("trio", "redis"), ("trio", "cluster")}
 ]
+
+
+@pytest.fixture(autouse=True)
+def patient_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call wait longer for Redis, because the machine may be busy."""
+    monkeypatch.setattr(connection, "SECONDS", 20.0)
+
+
+@pytest.fixture
+def usual_seconds(patient_redis: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call wait for Redis as long as a user's does."""
+    monkeypatch.setattr(connection, "SECONDS", _SECONDS)
 
 
 @pytest.fixture(scope="session")

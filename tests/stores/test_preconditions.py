@@ -394,6 +394,7 @@ async def test_closing_waits_for_no_server_that_is_stopped(server: RedisServer, 
         await asyncio.gather(*releasing)
 
 
+@pytest.mark.usefixtures("usual_seconds")
 async def test_closing_ends_what_is_still_connecting(tmp_path: Path) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -377,6 +377,7 @@ async def _until_moved(store: RedisStore, login: str) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.usefixtures("usual_seconds")
 async def test_a_stopped_node_stops_its_own_logins_alone_and_each_call_ends_in_time(cluster: RedisCluster) -> None:
     stopped = cluster.masters[2]
     async with _open(cluster) as store:
@@ -510,6 +511,7 @@ async def _confirm(store: RedisStore, logins: list[str]) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.usefixtures("usual_seconds")
 async def test_without_the_state_of_the_service_four_confirmed_requests_go_on_and_no_other(
     cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ async def test_a_server_that_is_restarted_with_an_old_snapshot_is_closed_for_a_w
             assert isinstance(await _take(another), Permit)
 
 
+@pytest.mark.usefixtures("usual_seconds")
 async def test_a_server_that_is_stopped_under_load_fails_every_call_within_a_second(server: RedisServer) -> None:
     load = Load(server.url)
     async with load.run():
@@ -282,6 +283,7 @@ async def test_a_place_is_returned_quietly_if_the_server_is_gone(server: RedisSe
         await store.release(permit, Completion.COMPLETE, Verdict.REFUSED)
 
 
+@pytest.mark.usefixtures("usual_seconds")
 async def test_calls_that_change_lockouts_together_all_fail_in_time_if_the_server_does_not_answer(
     server: RedisServer,
 ) -> None:
@@ -472,11 +474,14 @@ async def test_a_command_that_comes_late_is_no_step_of_the_clock(server: RedisSe
         assert used[3] - used[0] > quota.per
 
 
-async def test_a_server_that_is_a_little_slow_is_asked_again(server: RedisServer) -> None:
+async def test_a_server_that_is_a_little_slow_is_asked_again(
+    server: RedisServer, request: pytest.FixtureRequest
+) -> None:
     async with _open(server.url) as store:
         assert isinstance(await _take(store), Permit)
         await _delayed(store, _take(store), 0.6)
         assert isinstance(await _take(store), Permit)
+        request.getfixturevalue("usual_seconds")
         with pytest.raises(StoreError, match="did not answer"):
             await _delayed(store, _take(store), 0.3, 0.7)
 

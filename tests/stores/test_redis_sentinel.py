@@ -123,6 +123,7 @@ async def _until_answered(store: RedisStore) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.usefixtures("usual_seconds")
 async def test_every_call_ends_in_time_while_the_master_is_stopped_and_replaced(fragile: Sentinels) -> None:
     async with _open(fragile.url) as store:
         assert isinstance(await _take(store), Permit)
