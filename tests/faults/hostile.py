@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 SAMPLES: Final = Path(__file__).parent.parent / "samples"
+_CONNECTIONS: Final = Path("/proc/net/tcp")
 LIST: Final = (SAMPLES / "tariffs.json").read_bytes()
 
 # What a server does with a connection once a whole request has come.
@@ -51,10 +52,22 @@ def says_and_resets(data: bytes) -> Act:
         writer.write(data)
         await writer.drain()
         if data:
-            await asyncio.sleep(0.05)  # a reset overtakes what the other side has not read
+            await _until_read(writer)  # a reset overtakes what the other side has not read
         reset(writer)
 
     return act
+
+
+async def _until_read(writer: asyncio.StreamWriter) -> None:
+    """Wait until the other side has read everything from its socket, if the system says that, and a moment longer."""
+    ours, theirs = (f"0100007F:{writer.get_extra_info(name)[1]:04X}" for name in ("sockname", "peername"))
+    while _CONNECTIONS.exists():
+        rows = (line.split() for line in _CONNECTIONS.read_text().splitlines())
+        unread = [row[4].partition(":")[2] for row in rows if row[1:3] == [theirs, ours]]
+        if not any(int(each, 16) for each in unread):
+            break
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
 
 
 def dribbles(head: bytes, byte: bytes) -> Act:

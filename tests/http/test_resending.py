@@ -136,5 +136,6 @@ async def test_a_cancelled_release_leaves_no_permit_of_a_second_sending_in_use(t
                     await exchange.allow_reading()
                 assert (await store.usage("alex", quota)).slots == 2
                 scope.cancel()
-        await anyio.sleep(0.1)
-        assert (await store.usage("alex", quota)).slots == 0
+        with anyio.fail_after(20):  # seconds: the lease is longer
+            while (await store.usage("alex", quota)).slots:  # noqa: ASYNC110  # no event says it
+                await anyio.sleep(0.01)
