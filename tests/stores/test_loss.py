@@ -215,6 +215,7 @@ async def test_a_worker_that_began_on_the_other_server_closes_the_first_one_too(
                 await _take(store, SHORT, lease=0.01)
 
 
+@pytest.mark.usefixtures("usual_seconds")
 async def test_a_server_400_ms_away_works(server: RedisServer, address: Address) -> None:
     await address.lead_to(server)
     address.delay = 0.4
