@@ -113,11 +113,14 @@ class Client:
         on_event: OnEvent | None = None,
         tracing: bool = False,
     ) -> None:
+        # They may contain a password, and error reporters show the locals of every frame.
+        url, proxy_url = hidden(base_url), hidden(proxy)
+        del base_url, proxy
         check_types(account=account, quota=quota, store=store, retries=retries, on_event=on_event, tracing=tracing)
         self._account = account
         self._max_age = checked_age(max_age)
         self._deadline = checked_seconds("deadline", deadline)
-        primary = endpoint(base_url)
+        primary = endpoint(url())
         used_store: Store = default_store() if store is None else store
         warn_if_unshared(used_store)
         self._calls = Calls(
@@ -128,7 +131,7 @@ class Client:
                 quota=quota,
                 store=used_store,
                 retries=retries,
-                connector=Connector(primary, transport=transport, proxy=proxy, ssl_context=ssl_context),
+                connector=Connector(primary, transport=transport, proxy=proxy_url(), ssl_context=ssl_context),
                 telemetry=Telemetry(on_event, tracing=tracing, url=primary),
             ),
             math.inf if refresh_after is None else checked_refresh(refresh_after, max_age),
@@ -158,10 +161,11 @@ class Client:
         env = hidden(os.environ if environ is None else environ)
         del environ  # it may contain a password, and error reporters show the locals of every frame
         account = Account.from_env(env())
-        base_url = env().get("SMSC_BASE_URL") or BASE_URL
-        endpoint(base_url, "SMSC_BASE_URL")
+        endpoint(env().get("SMSC_BASE_URL") or BASE_URL, "SMSC_BASE_URL")
         place, pepper = Secret(env().get("SMSC_STORE", "")), Secret(env().get("SMSC_PEPPER", ""))
-        return cls(account, base_url=base_url, store=store_at(place, pepper) if place else None)
+        return cls(
+            account, base_url=env().get("SMSC_BASE_URL") or BASE_URL, store=store_at(place, pepper) if place else None
+        )
 
     async def tariffs(
         self,

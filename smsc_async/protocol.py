@@ -89,28 +89,11 @@ def endpoint(base_url: str, name: str = "base_url") -> str:
             host or a bad port, or one that ends in ``get.php``.
         TypeError: Not a ``str``.
     """
-    _check_text(base_url, name)
-    try:
-        parts = urlsplit(base_url)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"{name} has a bad host or port, such as a port above 65535") from None
-    host = parts.hostname or ""
-    if parts.scheme not in {"https", "http"} or not host:
-        given = f", not {parts.scheme}:…" if parts.scheme else ""
-        raise ValueError(f"{name} must be an https:// URL such as https://smscentre.com/sys/{given}")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError(f"{name} must have no user, query or fragment: credentials go into Account")
-    if parts.path.rstrip("/").endswith("get.php"):
-        raise ValueError(f"{name} must not end in get.php: the client adds it")
-    netloc = f"[{host}]" if ":" in host else host
-    if parts.netloc.lower().removesuffix(f":{port}") != netloc:
-        raise ValueError(f"{name} has a bad host or port, such as characters behind an IPv6 address")
-    if not is_host(host):
-        raise ValueError(f"{name} has a bad host: it must be a name such as smscentre.com, or an IP address")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError(f"{name} must be https: the password would cross the network to {host} in clear text")
-    return f"{parts.scheme}://{netloc}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}/get.php"
+    url = _endpoint(base_url, name)
+    del base_url  # it may contain a password, and error reporters show the locals of every frame
+    if isinstance(url, Exception):
+        raise url
+    return url
 
 
 def reserve_endpoint(primary: str, reserve_url: str | None) -> str | None:
@@ -194,13 +177,42 @@ def retry_after(value: str, now: float) -> float | None:
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
 
 
-def _check_text(base_url: object, name: str) -> None:
+def _endpoint(base_url: str, name: str) -> str | Exception:  # noqa: PLR0911  # each fault has its error
+    """Return the URL, or the error: raised here, it would have the base URL in the locals of its frames."""
+    problem = _text_problem(base_url, name)
+    if problem is not None:
+        return problem
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError:
+        return ValueError(f"{name} has a bad host or port, such as a port above 65535")
+    host = parts.hostname or ""
+    if parts.scheme not in {"https", "http"} or not host:
+        given = f", not {parts.scheme}:…" if parts.scheme else ""
+        return ValueError(f"{name} must be an https:// URL such as https://smscentre.com/sys/{given}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return ValueError(f"{name} must have no user, query or fragment: credentials go into Account")
+    if parts.path.rstrip("/").endswith("get.php"):
+        return ValueError(f"{name} must not end in get.php: the client adds it")
+    netloc = f"[{host}]" if ":" in host else host
+    if parts.netloc.lower().removesuffix(f":{port}") != netloc:
+        return ValueError(f"{name} has a bad host or port, such as characters behind an IPv6 address")
+    if not is_host(host):
+        return ValueError(f"{name} has a bad host: it must be a name such as smscentre.com, or an IP address")
+    if parts.scheme == "http" and not is_loopback(host):
+        return ValueError(f"{name} must be https: the password would cross the network to {host} in clear text")
+    return f"{parts.scheme}://{netloc}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}/get.php"
+
+
+def _text_problem(base_url: object, name: str) -> Exception | None:
     if not isinstance(base_url, str):
-        raise TypeError(f"{name} must be a str such as https://smscentre.com/sys/, not {type(base_url).__name__}")
+        return TypeError(f"{name} must be a str such as https://smscentre.com/sys/, not {type(base_url).__name__}")
     if not (base_url.isascii() and base_url.isprintable()) or " " in base_url:
-        raise ValueError(f"{name} must be printable ASCII without spaces: letters that look alike name another host")
+        return ValueError(f"{name} must be printable ASCII without spaces: letters that look alike name another host")
     if len(base_url) > _LONGEST_URL:
-        raise ValueError(f"{name} has more than {_LONGEST_URL:,} characters")
+        return ValueError(f"{name} has more than {_LONGEST_URL:,} characters")
+    return None
 
 
 def _domain(host: str) -> str:

@@ -81,7 +81,9 @@ class Client:
     """
 
     def __init__(self, account: Account | None = None, **options: Unpack[_Options]) -> None:
-        self._client = client.Client(account, **options)
+        given = hidden(options)
+        del options  # a proxy or a base URL may contain a password, as in ``from_env()``
+        self._client = client.Client(account, **given())
         _clients.add(self._client)
 
     @classmethod

@@ -108,6 +108,14 @@ SECRETS: dict[str, tuple[Callable[..., object], dict[str, object]]] = {
     "short pepper for Redis": (RedisStore, {"url": "redis://h", "pepper": "hunter2"}),
     "bytes as URL": (RedisStore, {"url": b"redis://:hunter2@h", "pepper": SECRET}),
     "bad port": (RedisStore, {"url": "redis://:hunter2@h:99999", "pepper": SECRET}),
+    "proxy of bytes": (Client, {"proxy": b"http://me:hunter2@h"}),
+    "proxy without a scheme": (Client, {"proxy": "me:hunter2@h:3128"}),
+    "proxy of another scheme": (SyncClient, {"proxy": "ftp://me:hunter2@h"}),
+    "proxy and plain HTTP": (Client, {"proxy": "http://me:hunter2@h", "base_url": "http://127.0.0.1/"}),
+    "base URL with a user": (Client, {"base_url": "https://alex:hunter2@smscentre.com/sys/"}),
+    "base URL with a query": (SyncClient, {"base_url": "https://smscentre.com/sys/get.php?login=alex&psw=hunter2"}),
+    "base URL with a space": (Client, {"base_url": "https://alex:hunter2@ smscentre.com/"}),
+    "another mistake": (SyncClient, {"proxy": "http://me:hunter2@h", "retries": -1}),
     "bad start": (RedisStore, {"url": "redis://:hunter2@h", "pepper": SECRET, "cold_start": "no"}),
 }
 
@@ -119,6 +127,15 @@ def test_the_error_of_a_wrong_argument_shows_no_secret(
     with pytest.raises((TypeError, ValueError)) as caught:
         function(**arguments)
     assert "hunter2" not in repr(caught.value)
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    assert "hunter2" not in repr([frame.locals for frame in frames if frame.filename != __file__])
+
+
+@pytest.mark.parametrize("url", ["http://me:hunter2@h:99999", "ftp://me:hunter2@h"])
+def test_the_error_of_a_proxy_of_the_environment_shows_no_secret(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    with pytest.raises(ValueError, match="HTTPS_PROXY names a proxy that cannot be used") as caught:
+        Client(store=MemoryStore())
     frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
     assert "hunter2" not in repr([frame.locals for frame in frames if frame.filename != __file__])
 

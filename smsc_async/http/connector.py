@@ -26,6 +26,7 @@ from smsc_async.protocol import is_loopback
 
 TransportOption: TypeAlias = httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]
 
+_UNUSABLE: Final = "names a proxy that cannot be used"
 _PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
 
 # httpx parses a URL for 10 µs, and a client even an empty base URL, which no request of the library uses.
@@ -55,13 +56,20 @@ class Connector:
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        _check_types(transport, proxy, ssl_context)
+        # The URL of a proxy may contain a password, and error reporters show the locals of every frame.
         self._proxy = proxy
-        self._is_of_environment = proxy is None and transport is None and _may_use_proxy(endpoint)
-        if proxy is not None:
+        del proxy
+        _check_types(transport, ssl_context, has_proxy=self._proxy is not None)
+        self._is_of_environment = self._proxy is None and transport is None and _may_use_proxy(endpoint)
+        if self._proxy is not None:
+            if not isinstance(self._proxy, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # of callers without a type checker
+                name = type(self._proxy).__name__
+                raise TypeError(f"proxy must be a URL such as 'http://proxy.example:3128', not {name}")
             if endpoint.startswith("http:"):
                 raise ValueError("proxy: not with an http:// base_url, because the proxy would see the password")
-            _check_proxy(proxy, "proxy")
+            problem = _proxy_problem(self._proxy)
+            if problem is not None:
+                raise ValueError(f"proxy {_UNUSABLE}: {problem}")
         elif self._is_of_environment:
             self._proxy = _environment_proxy()
         self._new_transport = transport if not isinstance(transport, httpx.AsyncBaseTransport) else None
@@ -170,7 +178,7 @@ _NOT_SHARED: Final = "the transport of this client cannot be used here"
 _ADVICE: Final = "Pass a factory, such as transport=lambda: httpx.AsyncHTTPTransport(), or make a client for each loop"
 
 
-def _check_types(transport: TransportOption | None, proxy: str | None, ssl_context: ssl.SSLContext | None) -> None:
+def _check_types(transport: TransportOption | None, ssl_context: ssl.SSLContext | None, *, has_proxy: bool) -> None:
     if isinstance(transport, LimitedTransport):
         raise TypeError("the client limits its transport by itself: pass the one inside the LimitedTransport")
     if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport) and not callable(transport):
@@ -178,11 +186,9 @@ def _check_types(transport: TransportOption | None, proxy: str | None, ssl_conte
             "transport must be an httpx.AsyncBaseTransport or a function that returns one, "
             f"not {type(transport).__name__}"
         )
-    if proxy is not None:
-        checked_type("proxy", proxy, str, "a URL such as 'http://proxy.example:3128'")
     if ssl_context is not None:
         checked_type("ssl_context", ssl_context, ssl.SSLContext, "an ssl.SSLContext")
-    if transport is not None and (proxy is not None or ssl_context is not None):
+    if transport is not None and (has_proxy or ssl_context is not None):
         raise ValueError("transport excludes proxy and ssl_context: set them in the transport")
 
 
@@ -215,15 +221,12 @@ def _environment_proxy() -> str | None:
         if url := proxies.get(kind):
             variables = [name for name in os.environ if name.lower() == f"{kind}_proxy"]
             url = url if "://" in url else f"http://{url}"
-            _check_proxy(url, " or ".join(variables) or "the system")
-            return url
+            problem = _proxy_problem(url)
+            if problem is None:
+                return url
+            del proxies, url  # as in Connector()
+            raise ValueError(f"{' or '.join(variables) or 'the system'} {_UNUSABLE}: {problem}")
     return None
-
-
-def _check_proxy(url: str, source: str) -> None:
-    problem = _proxy_problem(url)
-    if problem is not None:
-        raise ValueError(f"{source} names a proxy that cannot be used: {problem}")
 
 
 def _proxy_problem(url: str) -> str | None:
