@@ -180,7 +180,10 @@ async def _fetch_all(
 
 async def _explain_waiting(err: Console) -> None:
     await anyio.sleep(PATIENCE)
-    err.print("no answer yet: the fourth list of a login within a minute waits for its turn", soft_wrap=True)
+    err.print(
+        "no answer yet: the service is slow, or the fourth list of a login within a minute waits for its turn",
+        soft_wrap=True,
+    )
 
 
 @asynccontextmanager

@@ -67,7 +67,7 @@ def test_whoever_waits_is_told_what_it_can_be(monkeypatch: pytest.MonkeyPatch, s
     ran = invoke("tariffs", "--fresh", "--zone", "32")
     assert ran.code == 0
     assert ran.stderr.splitlines()[1] == (
-        "no answer yet: the fourth list of a login within a minute waits for its turn"
+        "no answer yet: the service is slow, or the fourth list of a login within a minute waits for its turn"
     )
 
 
