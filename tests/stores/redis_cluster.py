@@ -99,6 +99,12 @@ class Node(RedisServer):
         return self.info("replication").get("master_link_status") == "up"
 
 
+def wait_until_replicated(master: Node, replica: Node) -> None:
+    """Wait until a replica has what its master has now."""
+    written = int(master.info("replication")["master_repl_offset"])
+    wait_until(lambda: int(replica.info("replication")["slave_repl_offset"]) >= written)
+
+
 class RedisCluster:
     """Three masters, each with a replica; runs while a ``with`` block does."""
 
@@ -152,8 +158,7 @@ class RedisCluster:
         What was written before is on the replica.
         """
         if lost:
-            written = int(master.info("replication")["master_repl_offset"])
-            wait_until(lambda: int(self.replicas[master].info("replication")["slave_repl_offset"]) >= written)
+            wait_until_replicated(master, self.replicas[master])
             self.replicas[master].signal(signal.SIGSTOP)
             master.ask("CLIENT", "KILL", "TYPE", "replica")
             time.sleep(lost)
@@ -200,7 +205,8 @@ class Sentinels:
         )
 
     def fail_over(self) -> None:
-        """Kill the master, and wait until the Sentinels have promoted its replica."""
+        """Kill the master when its replica has everything, and wait until the Sentinels have promoted that one."""
+        wait_until_replicated(self.master, self.replica)
         self.master.kill()
         wait_until(lambda: self.replica.is_master)
         name = f"{self.replica.port}".encode()

@@ -15,7 +15,7 @@ from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.stores.redis import nodes
-from tests.stores.redis_cluster import Node, Sentinels, free_ports, wait_until
+from tests.stores.redis_cluster import Node, Sentinels, free_ports, wait_until, wait_until_replicated
 from tests.support.stopwatch import Stopwatch
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -71,6 +71,7 @@ async def test_the_database_of_the_url_is_that_of_the_master(sentinels: Sentinel
         assert b"db2:keys=2" in sentinels.master.ask("INFO", "keyspace")
 
 
+@pytest.mark.usefixtures("usual_seconds")
 async def test_sentinels_that_do_not_answer_leave_the_last_master(
     sentinels: Sentinels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +154,7 @@ async def test_a_former_master_that_is_back_is_not_asked_by_a_worker_that_was_id
     async with _open(fragile.url) as store:
         assert isinstance(await _take(store), Permit)
         master, replica = fragile.master, fragile.replica
+        await asyncio.to_thread(wait_until_replicated, master, replica)
         master.signal(signal.SIGSTOP)
         await asyncio.to_thread(wait_until, lambda: replica.is_master)
         name = str(replica.port).encode()
