@@ -372,9 +372,9 @@ class Client:
             >>> from smsc_async import Account
             >>> from smsc_async.testing import SmscServer  # in place of the service
             >>> async def main(server: SmscServer) -> None:
-            ...     accounts = [server.account, Account("clara", "wrong"), Account("boris", "wrong")]
+            ...     accounts = [Account("clara", "wrong"), Account("boris", "wrong"), server.account]
             ...     async with server.client() as client:
-            ...         async for update in client.watch_for(accounts, every=0.2):
+            ...         async for update in client.watch_for(accounts, every=1):
             ...             print(update.account, type(update.error).__name__)
             ...             if update.account == "boris":
             ...                 break
