@@ -513,7 +513,7 @@ class StoreError(SmscError):
     Attributes:
         message: What failed, and what to do.
         store: Which store: a path, or host and port; never a credential.
-        retryable: Whether waiting can help: ``False`` for a wrong configuration.
+        retryable: Whether waiting can help: ``False`` for a wrong configuration, a refused password or a file that needs a repair.
 
     Example:
         >>> from smsc_async import StoreError

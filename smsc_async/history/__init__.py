@@ -40,7 +40,7 @@ class History:
         path: The file; not that of a ``SQLiteStore``.
 
     Raises:
-        ValueError: The path is ``:memory:``.
+        ValueError: The path is ``:memory:``, empty, or that of no file.
         StoreError: From every method: the file cannot be used, is damaged, or is a database of something else.
 
     Example:

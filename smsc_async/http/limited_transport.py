@@ -54,7 +54,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         StoreError: From a request: the store does not answer.
         TypeError: ``transport`` is limited already, and would take two permits for each request; or an argument has the
             wrong type.
-        ValueError: ``exchange_limit`` is out of its range.
+        ValueError: ``exchange_limit`` is out of its range, or ``host`` is no host, such as a URL.
 
     Example:
         >>> import httpx
