@@ -14,7 +14,6 @@ from smsc_async.limiter.attempt import LONGEST_EXCHANGE, Attempt, FetchLease
 from smsc_async.limiter.bucket import Permit
 from smsc_async.limiter.waiter import running_loop
 from smsc_async.stores.base import Store
-from smsc_async.stores.worker_warning import log_if_forked
 
 
 class LimitedExchange:
@@ -42,7 +41,6 @@ class LimitedExchange:
         attempt, queue = self._attempt, self._store.queue
         permit = None if attempt.lease is None else attempt.lease.take_permit()
         if permit is None:
-            log_if_forked(self._store)
             acquire = queue.acquire if self._wait else queue.acquire_now
             permit = Permit(attempt.login, attempt.quota, attempt.token, attempt.credentials)
             await acquire(permit, lease=self._lasts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import sys
@@ -16,9 +15,6 @@ from smsc_async.stores.memory import MemoryStore
 _SERVERS: Final = {"fastapi", "granian", "gunicorn", "hypercorn", "uvicorn"}
 _WORKERS: Final = re.compile(r"(?<!\S)(?:-w|--workers)[\s=]?(\d+)(?!\S)")
 
-_FORKED: Final = "was forked from one that had used the store"
-_LOG: Final = logging.getLogger("smsc_async")
-
 _warned: set[str] = set()
 
 
@@ -31,27 +27,14 @@ def warn_if_unshared(store: object) -> None:
     count = worker_count(os.environ, sys.argv)
     if not isinstance(store, MemoryStore) or (count == 1 and not store.was_forked_in_use):
         return
-    text = _text(f"is one of {count} workers" if not store.was_forked_in_use else _FORKED)
-    if text not in _warned:
-        _warned.add(text)
-        warnings.warn(text, RuntimeWarning, stacklevel=3)
-
-
-def log_if_forked(store: object) -> None:
-    """Log once in a process whose client was made before the fork, if the parent had used its ``MemoryStore``.
-
-    A Python warning can be an exception, and here it would be that of a call.
-    """
-    if isinstance(store, MemoryStore) and store.was_forked_in_use and (text := _text(_FORKED)) not in _warned:
-        _warned.add(text)
-        _LOG.warning("%s", text)
-
-
-def _text(reason: str) -> str:
-    return (
+    reason = "was forked from one that had used the store" if store.was_forked_in_use else f"is one of {count} workers"
+    text = (
         f"MemoryStore is not shared, and this process {reason}: each process counts the quota and the refused passwords by "
         "itself, and together they exceed the limits of the service. Pass SQLiteStore(path) or RedisStore(url) to all clients"
     )
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
 def worker_count(environment: Mapping[str, str], command: Sequence[str]) -> int:

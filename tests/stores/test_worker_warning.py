@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import warnings
-from contextlib import suppress
 from pathlib import Path
 
-import anyio
 import httpx
 import pytest
 
-from smsc_async import Account, Client, LimitedTransport, MemoryStore, Quota, RedisStore, SmscError, SQLiteStore
+from smsc_async import Client, LimitedTransport, MemoryStore, Quota, RedisStore, SQLiteStore
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.stores import worker_warning
 from smsc_async.stores.worker_warning import worker_count
@@ -109,45 +106,6 @@ def test_a_client_over_a_store_that_was_used_before_the_fork_warns(*, is_used: b
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Client(store=store)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-@pytest.mark.parametrize("is_used", [True, False], ids=["used", "unused"])
-@pytest.mark.parametrize("is_client", [True, False], ids=["client", "transport"])
-def test_a_client_that_was_made_before_the_fork_logs_a_warning_at_its_first_request(
-    *, is_client: bool, is_used: bool
-) -> None:
-    url = "http://127.0.0.1:9/"
-    store = MemoryStore()
-    client = Client(Account("alex", "123"), base_url=url, store=store, retries=0)
-    transport = LimitedTransport(httpx.AsyncHTTPTransport(), store=store)
-    if is_used:
-        permit = store.try_acquire(Permit("alex", Quota(), token=True))
-        assert permit is not None
-        store.try_release(permit, Completion.COMPLETE)
-
-    async def send_two() -> None:
-        async with httpx.AsyncClient(transport=transport) as users_own:
-            for _ in range(2):
-                with suppress(SmscError, httpx.ConnectError):
-                    await (client.tariffs() if is_client else users_own.post(url, data={"login": "alex"}))
-
-    child = os.fork()
-    if not child:
-        status = 99
-        try:
-            records: list[logging.LogRecord] = []
-            handler = logging.Handler(logging.WARNING)
-            handler.emit = records.append  # type: ignore[method-assign, assignment]
-            logging.getLogger("smsc_async").addHandler(handler)
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                anyio.run(send_two)
-            status = sum("forked" in each.getMessage() for each in records)
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == int(is_used)
 
 
 def test_a_limited_transport_over_a_store_that_is_not_shared_warns(monkeypatch: pytest.MonkeyPatch) -> None:
