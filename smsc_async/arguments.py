@@ -7,13 +7,11 @@ import math
 from collections.abc import AsyncIterable, Callable, Iterable
 from numbers import Real
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from smsc_async.accounts import Account
 from smsc_async.limiter.quota import Quota
-from smsc_async.records import Format
-
-T = TypeVar("T")
+from smsc_async.records import Format, checked_type
 
 
 class _PathLike(Protocol):
@@ -44,14 +42,6 @@ def check_limiter(quota: object, store: object) -> None:
     if store is not None and (isinstance(store, type) or not hasattr(store, "lease_or_reply")):
         name = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
         raise TypeError(f"store must be a store, such as SQLiteStore(path) or MemoryStore(), not {name}")
-
-
-def checked_type(name: str, value: object, kind: type[T], description: str) -> T:
-    """Return an argument that is of a type."""
-    if isinstance(value, kind):
-        return value
-    # Not the value: it may be a password.
-    raise TypeError(f"{name} must be {description}, not {type(value).__name__}")
 
 
 def checked_account(account: object, method: str) -> Account:

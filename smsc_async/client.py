@@ -22,7 +22,6 @@ from smsc_async.arguments import (
     checked_format,
     checked_refresh,
     checked_seconds,
-    checked_type,
 )
 from smsc_async.environment import BASE_URL, hidden
 from smsc_async.fetch.attempts import Fetcher
@@ -32,7 +31,7 @@ from smsc_async.http.connector import Connector, TransportOption
 from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import endpoint, reserve_endpoint, service_of
-from smsc_async.records import Format, Tariffs
+from smsc_async.records import Format, Tariffs, checked_type
 from smsc_async.stores import Store, default_store, store_at
 from smsc_async.stores.worker_warning import warn_if_unshared
 from smsc_async.telemetry.events import OnEvent, Telemetry

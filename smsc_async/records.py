@@ -14,11 +14,13 @@ from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final, NoReturn, TypeAlias, TypeVar
 
 import attrs
 
 from smsc_async.pydantic_hook import SchemaHandler, record_schema
+
+T = TypeVar("T")
 
 
 class Format(IntEnum):
@@ -36,6 +38,10 @@ class Format(IntEnum):
     CSV = 1
     XML = 2
     JSON = 3
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise ValueError(f"{value!r} is no format: must be one of {', '.join(f'Format.{each.name}' for each in cls)}")
 
 
 class Service(StrEnum):
@@ -57,6 +63,10 @@ class Service(StrEnum):
     """An HLR request."""
     CALL = "call"
     """A voice message."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise ValueError(f"{value!r} is no service: must be one of {', '.join(cls)}")
 
 
 class Extra(Mapping[str, str]):
@@ -406,6 +416,14 @@ class Tariffs:
 
 
 _COLUMNS: Final = ("kind", "zone", "name", "mccmnc", *(service.value for service in Service), "cost")
+
+
+def checked_type(name: str, value: object, kind: type[T], description: str) -> T:
+    """Return an argument that is of a type."""
+    if isinstance(value, kind):
+        return value
+    # Not the value: it may be a password.
+    raise TypeError(f"{name} must be {description}, not {type(value).__name__}")
 
 
 def _check_text(name: str, value: object, example: str) -> None:

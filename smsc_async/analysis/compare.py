@@ -10,7 +10,7 @@ from typing import TypeAlias
 import attrs
 
 from smsc_async.analysis.exact import EXACT
-from smsc_async.records import MESSAGES, Service, Tariffs
+from smsc_async.records import MESSAGES, Service, Tariffs, checked_type
 
 _Prices: TypeAlias = tuple[Decimal | None, ...]
 
@@ -142,6 +142,7 @@ def compare(lists: Mapping[str, Tariffs], *, service: Service | str = Service.AP
         The prices side by side; without a row where there are no lists.
 
     Raises:
+        TypeError: ``lists`` is no mapping, or one of them no ``Tariffs``.
         ValueError: No such service.
 
     Example:
@@ -154,6 +155,9 @@ def compare(lists: Mapping[str, Tariffs], *, service: Service | str = Service.AP
         ((Decimal('2.50'), Decimal('2.40')), (Decimal('1.85'), Decimal('1.85')))
     """
     service = Service(service)
+    checked_type("lists", lists, Mapping, 'a mapping of names to lists, such as {"alex": tariffs}')  # type: ignore[type-abstract]  # isinstance() takes it
+    for name, tariffs in lists.items():
+        checked_type(name, tariffs, Tariffs, "a Tariffs, as Client.tariffs() returns it")
     by_zone = [{zone.zone: zone for zone in tariffs.zones} for tariffs in lists.values()]
     # A dict keeps the order in which keys came, and the first name.
     names: dict[str, str] = {}

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from smsc_async.analysis.exact import EXACT
-from smsc_async.records import OperatorTariff, Service, Tariffs, Zone
+from smsc_async.records import OperatorTariff, Service, Tariffs, Zone, checked_type
 
 
 class ChangeKind(StrEnum):
@@ -112,6 +112,9 @@ def diff(old: Tariffs, new: Tariffs) -> tuple[Change, ...]:
         The changes of the zones in the order of the new list, with those that are gone after them; then those of the
         operators, likewise; then that of the e-mail price. Empty where nothing changed.
 
+    Raises:
+        TypeError: One of them is no ``Tariffs``.
+
     Example:
         >>> from smsc_async import decode, diff
         >>> old = decode(b'{"zones": [{"zone": "1", "name": "Russia", "api": "2.50"}], "mail": "0.1"}')
@@ -119,6 +122,8 @@ def diff(old: Tariffs, new: Tariffs) -> tuple[Change, ...]:
         >>> [(change.kind.value, change.id, change.price, change.difference) for change in diff(old, new)]
         [('dearer', '1', 'api', Decimal('0.25'))]
     """
+    for name, tariffs in (("old", old), ("new", new)):
+        checked_type(name, tariffs, Tariffs, "a Tariffs, as Client.tariffs() returns it")
     return (
         *_line_changes("zone", {each.zone: each for each in old.zones}, {each.zone: each for each in new.zones}),
         *_line_changes(

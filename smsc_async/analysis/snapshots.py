@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import attrs
 
-from smsc_async.records import Service, Tariffs
+from smsc_async.records import Service, Tariffs, checked_type
 
 
 def checked_instant(name: str, instant: datetime) -> datetime:
@@ -18,8 +18,7 @@ def checked_instant(name: str, instant: datetime) -> datetime:
         TypeError: It is no instant.
         ValueError: It has no time zone.
     """
-    if not isinstance(instant, datetime):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a type checker
-        raise TypeError(f"{name} must be a datetime, such as datetime.now(UTC), not {type(instant).__name__}")
+    checked_type(name, instant, datetime, "a datetime, such as datetime.now(UTC)")
     if instant.utcoffset() is None:
         raise ValueError(f"{name}={instant}: must have a time zone, such as datetime.now(UTC)")
     return instant
@@ -29,9 +28,12 @@ def _in_utc(_: object, attribute: attrs.Attribute[datetime], value: datetime) ->
     checked_instant(attribute.name, value)
 
 
+def _is_list(_: object, attribute: attrs.Attribute[Tariffs], value: Tariffs) -> None:
+    checked_type(attribute.name, value, Tariffs, "a Tariffs, as Client.tariffs() returns it")
+
+
 def _is_name(_: object, attribute: attrs.Attribute[str], value: str) -> None:
-    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # likewise
-        raise TypeError(f"{attribute.name} must be a name, such as a login, not {type(value).__name__}")
+    checked_type(attribute.name, value, str, "a name, such as a login")
 
 
 @attrs.frozen
@@ -44,7 +46,7 @@ class Snapshot:
         tariffs: The list.
 
     Raises:
-        TypeError: ``account`` is no text, or ``taken_at`` is no ``datetime``.
+        TypeError: ``account`` is no text, ``taken_at`` no ``datetime``, or ``tariffs`` no ``Tariffs``.
         ValueError: ``taken_at`` has no time zone.
 
     Example:
@@ -57,7 +59,7 @@ class Snapshot:
 
     account: str = attrs.field(validator=_is_name)
     taken_at: datetime = attrs.field(validator=_in_utc)
-    tariffs: Tariffs
+    tariffs: Tariffs = attrs.field(validator=_is_list)
 
 
 @attrs.frozen

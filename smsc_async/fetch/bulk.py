@@ -12,12 +12,11 @@ from typing import Any, TypeAlias
 import attrs
 
 from smsc_async.accounts import Account, account_without_secret
-from smsc_async.arguments import checked_type
 from smsc_async.errors import SmscError
 from smsc_async.fetch.call import closed_error
 from smsc_async.fetch.interpret import without_traceback
 from smsc_async.limiter.waiter import Waiters
-from smsc_async.records import Tariffs
+from smsc_async.records import Tariffs, checked_type
 
 
 @attrs.frozen

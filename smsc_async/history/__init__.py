@@ -16,7 +16,7 @@ from smsc_async.history import tables
 from smsc_async.history.archive import Archive, instant_after, micros_of
 from smsc_async.history.deliveries import Deliveries
 from smsc_async.history.packing import text_of
-from smsc_async.records import Service
+from smsc_async.records import Service, checked_type
 
 __all__ = ["History"]
 
@@ -308,7 +308,10 @@ class History:
 
         Raises:
             StoreError: The file cannot be used: nothing was deleted.
+            TypeError: ``account`` is neither: ``None`` would be all accounts.
         """
+        if not isinstance(account, str):
+            checked_type("account", account, Account, "a name or an Account")
 
         def work(connection: sqlite3.Connection) -> int:
             name, credentials = (account, None) if isinstance(account, str) else (None, account)

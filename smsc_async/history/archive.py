@@ -17,7 +17,7 @@ from smsc_async.history import tables
 from smsc_async.history.file import HistoryFile
 from smsc_async.history.packing import unpacked
 from smsc_async.http.threads import run_in_own_thread
-from smsc_async.records import Tariffs
+from smsc_async.records import Tariffs, checked_type
 
 T = TypeVar("T")
 _Row = TypeVar("_Row", tuple[str, int, int], tuple[str, int, int, int, int])
@@ -82,6 +82,7 @@ class Archive(HistoryFile):
         """Return the digest of credentials, in a transaction if ``make`` allows to make the key; ``None`` for ``None``."""
         if account is None:
             return None
+        checked_type("credentials", account, Account, "an Account, such as Account(login, password)")
         from smsc_async.stores.keys import Keys  # noqa: PLC0415  # the stores import an event loop
         from smsc_async.stores.private_files import read_or_create_key  # noqa: PLC0415
 
@@ -92,6 +93,8 @@ class Archive(HistoryFile):
 
     def bound(self, name: str | None, account: Account | None, *limits: int) -> tables.Bound:
         """Return which snapshots a name and credentials stand for, in a time if two instants are given."""
+        if name is not None:
+            checked_type("account", name, str, "a name, such as a login")
         return tables.Bound(name, self.digest(account, make=False), *limits)
 
     def beside(self, suffix: str) -> Path:

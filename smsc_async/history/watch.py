@@ -24,13 +24,12 @@ from smsc_async.accounts import Account
 from smsc_async.analysis.diff import Change, diff
 from smsc_async.analysis.filters import ChangeFilter, with_old_prices
 from smsc_async.analysis.snapshots import Snapshot
-from smsc_async.arguments import checked_type
 from smsc_async.errors import AuthenticationError, SmscError, StoreError
 from smsc_async.history import History
 from smsc_async.history.archive import instant_after
 from smsc_async.history.deliveries import Deliveries, Progress
 from smsc_async.limiter.clock import now
-from smsc_async.records import Tariffs
+from smsc_async.records import Tariffs, checked_type
 
 # After a failed round, if the next one is further away.
 RETRY_SECONDS: Final = 300.0

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from smsc_async.arguments import checked_type
 from smsc_async.errors import TlsError
 from smsc_async.http.limited_transport import LimitedTransport
 from smsc_async.http.threads import run_in_own_thread
 from smsc_async.limiter.waiter import running_loop
 from smsc_async.protocol import is_loopback
+from smsc_async.records import checked_type
 
 TransportOption: TypeAlias = httpx.AsyncBaseTransport | Callable[[], httpx.AsyncBaseTransport]
 

@@ -11,12 +11,13 @@ import anyio
 import httpx
 
 from smsc_async.accounts import Account
-from smsc_async.arguments import check_accounts, check_limiter, checked_account, checked_number, checked_type
+from smsc_async.arguments import check_accounts, check_limiter, checked_account, checked_number
 from smsc_async.http.limited_exchange import LimitedExchange
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import SERVICE_QUOTA, Quota
 from smsc_async.protocol import Claim, claim_of, is_host, is_ip, key_label, quota_key, service_of
+from smsc_async.records import checked_type
 from smsc_async.stores import Store, default_store
 from smsc_async.stores.worker_warning import warn_if_unshared
 

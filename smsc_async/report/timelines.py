@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from smsc_async.analysis.diff import Change, diff
 from smsc_async.analysis.snapshots import Snapshot
+from smsc_async.records import checked_type
 
 
 class Timeline(NamedTuple):
@@ -31,5 +32,8 @@ def timelines_of(snapshots: Iterable[Snapshot]) -> tuple[Timeline, ...]:
     """Return the accounts in the order in which they first come; of two lists of one instant the later given counts."""
     taken: dict[str, dict[datetime, Snapshot]] = {}
     for snapshot in snapshots:
+        checked_type(
+            "each of the snapshots", snapshot, Snapshot, "a Snapshot, such as Snapshot(name, taken_at, tariffs)"
+        )
         taken.setdefault(snapshot.account, {})[snapshot.taken_at] = snapshot
     return tuple(Timeline(account, tuple(each[instant] for instant in sorted(each))) for account, each in taken.items())

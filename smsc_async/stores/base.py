@@ -8,7 +8,6 @@ import weakref
 from typing import Final, Literal, Protocol, Self, TypeAlias
 
 from smsc_async.accounts import Account
-from smsc_async.arguments import checked_type
 from smsc_async.fetch.lockout import LockoutView
 from smsc_async.limiter.attempt import FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Usage
@@ -16,7 +15,7 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.permit_source import PermitSource
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
-from smsc_async.records import Tariffs
+from smsc_async.records import Tariffs, checked_type
 from smsc_async.stores.reply_cache import ReplyCache
 from smsc_async.stores.single_flight import SingleFlight
 

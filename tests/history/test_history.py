@@ -148,6 +148,18 @@ async def test_misuse_is_told(history: History) -> None:
         with pytest.raises(ValueError, match="must have a time zone"):
             await call
     wrong: Any = "2026-11-01"
+    await history.add(Snapshot("a", START, Tariffs(())))
+    nobody: Any = None
+    number: Any = 5
+    for read in (
+        history.forget(nobody),
+        history.forget(number),
+        history.at(number, START),
+        history.last("a", credentials=wrong),
+    ):
+        with pytest.raises(TypeError, match=r"(account|credentials) must be an? "):
+            await read
+    assert await history.accounts() == ("a",)  # nobody is not everybody
     for refused in (history.snapshots(since=wrong), history.prune(wrong), history.at("a", wrong)):
         with pytest.raises(TypeError, match=r"instant must be a datetime, such as datetime.now\(UTC\), not str"):
             await refused
