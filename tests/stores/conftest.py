@@ -12,7 +12,7 @@ import pytest
 from smsc_async import MemoryStore, RedisStore, SQLiteStore
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores import Store, base
-from smsc_async.stores.redis import connection
+from smsc_async.stores.redis import connection, nodes
 from tests.stores.redis_cluster import RedisCluster
 from tests.stores.redis_server import RedisServer
 from tests.support.slow import EXHAUSTIVE_CASE
@@ -36,13 +36,15 @@ LOOPS_OF_STORES = [
 @pytest.fixture(autouse=True)
 def patient_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a call wait longer for Redis, because the machine may be busy."""
-    monkeypatch.setattr(connection, "SECONDS", 20.0)
+    for module in (connection, nodes):
+        monkeypatch.setattr(module, "SECONDS", 20.0)
 
 
 @pytest.fixture
 def usual_seconds(patient_redis: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a call wait for Redis as long as a user's does."""
-    monkeypatch.setattr(connection, "SECONDS", _SECONDS)
+    for module in (connection, nodes):
+        monkeypatch.setattr(module, "SECONDS", _SECONDS)
 
 
 @pytest.fixture(scope="session")

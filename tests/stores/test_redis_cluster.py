@@ -281,6 +281,7 @@ async def test_keys_on_their_way_are_found_on_the_other_node(movable: RedisClust
 
 
 @pytest.mark.asyncio
+@pytest.mark.usefixtures("usual_seconds")
 async def test_a_key_that_is_nowhere_while_its_slot_moves_is_waited_for(movable: RedisCluster, login: str) -> None:
     async with _open(movable) as store:
         assert isinstance(await _take(store, login), Permit)
@@ -302,6 +303,7 @@ async def test_a_key_that_is_nowhere_while_its_slot_moves_is_waited_for(movable:
 
 
 @pytest.mark.asyncio
+@pytest.mark.usefixtures("usual_seconds")
 async def test_lists_are_shared_and_forgotten_while_their_slot_moves(movable: RedisCluster, login: str) -> None:
     endpoint, account = "https://smsc.example/sys/get.php", Account(login, "123")
     async with _open(movable) as store:
