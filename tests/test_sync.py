@@ -115,7 +115,13 @@ def test_a_watch_is_an_iterator() -> None:
         SmscServer(rules=Rules(requests=100)) as server,
         Client(server.account, base_url=server.base_url, store=MemoryStore(), quota=quota) as client,
     ):
-        change = threading.Timer(0.5, server.set_tariffs, [sample_tariffs(Decimal("1.10"))])
+
+        def change_after_the_first_round() -> None:
+            while not server.log:
+                time.sleep(0.01)
+            server.set_tariffs(sample_tariffs(Decimal("1.10")))
+
+        change = threading.Thread(target=change_after_the_first_round)
         change.start()
         update = next(client.watch(every=0.1))
         change.join()
@@ -123,8 +129,8 @@ def test_a_watch_is_an_iterator() -> None:
 
 
 def test_a_watch_of_many_accounts_is_an_iterator(client: Client, smsc_server: SmscServer) -> None:
-    accounts = [smsc_server.account, Account("clara", "wrong"), Account("boris", "wrong")]
-    updates = client.watch_for(accounts, every=0.3)
+    accounts = [Account("clara", "wrong"), Account("boris", "wrong"), smsc_server.account]
+    updates = client.watch_for(accounts, every=3)
     assert [(update.account, type(update.error)) for update in itertools.islice(updates, 2)] == [
         ("clara", AuthenticationError),
         ("boris", AuthenticationError),
