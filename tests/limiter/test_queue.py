@@ -12,9 +12,11 @@ import anyio
 import httpx
 import pytest
 
-from smsc_async import LimitedTransport, MemoryStore, Quota, QuotaExhausted, StoreNotReady
+from smsc_async import Account, LimitedTransport, MemoryStore, Quota, QuotaExhausted, StoreNotReady, TrialsExhausted
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
+from smsc_async.limiter.credentials import Credentials
 from smsc_async.limiter.queue import WaiterQueue
 from tests.limiter.counts import sweep, usage_counts, waiter_count
 from tests.support.slow import exhaustive_after
@@ -193,6 +195,25 @@ async def test_a_slot_that_comes_free_goes_to_the_first_who_waits_for_one() -> N
             await queue.release(held.pop(), Completion.COMPLETE)
             await anyio.sleep(0.1)
             assert got == expected
+
+
+async def test_a_request_that_gets_no_token_with_its_place_waits_for_the_token_next() -> None:
+    queue = MemoryStore().queue
+    credentials = [Credentials("smsc", Account(login, "123")) for login in ("alex", "boris", "clara", "dora", "emil")]
+    waiting, *others = (Permit(each.login, QUOTA, True, each) for each in credentials)
+    await use_up(queue, waiting.login)
+    started = now()
+    for permit in others:  # of accounts that are not tested yet: they take all places
+        await queue.acquire(permit)
+    with pytest.raises(TrialsExhausted):
+        await queue.acquire_now(waiting, lease=30.0)
+    async with anyio.create_task_group() as group:
+        group.start_soon(queue.acquire, waiting)
+        await anyio.sleep(1.0)
+        await queue.release(others[0], Completion.COMPLETE, Verdict.LIST)
+    assert waiting.place is not None
+    assert now() - started == pytest.approx(QUOTA.window)
+    assert waiter_count(queue) == 0
 
 
 async def test_a_slot_that_lingers_comes_free_by_itself() -> None:
