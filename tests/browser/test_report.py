@@ -514,13 +514,16 @@ def test_prices_of_many_digits_stay_within_the_window(opened: Open, width: int) 
     assert name["width"] > 100
 
 
+LONG = Decimal("1234567890.123456")
+
+
 @pytest.mark.parametrize("width", [390, 1200])
 @pytest.mark.parametrize(
     ("account", "zone"),
     [
         ("a" * 100, Zone("1", "x", Decimal(1))),
         ("alex", Zone("7" * 100, "x", Decimal(1))),
-        ("alex", Zone("1", "x", *[Decimal("1234567890.123456")] * 5)),
+        ("alex", Zone("1", "x", LONG, LONG, LONG, LONG, LONG)),
     ],
     ids=["account", "number", "prices"],
 )
