@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from smsc_async import Account, Quota, RedisStore, SQLiteStore
+from smsc_async import Account, Quota, RedisStore, Secret, SQLiteStore
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import now
@@ -32,7 +32,7 @@ from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import render, sample_tariffs
 from smsc_async.stores import FetchLease
-from smsc_async.stores.keys import Keys, checked_pepper
+from smsc_async.stores.keys import Keys
 from tests.stores.redis_server import RedisServer
 
 PEPPER = "a long random text"
@@ -67,7 +67,7 @@ async def filled(server: RedisServer, stored: int) -> RedisStore:
     client: Any = Redis.from_url(server.url)
     store = RedisStore(server.url, pepper=PEPPER, cold_start="grant", keep_bytes=2**30)
     await pair(store, "first")
-    permit = await client.get(f"{{smsc}}:permits:{Keys(checked_pepper(PEPPER)).login('first')}")
+    permit = await client.get(f"{{smsc}}:permits:{Keys(Secret(PEPPER)).login('first')}")
     for first in range(0, stored, 5_000):
         pipe = client.pipeline(transaction=False)
         for number in range(first, min(first + 5_000, stored)):
