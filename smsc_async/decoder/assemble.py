@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import attrs
 
 from smsc_async.decoder.members import COST, PRICES
-from smsc_async.decoder.prices import Notation, parse_prices
+from smsc_async.decoder.prices import parse_prices
 from smsc_async.decoder.text import excerpt
 from smsc_async.display import escape_for_display
 from smsc_async.errors import DecodeError, IncompleteReply
@@ -51,13 +51,10 @@ class Columns:
     place: Callable[[int, str], str]
 
 
-def assemble(
-    notation: Notation, *, zones: Columns, codes: Columns, mail: str | None, extra: Mapping[str, str]
-) -> Tariffs:
+def assemble(*, zones: Columns, codes: Columns, mail: str | None, extra: Mapping[str, str]) -> Tariffs:
     """Return the list that an answer contains, or raise an error for its first fault.
 
     Args:
-        notation: How the format writes prices.
         zones: The zones.
         codes: The individual tariffs.
         mail: The price of an e-mail message.
@@ -67,13 +64,13 @@ def assemble(
         raise IncompleteReply("a list without a single zone; repeat the request")
     zone_ids = _ids(zones, "zone", _is_visible, "the number of a zone is 1 to 64 visible characters")
     code_ids = _ids(codes, "mccmnc", MCCMNC.fullmatch, "an operator is named by 4 to 7 digits")
-    zone_records = _records(Zone, zone_ids, _texts(zones.names), *_prices(notation, zones, PRICES), _extras(zones))
-    code_records = _records(OperatorTariff, code_ids, *_prices(notation, codes, COST), _extras(codes))
+    zone_records = _records(Zone, zone_ids, _texts(zones.names), *_prices(zones, PRICES), _extras(zones))
+    code_records = _records(OperatorTariff, code_ids, *_prices(codes, COST), _extras(codes))
     mail_price = Columns(ids=[], prices=[[mail]], place=lambda _, member: member)
     return Tariffs(
         _distinct(zones, "zone", zone_ids, zone_records),
         _distinct(codes, "mccmnc", code_ids, code_records),
-        _prices(notation, mail_price, ["mail"])[0][0],
+        _prices(mail_price, ["mail"])[0][0],
         _extra(extra),
     )
 
@@ -139,9 +136,9 @@ def _escape(surrogate: re.Match[str]) -> str:
     return escape_for_display(surrogate[0])
 
 
-def _prices(notation: Notation, columns: Columns, members: Sequence[str]) -> list[list[Decimal | None]]:
+def _prices(columns: Columns, members: Sequence[str]) -> list[list[Decimal | None]]:
     try:
-        return parse_prices(columns.prices, notation)
+        return parse_prices(columns.prices)
     except KeyError as error:
         text: str = error.args[0]
     member, column = next(each for each in zip(members, columns.prices, strict=True) if text in each[1])

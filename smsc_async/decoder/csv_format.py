@@ -22,13 +22,12 @@ from typing import Final
 
 from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import PRICES
-from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import raise_comma_refusal
 from smsc_async.decoder.text import COMMAS_OF_A_ZONE, Lines, excerpt
 from smsc_async.errors import IncompleteReply
 from smsc_async.records import Tariffs
 
-_NOTATION: Final = Notation(comma=False, spaces=True)
+_SPACES: Final = " \t"
 # A name that ends in a comma and something like a price.
 _SHIFTED: Final = re.compile(r",([0-9]+(?:\.[0-9]+)?|-|)$", re.MULTILINE)
 _DECIMAL_COMMA: Final = re.compile(r"(?:^|,)\s*[0-9]+,[0-9]+\s*(?:,|$)")
@@ -45,17 +44,16 @@ def read(text: str) -> Tariffs:
     mail = _mail(lines, end, commas[end:])
     fields = list(map(str.rsplit, lines.rows[:zones], repeat(","), repeat(len(PRICES))))
     heads = [row[0].partition(",") for row in fields]
-    prices = [[row[column] for row in fields] for column in range(1, 1 + len(PRICES))]
+    prices = [[row[column].strip(_SPACES) for row in fields] for column in range(1, 1 + len(PRICES))]
     names = [head[2] for head in heads]
     if _SHIFTED.search("\n".join(names)):
         _refuse_shifted(lines, names, prices)
     codes = [row.partition(",") for row in lines.rows[zones:end]]
     return assemble(
-        _NOTATION,
         zones=Columns(ids=[head[0] for head in heads], names=names, prices=prices, place=lines.place),
         codes=Columns(
             ids=[code[0] for code in codes],
-            prices=[[code[2] for code in codes]],
+            prices=[[code[2].strip(_SPACES) for code in codes]],
             place=lambda row, member: lines.place(zones + row, member),
         ),
         mail=mail,
@@ -76,7 +74,7 @@ def _mail(lines: Lines, start: int, commas: list[int]) -> str:
         )
     if len(commas) > 1:
         raise lines.fault("is behind the e-mail price, which ends a list", start + 1)
-    mail = lines.rows[start].strip(" \t")
+    mail = lines.rows[start].strip(_SPACES)
     if not ended and (mail.isdigit() or mail.endswith(".")):
         raise lines.fault(
             "the last line may be an e-mail price or the beginning of a row that was cut off, "

@@ -17,7 +17,6 @@ from typing import Final, TypeAlias, cast
 
 from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import COST, PRICES, by_member, extra_members, merge_members
-from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import structured_refusal
 from smsc_async.decoder.text import excerpt, refuse_depth
 from smsc_async.errors import DecodeError, IncompleteReply
@@ -26,7 +25,6 @@ from smsc_async.records import Tariffs
 Json: TypeAlias = "str | bool | list[Json] | dict[str, Json] | None"
 Object: TypeAlias = "dict[str, Json]"
 
-_NOTATION: Final = Notation(comma=True, spaces=False)
 _TEXTS: Final = (str, NoneType)
 _DOCUMENTED: Final = ("zones", "codes", "mail")
 # An unfinished token with nothing after it: a text, a number, a literal, or nothing at all.
@@ -59,7 +57,6 @@ def read(text: str) -> Tariffs | None:
     if "mail" not in document:
         raise IncompleteReply("the e-mail price, which every whole list has, is missing")
     return assemble(
-        _NOTATION,
         zones=_columns("zones", _objects(document, "zones"), "zone", PRICES, "name"),
         codes=_columns("codes", _objects(document, "codes"), "mccmnc", COST),
         mail=_texts([document["mail"]], "mail", "")[0],

@@ -20,13 +20,11 @@ from typing import Final
 
 from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import COST, DOCUMENTED, PRICES, by_member, extra_members
-from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import raise_plain_refusal
 from smsc_async.decoder.text import Lines
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Tariffs
 
-_NOTATION: Final = Notation(comma=True, spaces=True)
 _SPACES: Final = " \t"
 _ZONE_MEMBERS: Final = ("zone", "name", *PRICES)
 
@@ -51,7 +49,6 @@ def read(text: str) -> Tariffs:
     rows, codes_at = list(codes.values()), list(codes)
     costs = by_member(rows, *COST)
     return assemble(
-        _NOTATION,
         zones=_zones(text, lines, zones_at),
         codes=Columns(
             ids=[fields["mccmnc"] for fields in rows],

@@ -1,8 +1,8 @@
 """The grammar of a price.
 
 A price is ASCII digits, and optionally one decimal mark with digits on both sides. ``Decimal`` itself is far more
-lenient: it takes ``NaN``, ``1e999999``, ``1_0`` and Arabic digits. The mark is a point; a comma is accepted too in formats
-that do not separate fields with commas. At most twelve digits stand before the mark and twelve after it: no tariff needs
+lenient: it takes ``NaN``, ``1e999999``, ``1_0`` and Arabic digits. The mark is a point or a comma; a format that separates
+fields with commas has none in a price. At most twelve digits stand before the mark and twelve after it: no tariff needs
 more, and sums of such numbers stay exact within the 28 digits of Python's default decimal context.
 
 An absent price, an empty one and ``-`` are all "no price": it is unknown how the service writes it.
@@ -16,48 +16,28 @@ from decimal import Decimal
 from itertools import chain
 from typing import Final
 
-import attrs
-
 _PRICE: Final = re.compile(r"[0-9]{1,12}+(?:\.[0-9]{1,12}+)?+")
 _PRICES: Final = re.compile(rf"(?:(?:{_PRICE.pattern}|-)\n)*+")
 
 
-@attrs.frozen(kw_only=True)
-class Notation:
-    """How a format writes prices.
-
-    Attributes:
-        comma: Whether the decimal mark may be a comma.
-        spaces: Whether spaces around a price are layout; if not, they are a fault of the price.
-    """
-
-    comma: bool
-    spaces: bool
-
-    def normalize(self, text: str | None) -> str | None:
-        """Return the text of a price without layout and with a point as its decimal mark."""
-        text = text.strip(" \t") if text and self.spaces else text
-        return text.replace(",", ".") if text and self.comma else text
-
-
-def parse_prices(columns: Sequence[Sequence[str | None]], notation: Notation) -> list[list[Decimal | None]]:
+def parse_prices(columns: Sequence[Sequence[str | None]]) -> list[list[Decimal | None]]:
     """Return the price of each text of each column, with the digits of the text.
 
     Raises:
         KeyError: A text is not a price. The key is the first such text.
     """
-    # Most lists need no normalization, which takes half as long again.
+    # Most lists have no decimal comma, and a look at each text takes half as long again.
     if not _are_prices(chain.from_iterable(columns)):
-        columns = _normalized(columns, notation)
+        columns = [[_with_point(text) for text in column] for column in columns]
     return [[Decimal(text) if text and text != "-" else None for text in column] for column in columns]
 
 
-def _normalized(columns: Sequence[Sequence[str | None]], notation: Notation) -> list[list[str | None]]:
-    normalized = [list(map(notation.normalize, column)) for column in columns]
-    for text, normal in zip(chain.from_iterable(columns), chain.from_iterable(normalized), strict=True):
-        if not _are_prices([normal]):
-            raise KeyError(text)
-    return normalized
+def _with_point(text: str | None) -> str | None:
+    """Return the text of a price with a point as its decimal mark."""
+    price = text.replace(",", ".") if text else text
+    if not _are_prices([price]):
+        raise KeyError(text)
+    return price
 
 
 def _are_prices(texts: Iterable[str | None]) -> bool:

@@ -21,14 +21,12 @@ from xml.parsers.expat import ErrorString
 
 from smsc_async.decoder.assemble import Columns, assemble
 from smsc_async.decoder.members import COST, PRICES, by_member, extra_members, merge_members
-from smsc_async.decoder.prices import Notation
 from smsc_async.decoder.refusals import structured_refusal
 from smsc_async.decoder.text import excerpt, refuse_depth
 from smsc_async.display import escape_for_display
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Tariffs
 
-_NOTATION: Final = Notation(comma=True, spaces=False)
 _ROWS: Final = {"zones": "zone", "codes": "mccmnc"}
 _DEEPEST: Final = 4
 # Where an element begins and where one ends.
@@ -55,7 +53,6 @@ def read(text: str) -> Tariffs:
     if "mail" not in members:
         raise IncompleteReply("the e-mail price, which every whole list has, is missing")
     return assemble(
-        _NOTATION,
         zones=_columns(root, "zones", PRICES, "name"),
         codes=_columns(root, "codes", COST),
         mail=members.pop("mail"),
