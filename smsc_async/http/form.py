@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urlencode
 
 import httpx
@@ -19,11 +19,11 @@ from smsc_async.records import Format
 _MARGIN: Final = 0.5
 
 
-class FormStream(httpx.AsyncByteStream):
+class FormStream(httpx.AsyncByteStream, AsyncIterator[bytes]):
     """The body of a request. It encodes the form when a transport reads it, and can be read more than once.
 
-    No frame keeps the encoded form in a local variable. The stream is no generator: a generator that is not run to its
-    end causes a warning on trio.
+    No frame keeps the encoded form in a local variable. The stream is an iterator and no generator: a generator that is not
+    run to its end causes a warning on trio.
 
     Attributes:
         until: When the exchange ends, by the limiter's clock.
@@ -36,15 +36,20 @@ class FormStream(httpx.AsyncByteStream):
         self._account = account
         self._format = reply_format
         self._exchange = exchange
+        self._is_read = False
         self.until: float = now() + LONGEST_EXCHANGE - _MARGIN
         timeout = httpx.Timeout(LONGEST_EXCHANGE, connect=connect_seconds, pool=connect_seconds)
         self.timeouts: dict[str, float | None] = timeout.as_dict()
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return _FormReader(self)
+    def __aiter__(self) -> Self:
+        self._is_read = False
+        return self
 
-    async def read(self) -> bytes:
-        """Return the encoded form, after the exchange has counted the reading."""
+    async def __anext__(self) -> bytes:
+        """Return the whole encoded form, after the exchange has counted the reading."""
+        if self._is_read:
+            raise StopAsyncIteration
+        self._is_read = True
         await self._exchange.allow_reading()
         self.timeouts["read"] = self.timeouts["write"] = max(self.until - now(), 0.0)
         return self.encode()
@@ -58,14 +63,3 @@ class FormStream(httpx.AsyncByteStream):
             else {"login": account.login, "psw": account.secret.reveal()}
         )
         return f"get_price=1&{urlencode(credentials)}&fmt={self._format.value}&charset=utf-8".encode()
-
-
-class _FormReader(AsyncIterator[bytes]):
-    def __init__(self, form: FormStream) -> None:
-        self._form: FormStream | None = form
-
-    async def __anext__(self) -> bytes:
-        form, self._form = self._form, None
-        if form is None:
-            raise StopAsyncIteration
-        return await form.read()
