@@ -27,8 +27,6 @@ _is_active: Final[ContextVar[bool]] = ContextVar("smsc_async exchange", default=
 @contextmanager
 def quiet_logs() -> Generator[None]:
     """Filter the log records of the running task while the block runs."""
-    for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_without_details)  # a second addition has no effect
     token = _is_active.set(True)
     try:
         yield
@@ -41,3 +39,7 @@ def _without_details(record: logging.LogRecord) -> bool:
         event = "HTTP request of smsc_async" if record.name == "httpx" else str(record.msg).partition(" ")[0]
         record.msg, record.args = event, None
     return True
+
+
+for _name in _LOGGERS:
+    logging.getLogger(_name).addFilter(_without_details)
