@@ -1,7 +1,8 @@
 """The suspension of one task until another task or thread notifies it.
 
 The events of anyio belong to one event loop, and all loops of a process share a store: hence the two small native waiters
-here. The one for asyncio is a bare future with a timer, which also costs a third of a cancel scope around an event.
+here. The one for asyncio is a bare future with a timer: the garbage collector may close the coroutine of a task whose loop
+is closed, and asyncio's cancel scopes of anyio cannot be left there.
 
 Invariants: a notification that comes before the wait ends the next wait; everything except ``notify`` and ``is_lost`` runs
 in the event loop of the waiting task.
