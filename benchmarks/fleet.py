@@ -118,8 +118,6 @@ def run(rounds: int) -> list[Line]:
     with server.running() as to:
         lines += first_pass(to, small, rounds, "0 ms", ("", ""))
         lines += later_passes(to, small, rounds, "0 ms", {BARE_HTTPX: "≤ 0.45"})
-    with server.running(lists="new") as to:
-        lines += later_passes(to, small, rounds, "0 ms, new lists", {})
     with server.running() as to:
         lines += growth(to, small, large, rounds)
     return lines

@@ -14,10 +14,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import attrs
 
@@ -25,8 +24,6 @@ from smsc_async import Format
 from smsc_async.simulator.rendering import render
 from smsc_async.simulator.sample import make_tariffs
 
-# The lists of the accounts: each account has its own list and it never changes, or every reply is a new list.
-Lists: TypeAlias = Literal["own", "new"]
 ReplyTo: TypeAlias = Callable[[bytes], bytes]
 
 # A price that occurs once in a list, so that one rendered list can be made into many.
@@ -94,30 +91,24 @@ def http_reply(body: bytes) -> bytes:
     return head.encode() + body
 
 
-def replies(zones: int, lists: Lists) -> ReplyTo:
-    """Return the function from a form to a reply. No two accounts, or no two requests, get equal lists."""
+def replies(zones: int) -> ReplyTo:
+    """Return the function from a form to a reply. Each account has a list of its own, which never changes."""
     marked = [attrs.evolve(make_tariffs(zones=zones, operators=0, seed=seed), mail=_MARK) for seed in range(100)]
     parts = [render(each, Format.JSON).split(str(_MARK).encode()) for each in marked]
 
-    def numbered(number: int) -> bytes:
+    def reply_to(form: bytes) -> bytes:
+        login = _LOGIN.search(form)
+        assert login is not None, "every client sends u0, u1, …"
+        number = int(login[1])
         before, after = parts[number % len(parts)]
         price = 30 + number // len(parts) % _MARK_VALUES
         return http_reply(b"%b%d.%02d%b" % (before, price // 100, price % 100, after))
 
-    if lists == "new":
-        numbers = count()
-        return lambda _: numbered(next(numbers))
-
-    def own(form: bytes) -> bytes:
-        login = _LOGIN.search(form)
-        assert login is not None, "every client sends u0, u1, …"
-        return numbered(int(login[1]))
-
-    return own
+    return reply_to
 
 
-async def _serve(zones: int, lists: Lists, reply_seconds: float, certificate: str) -> None:
-    reply_to = replies(zones, lists)
+async def _serve(zones: int, reply_seconds: float, certificate: str) -> None:
+    reply_to = replies(zones)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
@@ -129,7 +120,7 @@ async def _serve(zones: int, lists: Lists, reply_seconds: float, certificate: st
 
 
 @contextmanager
-def running(zones: int = 50, *, lists: Lists = "own", reply_seconds: float = 0.0) -> Iterator[Server]:
+def running(zones: int = 50, *, reply_seconds: float = 0.0) -> Iterator[Server]:
     """Serve lists of that many zones from a process of its own."""
     import trustme
 
@@ -138,7 +129,7 @@ def running(zones: int = 50, *, lists: Lists = "own", reply_seconds: float = 0.0
         ca_file, certificate = Path(directory, "ca.pem"), Path(directory, "server.pem")
         authority.cert_pem.write_to_path(str(ca_file))
         authority.issue_cert(_HOST).private_key_and_cert_chain_pem.write_to_path(str(certificate))
-        command = [sys.executable, "-m", "benchmarks.server", str(zones), lists, str(reply_seconds), str(certificate)]
+        command = [sys.executable, "-m", "benchmarks.server", str(zones), str(reply_seconds), str(certificate)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None, "it is a pipe"
             try:
@@ -148,4 +139,4 @@ def running(zones: int = 50, *, lists: Lists = "own", reply_seconds: float = 0.0
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), cast("Lists", sys.argv[2]), float(sys.argv[3]), sys.argv[4]))
+    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import Final
-from weakref import WeakValueDictionary
 
 import attrs
 
-from smsc_async.decoder import decode
+from smsc_async.decoder import LONG_BODY, decode_reply
 from smsc_async.display import escape_for_display
 from smsc_async.errors import ApiError, SmscError, transport_error
 from smsc_async.http.frames import clear_frames
@@ -19,10 +17,6 @@ from smsc_async.http.threads import run_in_own_thread
 from smsc_async.protocol import Reply, declared_charset
 from smsc_async.records import Tariffs
 
-# The loop must not stop for 10 ms. Decoding takes 35 to 60 ns a byte, by format (CPython 3.11), so this is half of that.
-# A thread costs a tenth of a millisecond, and the loop continues.
-_LONG_BYTES: Final = 128 * 1024
-
 # What an error quotes of a page that came with an HTTP error: characters of its text, looked for in so many bytes.
 _WORDS: Final = 80
 _HEAD_BYTES: Final = 4096
@@ -30,15 +24,11 @@ _MARKUP: Final = re.compile(
     r"<(head|script|style)\b.*?(</\1[^>]*>|\Z)|<!--.*?(-->|\Z)|<[^>]*(>|\Z)", re.DOTALL | re.IGNORECASE
 )
 
-# Prices change a few times a year (spec/README.md, row 12) and are fetched all the time. A reply that equals one whose list
-# is still referenced is not decoded again, so a fleet whose accounts have the same list holds it once.
-_known: Final[WeakValueDictionary[tuple[str, bytes], Tariffs]] = WeakValueDictionary()
-
 
 async def interpret_redacted(reply: Reply, redactor: Redactor) -> Tariffs | SmscError:
     """Return what a reply means, with the secret removed from an error."""
     try:
-        if len(reply.body) < _LONG_BYTES:
+        if len(reply.body) < LONG_BODY:
             return _interpret_redacted(reply, redactor)
         return await run_in_own_thread(_interpret_redacted, reply, redactor)
     except BaseException as error:
@@ -101,16 +91,10 @@ def without_traceback(error: SmscError) -> SmscError:
 
 
 def _decoded(reply: Reply) -> Tariffs | SmscError:
-    key = (reply.content_type, blake2b(reply.body, digest_size=32).digest())
-    known = _known.get(key)
-    if known is None:
-        try:
-            known = decode(reply.body, charset=declared_charset(reply.content_type))
-        except SmscError as error:
-            return without_traceback(error)
-    tariffs = Tariffs(known.zones, known.codes, known.mail, known.extra, fetched_at=datetime.now(UTC))
-    _known[key] = tariffs
-    return tariffs
+    try:
+        return decode_reply(reply, datetime.now(UTC))
+    except SmscError as error:
+        return without_traceback(error)
 
 
 def _is_same(one: SmscError, other: SmscError) -> bool:

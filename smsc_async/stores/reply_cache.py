@@ -1,10 +1,16 @@
-"""The lists that a process has in memory: one cache for all stores."""
+"""The lists that a process has in memory: one cache for all stores.
+
+A list is stored as its reply, which takes a fifth of the memory, until somebody uses it again. A job that fetches thousands
+of accounts uses no list twice, so it fills the memory with replies and leaves few objects to the garbage collector.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -20,97 +26,131 @@ CacheKey = tuple[str, bytes]  # the endpoint, and the fingerprint of the account
 _LIST_BYTES: Final = 1_500
 _ZONE_BYTES: Final = 900
 _CODE_BYTES: Final = 300
+# What a reply takes beside its body.
+_REPLY_BYTES: Final = 1_000
 
 
-def size_of(cached: Tariffs | bytes) -> int:
+@attrs.frozen
+class Undecoded:
+    """A list that is decoded at its first use, unless the caller that fetched it still has it.
+
+    Attributes:
+        decode: Returns the list, or ``None`` if the reply cannot be decoded.
+        length: The bytes of the reply.
+        fetched: A weak reference to the list that was fetched, if this process has fetched it.
+    """
+
+    decode: Callable[[], Tariffs | None]
+    length: int
+    fetched: weakref.ref[Tariffs] | None = None
+
+    def tariffs(self) -> Tariffs | None:
+        """Return the list, or ``None`` if the reply cannot be decoded."""
+        tariffs = None if self.fetched is None else self.fetched()
+        return self.decode() if tariffs is None else tariffs
+
+
+def size_of(cached: Tariffs | Undecoded) -> int:
     """Return the bytes that a cached list takes, at most."""
-    if isinstance(cached, bytes):
-        return len(cached)
+    if isinstance(cached, Undecoded):
+        return _REPLY_BYTES + cached.length
     return _LIST_BYTES + len(cached.zones) * _ZONE_BYTES + len(cached.codes) * _CODE_BYTES
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class _Entry:
-    """A list or its packed bytes with their size, and the instant of the fetch by two clocks.
+    """A list with its size, and the instant of the fetch by two clocks.
 
     The age is the larger one: the monotonic clock may stop while a virtual machine is paused, the wall clock may be set
     back.
     """
 
-    cached: Tariffs | bytes
-    size: int
+    cached: Tariffs | Undecoded
     fetched_at: float
     fetched_at_wall: float
+    size: int = attrs.field(init=False, default=attrs.Factory(lambda self: size_of(self.cached), takes_self=True))
 
     def is_older_than(self, seconds: float) -> bool:
         return now() - self.fetched_at > seconds or time.time() - self.fetched_at_wall > seconds
 
 
+class _Entries:
+    """Entries by key. The least recently used are dropped if the size exceeds the limit."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self.by_key: OrderedDict[CacheKey, _Entry] = OrderedDict()
+
+    def get(self, key: CacheKey) -> _Entry | None:
+        entry = self.by_key.get(key)
+        if entry is not None:
+            self.by_key.move_to_end(key)
+        return entry
+
+    def put(self, key: CacheKey, entry: _Entry) -> None:
+        self.drop(key)
+        self.by_key[key] = entry
+        self._bytes += entry.size
+        while self._bytes > self._max_bytes:
+            self.drop(next(iter(self.by_key)))
+
+    def drop(self, key: CacheKey) -> None:
+        former = self.by_key.pop(key, None)
+        if former is not None:
+            self._bytes -= former.size
+
+
 class ReplyCache:
-    """Lists by endpoint and credentials. The least recently used lists are dropped if the size exceeds the limit.
+    """Lists by endpoint and credentials, half of the bytes for decoded ones and half for those that nobody has used again.
 
     Thread-safe.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._entries: OrderedDict[CacheKey, _Entry] = OrderedDict()
+        self._undecoded = _Entries(max_bytes // 2)
+        self._decoded = _Entries(max_bytes // 2)
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._decoded.by_key.keys() | self._undecoded.by_key.keys())
 
-    def put(self, key: CacheKey, cached: Tariffs | bytes, age: float) -> None:
-        """Store a list that was fetched ``age`` seconds ago, or its packed bytes, which are decoded at the first use."""
-        entry = _Entry(cached, size_of(cached), now() - age, time.time() - age)
+    def __contains__(self, key: CacheKey) -> bool:
+        """Whether there is a list, however old."""
+        return key in self._decoded.by_key or key in self._undecoded.by_key
+
+    def put(self, key: CacheKey, cached: Tariffs | Undecoded, age: float) -> None:
+        """Store a list that was fetched ``age`` seconds ago."""
+        entry = _Entry(cached, now() - age, time.time() - age)
         with self._lock:
-            self._drop(key)
-            self._entries[key] = entry
-            self._bytes += entry.size
-            self._trim()
+            self._decoded.drop(key)
+            self._undecoded.drop(key)
+            (self._decoded if isinstance(cached, Tariffs) else self._undecoded).put(key, entry)
 
     def find(self, key: CacheKey, max_age: float) -> Tariffs | None:
         """Return a list if it is at most ``max_age`` seconds old."""
         with self._lock:
-            entry = self._entries.get(key)
-            if entry is None or entry.is_older_than(max_age):
-                return None
-            self._entries.move_to_end(key)
-            if isinstance(entry.cached, Tariffs):
-                return entry.cached
-            # Imported by the store that has put the bytes there; a MemoryStore needs neither seals nor compression.
-            from smsc_async.stores.sealed_reply import unpacked  # noqa: PLC0415
-
-            tariffs = unpacked(entry.cached, entry.fetched_at_wall)
-            if tariffs is None:
-                self._drop(key)
-                return None
-            self._bytes += size_of(tariffs) - entry.size
-            entry.cached, entry.size = tariffs, size_of(tariffs)
-            self._trim()
-            return tariffs
-
-    def has(self, key: CacheKey) -> bool:
-        """Whether there is a list, however old."""
-        return key in self._entries
+            entry = self._decoded.get(key) or self._undecoded.get(key)
+        if entry is None or entry.is_older_than(max_age):
+            return None
+        if isinstance(entry.cached, Tariffs):
+            return entry.cached
+        tariffs = entry.cached.tariffs()  # without the lock: other threads need not wait for it
+        with self._lock:
+            if self._undecoded.get(key) is entry:
+                if tariffs is None:
+                    self._undecoded.drop(key)
+                else:
+                    self._decoded.put(key, _Entry(tariffs, entry.fetched_at, entry.fetched_at_wall))
+        return tariffs
 
     def forget(self, account: Account) -> None:
         """Drop the lists of an account."""
         with self._lock:
-            for key in [each for each in self._entries if each[1] == account.fingerprint]:
-                self._drop(key)
+            for entries in (self._decoded, self._undecoded):
+                for key in [each for each in entries.by_key if each[1] == account.fingerprint]:
+                    entries.drop(key)
 
     def after_fork(self) -> None:
         """Replace the lock in a forked child, in which no thread can release it."""
         self._lock = threading.Lock()
-
-    def _drop(self, key: CacheKey) -> None:
-        former = self._entries.pop(key, None)
-        if former is not None:
-            self._bytes -= former.size
-
-    def _trim(self) -> None:
-        while self._bytes > self._max_bytes:
-            _, oldest = self._entries.popitem(last=False)
-            self._bytes -= oldest.size

@@ -14,12 +14,10 @@ import zlib
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-import attrs
-
-from smsc_async.decoder import decode
+from smsc_async.decoder import decode_reply
 from smsc_async.errors import SmscError
 from smsc_async.http.threads import run_in_own_thread
-from smsc_async.protocol import REPLY_BYTES, Reply, declared_charset
+from smsc_async.protocol import REPLY_BYTES, Reply
 from smsc_async.records import Tariffs
 from smsc_async.stores.keys import ListKey
 
@@ -84,8 +82,7 @@ def unpacked(packed_reply: bytes, wall: float) -> Tariffs | None:
             return None
         head, _, body = text.partition(b"\n")
         content_type: object = json.loads(head)
-        tariffs = decode(body, charset=declared_charset(str(content_type)))
-        return attrs.evolve(tariffs, fetched_at=datetime.fromtimestamp(wall, UTC))
+        return decode_reply(Reply(200, str(content_type), None, body), datetime.fromtimestamp(wall, UTC))
     except (zlib.error, ValueError, OverflowError, OSError, RecursionError, SmscError):
         return None
 

@@ -40,7 +40,8 @@ from smsc_async.stores.base import ColdStart, Store
 from smsc_async.stores.keys import Keys, ListKey
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, LockoutStates
 from smsc_async.stores.private_files import misconfigured
-from smsc_async.stores.sealed_reply import Unsealed, sealed, unpacked_off_loop, unsealed
+from smsc_async.stores.reply_cache import Undecoded
+from smsc_async.stores.sealed_reply import Unsealed, sealed, unpacked, unpacked_off_loop, unsealed
 
 OTHER_PEPPER: Final = (
     "another process uses the store with another pepper, and so with another quota: pass the same pepper everywhere (for "
@@ -224,7 +225,7 @@ class SharedStore(Store, ABC):
         while True:
             # A list that was fetched since the start of the call is fresh enough whatever max_age is.
             fresh = min(max(max_age, now() - started), self.LIST_TTL) if is_readable else -1.0
-            with_last = is_readable and not self._cache.has(cache_key)
+            with_last = is_readable and cache_key not in self._cache
             looked_at = now()
             lookup = await self._look(key.name, fresh, holder, permit, with_last=with_last)
             if lookup.has_permit and permit is not None and now() - looked_at >= LONGEST_EXCHANGE:
@@ -234,7 +235,8 @@ class SharedStore(Store, ABC):
             stored, age = self._unsealed(lookup, key)
             if lookup.leads:
                 if stored is not None and age < self.LIST_TTL:
-                    self._cache.put(cache_key, stored.packed, age)
+                    last = Undecoded(partial(unpacked, *stored), len(stored.packed))
+                    self._cache.put(cache_key, last, age)
                 return FetchLease(endpoint, account, LeaseId(key, holder), permit if lookup.has_permit else None)
             if lookup.sealed is not None:
                 tariffs = await unpacked_off_loop(*stored) if stored is not None and age < fresh else None

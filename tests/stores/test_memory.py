@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import anyio
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, Tariffs, decode
+from smsc_async.decoder import decode_reply
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.credentials import Credentials
+from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render, sample_tariffs
 from smsc_async.stores import FetchLease, default_store, memory
-from smsc_async.stores.reply_cache import size_of
+from smsc_async.stores.reply_cache import ReplyCache, Undecoded, size_of
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +51,7 @@ async def test_a_list_is_given_to_the_credentials_that_fetched_it_and_to_no_othe
 
 async def test_what_was_used_least_recently_goes_first_when_there_is_too_much() -> None:
     accounts = [Account(f"login{i}", "123") for i in range(4)]
-    store = MemoryStore(keep_bytes=3 * size_of(sample_tariffs()))
+    store = MemoryStore(keep_bytes=6 * size_of(sample_tariffs()))
     for account in accounts[:3]:
         await keep(store, account)
     assert store.get_cached(HERE, accounts[0], 60.0) is not None
@@ -58,7 +62,7 @@ async def test_what_was_used_least_recently_goes_first_when_there_is_too_much() 
 
 async def test_what_was_used_once_goes_when_its_turn_comes_again() -> None:
     accounts = [Account(f"login{i}", "123") for i in range(6)]
-    store = MemoryStore(keep_bytes=2 * size_of(sample_tariffs()))
+    store = MemoryStore(keep_bytes=4 * size_of(sample_tariffs()))
     await keep(store, accounts[0])
     assert store.get_cached(HERE, accounts[0], 60.0) is not None
     for account in accounts[1:]:
@@ -69,7 +73,7 @@ async def test_what_was_used_once_goes_when_its_turn_comes_again() -> None:
 
 async def test_a_list_is_there_all_the_while_that_another_takes_its_place(switches_often: None) -> None:
     account, tariffs = Account("alex", "123"), sample_tariffs()
-    store = MemoryStore(keep_bytes=3 * size_of(tariffs))
+    store = MemoryStore(keep_bytes=6 * size_of(tariffs))
     await keep(store, account)
     over = threading.Event()
 
@@ -88,11 +92,72 @@ async def test_a_list_is_there_all_the_while_that_another_takes_its_place(switch
 
 
 async def test_a_list_that_takes_the_place_of_another_is_counted_once() -> None:
-    store = MemoryStore(keep_bytes=2 * size_of(sample_tariffs()))
+    store = MemoryStore(keep_bytes=4 * size_of(sample_tariffs()))
     for _ in range(10):
         await keep(store, Account("alex", "123"))
     await keep(store, Account("boris", "123"))
     assert store.get_cached(HERE, Account("alex", "123"), 60.0) is not None
+
+
+async def _fetched(store: MemoryStore, account: Account, zones: int) -> Tariffs:
+    """Cache a list as a fetch does, with its reply; return the list."""
+    reply = Reply(200, "application/json", None, render(make_tariffs(zones=zones, operators=0), Format.JSON))
+    tariffs = decode_reply(reply, datetime.now(UTC))
+    await store.release_lease(FetchLease(HERE, account, reply=reply, tariffs=tariffs))
+    return tariffs
+
+
+async def test_a_fetched_list_is_decoded_at_its_first_use_and_then_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, account = MemoryStore(), Account("alex", "123")
+    fetched_at = (await _fetched(store, account, 50)).fetched_at
+    gc.collect()
+    first = store.get_cached(HERE, account, 60.0)
+    assert first == make_tariffs(zones=50, operators=0)
+    assert first is not None
+    assert first.fetched_at == fetched_at is not None
+    del first
+    gc.collect()
+    monkeypatch.setattr("smsc_async.decoder._decode", None)  # which would fail
+    assert store.get_cached(HERE, account, 60.0) is not None
+
+
+async def test_a_list_that_its_caller_still_has_is_not_decoded_again() -> None:
+    store, account = MemoryStore(), Account("alex", "123")
+    tariffs = await _fetched(store, account, 50)
+    assert store.get_cached(HERE, account, 60.0) is tariffs
+
+
+async def test_a_list_whose_decoding_would_block_the_loop_is_cached_as_it_is() -> None:
+    store, account = MemoryStore(), Account("alex", "123")
+    tariffs = await _fetched(store, account, 2_000)
+    assert store.get_cached(HERE, account, 60.0) is tariffs
+
+
+async def test_more_lists_fit_than_decoded_ones_and_all_of_them_can_be_used() -> None:
+    accounts = [Account(f"login{i}", "123") for i in range(10)]
+    lists = [await _fetched(MemoryStore(), account, 50) for account in accounts]
+    store = MemoryStore(keep_bytes=4 * size_of(lists[0]))
+    for account in accounts:
+        await _fetched(store, account, 50)
+    assert [store.get_cached(HERE, account, 60.0) for account in accounts] == lists
+    uses = [store.get_cached(HERE, account, 60.0) for account in accounts]
+    assert uses == lists
+    # Two decoded lists have room.
+    assert store.get_cached(HERE, accounts[-1], 60.0) is uses[-1]
+    assert store.get_cached(HERE, accounts[0], 60.0) is not uses[0]
+
+
+async def test_a_list_that_replaces_another_while_that_is_decoded_stays() -> None:
+    cache = ReplyCache(2**20)
+    key, new = (HERE, b""), sample_tariffs()
+
+    def decode_slowly() -> Tariffs:
+        cache.put(key, new, 0.0)
+        return make_tariffs(zones=3)
+
+    cache.put(key, Undecoded(decode_slowly, 10), 0.0)
+    assert cache.find(key, 60.0) == make_tariffs(zones=3)
+    assert cache.find(key, 60.0) is new
 
 
 async def test_a_store_of_no_bytes_keeps_nothing() -> None:
@@ -117,6 +182,22 @@ async def test_a_list_weighs_no_more_than_it_is_counted_for(zones: int) -> None:
     weight, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     counted = size_of(tariffs)
+    assert counted / 4 < weight <= counted
+
+
+async def test_a_reply_weighs_no_more_than_it_is_counted_for() -> None:
+    store, accounts = MemoryStore(), [Account(f"login{i}", "123") for i in range(100)]
+    await _fetched(store, Account("alex", "123"), 50)  # what is made once and for all
+    body = render(make_tariffs(zones=50, operators=0), Format.JSON)
+    tracemalloc.start()
+    for account in accounts:
+        reply = Reply(200, "application/json", None, body + b" " * int(account.login[5:]))
+        tariffs = decode_reply(reply, datetime.now(UTC))
+        await store.release_lease(FetchLease(HERE, account, reply=reply, tariffs=tariffs))
+        del reply, tariffs
+    weight, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    counted = sum(size_of(Undecoded(sample_tariffs, len(body) + number)) for number in range(100))
     assert counted / 4 < weight <= counted
 
 

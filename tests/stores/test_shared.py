@@ -21,7 +21,7 @@ from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render
 from smsc_async.stores import FetchLease, sealed_reply
 from smsc_async.stores.keys import Keys, ListKey, wrapped_pepper
-from smsc_async.stores.reply_cache import ReplyCache
+from smsc_async.stores.reply_cache import ReplyCache, Undecoded
 from smsc_async.stores.sealed_reply import packed, sealed, unpacked
 from smsc_async.testing import SmscServer
 from tests.stores.redis_server import RedisServer
@@ -190,17 +190,18 @@ async def test_what_is_packed_comes_out_as_it_was_and_nothing_else_comes_out() -
 
 
 async def test_a_shelf_holds_lists_and_bytes_up_to_a_size() -> None:
-    shelf = ReplyCache(2_400 * 2)
+    shelf = ReplyCache(2 * 2_400 * 2)
     shelf.put(("one", b""), LIST, 10.0)
-    shelf.put(("two", b""), packed(REPLY), 0.0)
+    shelf.put(("two", b""), Undecoded(partial(unpacked, packed(REPLY), 0.0), 100), 0.0)
     assert shelf.find(("one", b""), 9.0) is None
     assert shelf.find(("one", b""), 11.0) is LIST
     assert shelf.find(("two", b""), 11.0) == LIST
-    shelf.put(("three", b""), b"junk", 0.0)
+    shelf.put(("three", b""), Undecoded(partial(unpacked, b"junk", 0.0), 4), 0.0)
     assert shelf.find(("three", b""), 11.0) is None
-    shelf.put(("three", b""), LIST, 0.0)
+    for each in ("three", "four"):
+        shelf.put((each, b""), LIST, 0.0)
     assert shelf.find(("one", b""), math.inf) is None
-    assert shelf.has(("three", b""))
+    assert ("three", b"") in shelf
 
 
 async def test_digests_and_seal_keys_depend_on_the_pepper_and_on_every_part() -> None:
