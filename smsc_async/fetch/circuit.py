@@ -48,7 +48,10 @@ class Circuit:
     def wait(self, now: float) -> float:
         """Return the seconds until a request may be sent; 0 if one may be sent now."""
         # Without a timer: silence matters only when another request wants to be sent.
-        for request in [each for each, (_, sent_at) in self._pending.items() if now - sent_at >= self.SILENCE]:
+        while self._pending:
+            request, (_, sent_at) = next(iter(self._pending.items()))  # the oldest
+            if now - sent_at < self.SILENCE:
+                break
             self._fail(request, now)
         if not self.is_open:
             return 0.0
