@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 import httpx
 
-from benchmarks.pairing import Line, duration, in_turns, missing
+from benchmarks.pairing import Line, duration, in_loop, in_turns, missing
 from smsc_async import Account, Client, Format, MemoryStore
 from smsc_async.simulator.rendering import render
 from smsc_async.simulator.sample import make_tariffs
@@ -41,13 +42,13 @@ async def aiolimiter() -> float:
 
 
 async def aiocache() -> float:
-    from aiocache import cached
+    package: Any = import_module("aiocache")  # it has no types
 
-    @cached(ttl=60)
     async def fetch(login: str) -> str:
         return login
 
-    return await repeated(lambda: fetch("alex"))
+    cached: Callable[[str], Awaitable[str]] = package.cached(ttl=60)(fetch)
+    return await repeated(lambda: cached("alex"))
 
 
 async def cashews() -> float:
@@ -69,9 +70,9 @@ PEERS = {"aiolimiter": (aiolimiter, "≤ 2"), "aiocache": (aiocache, "< 1"), "ca
 
 
 def run(rounds: int) -> list[Line]:
-    calls: dict[str, Callable[[], Awaitable[float]]] = {OURS: ours}
+    calls: dict[str, Callable[[], Coroutine[Any, Any, float]]] = {OURS: ours}
     calls |= {name: call for name, (call, _) in PEERS.items() if find_spec(name)}
-    taken = in_turns({name: lambda call=call: asyncio.run(call()) for name, call in calls.items()}, 2 * rounds)  # type: ignore[misc,arg-type]
+    taken = in_turns({name: in_loop(call) for name, call in calls.items()}, 2 * rounds)
     own = duration(taken.median(OURS) / TIMES)
     return [
         taken.line(OURS, OURS, name, each=TIMES, aim=aim) if name in calls else missing(OURS, own, name)

@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from importlib.util import find_spec
 from typing import Annotated, Any
 from xml.etree import ElementTree as ET
@@ -33,7 +34,7 @@ def run(rounds: int) -> list[Line]:
     plainer = render(tariffs, Format.JSON, missing="absent")
     texts = {shape: body.decode() for shape, body in bodies.items()}
     contenders: dict[str, Callable[[], object]] = {
-        f"our {shape.name}": lambda body=body: decode(body) for shape, body in bodies.items()
+        f"our {shape.name}": partial(decode, body) for shape, body in bodies.items()
     }
     contenders[SAME] = lambda: decode(plainer)
     contenders["json.loads"] = lambda: json.loads(bodies[Format.JSON])
@@ -44,7 +45,7 @@ def run(rounds: int) -> list[Line]:
     for name, make in installed.items():
         read = make()
         checked(read(plainer), tariffs)
-        contenders[name] = lambda read=read: read(plainer)
+        contenders[name] = partial(read, plainer)
     taken = in_turns({name: timed(call, TIMES) for name, call in contenders.items()}, max(2 * rounds - 1, 3))
     lines = [
         taken.line("JSON", "our JSON", "json.loads", each=TIMES, aim="≤ 4.5"),
@@ -112,26 +113,27 @@ def by_pydantic() -> Callable[[bytes], object]:
             raise ValueError("not a price")
         return Decimal(text)
 
-    Price = Annotated[Decimal | None, BeforeValidator(price)]
+    checked_price = BeforeValidator(price)
 
     class Zone(BaseModel):
         model_config = ConfigDict(frozen=True, extra="allow", str_strip_whitespace=True)
         zone: str = Field(min_length=1, max_length=64)
         name: str = ""
-        api: Price = None
-        mass: Price = None
-        mms: Price = None
-        hlr: Price = None
-        call: Price = None
+        api: Annotated[Decimal | None, checked_price] = None
+        mass: Annotated[Decimal | None, checked_price] = None
+        mms: Annotated[Decimal | None, checked_price] = None
+        hlr: Annotated[Decimal | None, checked_price] = None
+        call: Annotated[Decimal | None, checked_price] = None
 
     class PydanticTariffs(BaseModel):
         model_config = ConfigDict(frozen=True, extra="allow")
         zones: tuple[Zone, ...] = Field(min_length=1)
-        mail: Price
+        mail: Annotated[Decimal | None, checked_price]
 
     # So that the names of this function are found in the annotations, which are texts.
-    Zone.model_rebuild(_types_namespace={"Price": Price, "Decimal": Decimal})
-    PydanticTariffs.model_rebuild(_types_namespace={"Price": Price, "Zone": Zone})
+    names = {"Annotated": Annotated, "Decimal": Decimal, "checked_price": checked_price}
+    Zone.model_rebuild(_types_namespace=names)
+    PydanticTariffs.model_rebuild(_types_namespace={**names, "Zone": Zone})
 
     def read(body: bytes) -> object:
         # Its own parser has no look at members that come twice.
@@ -214,7 +216,7 @@ def by_msgspec() -> Callable[[bytes], object]:
     decoder = msgspec.json.Decoder(StructTariffs, dec_hook=price)
 
     def read(body: bytes) -> object:
-        tariffs = decoder.decode(body)
+        tariffs: Any = decoder.decode(body)
         distinct(tariffs.zones)
         return tariffs
 

@@ -7,10 +7,11 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -30,7 +31,7 @@ OURS, BARE_HTTPX, BARE_AIOHTTP = "smsc_async", "bare httpx, gather", "bare aioht
 # httpx's pool looks at every waiting request for each request that ends. This one never has more than 50.
 LIMITED_HTTPX = "bare httpx, 50 at a time"
 
-Fetch = Callable[[server.Server, int], Awaitable[None]]
+Fetch = Callable[[server.Server, int], Coroutine[Any, Any, None]]
 
 
 async def ours(to: server.Server, count: int, *, store: MemoryStore) -> None:

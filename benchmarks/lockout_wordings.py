@@ -21,14 +21,14 @@ def without_places(service: ServiceState, rank: Standing) -> Refused | None:
 def without_exposed(service: ServiceState, rank: Standing, now: float) -> int:
     """Rule 3 that counts fast requests only if they were in flight at a suspension."""
     suspended = sum(each.sent_at <= service.suspended_at for each in service.fast.values())
-    return rules._places(service, rank, now) - len(service.errors) - len(service.trials) - suspended  # noqa: SLF001  # its other half
+    return rules._places(service, rank, now) - len(service.errors) - len(service.trials) - suspended  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # its other half
 
 
 def any_success(service: ServiceState, credentials: CredentialsState, place: Place, now: float) -> None:
     """Late replies count: they lift a suspension and raise n, although they were sent before the error."""
     service.successes += place.fast
     if NEVER < credentials.worked_at <= service.suspended_at:
-        rules._restore(service, now)  # noqa: SLF001  # its other half
+        rules._restore(service, now)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # its other half
     service.burst.clear()
     service.unanswered.clear()
     service.list_at = max(service.list_at, now)

@@ -91,9 +91,9 @@ class Server:
     blocks: bool = True
     takes: float = 0.0
     fault: Callable[[Account], str | None] = lambda _: None
-    requests: list[tuple[float, Account]] = attrs.field(factory=list)
-    errors: list[tuple[float, Account]] = attrs.field(factory=list)
-    known: list[float] = attrs.field(factory=list)
+    requests: list[tuple[float, Account]] = attrs.field(factory=list[tuple[float, Account]])
+    errors: list[tuple[float, Account]] = attrs.field(factory=list[tuple[float, Account]])
+    known: list[float] = attrs.field(factory=list[float])
     blocked_until: float = 0.0
 
     def reply(self, account: Account) -> Verdict:
@@ -118,7 +118,7 @@ class Store:
     """What all workers share."""
 
     service: ServiceState = attrs.field(factory=ServiceState)
-    credentials: dict[Account, CredentialsState] = attrs.field(factory=dict)
+    credentials: dict[Account, CredentialsState] = attrs.field(factory=dict[Account, CredentialsState])
     tokens: defaultdict[str, dict[str, float]] = attrs.field(factory=lambda: defaultdict(dict))
 
     def of(self, account: Account) -> CredentialsState:
@@ -159,7 +159,7 @@ class Flight:
 
     account: Account
     number: int
-    calls: list[Call] = attrs.field(factory=list)
+    calls: list[Call] = attrs.field(factory=list[Call])
     attempts: int = 0
     waits_for: str = "TrialsExhausted"
     retry_after: float = 0.0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import attrs
 
@@ -62,6 +64,11 @@ def in_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> Seco
             taken[name].append(contenders[name]())
     gc.unfreeze()
     return Seconds(taken)
+
+
+def in_loop(work: Callable[[], Coroutine[Any, Any, float]]) -> Callable[[], float]:
+    """Return a contender that measures itself in an event loop of its own."""
+    return lambda: asyncio.run(work())
 
 
 def timed(call: Callable[[], object], times: int) -> Callable[[], float]:

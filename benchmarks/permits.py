@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from importlib.util import find_spec
+from typing import Any
 
-from benchmarks.pairing import Line, duration, in_turns, missing
+from benchmarks.pairing import Line, duration, in_loop, in_turns, missing
 from smsc_async import MemoryStore, Quota
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.clock import system_now, use_clock
@@ -103,7 +104,7 @@ def virtual(waiters: int) -> float:
         return runner.run(queue(waiters)) / waiters
 
 
-PEERS: dict[str, tuple[str, Callable[[], Awaitable[float]], str]] = {
+PEERS: dict[str, tuple[str, Callable[[], Coroutine[Any, Any, float]], str]] = {
     "aiolimiter, hot": ("aiolimiter", lambda: aiolimiter(fresh=False), "< 1"),
     "aiolimiter, fresh": ("aiolimiter", lambda: aiolimiter(fresh=True), ""),
     "pyrate-limiter, hot": ("pyrate_limiter", pyrate, ""),
@@ -113,9 +114,9 @@ PEERS: dict[str, tuple[str, Callable[[], Awaitable[float]], str]] = {
 
 
 def run(rounds: int) -> list[Line]:
-    calls: dict[str, Callable[[], Awaitable[float]]] = {OURS: ours}
+    calls: dict[str, Callable[[], Coroutine[Any, Any, float]]] = {OURS: ours}
     calls |= {name: call for name, (module, call, _) in PEERS.items() if find_spec(module)}
-    taken = in_turns({name: lambda call=call: asyncio.run(call()) for name, call in calls.items()}, 2 * rounds)  # type: ignore[misc,arg-type]
+    taken = in_turns({name: in_loop(call) for name, call in calls.items()}, 2 * rounds)
     own = duration(taken.median(OURS) / TIMES)
     lines = [Line(OURS, own, aim="< 2 µs")]
     for name, (_, _, aim) in PEERS.items():

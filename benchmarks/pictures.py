@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt  # after the choice of the canvas
-
 from benchmarks import quota
 
+mpl.use("Agg")
+plt: Any = import_module("matplotlib.pyplot")  # after the choice of the canvas; some of its types are unknown
 # From a palette that colour-blind readers can distinguish (Okabe and Ito).
 WITHIN, BROKEN = "#0072b2", "#d55e00"
 SMALL = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none"}

@@ -11,7 +11,7 @@ import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -120,7 +120,7 @@ async def _serve(zones: int, reply_seconds: float, certificate: str) -> None:
 
 
 @contextmanager
-def running(zones: int = 50, *, reply_seconds: float = 0.0) -> Iterator[Server]:
+def running(zones: int = 50, *, reply_seconds: float = 0.0) -> Generator[Server]:
     """Serve lists of that many zones from a process of its own."""
     import trustme
 
