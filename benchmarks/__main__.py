@@ -1,4 +1,4 @@
-"""``uv run python -m benchmarks [section …] [--quick] [--write]``.
+"""``uv run python -m benchmarks [section …] [--quick] [--write] [--docs folder]``.
 
 The peers are in the dependency group ``bench``. If they are missing and uv has started this process, it starts itself again
 with them, in an environment of its own: no test needs forty more packages.
@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from multiprocessing import get_context
+from pathlib import Path
 
 from benchmarks import page
 
@@ -38,7 +39,8 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("section", nargs="*", help=f"of {', '.join(SECTIONS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="small and rough, to see that everything runs")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its picture")
+    parser.add_argument("--write", action="store_true", help="write the results into benchmarks.md, and its picture")
+    parser.add_argument("--docs", type=Path, default=page.DOCS, help="the folder of benchmarks.md; docs by default")
     options = parser.parse_args(arguments)
     unknown = set(options.section).difference(SECTIONS)
     if unknown:
@@ -59,8 +61,8 @@ def main(arguments: list[str]) -> None:
     if options.write:
         from benchmarks import pictures
 
-        pictures.arrivals_in_windows(page.DOCS / "arrivals.png")
-        print(f"written to {page.write(chr(10).join(parts))}")
+        pictures.arrivals_in_windows(options.docs / "arrivals.png")
+        print(f"written to {page.write(chr(10).join(parts), options.docs)}")
 
 
 def with_peers(arguments: list[str]) -> None:

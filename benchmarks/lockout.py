@@ -6,6 +6,7 @@ address would hide every error after the fifth.
     uv run python -m benchmarks.lockout                 # the table, in about a minute
     uv run python -m benchmarks.lockout --write         # the table in docs/lockout.md
     uv run python -m benchmarks.lockout --rules         # other wordings of the rules, and why they were replaced
+    uv run python -m benchmarks.lockout --rules --quick # few seeds, to see that everything runs
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from benchmarks.pairing import Line
 from smsc_async.fetch import lockout as rules
 
 TITLE = "Lockout: errors at the server, accounts served and waits, in virtual time; round trips of 80 to 140 ms"
-SEEDS = 1000
+SEEDS, QUICK_SEEDS = 1000, 20
 MINUTE, HALF_HOUR, HOUR = 60.0, 1800.0, 3600.0
 CONFIRMED, PROVEN = 600.0, 7200.0
 
@@ -76,9 +77,9 @@ def moved(ago: float, at_once: int) -> Callable[[], Row]:
     return run
 
 
-def moved_mixed() -> Row:
+def moved_mixed(seeds: int = 100) -> Row:
     peak = 0
-    for seed in range(100):
+    for seed in range(seeds):
         world = World(seed)
         world.server.blocks, world.server.moved = False, True
         users = accounts(300)
@@ -88,14 +89,14 @@ def moved_mixed() -> Row:
         world.bulk(users)
         world.run(10 * MINUTE)
         peak = max(peak, world.server.peak())
-    name = "100 confirmed, 100 proven, 100 new, address moved, 100 seeds"
+    name = f"100 confirmed, 100 proven, 100 new, address moved, {seeds} seeds"
     return Row("1", name, f"≤ {peak}", "0 of 300", "", "≤ 4", peak <= 4)
 
 
-def moved_midway() -> Row:
+def moved_midway(seeds: int = 20) -> Row:
     """The address moves within a pass, and is allowed again after 40 minutes; the accounts are called every ten."""
     peak, served, wait = 0, 300, 0.0
-    for seed in range(20):
+    for seed in range(seeds):
         world = World(seed)
         world.server.blocks = False
         users = accounts(300)
@@ -258,7 +259,8 @@ def cut_for(unlucky: set[Account], user: Account) -> str | None:
 
 
 def cuts() -> Row:
-    spans, served = [], []
+    spans: list[float] = []
+    served: list[int] = []
     for rate in (0, 20):
         world = World(7)
         users = accounts(200)
@@ -442,12 +444,12 @@ def scenarios(seeds: int = SEEDS) -> list[Row]:
     return sorted(rows, key=lambda row: float(row.number.replace("a", ".5")))
 
 
-def wordings() -> Iterator[Row]:
+def wordings(seeds: int) -> Iterator[Row]:
     """The scenarios in which the wordings of the rules differ."""
-    yield moved_mixed()
-    yield moved_midway()
-    yield changed(10, PROVEN, 300, 0.01)
-    yield changed(10, CONFIRMED, 100, 0.05)
+    yield moved_mixed(seeds)
+    yield moved_midway(max(1, seeds // 5))
+    yield changed(10, PROVEN, 3 * seeds, 0.01)
+    yield changed(10, CONFIRMED, seeds, 0.05)
     yield changed_one()
 
 
@@ -455,7 +457,7 @@ def run(rounds: int) -> list[Line]:
     """The rows as the page of benchmarks shows them."""
     return [
         Line(f"{row.number}. {row.scenario}", f"{row.errors} errors", row.served, row.wait, None, row.required)
-        for row in scenarios(20 if rounds == 1 else SEEDS)
+        for row in scenarios(QUICK_SEEDS if rounds == 1 else SEEDS)
     ]
 
 
@@ -480,15 +482,16 @@ def write(text: str) -> Path:
 
 
 def main() -> None:
+    quick = "--quick" in sys.argv
     if "--rules" not in sys.argv:
-        text = table(scenarios())
+        text = table(scenarios(QUICK_SEEDS if quick else SEEDS))
         print(f"written to {write(text)}" if "--write" in sys.argv else text)
         return
     for name, patches in lockout_wordings.WORDINGS.items():
         with ExitStack() as stack:
             for function, replacement in patches.items():
                 stack.enter_context(mock.patch.object(rules, function, replacement))
-            print(f"\n{name}\n\n{table(list(wordings()))}")
+            print(f"\n{name}\n\n{table(list(wordings(2 if quick else 100)))}")
 
 
 if __name__ == "__main__":

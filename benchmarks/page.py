@@ -78,9 +78,9 @@ def version(package: str) -> str:
         return f"{package} not installed"
 
 
-def write(text: str) -> Path:
+def write(text: str, folder: Path) -> Path:
     """Replace the last run on the page."""
-    page = DOCS / "benchmarks.md"
+    page = folder / "benchmarks.md"
     before, _, rest = page.read_text("utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", "utf-8")

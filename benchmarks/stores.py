@@ -1,10 +1,12 @@
 """What the shared stores cost on this machine, also with many stored accounts: a report, which gates nothing.
 
-uv run python benchmarks/stores.py
+uv run python -m benchmarks.stores            # in one or two minutes
+uv run python -m benchmarks.stores --quick    # small and rough, to see that everything runs
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import multiprocessing
 import os
@@ -13,15 +15,15 @@ import sqlite3
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar
 
+import attrs
 from redis.asyncio import Redis
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from smsc_async import Account, Quota, RedisStore, Secret, SQLiteStore
 from smsc_async.fetch.lockout import Verdict
@@ -35,11 +37,42 @@ from smsc_async.stores import FetchLease
 from smsc_async.stores.keys import Keys
 from tests.stores.redis_server import RedisServer
 
+T = TypeVar("T")
+
 PEPPER = "a long random text"
 PROCESSES = 4
-ACCOUNTS = 2_000
 QUOTA = Quota()
 ENDPOINT = "https://smsc.example/sys/get.php"
+
+
+@attrs.frozen
+class Scale:
+    """How often each measurement is repeated.
+
+    Attributes:
+        stored: The numbers of accounts that a store already has, each on a server or in a file of its own.
+        turns: How often each of the Redis servers has its turn.
+        permits: Permits that a turn takes from Redis.
+        fetches: Whole fetches of a turn.
+        pairs: Permits that one process takes from SQLite.
+        accounts: Accounts for which each of the processes fetches.
+    """
+
+    stored: tuple[int, int, int]
+    turns: int
+    permits: int
+    fetches: int
+    pairs: int
+    accounts: int
+
+
+FULL = Scale(stored=(10, 1_000, 100_000), turns=10, permits=200, fetches=400, pairs=5_000, accounts=2_000)
+QUICK = Scale(stored=(10, 20, 30), turns=1, permits=10, fetches=20, pairs=20, accounts=20)
+
+
+def connect(url: str) -> Any:
+    """Return a client of redis-py, whose commands are not typed."""
+    return Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]  # nor are its keywords
 
 
 def micro(seconds: float) -> str:
@@ -57,14 +90,13 @@ async def pair(store: SQLiteStore | RedisStore, login: str) -> tuple[float, floa
     return between - began, time.perf_counter() - between
 
 
-STORED = (10, 1_000, 100_000)
 ROW = bytes(400)
 LISTS = ("{smsc}:lists", "{smsc}:lists:old")  # the young ones and the old ones
 
 
 async def filled(server: RedisServer, stored: int) -> RedisStore:
     """Return a store on a server that has the permits and the lists of so many accounts."""
-    client: Any = Redis.from_url(server.url)
+    client = connect(server.url)
     store = RedisStore(server.url, pepper=PEPPER, cold_start="grant", keep_bytes=2**30)
     await pair(store, "first")
     permit = await client.get(f"{{smsc}}:permits:{Keys(Secret(PEPPER)).login('first')}")
@@ -81,29 +113,31 @@ async def filled(server: RedisServer, stored: int) -> RedisStore:
     return store
 
 
-async def redis_with_stored_accounts(servers: list[RedisServer]) -> None:
+async def redis_with_stored_accounts(servers: list[RedisServer], scale: Scale) -> None:
     """Print the cost of a permit in units of PING, and of a whole fetch in the server's time.
 
     The servers take turns: one after another, they would differ by what else the machine does.
     """
-    stores = [await filled(server, stored) for server, stored in zip(servers, STORED, strict=True)]
-    pings, takes, used = ([[] for _ in STORED] for _ in range(3))  # type: list[list[list[float]]]
-    for turn in range(10 * len(STORED)):
-        i = turn % len(STORED)
-        client: Any = Redis.from_url(servers[i].url)
+    stores = [await filled(server, stored) for server, stored in zip(servers, scale.stored, strict=True)]
+    pings: list[list[float]] = [[] for _ in stores]
+    takes: list[list[float]] = [[] for _ in stores]
+    used: list[list[float]] = [[] for _ in stores]
+    for turn in range(scale.turns * len(stores)):
+        i = turn % len(stores)
+        client = connect(servers[i].url)
         await client.ping()
-        for number in range(200):
+        for number in range(scale.permits):
             began = time.perf_counter()
             await client.ping()
             pings[i].append(time.perf_counter() - began)
             takes[i].append((await pair(stores[i], f"login{turn}.{number}"))[0])
         await client.aclose()
-        accounts = [f"account{turn}.{number}" for number in range(400)]
+        accounts = [f"account{turn}.{number}" for number in range(scale.fetches)]
         await confirm(stores[i], accounts)
         before = server_seconds(servers[i])
         await fetch_all(stores[i], accounts)
         used[i].append((server_seconds(servers[i]) - before) / len(accounts))
-    for i, stored in enumerate(STORED):
+    for i, stored in enumerate(scale.stored):
         await stores[i].aclose()
         ping, take = statistics.median(pings[i]), statistics.median(takes[i])
         print(
@@ -147,7 +181,7 @@ async def fetch_all(store: RedisStore, logins: Iterable[str]) -> None:
     await asyncio.gather(*[work() for _ in range(50)])
 
 
-def sqlite_with_stored_accounts(path: str, stored: int) -> None:
+def sqlite_with_stored_accounts(path: str, stored: int, pairs: int) -> None:
     """Print the cost of a permit in the worker thread."""
     asyncio.run(sqlite_pairs(path, "first", 1))
     with sqlite3.connect(path) as connection:
@@ -162,7 +196,7 @@ def sqlite_with_stored_accounts(path: str, stored: int) -> None:
             "INSERT INTO permits VALUES (?, ?, '', 1e9, 0, 0)", ((number, f"{number:032x}") for number in numbers)
         )
     connection.close()
-    work, total = asyncio.run(sqlite_pairs(path, "login", 3_000))
+    work, total = asyncio.run(sqlite_pairs(path, "login", pairs))
     print(
         f"SQLite, {stored:>7,} stored accounts: taken and given back {micro(statistics.median(work))} in the thread, "
         f"{micro(statistics.median(total))} seen from the loop"
@@ -172,7 +206,7 @@ def sqlite_with_stored_accounts(path: str, stored: int) -> None:
 def inside(store: SQLiteStore) -> list[float]:
     """Have the seconds of each job in the worker thread written down, its transaction included."""
     seconds: list[float] = []
-    worker = store._worker  # noqa: SLF001
+    worker = store._worker  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     run = worker.run
 
     async def timed(work: Callable[[], Any], undo: Callable[[Any], object] | None = None) -> Any:
@@ -198,103 +232,98 @@ async def sqlite_pairs(path: str, name: str, count: int) -> tuple[list[float], l
     return [a + b for a, b in zip(seconds[::2], seconds[1::2], strict=True)], total
 
 
-def sqlite_process(path: str, name: str, go: Any, told: Any) -> None:
-    go.wait()
-    told.put(asyncio.run(sqlite_pairs(path, name, 2_000)))
+def sqlite_process(path: str, pairs: int, process: int) -> list[float]:
+    """Return the seconds of each permit in the worker thread."""
+    return asyncio.run(sqlite_pairs(path, f"process {process}", pairs))[0]
 
 
 def percentile(seconds: list[float], share: float) -> float:
     return sorted(seconds)[int(share * (len(seconds) - 1))]
 
 
-def sqlite(path: str) -> None:
-    work, total = asyncio.run(sqlite_pairs(path, "alone", 5_000))
+def sqlite(path: str, pairs: int) -> None:
+    work, total = asyncio.run(sqlite_pairs(path, "alone", pairs))
     print(
         f"SQLite: taken and given back {micro(statistics.median(work))} in the thread, {micro(statistics.median(total))} seen from the loop"
     )
-    answers = together(sqlite_process, lambda i: (path, f"process {i}"))
-    work = [each for answer in answers for each in answer[0]]
+    work = list(chain.from_iterable(together(partial(sqlite_process, path, pairs))))
     print(
         f"SQLite, {PROCESSES} processes at once: median {micro(statistics.median(work))}, p99 {micro(percentile(work, 0.99))}, "
         f"longest {micro(max(work))} in the thread"
     )
 
 
-def together(work: Callable[..., None], arguments: Callable[[int], tuple[object, ...]]) -> list[Any]:
-    """What processes that start at the same time tell."""
+def together(work: Callable[[int], T]) -> list[T]:
+    """Return the results of processes that start their work at the same time; ``work`` gets the number of its process."""
     context = multiprocessing.get_context("spawn")
-    go, told = context.Event(), context.Queue()
-    processes = [context.Process(target=work, args=(*arguments(i), go, told)) for i in range(PROCESSES)]
-    for process in processes:
-        process.start()
-    threading.Timer(3.0, go.set).start()
-    answers = [told.get() for _ in processes]
-    for process in processes:
-        process.join()
-    return answers
+    all_ready = context.Barrier(PROCESSES)
+    with ProcessPoolExecutor(PROCESSES, mp_context=context, initializer=all_ready.wait) as processes:
+        return list(processes.map(work, range(PROCESSES)))
 
 
-async def confirm_all(url: str) -> None:
+async def confirm_all(url: str, accounts: int) -> None:
     async with RedisStore(url, pepper=PEPPER, cold_start="grant") as store:
-        await confirm(store, (f"login{number}" for number in range(PROCESSES * ACCOUNTS)))
+        await confirm(store, (f"login{number}" for number in range(accounts)))
 
 
-def fleet_process(url: str, first: int, go: Any, told: Any) -> None:
-    go.wait()
-    told.put(asyncio.run(fleet(url, first)))
+def fleet_process(url: str, accounts: int, process: int) -> tuple[float, float]:
+    return asyncio.run(fleet(url, process * accounts, accounts))
 
 
-async def fleet(url: str, first: int) -> tuple[float, float]:
+async def fleet(url: str, first: int, accounts: int) -> tuple[float, float]:
     """Return the seconds, and those of the processor, for what a shared store does for so many accounts."""
     store = RedisStore(url, pepper=PEPPER, cold_start="grant")
     await pair(store, f"process {first}")
     began, used = time.perf_counter(), time.process_time()
-    await fetch_all(store, (f"login{number}" for number in range(first, first + ACCOUNTS)))
+    await fetch_all(store, (f"login{number}" for number in range(first, first + accounts)))
     spent = time.perf_counter() - began, time.process_time() - used
     await store.aclose()
     return spent
 
 
 def server_seconds(server: RedisServer) -> float:
-    told = server.ask("INFO", "cpu").decode()
-    return sum(
-        float(line.partition(":")[2]) for line in told.split() if line.startswith(("used_cpu_sys:", "used_cpu_user:"))
-    )
+    lines = server.ask("INFO", "cpu").decode().split()
+    return sum(float(line.partition(":")[2]) for line in lines if line.startswith(("used_cpu_sys:", "used_cpu_user:")))
 
 
 def server_bytes(server: RedisServer) -> int:
     return int(server.ask("INFO", "memory").decode().partition("used_memory:")[2].split()[0])
 
 
-def redis_fleet(server: RedisServer) -> None:
+def redis_fleet(server: RedisServer, accounts_each: int) -> None:
     server.ask("FLUSHALL")
     memory = server_bytes(server)
-    asyncio.run(confirm_all(server.url))
+    accounts = PROCESSES * accounts_each
+    asyncio.run(confirm_all(server.url, accounts))
     before = server_seconds(server)
-    answers = together(fleet_process, lambda i: (server.url, i * ACCOUNTS))
-    accounts = PROCESSES * ACCOUNTS
+    answers = together(partial(fleet_process, server.url, accounts_each))
     seconds = max(each[0] for each in answers)
     mine = sum(each[1] for each in answers)
     server_used = server_seconds(server) - before
     print(
-        f"Redis, {PROCESSES} processes of {ACCOUNTS:,} accounts each: {accounts / seconds:,.0f} accounts/s; an account costs "
+        f"Redis, {PROCESSES} processes of {accounts_each:,} accounts each: {accounts / seconds:,.0f} accounts/s; an account costs "
         f"{micro(mine / accounts)} here and {micro(server_used / accounts)} of the server's core, "
         f"{(server_bytes(server) - memory) / accounts:,.0f} bytes of its memory"
     )
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.stores", description="What the shared stores cost on this machine."
+    )
+    parser.add_argument("--quick", action="store_true", help="small and rough, to see that everything runs")
+    scale = QUICK if parser.parse_args(arguments).quick else FULL
     print(
         f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
     with tempfile.TemporaryDirectory() as folder, RedisServer() as server:
         with RedisServer() as second, RedisServer() as third:
-            asyncio.run(redis_with_stored_accounts([server, second, third]))
-        for stored in STORED:
-            sqlite_with_stored_accounts(f"{folder}/{stored}.db", stored)
-        sqlite(f"{folder}/store.db")
-        redis_fleet(server)
+            asyncio.run(redis_with_stored_accounts([server, second, third], scale))
+        for stored in scale.stored:
+            sqlite_with_stored_accounts(f"{folder}/{stored}.db", stored, scale.pairs)
+        sqlite(f"{folder}/store.db", scale.pairs)
+        redis_fleet(server, scale.accounts)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
