@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
 import httpx
 
 from smsc_async.errors import SmscError, TlsError, TransportCause, TransportError, transport_error
+from smsc_async.http.frames import chain
 from smsc_async.limiter.attempt import Attempt
 from smsc_async.limiter.waiter import in_trio
 
@@ -110,7 +110,7 @@ def _refusal(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    for each in _chain(error):
+    for each in chain(error):
         if isinstance(each, socket.gaierror):
             return "the host name cannot be resolved"
         if isinstance(each, _CUT_HANDSHAKES):
@@ -122,19 +122,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _tls_cause(error: BaseException) -> str | None:
-    for each in _chain(error):
+    for each in chain(error):
         if isinstance(each, ssl.SSLError) and not isinstance(each, _CUT_HANDSHAKES):
             return getattr(each, "verify_message", "") or getattr(each, "reason", "") or "TLS error"
     return None
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and the exceptions that led to it; of a group, the first of its members."""
-    seen = set[int]()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        members = (
-            cast("BaseExceptionGroup[BaseException]", error).exceptions if isinstance(error, ExceptionGroup) else ()
-        )
-        error = members[0] if members else error.__cause__ or error.__context__

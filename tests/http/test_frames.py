@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from smsc_async.http.frames import clear_frames
+from smsc_async.http.frames import chain, clear_frames
 
 
 def _locals(error: BaseException, name: str) -> list[object]:
@@ -39,6 +39,14 @@ def test_frames_of_causes_contexts_and_groups_are_cleared() -> None:
         assert [len(_locals(each, "planted")) for each in chained] == [1, 1]
         clear_frames(last)
         assert [len(_locals(each, "planted")) for each in chained] == [0, 0]
+
+
+def test_the_members_of_a_group_come_before_its_cause_and_its_context() -> None:
+    inner, first, second, cause, context = OSError("inner"), OSError("1"), OSError("2"), OSError("3"), OSError("4")
+    first.__cause__ = inner
+    group = ExceptionGroup("two", [first, second])
+    group.__cause__, group.__context__ = cause, context
+    assert list(chain(group)) == [group, first, inner, second, cause, context]
 
 
 def test_an_error_that_waits_in_another_task_does_not_end_that_task() -> None:
