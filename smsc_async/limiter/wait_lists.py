@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from smsc_async.errors import NotSent, QuotaExhausted
 from smsc_async.limiter.bucket import Refusal
@@ -28,31 +28,30 @@ _OVERDUE: Final = 1.0
 Key: TypeAlias = tuple[str | None, bool | None]
 
 
+class _Rank(NamedTuple):
+    """The place of a waiter, the lowest priority first, and the instant at which the waiter gives up."""
+
+    priority: int
+    gives_up_at: float
+
+
 class Waiting:
     """The waiters of one queue in their order, and what the last refusal said."""
 
-    __slots__ = ("error", "priorities", "tokens_free_at", "waiters")
+    __slots__ = ("error", "tokens_free_at", "waiters")
 
     def __init__(self) -> None:
-        self.waiters: OrderedDict[Waiter, float] = OrderedDict()  # with the instant at which each gives up
-        self.priorities: dict[Waiter, int] = {}  # of those whose priority is not 0
+        self.waiters: OrderedDict[Waiter, _Rank] = OrderedDict()
         self.tokens_free_at: tuple[float, ...] = ()
         self.error: Callable[[float], NotSent] = QuotaExhausted
 
     def add(self, waiter: Waiter, gives_up_at: float, priority: int) -> None:
         """Add a waiter behind all whose priority is not worse."""
-        self.waiters[waiter] = gives_up_at
-        if priority:
-            self.priorities[waiter] = priority
-        # Most lists have no priorities, and then a look at all waiters would cost each new one.
-        if any(each > priority for each in self.priorities.values()):
-            for behind in [each for each in self.waiters if self.priorities.get(each, 0) > priority]:
-                self.waiters.move_to_end(behind)
-
-    def remove(self, waiter: Waiter) -> None:
-        """Remove a waiter, if it is there."""
-        self.waiters.pop(waiter, None)
-        self.priorities.pop(waiter, None)
+        last = next(reversed(self.waiters.values()), None)
+        self.waiters[waiter] = _Rank(priority, gives_up_at)
+        if last is not None and last.priority > priority:
+            # Those of one priority stay in their order.
+            self.waiters = OrderedDict(sorted(self.waiters.items(), key=lambda each: each[1].priority))
 
     def note(self, refusal: Refusal, instant: float) -> None:
         """Remember what a refusal said about the tokens."""
@@ -131,7 +130,7 @@ class WaitLists:
             return
         head_changed = leaving is None or next(iter(waiting.waiters)) is leaving
         if leaving is not None:
-            waiting.remove(leaving)
+            waiting.waiters.pop(leaving, None)
         if head_changed:
             self._notify_head(key, waiting)
 
@@ -139,13 +138,13 @@ class WaitLists:
         """Let the first waiter try again, after the removal of lost ones: a lost head would block the others forever."""
         instant = now()
         while waiting.waiters:
-            head, gives_up_at = next(iter(waiting.waiters.items()))
-            if not _is_lost(head, gives_up_at, instant) and head.notify():
+            head, rank = next(iter(waiting.waiters.items()))
+            if not _is_lost(head, rank, instant) and head.notify():
                 return
-            waiting.remove(head)
+            del waiting.waiters[head]
         del self._lists[key]
 
 
-def _is_lost(waiter: Waiter, gives_up_at: float, instant: float) -> bool:
+def _is_lost(waiter: Waiter, rank: _Rank, instant: float) -> bool:
     """Whether a waiter's event loop is closed or hangs: a loop that runs would have left the queue at the deadline."""
-    return instant > gives_up_at + _OVERDUE or waiter.is_lost()
+    return instant > rank.gives_up_at + _OVERDUE or waiter.is_lost()
