@@ -62,4 +62,4 @@ class FormStream(httpx.AsyncByteStream, AsyncIterator[bytes]):
             if account.uses_api_key
             else {"login": account.login, "psw": account.secret.reveal()}
         )
-        return f"get_price=1&{urlencode(credentials)}&fmt={self._format.value}&charset=utf-8".encode()
+        return urlencode({"get_price": 1, **credentials, "fmt": self._format.value, "charset": "utf-8"}).encode()
