@@ -10,8 +10,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import attrs
@@ -30,11 +29,9 @@ from smsc_async.stores.keys import Keys, Pepper, checked_pepper, wrapped_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
 from smsc_async.stores.rows import Row, released, taken
 from smsc_async.stores.shared import Ended, Lookup, SharedStore, permit_id_of
+from smsc_async.stores.sqlite.file import StoreFile, StoreSnapshot
 from smsc_async.stores.sqlite.tables import Tables
 from smsc_async.stores.sqlite.worker_thread import Worker
-
-if TYPE_CHECKING:
-    from smsc_async.stores.sqlite.file import StoreFile
 
 T = TypeVar("T")
 
@@ -74,6 +71,8 @@ class SQLiteStore(SharedStore):
         >>> store = SQLiteStore("/var/lib/my-app/tariffs.db")
     """
 
+    _FILE: type[StoreFile] = StoreFile
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -89,14 +88,9 @@ class SQLiteStore(SharedStore):
         full_path = checked_path(path, "the processes must share a file; for one process use MemoryStore()")
         self._address = Secret(str(full_path))
         super().__init__(str(full_path), keep_bytes=keep_bytes, lease=lease, cold_start=cold_start)
-        self._file = self._new_file(full_path, cold=cold_start == "wait")
+        self._file = self._FILE(full_path, cold=cold_start == "wait", pepper=self._pepper)
         self._worker = Worker(self._file.close, "smsc_async SQLiteStore")
         self._acquired = 0
-
-    def _new_file(self, path: Path, *, cold: bool) -> StoreFile:
-        from smsc_async.stores.sqlite.file import StoreFile  # noqa: PLC0415  # SQLite is imported at its first use
-
-        return StoreFile(path, cold=cold, pepper=self._pepper)
 
     async def aclose(self) -> None:
         """Close the file. The next use opens it again; a store that is not used for a while closes it by itself."""
@@ -275,7 +269,4 @@ class SQLiteStore(SharedStore):
 class SQLiteSnapshot(SQLiteStore):
     """A copy of the store's state in memory, made at its first use, for commands that only look: the file stays as it is."""
 
-    def _new_file(self, path: Path, *, cold: bool) -> StoreFile:
-        from smsc_async.stores.sqlite.file import StoreSnapshot  # noqa: PLC0415  # as above
-
-        return StoreSnapshot(path, cold=cold, pepper=self._pepper)
+    _FILE = StoreSnapshot
