@@ -24,8 +24,7 @@ import enum
 import json
 import math
 from collections.abc import Iterable, Iterator
-from operator import attrgetter
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -101,8 +100,7 @@ class Verdict(enum.Enum):
     """The body was never read."""
 
 
-@attrs.frozen(repr=False)
-class Place:
+class Place(NamedTuple):
     """The permission of the rules for one request.
 
     Attributes:
@@ -152,8 +150,7 @@ class Refused:
         return TrialsExhausted(retry_after, _OWN_REASON) if self.own else TrialsExhausted(retry_after)
 
 
-@attrs.frozen(repr=False)
-class KnownError:
+class KnownError(NamedTuple):
     """One error 2.
 
     Attributes:
@@ -340,7 +337,7 @@ def reset(service: ServiceState, credentials: CredentialsState | None, now: floa
     if credentials is not None:
         credentials.refused_at, credentials.refusals, credentials.unanswered = NEVER, 0, []
         service.errors = [
-            attrs.evolve(each, login="") if each.login == credentials.login else each for each in service.errors
+            each._replace(login="") if each.login == credentials.login else each for each in service.errors
         ]
         return
     service.errors.clear()
@@ -375,8 +372,8 @@ def lockouts(service: ServiceState, credentials: Iterable[CredentialsState], now
 
 
 def dump(state: ServiceState | CredentialsState) -> str:
-    """Return a state as text for a store."""
-    return json.dumps(state, default=_plain, separators=(",", ":"))
+    """Return a state as text for a store; its places and errors are tuples, and so arrays in the text."""
+    return json.dumps(attrs.asdict(state, recurse=False), separators=(",", ":"))
 
 
 def load_service(text: str) -> ServiceState:
@@ -391,15 +388,6 @@ def load_service(text: str) -> ServiceState:
 def load_credentials(text: str) -> CredentialsState:
     """Return the state that ``dump`` wrote."""
     return CredentialsState(**json.loads(text))
-
-
-# attrs.astuple() takes four times as long.
-_TUPLES: Final = {kind: attrgetter(*(each.name for each in attrs.fields(kind))) for kind in (Place, KnownError)}
-
-
-def _plain(value: Any) -> object:
-    """Return a state as a dictionary, and each of its places and errors as a tuple: there may be fifty."""
-    return _TUPLES[type(value)](value) if type(value) in _TUPLES else attrs.asdict(value, recurse=False)
 
 
 def _backing_off(credentials: CredentialsState, rank: Standing, now: float) -> Refused | None:
