@@ -2,7 +2,8 @@
 
 A login has ``quota.requests`` tokens for tariff requests (all of them are identical to the service) and
 ``quota.concurrent`` slots for all its requests. A bucket contains what is in use of them: the permits in flight, and for
-each token whose exchange has ended the instant at which the token is free again. Everything else is free.
+each token whose exchange has ended the instant at which the token is free again. Everything else is free. The functions
+over rows (``Row``) count the permits of all stores in Python.
 
 Invariants:
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Hashable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -79,6 +80,20 @@ class Permit:
 
     def __attrs_post_init__(self) -> None:
         self.token_free_at = IN_USE if self.token else FREE
+
+
+class Row(NamedTuple):
+    """What one permit has in use, as a store counts it.
+
+    Attributes:
+        token_free_at: The instant at which its token is free; one that has passed if it has none.
+        slot_free_at: The same for its slot.
+        in_flight: Whether its exchange is in flight. Its end may write earlier instants.
+    """
+
+    token_free_at: float
+    slot_free_at: float
+    in_flight: bool
 
 
 # A number stands for a token whose exchange has ended: the instant at which the token is free.
@@ -145,33 +160,42 @@ def held_of(bucket: Bucket, now: float) -> Held:
     for each in (bucket,) if isinstance(bucket, Permit) else bucket:
         if isinstance(each, Permit) and each.slot_free_at > now:
             held.append(each)
-        elif (token_free_at := _token_free_at(each)) > now:
+        elif (token_free_at := each.token_free_at if isinstance(each, Permit) else each) > now:
             held.append(token_free_at)
     return tuple(held)
 
 
-def refusal_of(held: Held, now: float, permit: Permit) -> Refusal | None:
-    """Return why a permit is not available beside what is in use, or ``None`` if it is available."""
-    quota = permit.quota
-    if permit.token:
-        tokens = sorted(at for each in held if (at := _token_free_at(each)) > now)
+def row_of(each: Permit | float) -> Row:
+    """Return what a permit of a bucket, or a token whose exchange has ended, has in use."""
+    if not isinstance(each, Permit):
+        return Row(each, FREE, in_flight=False)
+    # Before the token, which a release in another thread writes first.
+    slot_free_at = each.slot_free_at
+    return Row(each.token_free_at, slot_free_at, in_flight=slot_free_at == IN_USE)
+
+
+def refusal_of(rows: Sequence[Row], now: float, quota: Quota, *, token: bool) -> Refusal | None:
+    """Return why a permit is not available beside those rows, or ``None`` if it is available."""
+    if token:
+        tokens = sorted(row.token_free_at for row in rows if row.token_free_at > now)
         if (surplus := len(tokens) - quota.requests) >= 0:
             # After drain_tokens more tokens are in use than the quota has: the first to be free reduce the surplus.
-            return Refusal(tokens[surplus] - now, usage_of(held, now, quota).tokens_in[surplus:])
-    slots = sorted(each.slot_free_at for each in held if isinstance(each, Permit) and each.slot_free_at > now)
+            return Refusal(tokens[surplus] - now, usage_of(rows, now, quota).tokens_in[surplus:])
+    slots = sorted(row.slot_free_at for row in rows if row.slot_free_at > now)
     if (surplus := len(slots) - quota.concurrent) >= 0:
         return Refusal(slots[surplus] - now)
     return None
 
 
-def usage_of(held: Held, now: float, quota: Quota) -> Usage:
-    """Return what is in use, of what ``held_of`` returned."""
-    tokens = (at for each in held if (at := _token_free_at(each)) > now)
-    # The reply of a token in use may be seen this instant: then the token is free one window from now.
-    return Usage(
-        tuple(sorted(quota.window if at == IN_USE else at - now for at in tokens)),
-        sum(isinstance(each, Permit) and each.slot_free_at > now for each in held),
+def usage_of(rows: Sequence[Row], now: float, quota: Quota) -> Usage:
+    """Return what those rows have in use."""
+    # The reply of a token in flight may be seen this instant: then the token is free one window from now.
+    tokens_in = (
+        min(row.token_free_at - now, quota.window) if row.in_flight else row.token_free_at - now
+        for row in rows
+        if row.token_free_at > now
     )
+    return Usage(tuple(sorted(tokens_in)), sum(row.slot_free_at > now for row in rows))
 
 
 def drained(held: Held, until: Sequence[float]) -> Held:
@@ -181,7 +205,3 @@ def drained(held: Held, until: Sequence[float]) -> Held:
     # Replace the tokens that would be free first: so the bucket does not grow with every drain.
     replaced = [*map(max, tokens, until), *until[len(tokens) :]]
     return (*permits, *replaced, *tokens[len(until) :])
-
-
-def _token_free_at(each: Permit | float) -> float:
-    return each.token_free_at if isinstance(each, Permit) else each

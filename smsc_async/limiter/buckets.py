@@ -29,6 +29,7 @@ from smsc_async.limiter.bucket import (
     free_at,
     held_of,
     refusal_of,
+    row_of,
     usage_of,
 )
 from smsc_async.limiter.quota import Quota
@@ -73,9 +74,9 @@ class Buckets:
                 self._table[login] = permit
                 return None
             held = held_of(bucket, now)
-            refusal = refusal_of(held, now, permit)
+            refusal = _refusal_of(held, now, permit)
             if refusal is not None and _release_lost(held, now, is_closed):
-                refusal = refusal_of(held, now, permit)
+                refusal = _refusal_of(held, now, permit)
             if refusal is None:
                 self._table[login] = (*held, permit) if held else permit
             return refusal
@@ -94,7 +95,7 @@ class Buckets:
     def usage(self, login: str, now: float, quota: Quota) -> Usage:
         """Return what is in use of a login's quota."""
         with self._lock:
-            return usage_of(held_of(self._table.get(login, ()), now), now, quota)
+            return usage_of([*map(row_of, held_of(self._table.get(login, ()), now))], now, quota)
 
     def drain_tokens(self, login: str, now: float, quota: Quota) -> None:
         """Grant no token of the login for a window: the service has refused a request with error 9."""
@@ -120,6 +121,10 @@ class Buckets:
     def _sweep(self, now: float) -> None:
         # A new dict: a dict from which entries were removed keeps their memory.
         self._table = {login: held for login, bucket in self._table.items() if (held := held_of(bucket, now))}
+
+
+def _refusal_of(held: Held, now: float, permit: Permit) -> Refusal | None:
+    return refusal_of([*map(row_of, held)], now, permit.quota, token=permit.token)
 
 
 def _write_release(permit: Permit, now: float, completion: Completion) -> None:

@@ -10,14 +10,14 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
 import pytest
 
 from smsc_async.limiter import buckets as buckets_module
-from smsc_async.limiter.bucket import Bucket, Completion, Held, Permit, Refusal, held_of, refusal_of
+from smsc_async.limiter.bucket import Bucket, Completion, Held, Permit, Refusal, Row, held_of, refusal_of, row_of
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
 from tests.limiter.counts import sweep
@@ -99,8 +99,8 @@ def _switch_in_critical_sections(monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         time.sleep(0)
         return held
 
-    def yielding_refusal_of(held: Held, now: float, permit: Permit) -> Refusal | None:
-        refusal = refusal_of(held, now, permit)
+    def yielding_refusal_of(rows: Sequence[Row], now: float, quota: Quota, *, token: bool) -> Refusal | None:
+        refusal = refusal_of(rows, now, quota, token=token)
         time.sleep(0)
         return refusal
 
@@ -149,7 +149,8 @@ class _ChecksBeforeTheLock(Buckets):
     def acquire(
         self, permit: Permit, now: float, is_closed: Callable[[Hashable], bool] = lambda _: False
     ) -> Refusal | None:
-        refusal = refusal_of(held_of(self._table.get(permit.login, ()), now), now, permit)
+        rows = [*map(row_of, held_of(self._table.get(permit.login, ()), now))]
+        refusal = refusal_of(rows, now, permit.quota, token=permit.token)
         time.sleep(0)
         if refusal is None:
             with self._lock:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from smsc_async import RedisStore
-from smsc_async.limiter.bucket import Completion, Permit, Refusal
+from smsc_async.limiter.bucket import Completion, Permit, Refusal, Row, refusal_of
 from smsc_async.limiter.buckets import Buckets
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.redis import shards as redis_shards
 from smsc_async.stores.redis import store as redis_store
 from smsc_async.stores.redis.scripts import Script
-from smsc_async.stores.rows import Row, refusal_of, released, taken
+from smsc_async.stores.rows import released, taken
 from tests.stores.redis_server import RedisServer
 
 QUOTA = Quota(concurrent=5)

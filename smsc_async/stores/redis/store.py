@@ -21,7 +21,7 @@ from smsc_async.accounts import Secret
 from smsc_async.errors import StoreError
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE
-from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
+from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage, free_at
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.limiter.waiter import in_trio
@@ -32,7 +32,7 @@ from smsc_async.stores.redis.cluster_lockouts import ChangedError, ClosedError, 
 from smsc_async.stores.redis.event_loop import StoreTasks
 from smsc_async.stores.redis.server_lockouts import ServerLockouts
 from smsc_async.stores.redis.shards import MICRO, NO_PART, Part, Shards
-from smsc_async.stores.rows import poll_pause, released
+from smsc_async.stores.rows import polled
 from smsc_async.stores.sealed_reply import SEALED_BYTES
 from smsc_async.stores.shared import Ended, Lookup, PermitId, SharedStore, permit_id_of
 
@@ -192,9 +192,8 @@ class RedisStore(SharedStore):
                 raise self._other_quota(other.decode(), quota)
             case _:
                 _, retry_in, in_flight, *tokens = answer
-        # Another process may release a permit in flight before the end of its lease.
-        bound = poll_pause(quota.window if tokens else 2.0) if in_flight else math.inf
-        return Refusal(min(retry_in / MICRO, bound), tuple(each / MICRO for each in tokens))
+        refusal = Refusal(retry_in / MICRO, tuple(each / MICRO for each in tokens))
+        return polled(refusal, quota) if in_flight else refusal
 
     async def _release(self, permit: Permit, completion: Completion, verdict: Verdict, ended: Ended | None) -> None:
         await asyncio.shield(self._tasks.begin(self._finish(permit, completion, verdict, ended)))
@@ -273,9 +272,8 @@ class RedisStore(SharedStore):
 
     def _release_part(self, permit: Permit, completion: Completion) -> Part:
         instant = now()
-        row = released(instant, permit.quota, completion, token=permit.token, seen=permit.seen)
-        free_at = (instant, instant) if row is None else (row.token_free_at, row.slot_free_at)
-        in_use_for = [max(at - instant, 0.0) * MICRO for at in free_at]
+        instants = free_at(instant, permit.quota, completion, token=permit.token, seen=permit.seen)
+        in_use_for = [max(at - instant, 0.0) * MICRO for at in instants]
         return self._permit_part(permit, "release", permit.quota.absence, *in_use_for)
 
     def _permit_part(self, permit: Permit, action: str, *numbers: float) -> Part:

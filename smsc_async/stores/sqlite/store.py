@@ -21,13 +21,13 @@ from smsc_async.errors import StoreError
 from smsc_async.fetch.lockout import Place, Verdict
 from smsc_async.http.threads import run_in_own_thread
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE
-from smsc_async.limiter.bucket import Completion, Permit, Refusal, Usage
+from smsc_async.limiter.bucket import Completion, Permit, Refusal, Row, Usage
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.base import KEEP_BYTES, ColdStart
 from smsc_async.stores.keys import Keys, Pepper, checked_pepper, wrapped_pepper
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
-from smsc_async.stores.rows import Row, released, taken
+from smsc_async.stores.rows import released, taken
 from smsc_async.stores.shared import Ended, Lookup, SharedStore, permit_id_of
 from smsc_async.stores.sqlite.file import StoreFile, StoreSnapshot
 from smsc_async.stores.sqlite.tables import Tables

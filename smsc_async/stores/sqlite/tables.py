@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from smsc_async.limiter.bucket import Refusal, Usage
+from smsc_async.limiter.bucket import Refusal, Row, Usage, refusal_of, usage_of
 from smsc_async.limiter.clock import now
 from smsc_async.limiter.quota import Quota
 from smsc_async.stores.lockout_states import CredentialNames, LoadedStates
-from smsc_async.stores.rows import Row, refusal_of, usage_of
+from smsc_async.stores.rows import polled
 from smsc_async.stores.sealed_reply import SEALED_BYTES
 from smsc_async.stores.shared import Lookup
 
@@ -86,8 +86,9 @@ class Tables:
         rows, instant = [Row(*values) for _, *values in peers], self.instant
         for other, *_ in (each for each in peers if each[0] != text and max(each[1:3]) > instant):
             return str(other)
-        if (refusal := refusal_of(rows, instant, quota, token=row.token_free_at > 0)) is not None:
-            return refusal
+        if (refusal := refusal_of(rows, instant, quota, token=row.token_free_at > instant)) is not None:
+            ends = (each.token_free_at if refusal.tokens_in else each.slot_free_at for each in rows if each.in_flight)
+            return polled(refusal, quota) if any(at > instant for at in ends) else refusal
         if any(each.token_free_at <= instant and each.slot_free_at <= instant for each in rows):
             delete = "DELETE FROM permits WHERE login = ? AND token_free_at <= ? AND slot_free_at <= ?"
             self.execute(delete, login, instant, instant)
