@@ -73,29 +73,20 @@ class LoadedStates:
             problem = "the state of the lockouts is damaged: stop all workers, wait 30 minutes and empty the store"
         raise StoreError(problem, retryable=False)
 
-    def admit(self, request: str) -> Place | Refusal:
-        """Return the place of a request, which the caller enters, or the refusal of the rules."""
+    def place_of(self, request: str) -> Place | None:
+        """Return the place of a request in flight."""
+        return self.service.trials.get(request) or self.service.fast.get(request)
+
+    def take(self, request: str) -> Place | Refusal:
+        """Take a place, or return the refusal of the rules. A repetition takes no second place."""
+        if (known := self.place_of(request)) is not None:
+            return known
         place = rules.check(self.service, self.credentials, request, self.instant)
         if isinstance(place, Refused):
             # The end of a request in another process is not notified: ask again soon.
             retry_in = min(place.retry_in or math.inf, poll_pause(2.0))
             return Refusal(retry_in, (), place, rules.priority(self.service, self.credentials, self.instant))
-        return place
-
-    def place_of(self, request: str) -> Place | None:
-        """Return the place of a request in flight."""
-        return self.service.trials.get(request) or self.service.fast.get(request)
-
-    def enter(self, place: Place) -> None:
-        """Take a place."""
         rules.enter(self.service, self.credentials, place)
-
-    def take(self, request: str) -> Place | Refusal:
-        """Take a place, or return the refusal of the rules. A repetition takes no second place."""
-        known = self.place_of(request)
-        place = known or self.admit(request)
-        if isinstance(place, Place) and known is None:
-            self.enter(place)
         return place
 
     def settle(self, place: Place, verdict: Verdict) -> None:

@@ -13,9 +13,8 @@ from smsc_async.stores.lockout_states import CredentialNames, LoadedStates, Lock
 def _states(login: str, verdict: Verdict, service: ServiceState | None = None) -> LoadedStates:
     names = CredentialNames("smsc", f"digest of {login}", f"smsc credentials of {login}")
     states = LoadedStates(names, service or ServiceState(), CredentialsState(names.login), now())
-    place = states.admit("a request")
+    place = states.take("a request")
     assert isinstance(place, Place)
-    states.enter(place)
     states.settle(place, verdict)
     return states
 

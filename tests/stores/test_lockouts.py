@@ -97,6 +97,18 @@ async def test_another_instance_shows_a_lockout_without_taking_anything(make_sto
     assert there.lockouts("another.example") == []
 
 
+async def test_a_request_without_a_slot_takes_no_place_in_what_lockouts_shows(make_store: Make) -> None:
+    store, login, quota = make_store(), f"{SERVICE} alex", Quota(concurrent=1)
+    for account in _accounts(3):
+        await _exchange(store, account, Verdict.UNANSWERED)
+    assert isinstance(await store.acquire(Permit(login, quota, token=False), lease=30.0), Permit)
+    guarded = Permit(login, quota, token=False, credentials=Credentials(SERVICE, Account("alex", "123")))
+    refusal = await store.acquire(guarded, lease=30.0)
+    assert isinstance(refusal, Refusal)
+    assert refusal.locked_out is None
+    assert store.lockouts(SERVICE) == []
+
+
 async def test_refused_credentials_are_known_to_another_instance_and_others_are_not_concerned(make_store: Make) -> None:
     here, there = make_store(), make_store()
     await _exchange(here, WRONG, Verdict.REFUSED)

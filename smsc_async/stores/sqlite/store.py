@@ -18,7 +18,7 @@ import attrs
 from smsc_async.accounts import Secret
 from smsc_async.arguments import checked_path
 from smsc_async.errors import StoreError
-from smsc_async.fetch.lockout import Place, Verdict
+from smsc_async.fetch.lockout import Verdict
 from smsc_async.http.threads import run_in_own_thread
 from smsc_async.limiter.attempt import LONGEST_EXCHANGE
 from smsc_async.limiter.bucket import Completion, Permit, Refusal, Row, Usage
@@ -142,11 +142,11 @@ class SQLiteStore(SharedStore):
             return self._take_token(permit, lease, tables)
 
         def take(states: LoadedStates) -> Refusal | None:
-            place = states.admit(permit_id.request)
-            refusal = place if isinstance(place, Refusal) else self._take_token(permit, lease, tables)
-            if isinstance(place, Place) and refusal is None:
-                states.enter(place)
-                permit.place = place
+            place = states.take(permit_id.request)
+            if isinstance(place, Refusal):
+                return place
+            refusal = self._take_token(permit, lease, tables)
+            permit.place = place if refusal is None else None
             return refusal
 
         return self._change(tables, permit_id.names, take)
@@ -189,6 +189,8 @@ class SQLiteStore(SharedStore):
         result = change(states)
         if not isinstance(result, Refusal):
             tables.save_states(states)
+        elif result.locked_out is None:
+            return result  # a token or a slot is missing: the states have a place that is not taken
         self._lockout_view.note(states)
         return result
 
