@@ -87,7 +87,7 @@ class ClusterLockouts(Lockouts):
     def __init__(self, shards: Shards, tasks: StoreTasks, view: LockoutStates) -> None:
         super().__init__(shards, tasks, view)
         # The requests in flight without a place in the state of the service.
-        self._in_flight: dict[str, tuple[Place, CredentialNames]] = {}
+        self._in_flight: dict[str, Place] = {}
         self._saving: dict[str, asyncio.Task[None]] = {}
         self._ended: dict[str, list[_Ended]] = {}
         self._timers: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle]] = {}
@@ -170,7 +170,7 @@ class ClusterLockouts(Lockouts):
             if len(self._in_flight) >= rules.PLACES:
                 return Refusal(poll_pause(2.0), (), Refused(Cause.TRIALS, 0.0))
         place = Place(request, names.login, fast=True, probe=False, sent_at=states.instant)
-        self._in_flight[request] = place, names
+        self._in_flight[request] = place
         if seen is not None:
             seen.state.fast[request] = place
         if is_known:
@@ -193,12 +193,12 @@ class ClusterLockouts(Lockouts):
         with contextlib.suppress(StoreError, ChangedError):
             await self.saved(request)
         if request in self._in_flight:
-            await self._settle_without_place(request, verdict)
+            await self._settle_without_place(names, request, verdict)
         else:
             await self.change(names, settle)
 
-    async def _settle_without_place(self, request: str, verdict: Verdict) -> None:
-        place, names = self._in_flight.pop(request)
+    async def _settle_without_place(self, names: CredentialNames, request: str, verdict: Verdict) -> None:
+        place = self._in_flight.pop(request)
         seen, text = self._view.services.get(names.service), self._texts.get(self._keys(names)[1], "")
 
         def change(states: LoadedStates) -> None:

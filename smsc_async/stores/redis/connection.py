@@ -16,6 +16,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib.util import find_spec
@@ -137,14 +138,12 @@ class _Pool:
         for task in self.connecting:
             task.cancel()
         opened = [task.result() for task in self.connecting if task.done() and not _failed(task)]
-        tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(each.disconnect()) for each in (*self.idle, *opened)]
-        tasks += self.connecting
+        ends = [*(each.disconnect() for each in (*self.idle, *opened)), *self.connecting]
         self.idle, self.connecting = [], []
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            # The timeout cancels what has not ended, and gather() waits for that.
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await asyncio.gather(*ends, return_exceptions=True)
 
 
 def _failed(task: asyncio.Task[_Connection]) -> bool:

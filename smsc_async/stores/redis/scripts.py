@@ -6,23 +6,18 @@ import hashlib
 from importlib import resources
 from typing import Final
 
-import attrs
-
 
 class StoreLostError(Exception):
     """A script found that the server was restarted or emptied since the store was opened."""
 
 
-@attrs.frozen
 class Script:
     """A script, and its name on the server."""
 
-    text: str
-    name: str = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self.text: str = text
         # The name of a script in Redis; not used for security.
-        object.__setattr__(self, "name", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+        self.name: str = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     @classmethod
     def of(cls, *files: str) -> Script:
