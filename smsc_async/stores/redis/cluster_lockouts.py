@@ -303,11 +303,8 @@ class ClusterLockouts(Lockouts):
         """
         key, former, changed = self._keys(names)[1], step.former, step.changed
         while check or changed != former:
-            if changed == former:
-                current = await self._read_credentials(names)
-            else:
-                lasts = milliseconds_of(LoadedStates.of(names, step.instant, None, changed))
-                _, current = await self._save(key, former, changed, lasts)
+            lasts = milliseconds_of(LoadedStates.of(names, step.instant, None, changed))
+            _, current = await self._save(key, former, changed, lasts)
             if current == changed:
                 self._remember(key, changed)
                 return
