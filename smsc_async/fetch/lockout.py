@@ -337,7 +337,7 @@ def reset(service: ServiceState, credentials: CredentialsState | None, now: floa
     if credentials is not None:
         credentials.refused_at, credentials.refusals, credentials.unanswered = NEVER, 0, []
         service.errors = [
-            each._replace(login="") if each.login == credentials.login else each for each in service.errors
+            KnownError(each.at, "", each.worked) if each.login == credentials.login else each for each in service.errors
         ]
         return
     service.errors.clear()
