@@ -223,22 +223,25 @@ class RedisStore(SharedStore):
             is_sent = True
             return await self._shards.run(_step("finish", change, release, share))
 
-        async def alone() -> None:
-            with contextlib.suppress(StoreError):
-                await self._shards.run(release)
-                if share is not NO_PART:
-                    await self._shards.run(share)
-
         if names is None:
-            await alone()
+            await self._run_all(release, share)
             return
-        # If the server does not answer, everything ends by itself.
+        # If the server does not answer, the place ends by itself.
         with contextlib.suppress(StoreError):
             if isinstance(self._lockouts, ServerLockouts):
                 await self._lockouts.change(names, settle, send, is_late=True)
             else:
                 # Beside one another, since they are on different nodes.
-                await asyncio.gather(alone(), self._lockouts.settle(names, request, verdict, settle))
+                await asyncio.gather(
+                    self._run_all(release, share), self._lockouts.settle(names, request, verdict, settle)
+                )
+
+    async def _run_all(self, *parts: Part) -> None:
+        """Run these parts one after another; if the server does not answer, permit and lease end by themselves."""
+        with contextlib.suppress(StoreError):
+            for part in parts:
+                if part is not NO_PART:
+                    await self._shards.run(part)
 
     async def _change_states(self, names: CredentialNames, change: Callable[[LoadedStates], object]) -> None:
         await self._lockouts.change(names, change)
@@ -309,11 +312,7 @@ class RedisStore(SharedStore):
         await self._shards.run(self._list_part(key, "renew", str(holder)))
 
     async def _unlease(self, ended: Ended) -> None:
-        async def end() -> None:
-            with contextlib.suppress(StoreError):
-                await self._shards.run(self._share_part(ended))
-
-        await asyncio.shield(self._tasks.begin(end()))
+        await asyncio.shield(self._tasks.begin(self._run_all(self._share_part(ended))))
 
     def _share_part(self, ended: Ended) -> Part:
         return self._list_part(ended.key, "release", str(ended.holder), ended.shared or b"")
