@@ -130,11 +130,15 @@ def price_points(
         service: What is sent.
 
     Raises:
-        TypeError: None of the three is given, or ``mail`` and another.
+        TypeError: None of the three is given, or ``mail`` and another, or one that is not text.
         ValueError: No such service.
     """
     if mail == (zone is not None or operator is not None):
         raise TypeError('which price? Name a zone, an operator or both, such as zone="1", or mail=True')
+    # No list has a number as a key: an operator given as a number would silently get the price of its zone.
+    for name, value, example in ("zone", zone, "1"), ("operator", operator, "25001"):
+        if value is not None:
+            checked_type(name, value, str, f'text, such as "{example}"')
     points: list[PricePoint] = []
     for period in periods:
         price = period.tariffs.mail if mail else _price(period.tariffs, zone, operator, Service(service))

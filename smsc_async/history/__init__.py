@@ -91,6 +91,7 @@ class History:
             StoreError: The file cannot be used: nothing was added.
             ValueError: A price is not a finite number, or the list is larger than any reply.
         """
+        checked_type("snapshot", snapshot, Snapshot, "a Snapshot, such as Snapshot(name, taken_at, tariffs)")
         work = partial(tables.add, taken_at=micros_of(snapshot.taken_at), text=text_of(snapshot.tariffs))
         await self._archive.write_of(snapshot.account, credentials, work)
 
@@ -104,6 +105,7 @@ class History:
             StoreError: The file cannot be used: nothing was stored.
             ValueError: A price is not a finite number, or the list is larger than any reply.
         """
+        checked_type("snapshot", snapshot, Snapshot, "a Snapshot, such as Snapshot(name, taken_at, tariffs)")
         text = text_of(snapshot.tariffs)
 
         def work(connection: sqlite3.Connection, account: int) -> Snapshot | None:
@@ -148,7 +150,7 @@ class History:
             StoreError: The file cannot be used.
             ValueError: An instant has no time zone, or ``limit`` is below 0.
         """
-        if limit is not None and limit < 0:
+        if limit is not None and checked_type("limit", limit, int, "a whole number") < 0:
             raise ValueError(f"limit={limit}: must be 0 or more, or None")
         limits = _limits(since, until)
 
@@ -179,6 +181,7 @@ class History:
             2026-11-01
             None
         """
+        checked_type("account", account, str, "a name, such as a login")
         return next(iter(await self.snapshots(account, until=instant, limit=1, credentials=credentials)), None)
 
     async def last(self, account: str, *, credentials: Account | None = None) -> Snapshot | None:
@@ -187,6 +190,7 @@ class History:
         Raises:
             StoreError: The file cannot be used.
         """
+        checked_type("account", account, str, "a name, such as a login")
         return next(iter(await self.snapshots(account, limit=1, credentials=credentials)), None)
 
     async def periods(
@@ -267,9 +271,10 @@ class History:
 
         Raises:
             StoreError: The file cannot be used.
-            TypeError: Neither a zone nor an operator is given, and not ``mail`` alone.
+            TypeError: Neither a zone nor an operator is given, and not ``mail`` alone; or one that is not text.
             ValueError: No such service, or an instant has no time zone.
         """
+        checked_type("account", account, str, "a name, such as a login")
         price_points(
             (), zone=zone, operator=operator, mail=mail, service=Service(service)
         )  # raises before the file is read
@@ -327,6 +332,7 @@ class History:
         Raises:
             StoreError: The file cannot be used.
         """
+        checked_type("account", account, str, "a name, such as a login")
 
         def work(connection: sqlite3.Connection) -> Snapshot | None:
             return self._archive.marked(connection, self._archive.bound(account, credentials), reader)[0]
@@ -341,6 +347,7 @@ class History:
         Raises:
             StoreError: The file cannot be used: nothing was recorded.
         """
+        checked_type("snapshot", snapshot, Snapshot, "a Snapshot, such as Snapshot(name, taken_at, tariffs)")
         await self.deliveries(snapshot.account, reader=reader, credentials=credentials).mark(snapshot)
 
     def deliveries(

@@ -155,11 +155,18 @@ async def test_misuse_is_told(history: History) -> None:
         history.forget(nobody),
         history.forget(number),
         history.at(number, START),
+        history.at(nobody, START),
+        history.last(nobody),
+        history.prices(nobody, zone="1"),
+        history.reported(nobody),
         history.last("a", credentials=wrong),
     ):
         with pytest.raises(TypeError, match=r"(account|credentials) must be an? "):
             await read
     assert await history.accounts() == ("a",)  # nobody is not everybody
+    for write in (history.add(wrong), history.record(wrong), history.mark_reported(wrong)):
+        with pytest.raises(TypeError, match="snapshot must be a Snapshot, such as"):
+            await write
     for refused in (history.snapshots(since=wrong), history.prune(wrong), history.at("a", wrong)):
         with pytest.raises(TypeError, match=r"instant must be a datetime, such as datetime.now\(UTC\), not str"):
             await refused
@@ -167,11 +174,17 @@ async def test_misuse_is_told(history: History) -> None:
         History(":memory:")
     with pytest.raises(ValueError, match="limit=-1"):
         await history.snapshots(limit=-1)
+    half: Any = 1.5
+    with pytest.raises(TypeError, match="limit must be a whole number, not float"):
+        await history.snapshots(limit=half)
     for wanted in ({}, {"zone": "1", "mail": True}):
         with pytest.raises(TypeError, match="which price"):
             await history.prices("alex", **wanted)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="fax"):
         await history.prices("alex", zone="1", service="fax")
+    for line in ({"zone": 1}, {"zone": "1", "operator": 25001}):
+        with pytest.raises(TypeError, match=r'(zone|operator) must be text, such as "\d+", not int'):
+            await history.prices("alex", **line)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def test_pruning_drops_repetitions_or_all_but_the_last(history: History) -> None:
