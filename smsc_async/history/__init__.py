@@ -300,7 +300,7 @@ class History:
             ValueError: The instant has no time zone.
         """
         work = partial(tables.prune, account=account, before=micros_of(before), keep_changes=keep_changes)
-        return await self._archive.write(work)
+        return await self._archive.write(work) if self.path.exists() else 0
 
     async def forget(self, account: str | Account) -> int:
         """Delete everything of an account, and overwrite it in the file.

@@ -57,6 +57,7 @@ async def test_a_history_that_nobody_has_written_is_empty_and_is_not_made(histor
     assert await history.accounts() == ()
     assert (await history.snapshots(), await history.periods(), await history.prices("alex", mail=True)) == ((), (), ())
     assert await history.last("alex") is await history.reported("alex") is None
+    assert (await history.prune(START), await history.forget("alex")) == (0, 0)
     assert not any(tmp_path.iterdir())  # noqa: ASYNC240  # nobody else is in this loop
     assert repr(history) == f"History({str(tmp_path / 'history.db')!r})"
 
