@@ -31,7 +31,7 @@ def check_types(
         raise ValueError(f"retries={retries}: must be 0 or more")
     if on_event is not None and not callable(on_event):
         raise TypeError(f"on_event must be a function of one event, not {type(on_event).__name__}")
-    if inspect.iscoroutinefunction(on_event):
+    if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(type(on_event).__call__):
         raise TypeError("on_event must be a plain function, which can start a task: nothing awaits an async one")
     checked_type("tracing", tracing, bool, "True or False")
 

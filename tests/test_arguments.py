@@ -71,6 +71,11 @@ async def _on_event(event: object) -> None:
     """Never called."""
 
 
+class _AsyncCallable:
+    async def __call__(self, event: object) -> None:
+        """Never called."""
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -79,6 +84,8 @@ async def _on_event(event: object) -> None:
         ({"retries": True}, "retries must be a whole number, not bool"),
         ({"on_event": 1}, "on_event must be a function of one event, not int"),
         ({"on_event": _on_event}, "on_event must be a plain function, which can start a task"),
+        ({"on_event": partial(_on_event)}, "on_event must be a plain function, which can start a task"),
+        ({"on_event": _AsyncCallable()}, "on_event must be a plain function, which can start a task"),
     ],
 )
 def test_an_argument_of_a_wrong_type_is_named(wrong: dict[str, Any], message: str) -> None:
