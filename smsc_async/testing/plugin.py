@@ -47,7 +47,7 @@ def smsc_server(request: pytest.FixtureRequest, smsc_rules: Rules) -> Iterator[S
     from smsc_async.testing.guard import forbid_other_hosts  # noqa: PLC0415
 
     for marker in reversed(list(request.node.iter_markers("smsc_rules"))):  # the closest one last
-        smsc_rules = attrs.evolve(smsc_rules, **marker.kwargs)
+        smsc_rules = attrs.evolve(smsc_rules, *marker.args, **marker.kwargs)
     with pytest.MonkeyPatch.context() as patch, SmscServer(rules=smsc_rules) as server:
         patch.setattr("smsc_async.stores._DEFAULT", server.store)
         forbid_other_hosts(patch)

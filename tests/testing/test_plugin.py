@@ -99,9 +99,13 @@ def test_an_unknown_rule_is_an_error(pytester: pytest.Pytester) -> None:
         @pytest.mark.smsc_rules(minutes=1)
         def test_it(smsc_server):
             pass
+
+        @pytest.mark.smsc_rules(5)
+        def test_a_rule_without_a_name(smsc_server):
+            pass
     """)
     result = pytester.runpytest()
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*unexpected keyword argument 'minutes'*"])
 
 
