@@ -290,7 +290,12 @@ class _Watched:
         # What the last run left behind comes before the round.
         codes = await self._deliver()
         codes.append(await self._round(Rounds(self._recorder, self._plan.every)))
-        return next(filter(None, [*codes, *await self._deliver()]), ExitCode.OK)
+        codes += await self._deliver()
+        for delivery in self._deliveries:
+            if delivery.reader.retry_in is not None:
+                option = delivery.receiver.option
+                _warn(self._name, f"{option} wants no attempt for {delivery.reader.retry_in:.0f} s; tried again later")
+        return next(filter(None, codes), ExitCode.OK)
 
     async def _until_refused(self, phase: float | None) -> ExitCode:
         async with anyio.create_task_group() as group:
@@ -341,7 +346,7 @@ class _Delivery:
 
     def __init__(self, label: str, recorder: Recorder, receiver: Receiver, plan: _Plan) -> None:
         self._label = label
-        self._receiver = receiver
+        self.receiver = receiver
         # Standard output has the name of the reader for itself, as in Client.watch().
         name = f"{plan.reader} {receiver.option}" if receiver.target else plan.reader
         self.reader: Reader = recorder.reader(name, plan.changes, target=receiver.target)
@@ -366,9 +371,9 @@ class _Delivery:
                     continue
                 code = ExitCode.NOTIFY_FAILED
                 if problem.is_final:
-                    _warn(self._label, f"refused by {self._receiver.option}: {problem.reason}; not sent again")
+                    _warn(self._label, f"refused by {self.receiver.option}: {problem.reason}; not sent again")
                     continue
-                _warn(self._label, f"not delivered to {self._receiver.option}: {problem.reason}; tried again later")
+                _warn(self._label, f"not delivered to {self.receiver.option}: {problem.reason}; tried again later")
                 if problem.retry_after is None:
                     self.reader.release()
                 else:
@@ -380,7 +385,7 @@ class _Delivery:
         return code if self.reader.retry_in is None else ExitCode.NOTIFY_FAILED
 
     async def _attempt(self, update: Update) -> Undelivered | None:
-        problem = await self._receiver.deliver(update)
+        problem = await self.receiver.deliver(update)
         if problem is None or problem.is_final:
             await self.reader.reported()
         return problem
