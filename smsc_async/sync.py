@@ -15,6 +15,7 @@ import ssl
 import threading
 import weakref
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
@@ -39,6 +40,7 @@ T = TypeVar("T")
 
 # Seconds that the end of a loop waits for cancelled tasks; the exit of the interpreter waits for the end of the loop.
 _PATIENCE: Final = 1.0
+_EXITS: Final = "the interpreter exits, and its synchronous clients are closed: make the call before that"
 
 
 class _Options(TypedDict, total=False):
@@ -230,12 +232,14 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         raise RuntimeError("on_event and transports run in the event loop of the client: use smsc_async.Client there")
     if _current.is_stopping:
         work.close()
-        raise RuntimeError("the interpreter exits, and its synchronous clients are closed: make the call before that")
+        raise RuntimeError(_EXITS)
     # The context of a trio task says that trio runs, which is not so in the loop's thread.
     context = contextvars.Context() if in_trio() else contextvars.copy_context()
     future = context.run(asyncio.run_coroutine_threadsafe, work, _current.loop)
     try:
         return future.result()
+    except CancelledError:  # by the end of the loop, as the wait of a watch for its next round
+        raise RuntimeError(_EXITS) from None
     finally:
         future.cancel()  # on Ctrl-C; a future that is done stays so
 

@@ -299,6 +299,30 @@ def test_a_close_at_exit_after_the_end_of_the_loop_does_nothing_and_a_call_says_
         sync._after_fork()  # pyright: ignore[reportPrivateUsage]
 
 
+def test_a_watch_that_waits_at_exit_for_its_next_round_says_why_it_ends(client: Client) -> None:
+    errors: list[Exception] = []
+
+    def follow() -> None:
+        try:
+            next(client.watch(every=3600))
+        except Exception as error:  # noqa: BLE001  # whatever it is
+            errors.append(error)
+
+    client.tariffs()
+    thread = threading.Thread(target=follow)
+    thread.start()
+    due = time.monotonic() + 60
+    while client.statistics().hits < 1:  # the first round
+        assert time.monotonic() < due
+        time.sleep(0.01)
+    sync._current.stop()  # type: ignore[union-attr]  # pyright: ignore[reportPrivateUsage, reportOptionalMemberAccess]
+    thread.join(60)
+    sync._after_fork()  # pyright: ignore[reportPrivateUsage]
+    assert [str(error) for error in errors] == [
+        "the interpreter exits, and its synchronous clients are closed: make the call before that"
+    ]
+
+
 def test_the_connections_of_a_store_are_closed_at_exit(smsc_server: SmscServer) -> None:
     store = 'RedisStore(sys.argv[2], pepper="a long random text", cold_start="grant")'
     program = EXIT.replace("MemoryStore", "RedisStore").replace("RedisStore()", store)
