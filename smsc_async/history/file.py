@@ -94,6 +94,9 @@ class HistoryFile:
 
     @contextlib.contextmanager
     def _opened(self, mode: str) -> Generator[sqlite3.Connection]:
+        # SQLite takes /dev/null for an empty database, whose rights a user should not change.
+        if not stat.S_ISREG(self.path.stat().st_mode):
+            raise misconfigured("this is a folder, a device or a pipe: pass the path of a file", self.path)
         address = f"{self.path.as_uri()}?{mode}"
         connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_PATIENCE_SECONDS)
         connection.text_factory = _text
@@ -111,7 +114,8 @@ class HistoryFile:
             # SQLite gives the files beside it the same mode.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
-            if os.name == "posix" and self.path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            mode = self.path.stat().st_mode
+            if os.name == "posix" and stat.S_ISREG(mode) and mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise misconfigured("others can write to it: run chmod 600 on it", self.path) from None
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:

@@ -249,6 +249,17 @@ async def test_a_file_of_garbage_is_named_and_left_as_it_is(history: History, tm
     assert path.read_bytes() == content
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+async def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/null")):
+        history = History(path)
+        with anyio.fail_after(60):
+            for work in (history.accounts(), history.add(snapshot(0, "1"))):
+                with pytest.raises(StoreError, match="this is a folder, a device or a pipe: pass the path of a file"):
+                    await work
+
+
 async def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     store = SQLiteStore(path, pepper="a long random text")
