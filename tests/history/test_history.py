@@ -185,7 +185,7 @@ async def test_misuse_is_told(history: History) -> None:
         await history.prices("alex", zone="1", service="fax")
     for line in ({"zone": 1}, {"zone": "1", "operator": 25001}):
         with pytest.raises(TypeError, match=r'(zone|operator) must be text, such as "\d+", not int'):
-            await history.prices("alex", **line)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            await history.prices("alex", **line)  # pyright: ignore[reportArgumentType]
 
 
 async def test_pruning_drops_repetitions_or_all_but_the_last(history: History) -> None:
