@@ -19,6 +19,7 @@ from smsc_async import Quota, RedisStore, StoreError
 from smsc_async.accounts import Secret
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.stores.redis.connection import RedisConnections
+from smsc_async.stores.redis.event_loop import of_loop
 from smsc_async.stores.redis.server_lockouts import Turns
 from tests.stores.redis_address import answered_address
 from tests.stores.redis_server import RedisServer
@@ -129,10 +130,11 @@ def test_connections_of_event_loops_that_are_over_are_dropped(server: RedisServe
 
 
 def test_turns_of_event_loops_that_are_over_are_dropped() -> None:
-    turns, loops = Turns(), list[weakref.ref[asyncio.AbstractEventLoop]]()
+    turns = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Turns]()
+    loops = list[weakref.ref[asyncio.AbstractEventLoop]]()
 
     async def change() -> None:
-        async with turns():
+        async with of_loop(turns, Turns).turn():
             await asyncio.sleep(0)
 
     async def change_two() -> None:

@@ -33,12 +33,6 @@ _DAY: Final = 86_400.0
 _CLOCK_SECONDS: Final = 60.0
 
 
-class _Turn(asyncio.Lock):
-    """The turns of one event loop, and when the last turn ended with an answer of the server."""
-
-    ended_at = -math.inf
-
-
 class Turns:
     """Lets the changes of an event loop take turns: together, each would make all others begin again.
 
@@ -46,27 +40,28 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = weakref.WeakKeyDictionary()
+        self._lock = asyncio.Lock()
+        # When the last turn ended with an answer of the server.
+        self._ended_at = -math.inf
 
     @contextlib.asynccontextmanager
-    async def __call__(self) -> AsyncGenerator[None]:
+    async def turn(self) -> AsyncGenerator[None]:
         """Wait for a turn, which ends with the block."""
-        turn = of_loop(self._turns, _Turn)
         has_turn = is_stuck = False
         while not (has_turn or is_stuck):
             since = now()
             try:
                 async with asyncio.timeout(_TURN_SECONDS):
-                    has_turn = await turn.acquire()
+                    has_turn = await self._lock.acquire()
             except TimeoutError:
                 # If the server does not answer, this call must fail in time too: without a turn it is correct, only slower.
-                is_stuck = turn.ended_at < since
+                is_stuck = self._ended_at < since
         try:
             yield
-            turn.ended_at = now()
+            self._ended_at = now()
         finally:
             if has_turn:
-                turn.release()
+                self._lock.release()
 
 
 class Lockouts(ABC):
@@ -85,13 +80,13 @@ class Lockouts(ABC):
         self._shards = shards
         self._tasks = tasks
         self._view = view
-        self._turn = Turns()
+        self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = weakref.WeakKeyDictionary()
         # The states as this process saw them last, by key.
         self._texts: OrderedDict[str, str] = OrderedDict()
 
     def after_fork(self) -> None:
         """Forget the turns in a forked child: no task of it ends them."""
-        self._turn = Turns()
+        self._turns.clear()
 
     def _keys(self, names: CredentialNames) -> tuple[str, str]:
         """Return the keys of the two states: that of credentials is beside the permits of their login."""
@@ -127,7 +122,7 @@ class Lockouts(ABC):
             is_late: Whether the instant must not be too early, rather than not too late.
         """
         keys = self._keys(names)
-        async with self._turn():
+        async with of_loop(self._turns, Turns).turn():
             former, is_fresh = self._known(names), False
             while True:
                 instant = self._shards.instant(keys[0], is_late=is_late)
