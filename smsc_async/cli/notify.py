@@ -85,7 +85,8 @@ def command_receiver(command: str, secret_variables: Collection[str]) -> Receive
         inherited = {name: value for name, value in os.environ.items() if name not in secret_variables}
         assert update.snapshot is not None
         variables = {
-            "SMSC_ACCOUNT": update.account,
+            # With an escape for each letter that the encoding of the locale does not have.
+            "SMSC_ACCOUNT": os.fsdecode(update.account.encode(sys.getfilesystemencoding(), "backslashreplace")),
             "SMSC_CHANGES": str(len(update.changes)),
             "SMSC_EVENT_ID": update.event_id,
             "SMSC_TAKEN_AT": update.snapshot.taken_at.isoformat(),

@@ -164,7 +164,10 @@ def checked_source(source: str, where: str) -> str:
     """
     kind, _, name = source.partition(":")
     if source in {"prompt", "stdin", "keyring"} or (kind in {"env", "file"} and name):
-        return checked_text(source, where)
+        with contextlib.suppress(UnicodeEncodeError):
+            os.fsencode(source)
+            return checked_text(source, where)
+        raise CliError(f"{where} is {source!r}: the encoding of the locale has no such letters: set PYTHONUTF8=1")
     raise CliError(f"{where} is {source!r}: must be {_SOURCES}")
 
 

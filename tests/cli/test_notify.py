@@ -19,6 +19,8 @@ from smsc_async.cli.cli_error import CliError
 from smsc_async.cli.diff import changes_document
 from smsc_async.cli.notify import command_receiver, notification_receiver, webhook_receiver
 from smsc_async.cli.webhook import Undelivered
+from tests.cli.running import environment
+from tests.support.doc_examples import ROOT
 from tests.support.receivers import Receiver, receiver_server
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +73,20 @@ async def test_a_command_gets_document_and_variables_and_no_shell(
             "SMSC_TAKEN_AT": "2026-11-02T00:00:00+00:00",
         },
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="locales with letters of ASCII alone")
+async def test_a_command_gets_an_account_whose_letters_the_locale_does_not_have() -> None:
+    program = """
+import anyio, attrs
+from smsc_async.cli.notify import command_receiver
+from tests.cli.test_notify import update_of
+print(anyio.run(command_receiver("printenv SMSC_ACCOUNT", ()).deliver, attrs.evolve(update_of(), account="\\u0438\\u043c\\u044f")))
+"""
+    for utf8, shown in ("0", b"\\u0438\\u043c\\u044f"), ("1", "имя".encode()):
+        variables = environment(LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8=utf8)
+        ran = await anyio.run_process([sys.executable, "-c", program], env=variables, cwd=ROOT)
+        assert (ran.stdout, ran.stderr) == (b"None\n", shown + b"\n")
 
 
 async def test_a_command_may_leave_the_document_unread(tmp_path: Path) -> None:

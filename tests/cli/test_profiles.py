@@ -15,7 +15,7 @@ from smsc_async import Account
 from smsc_async.cli.cli_error import CliError, ExitCode
 from smsc_async.cli.passwords import account_of
 from smsc_async.cli.profiles import account_names, all_profiles, config_file, find_profile
-from tests.cli.running import Terminal
+from tests.cli.running import Terminal, spawn
 
 
 def refused(name: str | None = None) -> str:
@@ -303,3 +303,17 @@ def test_the_environment_may_name_a_file_with_the_password_or_the_key(
     monkeypatch.setenv("SMSC_PASSWORD", "123")
     with pytest.raises(CliError, match="both set"):
         find_profile(None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="locales with letters of ASCII alone")
+def test_a_source_that_the_locale_cannot_name_is_refused_with_a_way_out(plain_environment: Path) -> None:
+    plain_environment.write_text('[accounts.main]\nlogin = "alex"\npassword_from = "file:/дом/pw"\n', "utf-8")
+    variables = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "SMSC_CONFIG": str(plain_environment)}
+    ran = spawn("accounts", "list", **variables, PYTHONUTF8="0")
+    assert (ran.code, ran.stderr.partition(": the ")[2]) == (
+        2,
+        "encoding of the locale has no such letters: set PYTHONUTF8=1\n",
+    )
+    assert spawn("accounts", "list", **variables).code == 0
+    with pytest.raises(CliError, match="no such letters"):
+        find_profile(None, source="file:\ud800")
