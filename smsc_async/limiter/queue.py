@@ -41,7 +41,7 @@ class WaiterQueue:
 
     def try_acquire(self, permit: Permit) -> Permit | None:
         """Return the permit if nobody waits for one and it is available without an ``await``, else ``None``."""
-        return None if self.has_waiters(permit) else self._source.try_acquire(permit)
+        return None if self._waiters and self.has_waiters(permit) else self._source.try_acquire(permit)
 
     async def acquire(self, permit: Permit, *, lease: float = math.inf) -> Permit:
         """Return the permit as soon as it is free and all earlier waiters have theirs.
@@ -100,7 +100,7 @@ class WaiterQueue:
     def try_release(self, permit: Permit, completion: Completion, verdict: Verdict | None = None) -> bool:
         """Release a permit if that is possible without an ``await``; return whether it was."""
         is_released = self._source.try_release(permit, completion, verdict)
-        if is_released:
+        if is_released and self._waiters:
             self._notify_next(permit)
         return is_released
 

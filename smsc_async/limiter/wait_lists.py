@@ -75,6 +75,9 @@ class WaitLists:
         # (key, None): try again, something was released. (key, waiter): the waiter leaves.
         self._events: deque[tuple[Key, Waiter | None]] = deque()
 
+    def __bool__(self) -> bool:
+        return bool(self._lists)
+
     def find(self, key: Key) -> Waiting | None:
         """Return the waiters of a key, or ``None`` if nobody waits."""
         return self._lists.get(key)
