@@ -14,15 +14,11 @@ excerpt has at most 60 characters of the answer, escaped. ``_read`` adds the for
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from importlib import import_module
 from typing import Final
 
-import attrs
-
 from smsc_async.decoder.text import NAMES, excerpt, recognise, refuse_size, to_text
 from smsc_async.errors import DecodeError, IncompleteReply
-from smsc_async.protocol import Reply, declared_charset
 from smsc_async.records import Format, Tariffs
 
 LONG_BODY: Final = 128 * 1024
@@ -78,15 +74,6 @@ def decode(body: bytes, *, format: Format | None = None, charset: str | None = N
     except DecodeError as error:
         error.body = bytes(body[:_BODY_BYTES])
         raise
-
-
-def decode_reply(reply: Reply, fetched_at: datetime) -> Tariffs:
-    """Return the list in a reply, with the instant at which the reply arrived.
-
-    Raises:
-        SmscError: As ``decode``.
-    """
-    return attrs.evolve(decode(reply.body, charset=declared_charset(reply.content_type)), fetched_at=fetched_at)
 
 
 def _decode(body: bytes, expected: Format | None, charset: str | None) -> Tariffs:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, Literal, Protocol, Self, TypeAlias
 
 from smsc_async.accounts import Account
-from smsc_async.decoder import LONG_BODY, decode_reply
+from smsc_async.decoder import LONG_BODY
 from smsc_async.fetch.lockout import LockoutView
 from smsc_async.limiter.attempt import FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Usage
@@ -19,7 +19,7 @@ from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
 from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs, checked_type
-from smsc_async.stores.reply_cache import ReplyCache, Undecoded
+from smsc_async.stores.reply_cache import ReplyCache, Undecoded, decode_reply
 from smsc_async.stores.single_flight import SingleFlight
 
 KEEP_BYTES: Final = 64 * 2**20

@@ -45,8 +45,8 @@ class MemoryStore(Store):
     before its first use.
 
     Args:
-        keep_bytes: Bytes of lists in memory: half of them for the replies of lists that nobody has used again, and half for
-            decoded lists. The least recently used are dropped first, and the state of the quota never.
+        keep_bytes: Bytes of lists in memory: a quarter of them for the replies of lists that nobody has used again, and the
+            rest for decoded lists. The least recently used are dropped first, and the state of the quota never.
         cold_start: ``"grant"`` sends the first requests at once. ``"wait"`` sends none for the first window after the
             first call, in case an earlier process has just used the quota.
 

@@ -11,12 +11,15 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 import attrs
 
 from smsc_async.accounts import Account
+from smsc_async.decoder import decode
 from smsc_async.limiter.clock import now
+from smsc_async.protocol import Reply, declared_charset
 from smsc_async.records import Tariffs
 
 CacheKey = tuple[str, bytes]  # the endpoint, and the fingerprint of the account
@@ -50,6 +53,17 @@ class Undecoded:
         return self.decode() if tariffs is None else tariffs
 
 
+def decode_reply(reply: Reply, fetched_at: datetime) -> Tariffs:
+    """Return the list in a reply, with the instant at which the reply arrived.
+
+    Raises:
+        SmscError: As ``decode``.
+    """
+    tariffs = decode(reply.body, charset=declared_charset(reply.content_type))
+    # attrs.evolve() takes ten times as long.
+    return Tariffs(tariffs.zones, tariffs.codes, tariffs.mail, tariffs.extra, fetched_at=fetched_at)
+
+
 def size_of(cached: Tariffs | Undecoded) -> int:
     """Return the bytes that a cached list takes, at most."""
     if isinstance(cached, Undecoded):
@@ -68,60 +82,51 @@ class _Entry:
     cached: Tariffs | Undecoded
     fetched_at: float
     fetched_at_wall: float
-    size: int = attrs.field(init=False, default=attrs.Factory(lambda self: size_of(self.cached), takes_self=True))
-
-    def is_older_than(self, seconds: float) -> bool:
-        return now() - self.fetched_at > seconds or time.time() - self.fetched_at_wall > seconds
+    size: int
 
 
-class _Entries:
-    """Entries by key. The least recently used are dropped if the size exceeds the limit."""
+class _Entries(OrderedDict[CacheKey, _Entry]):
+    """Entries in the order of their use. The least recently used are dropped if the size exceeds the limit."""
 
     def __init__(self, max_bytes: int) -> None:
+        super().__init__()
         self._max_bytes = max_bytes
         self._bytes = 0
-        self.by_key: OrderedDict[CacheKey, _Entry] = OrderedDict()
-
-    def get(self, key: CacheKey) -> _Entry | None:
-        entry = self.by_key.get(key)
-        if entry is not None:
-            self.by_key.move_to_end(key)
-        return entry
 
     def put(self, key: CacheKey, entry: _Entry) -> None:
         self.drop(key)
-        self.by_key[key] = entry
+        self[key] = entry
         self._bytes += entry.size
         while self._bytes > self._max_bytes:
-            self.drop(next(iter(self.by_key)))
+            self.drop(next(iter(self)))
 
     def drop(self, key: CacheKey) -> None:
-        former = self.by_key.pop(key, None)
+        former = self.pop(key, None)
         if former is not None:
             self._bytes -= former.size
 
 
 class ReplyCache:
-    """Lists by endpoint and credentials, half of the bytes for decoded ones and half for those that nobody has used again.
+    """Lists by endpoint and credentials, a quarter of the bytes for those that nobody has used again.
 
     Thread-safe.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._undecoded = _Entries(max_bytes // 2)
-        self._decoded = _Entries(max_bytes // 2)
+        self._undecoded = _Entries(max_bytes // 4)
+        self._decoded = _Entries(max_bytes - max_bytes // 4)
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._decoded.by_key.keys() | self._undecoded.by_key.keys())
+        return len(self._decoded.keys() | self._undecoded.keys())
 
     def __contains__(self, key: CacheKey) -> bool:
         """Whether there is a list, however old."""
-        return key in self._decoded.by_key or key in self._undecoded.by_key
+        return key in self._decoded or key in self._undecoded
 
     def put(self, key: CacheKey, cached: Tariffs | Undecoded, age: float) -> None:
         """Store a list that was fetched ``age`` seconds ago."""
-        entry = _Entry(cached, now() - age, time.time() - age)
+        entry = _Entry(cached, now() - age, time.time() - age, size_of(cached))
         with self._lock:
             self._decoded.drop(key)
             self._undecoded.drop(key)
@@ -130,8 +135,12 @@ class ReplyCache:
     def find(self, key: CacheKey, max_age: float) -> Tariffs | None:
         """Return a list if it is at most ``max_age`` seconds old."""
         with self._lock:
-            entry = self._decoded.get(key) or self._undecoded.get(key)
-        if entry is None or entry.is_older_than(max_age):
+            entry = self._decoded.get(key)
+            if entry is None:
+                entry = self._undecoded.get(key)  # its use makes it a decoded one
+            else:
+                self._decoded.move_to_end(key)
+        if entry is None or now() - entry.fetched_at > max_age or time.time() - entry.fetched_at_wall > max_age:
             return None
         if isinstance(entry.cached, Tariffs):
             return entry.cached
@@ -141,14 +150,14 @@ class ReplyCache:
                 if tariffs is None:
                     self._undecoded.drop(key)
                 else:
-                    self._decoded.put(key, _Entry(tariffs, entry.fetched_at, entry.fetched_at_wall))
+                    self._decoded.put(key, attrs.evolve(entry, cached=tariffs, size=size_of(tariffs)))
         return tariffs
 
     def forget(self, account: Account) -> None:
         """Drop the lists of an account."""
         with self._lock:
             for entries in (self._decoded, self._undecoded):
-                for key in [each for each in entries.by_key if each[1] == account.fingerprint]:
+                for key in [each for each in entries if each[1] == account.fingerprint]:
                     entries.drop(key)
 
     def after_fork(self) -> None:

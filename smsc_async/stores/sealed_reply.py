@@ -14,12 +14,12 @@ import zlib
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from smsc_async.decoder import decode_reply
 from smsc_async.errors import SmscError
 from smsc_async.http.threads import run_in_own_thread
 from smsc_async.protocol import REPLY_BYTES, Reply
 from smsc_async.records import Tariffs
 from smsc_async.stores.keys import ListKey
+from smsc_async.stores.reply_cache import decode_reply
 
 SEALED_BYTES: Final = REPLY_BYTES + 64 * 1024
 """The most bytes of a sealed list: incompressible bytes grow by less than a thousandth. Longer values are not read."""

@@ -13,7 +13,6 @@ import anyio
 import pytest
 
 from smsc_async import Account, Client, MemoryStore, Quota, QuotaExhausted, Tariffs, decode
-from smsc_async.decoder import decode_reply
 from smsc_async.fetch.lockout import Verdict
 from smsc_async.limiter.bucket import Completion, Permit
 from smsc_async.limiter.credentials import Credentials
@@ -21,7 +20,7 @@ from smsc_async.protocol import Reply
 from smsc_async.records import Format
 from smsc_async.simulator import make_tariffs, render, sample_tariffs
 from smsc_async.stores import FetchLease, default_store, memory
-from smsc_async.stores.reply_cache import ReplyCache, Undecoded, size_of
+from smsc_async.stores.reply_cache import ReplyCache, Undecoded, decode_reply, size_of
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +50,7 @@ async def test_a_list_is_given_to_the_credentials_that_fetched_it_and_to_no_othe
 
 async def test_what_was_used_least_recently_goes_first_when_there_is_too_much() -> None:
     accounts = [Account(f"login{i}", "123") for i in range(4)]
-    store = MemoryStore(keep_bytes=6 * size_of(sample_tariffs()))
+    store = MemoryStore(keep_bytes=4 * size_of(sample_tariffs()))
     for account in accounts[:3]:
         await keep(store, account)
     assert store.get_cached(HERE, accounts[0], 60.0) is not None
@@ -62,7 +61,7 @@ async def test_what_was_used_least_recently_goes_first_when_there_is_too_much() 
 
 async def test_what_was_used_once_goes_when_its_turn_comes_again() -> None:
     accounts = [Account(f"login{i}", "123") for i in range(6)]
-    store = MemoryStore(keep_bytes=4 * size_of(sample_tariffs()))
+    store = MemoryStore(keep_bytes=3 * size_of(sample_tariffs()))
     await keep(store, accounts[0])
     assert store.get_cached(HERE, accounts[0], 60.0) is not None
     for account in accounts[1:]:
@@ -117,7 +116,7 @@ async def test_a_fetched_list_is_decoded_at_its_first_use_and_then_kept(monkeypa
     assert first.fetched_at == fetched_at is not None
     del first
     gc.collect()
-    monkeypatch.setattr("smsc_async.decoder._decode", None)  # which would fail
+    monkeypatch.setattr("smsc_async.stores.reply_cache.decode", None)  # which would fail
     assert store.get_cached(HERE, account, 60.0) is not None
 
 
@@ -134,15 +133,15 @@ async def test_a_list_whose_decoding_would_block_the_loop_is_cached_as_it_is() -
 
 
 async def test_more_lists_fit_than_decoded_ones_and_all_of_them_can_be_used() -> None:
-    accounts = [Account(f"login{i}", "123") for i in range(10)]
+    accounts = [Account(f"login{i}", "123") for i in range(11)]
     lists = [await _fetched(MemoryStore(), account, 50) for account in accounts]
-    store = MemoryStore(keep_bytes=4 * size_of(lists[0]))
+    store = MemoryStore(keep_bytes=8 * size_of(lists[0]))
     for account in accounts:
         await _fetched(store, account, 50)
     assert [store.get_cached(HERE, account, 60.0) for account in accounts] == lists
     uses = [store.get_cached(HERE, account, 60.0) for account in accounts]
     assert uses == lists
-    # Two decoded lists have room.
+    # Six decoded lists have room.
     assert store.get_cached(HERE, accounts[-1], 60.0) is uses[-1]
     assert store.get_cached(HERE, accounts[0], 60.0) is not uses[0]
 
