@@ -21,10 +21,6 @@ from smsc_async.decoder.text import NAMES, excerpt, recognise, refuse_size, to_t
 from smsc_async.errors import DecodeError, IncompleteReply
 from smsc_async.records import Format, Tariffs
 
-LONG_BODY: Final = 128 * 1024
-"""The bytes from which a body is decoded in a thread. The loop must not stop for 10 ms, and decoding takes 35 to 60 ns a
-byte, by format (CPython 3.11), so this is half of that. A thread costs a tenth of a millisecond, and the loop continues."""
-
 # Enough of an answer to report it, and too little to fill a disk.
 _BODY_BYTES: Final = 64 * 1024
 

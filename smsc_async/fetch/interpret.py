@@ -8,7 +8,6 @@ from typing import Final
 
 import attrs
 
-from smsc_async.decoder import LONG_BODY
 from smsc_async.display import escape_for_display
 from smsc_async.errors import ApiError, SmscError, transport_error
 from smsc_async.http.frames import clear_frames
@@ -16,7 +15,7 @@ from smsc_async.http.redaction import Redactor
 from smsc_async.http.threads import run_in_own_thread
 from smsc_async.protocol import Reply, declared_charset
 from smsc_async.records import Tariffs
-from smsc_async.stores.reply_cache import decode_reply
+from smsc_async.stores.reply_cache import LONG_BODY, decode_reply
 
 # What an error quotes of a page that came with an HTTP error: characters of its text, looked for in so many bytes.
 _WORDS: Final = 80

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 import os
 import weakref
-from functools import partial
 from typing import Final, Literal, Protocol, Self, TypeAlias
 
 from smsc_async.accounts import Account
-from smsc_async.decoder import LONG_BODY
 from smsc_async.fetch.lockout import LockoutView
 from smsc_async.limiter.attempt import FetchLease
 from smsc_async.limiter.bucket import Completion, Permit, Usage
@@ -17,9 +15,8 @@ from smsc_async.limiter.clock import now
 from smsc_async.limiter.permit_source import PermitSource
 from smsc_async.limiter.queue import WaiterQueue
 from smsc_async.limiter.quota import Quota
-from smsc_async.protocol import Reply
 from smsc_async.records import Tariffs, checked_type
-from smsc_async.stores.reply_cache import ReplyCache, Undecoded, decode_reply
+from smsc_async.stores.reply_cache import ReplyCache, cacheable
 from smsc_async.stores.single_flight import SingleFlight
 
 KEEP_BYTES: Final = 64 * 2**20
@@ -114,7 +111,7 @@ class Store(PermitSource, Protocol):
         """Cache the list of a lease; return whether the lease was not released before."""
         was_released, lease.is_released = lease.is_released, True
         if not was_released and lease.tariffs is not None:
-            self._cache.put((lease.endpoint, lease.account.fingerprint), _cacheable(lease.reply, lease.tariffs), 0.0)
+            self._cache.put((lease.endpoint, lease.account.fingerprint), cacheable(lease.reply, lease.tariffs), 0.0)
         return not was_released
 
     async def renew_lease(self, lease: FetchLease) -> None:
@@ -147,13 +144,6 @@ class Store(PermitSource, Protocol):
     async def reset_lockouts(self, service: str, account: Account | None) -> None:
         """End the lockouts of an account, or with ``None`` all lockouts of the service."""
         ...
-
-
-def _cacheable(reply: Reply | None, tariffs: Tariffs) -> Tariffs | Undecoded:
-    """Return a list as it is cached: as its reply, unless its decoding would block the event loop for long."""
-    if reply is None or tariffs.fetched_at is None or len(reply.body) >= LONG_BODY:
-        return tariffs
-    return Undecoded(partial(decode_reply, reply, tariffs.fetched_at), len(reply.body), weakref.ref(tariffs))
 
 
 STORES: Final[weakref.WeakSet[Store]] = weakref.WeakSet()

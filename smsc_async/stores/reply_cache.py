@@ -12,6 +12,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import attrs
@@ -23,6 +24,10 @@ from smsc_async.protocol import Reply, declared_charset
 from smsc_async.records import Tariffs
 
 CacheKey = tuple[str, bytes]  # the endpoint, and the fingerprint of the account
+
+LONG_BODY: Final = 128 * 1024
+"""The bytes from which a body is decoded in a thread. The loop must not stop for 10 ms, and decoding takes 35 to 60 ns a
+byte, by format (CPython 3.11), so this is half of that. A thread costs a tenth of a millisecond, and the loop continues."""
 
 # The most memory that a list takes: measured with tracemalloc on CPython 3.11 for a list in which no two prices are equal
 # (a Decimal is 104 bytes, and a real list has few distinct ones). tests/stores/test_memory.py checks the figures.
@@ -59,9 +64,14 @@ def decode_reply(reply: Reply, fetched_at: datetime) -> Tariffs:
     Raises:
         SmscError: As ``decode``.
     """
-    tariffs = decode(reply.body, charset=declared_charset(reply.content_type))
-    # attrs.evolve() takes ten times as long.
-    return Tariffs(tariffs.zones, tariffs.codes, tariffs.mail, tariffs.extra, fetched_at=fetched_at)
+    return attrs.evolve(decode(reply.body, charset=declared_charset(reply.content_type)), fetched_at=fetched_at)
+
+
+def cacheable(reply: Reply | None, tariffs: Tariffs) -> Tariffs | Undecoded:
+    """Return a list in the form to cache it: as its reply, unless its decoding would block the event loop for long."""
+    if reply is None or tariffs.fetched_at is None or len(reply.body) >= LONG_BODY:
+        return tariffs
+    return Undecoded(partial(decode_reply, reply, tariffs.fetched_at), len(reply.body), weakref.ref(tariffs))
 
 
 def size_of(cached: Tariffs | Undecoded) -> int:
@@ -107,7 +117,7 @@ class _Entries(OrderedDict[CacheKey, _Entry]):
 
 
 class ReplyCache:
-    """Lists by endpoint and credentials, a quarter of the bytes for those that nobody has used again.
+    """Lists by endpoint and credentials. A quarter of the bytes is for undecoded lists, and the rest for decoded ones.
 
     Thread-safe.
     """
@@ -137,7 +147,7 @@ class ReplyCache:
         with self._lock:
             entry = self._decoded.get(key)
             if entry is None:
-                entry = self._undecoded.get(key)  # its use makes it a decoded one
+                entry = self._undecoded.get(key)  # decoded and moved below
             else:
                 self._decoded.move_to_end(key)
         if entry is None or now() - entry.fetched_at > max_age or time.time() - entry.fetched_at_wall > max_age:
