@@ -18,6 +18,7 @@ import pytest
 
 from smsc_async.cli import webhook
 from smsc_async.cli.webhook import Undelivered, checked_webhook, post_document
+from tests.faults.hostile import refusing_port
 from tests.support.secret_search import all_logs
 
 pytestmark = pytest.mark.anyio
@@ -112,13 +113,12 @@ async def test_a_refusal_says_whether_and_when_to_try_again_and_no_redirect_is_f
 
 
 async def test_nobody_there_is_a_problem_that_does_not_show_the_url() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"127.0.0.1:{free.getsockname()[1]}"
-    for scheme in ("http", "https"):
-        assert await post_document(f"{scheme}://{url}/{SECRET}", b"{}", "") == Undelivered(
-            f"{url}: no answer (ConnectError)"
-        )
+    with refusing_port() as port:
+        url = f"127.0.0.1:{port}"
+        for scheme in ("http", "https"):
+            assert await post_document(f"{scheme}://{url}/{SECRET}", b"{}", "") == Undelivered(
+                f"{url}: no answer (ConnectError)"
+            )
 
 
 async def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

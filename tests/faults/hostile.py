@@ -173,6 +173,18 @@ def _ignore(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
+def refusing_port() -> Generator[int]:
+    """Return a port that refuses connections while the block runs.
+
+    The socket is bound, so no other server gets the port, and does not listen. The port of a server that is closed could
+    be that of another test's server a moment later.
+    """
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@contextlib.contextmanager
 def hostile(act: Act, *, greets: Act | None = None, tls: ssl.SSLContext | None = None) -> Generator[Hostile]:
     """Serve on a free port of loopback while the block runs."""
     server = Hostile(act, greets, secure=tls is not None)

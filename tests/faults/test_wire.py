@@ -36,6 +36,7 @@ from tests.faults.hostile import (
     floods,
     hostile,
     nothing,
+    refusing_port,
     says,
     says_and_resets,
 )
@@ -235,14 +236,13 @@ async def test_a_redirect_is_an_error_and_nothing_goes_to_the_other_host(status:
 
 @pytest.mark.anyio
 async def test_a_connection_that_is_refused_is_told_as_not_sent_and_costs_no_permit() -> None:
-    with hostile(nothing) as server:
-        pass
-    async with client_of(server.base_url, quota=Quota()) as client:
-        for _ in range(4):
-            error = await failure_of(client, 5.0)
-            assert type(error) is TransportError
-            assert "no connection to 127.0.0.1" in str(error)
-            assert not error.may_have_counted
+    with refusing_port() as port:
+        async with client_of(f"http://127.0.0.1:{port}/sys/", quota=Quota()) as client:
+            for _ in range(4):
+                error = await failure_of(client, 5.0)
+                assert type(error) is TransportError
+                assert "no connection to 127.0.0.1" in str(error)
+                assert not error.may_have_counted
 
 
 @pytest.mark.anyio

@@ -16,7 +16,7 @@ import pytest
 from smsc_async import Account, LimitedTransport, MemoryStore, Quota, QuotaExhausted
 from smsc_async.limiter.bucket import Completion, Permit, Refusal
 from smsc_async.simulator import SimulatedAccount, Simulator
-from tests.faults.hostile import answer, dribbles, hostile, says
+from tests.faults.hostile import answer, dribbles, hostile, refusing_port, says
 from tests.support.virtual_time import BACKEND_NAMES, virtual_asyncio, virtual_trio
 
 pytestmark = pytest.mark.anyio
@@ -263,13 +263,12 @@ async def test_the_transport_inside_is_entered_and_exited() -> None:
 async def test_only_a_connect_error_of_httpx_itself_refunds(
     make: Callable[[], httpx.AsyncBaseTransport], tokens: int
 ) -> None:
-    with hostile(says(b"")) as server:
-        pass
     store = MemoryStore()
-    async with client_of(make(), store) as client:
-        with pytest.raises((httpx.TransportError, RuntimeError)):
-            await client.post(f"{server.base_url}get.php", data=FORM)
-    assert left(store, "alex", f"127.0.0.1:{server.port}") == tokens
+    with refusing_port() as port:
+        async with client_of(make(), store) as client:
+            with pytest.raises((httpx.TransportError, RuntimeError)):
+                await client.post(f"http://127.0.0.1:{port}/sys/get.php", data=FORM)
+    assert left(store, "alex", f"127.0.0.1:{port}") == tokens
 
 
 async def test_a_permit_is_held_until_the_reply_is_read_or_closed() -> None:

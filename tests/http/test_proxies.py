@@ -17,7 +17,7 @@ from smsc_async import Account, Client, MemoryStore, TlsError, TransportError
 from smsc_async.cli import demo
 from smsc_async.testing import SmscServer
 from tests.cli.running import invoke
-from tests.faults.hostile import answer, hostile, says
+from tests.faults.hostile import answer, hostile, refusing_port, says
 from tests.http.conftest import authority, client_context, server_context
 from tests.http.proxy_server import ProxyServer, proxy_server
 
@@ -82,24 +82,25 @@ async def test_a_host_of_no_proxy_is_connected_directly(bypass: str, monkeypatch
 
 @pytest.mark.anyio
 async def test_an_error_names_no_proxy_that_was_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    with hostile(says(b"")) as server:
-        pass
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "smsc.example")
-    async with client_of(server.port) as client:
-        with pytest.raises(TransportError, match=r"no connection to smsc\.example:\d+ \(Connection refused\)"):
-            await client.tariffs()
+    with refusing_port() as port:
+        async with client_of(port) as client:
+            with pytest.raises(TransportError, match=r"no connection to smsc\.example:\d+ \(Connection refused\)"):
+                await client.tariffs()
 
 
 @pytest.mark.anyio
 async def test_no_proxy_holds_for_each_host_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    with hostile(says(b"")) as gone:
-        pass
-    with proxy_server() as proxy, hostile(says(answer()), tls=server_context("www2.smsc.example")) as server:
+    with (
+        refusing_port() as port,
+        proxy_server() as proxy,
+        hostile(says(answer()), tls=server_context("www2.smsc.example")) as server,
+    ):
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        monkeypatch.setenv("NO_PROXY", f"smsc.example:{gone.port}")
+        monkeypatch.setenv("NO_PROXY", f"smsc.example:{port}")
         reserve = f"https://www2.smsc.example:{server.port}/sys/"
-        async with client_of(gone.port, reserve_url=reserve, retries=1) as client:
+        async with client_of(port, reserve_url=reserve, retries=1) as client:
             assert (await client.tariffs()).zone("1").api == PRICE
     assert proxy.targets() == [f"www2.smsc.example:{server.port}"]
 
@@ -123,11 +124,13 @@ async def test_a_proxy_that_refuses_is_named_and_costs_no_token(
     refusal: bytes | None, reason: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = MemoryStore()
-    with proxy_server(refusal) as proxy:
-        pass
-    with proxy_server(refusal) as running, hostile(says(answer()), tls=server_context()) as server:
-        used = running if refusal is not None else proxy
-        url = f"http://user:hunter2@{used.name}"
+    with (
+        refusing_port() as port,
+        proxy_server(refusal) as proxy,
+        hostile(says(answer()), tls=server_context()) as server,
+    ):
+        name = f"127.0.0.1:{port}" if refusal is None else proxy.name
+        url = f"http://user:hunter2@{name}"
         if source == "environment":
             monkeypatch.setenv("HTTPS_PROXY", url)
         options: dict[str, Any] = {"store": store, "proxy": url if source == "argument" else None}
@@ -136,7 +139,7 @@ async def test_a_proxy_that_refuses_is_named_and_costs_no_token(
                 with pytest.raises(TransportError) as caught:
                     await client.tariffs(deadline=10)
                 error = caught.value
-                assert f"through the proxy {used.name} ({reason})" in str(error)
+                assert f"through the proxy {name} ({reason})" in str(error)
                 assert not error.may_have_counted
                 assert "hunter2" not in str(error)
         monkeypatch.delenv("HTTPS_PROXY", raising=False)
@@ -145,8 +148,8 @@ async def test_a_proxy_that_refuses_is_named_and_costs_no_token(
                 assert (await client.tariffs(deadline=30)).zones
     if refusal is not None:
         credentials = b64encode(b"user:hunter2").decode()
-        assert len(running.heads) == 4
-        assert all(f"Proxy-Authorization: Basic {credentials}".lower() in each.lower() for each in running.heads)
+        assert len(proxy.heads) == 4
+        assert all(f"Proxy-Authorization: Basic {credentials}".lower() in each.lower() for each in proxy.heads)
 
 
 @pytest.mark.anyio
